@@ -1,0 +1,1 @@
+"""Penstock: an event fleet over NATS JetStream."""

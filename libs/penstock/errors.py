@@ -1,0 +1,53 @@
+"""Errors with a stable code.
+
+    PenstockError            anything that has a code in contracts/errors.yaml
+    ├── Refused              the input breaks a rule; sending it again will not help
+    └── Unavailable          something needed is not there now; try again later
+
+The code is the interface; the sentence may change. Titles, HTTP status and remedy are data: contracts/errors.yaml.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class PenstockError(Exception):
+    """`code` is stable; `detail` says what failed and which rule; `pointer` is an RFC 6901 JSON pointer into the input."""
+
+    retriable = False
+
+    def __init__(self, code: str, detail: str, *, pointer: str = "", retry_after: float | None = None) -> None:
+        super().__init__(f"{code}: {detail}" + (f" (at {pointer})" if pointer else ""))
+        self.code = code
+        self.detail = detail
+        self.pointer = pointer
+        self.retry_after = retry_after
+
+
+class Refused(PenstockError):
+    """Bad input, or something the caller may not do."""
+
+
+class Unavailable(PenstockError):
+    """Not possible now; `retry_after` (seconds) is a hint."""
+
+    retriable = True
+
+
+def problem(error: PenstockError) -> dict[str, Any]:
+    """The RFC 9457 members of an error: type, title, status, detail, code, remedy, and pointer where there is one."""
+    from penstock.contracts import load  # the catalogue is read with the contracts, which raise these errors
+
+    entry = load().errors.get(error.code) or load().errors["INTERNAL"]
+    body: dict[str, Any] = {
+        "type": f"urn:penstock:error:{error.code}",
+        "title": entry.title,
+        "status": entry.status,
+        "code": error.code,
+        "detail": error.detail,
+        "next_step": entry.remedy,
+    }
+    if error.pointer:
+        body["pointer"] = error.pointer
+    return body

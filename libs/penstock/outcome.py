@@ -1,0 +1,32 @@
+"""What a worker says of one message: done, retry after, or drop with a code. There is no fourth verb."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The sink has the message on disk; it is acknowledged. `answer` goes to whoever waits for this stage."""
+
+    answer: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The sink could not say yes for a reason that will pass; redelivered after `after` seconds (plus jitter)."""
+
+    after: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The message can never succeed: dead-lettered under `code` (contracts/errors.yaml), then terminated."""
+
+    code: str
+    reason: str
+
+
+Outcome = Done | Retry | Drop

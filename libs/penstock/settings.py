@@ -1,0 +1,98 @@
+"""Settings: environment variables with the prefix PENSTOCK_, each with a default that runs the local stack."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Offsets from port_base, so that one number moves a whole stack and two checkouts run side by side.
+PORTS = {
+    "nats": 0,
+    "nats_monitor": 1,
+    "elasticsearch": 2,
+    "elasticsearch_transport": 3,
+    "cassandra": 4,
+    "cassandra_storage": 5,
+    "edge": 6,
+    "edge_stats": 7,
+    "ingress": 10,
+    "indexer": 20,
+    "writer": 30,
+    "scorer": 40,
+    "operator": 50,
+    "authority": 51,
+}
+
+
+class Settings(BaseSettings):
+    """What every process reads at start. Secrets are named by file, never given here."""
+
+    model_config = SettingsConfigDict(env_prefix="PENSTOCK_", env_file=".env", extra="ignore")
+
+    state: Path = Field(ROOT / ".state", description="data, logs, secrets and pid records of the local stack")
+    port_base: int = Field(7400, ge=1024, le=65000, description="first port of the local stack")
+    contracts: Path | None = Field(None, description="contracts folder; default: the checkout's or the package's")
+    data: Path = Field(ROOT.parent / "shared" / "data", description="real data for tests and benchmarks")
+    log_level: str = Field("info", description="debug, info, warning or error")
+    port: int | None = Field(None, description="HTTP port of this process; default: from port_base")
+    instance: int = Field(0, ge=0, le=9, description="number of this replica on this machine")
+
+    nats_url: str = Field("", description="default: the local stack's server")
+    credentials: Path | None = Field(None, description="folder with <identity>.nk; default: <state>/credentials")
+    elasticsearch_url: str = Field("", description="default: the local stack's node")
+    cassandra_hosts: str = Field("127.0.0.1", description="comma-separated contact points")
+    cassandra_port: int = Field(0, description="default: the local stack's node")
+    cassandra_username: str = Field("writer", description="role of the writer")
+    cassandra_password_file: Path | None = Field(None, description="default: <state>/secrets/cassandra_writer")
+    cassandra_keyspace: str = Field("penstock", description="keyspace of the events, timelines and scores")
+    keys_file: Path | None = Field(None, description="hashes of HTTP bearer keys; default: <state>/secrets/keys.json")
+
+    def local_port(self, name: str, instance: int = 0) -> int:
+        """The port of a part of the local stack (PORTS), for its `instance`-th replica."""
+        return self.port_base + PORTS[name] + instance
+
+    @property
+    def nats(self) -> str:
+        """URL of the NATS server."""
+        return self.nats_url or f"nats://127.0.0.1:{self.local_port('nats')}"
+
+    @property
+    def elasticsearch(self) -> str:
+        """URL of the Elasticsearch node."""
+        return self.elasticsearch_url or f"http://127.0.0.1:{self.local_port('elasticsearch')}"
+
+    @property
+    def cassandra(self) -> int:
+        """Native protocol port of Cassandra."""
+        return self.cassandra_port or self.local_port("cassandra")
+
+    @property
+    def credentials_folder(self) -> Path:
+        """Where the nkey seeds of the identities are."""
+        return self.credentials or self.state / "credentials"
+
+    @property
+    def secrets(self) -> Path:
+        """Where the local stack keeps generated passwords and key hashes."""
+        return self.state / "secrets"
+
+    @property
+    def keys(self) -> Path:
+        """The file with the hashes of HTTP bearer keys."""
+        return self.keys_file or self.secrets / "keys.json"
+
+    @property
+    def cassandra_password(self) -> Path:
+        """The file with the password of the writer's role."""
+        return self.cassandra_password_file or self.secrets / "cassandra_writer"
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

@@ -1,0 +1,86 @@
+"""Every subject that Penstock uses, built and taken apart in one place.
+
+    evt.<pp>.<door>.<publisher>.<type>.v<N>   an event; <type> has at least two tokens: evt.1c.nats.billing.log.line.v1
+    score.<pp>.<model>.<type>.v<N>            a score of an event
+    dlq.<worker>.<original subject>           a dead letter
+    audit.<emitter>.<what>                    an audit record
+    svc.<service>.<operation>.<caller>        a question; the server lets nobody ask in another's name
+    tail.<original subject>                   a copy of an event for live tails
+    ctl.<what>                                a nudge: look again
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+from zlib import crc32
+
+from penstock.errors import Refused
+
+PARTITIONS = 64
+Door = Literal["http", "nats"]
+
+TOKEN = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\.v[1-9][0-9]{0,3}\Z")
+# Names that mean something in a subject or belong to the fleet; no identity, dataset, model or type may take them.
+RESERVED = frozenset({"http", "nats", "evt", "score", "dlq", "audit", "svc", "tail", "ctl", "all", "any", "sys"})
+
+_PP = [f"{n:02x}" for n in range(PARTITIONS)]
+_PP_NUMBER = {text: n for n, text in enumerate(_PP)}
+
+
+@dataclass(frozen=True, slots=True)
+class EventSubject:
+    """What the subject of a stored event says; under the server's permissions, all of it but `pp` is proven."""
+
+    pp: int
+    door: Door
+    publisher: str
+    type: str
+
+
+def is_token(text: str) -> bool:
+    """Whether `text` may name an identity, dataset or model."""
+    return TOKEN.match(text) is not None and text not in RESERVED
+
+
+def partition(entity: str) -> int:
+    """The partition (0..63) of an entity: crc32 of its UTF-8 bytes, modulo 64."""
+    return crc32(entity.encode()) % PARTITIONS
+
+
+def event(pp: int, door: Door, publisher: str, type: str) -> str:
+    """The subject of an event, e.g. `evt.1c.http.web_shop.log.line.v1`."""
+    return f"evt.{_PP[pp]}.{door}.{publisher}.{type}"
+
+
+def parse_event(subject: str) -> EventSubject:
+    """Takes an event's subject apart. Raises Refused SUBJECT_INVALID when it is not one."""
+    parts = subject.split(".", 4)
+    if len(parts) == 5:
+        evt, pp, door, publisher, type = parts
+        number = _PP_NUMBER.get(pp)
+        if evt == "evt" and number is not None and (door == "http" or door == "nats") and TYPE.match(type):
+            return EventSubject(number, door, publisher, type)
+    raise Refused("SUBJECT_INVALID", f"{subject!r} is not evt.<pp>.<door>.<publisher>.<type>.v<N>")
+
+
+def score(pp: int, model: str, type: str) -> str:
+    """The subject of a score, e.g. `score.1c.lines.log.line.v1`."""
+    return f"score.{_PP[pp]}.{model}.{type}"
+
+
+def dead_letter(worker: str, subject: str) -> str:
+    """The subject of a dead letter of `worker`; the original subject stays readable behind it."""
+    return f"dlq.{worker}.{subject}"
+
+
+def ask(service: str, operation: str, caller: str) -> str:
+    """The subject of a question from `caller` to `service`."""
+    return f"svc.{service}.{operation}.{caller}"
+
+
+def partition_filter(door: Door, pp: int) -> str:
+    """The consumer filter for one partition behind one door."""
+    return f"evt.{_PP[pp]}.{door}.>"
