@@ -13,7 +13,7 @@ from typing import Any
 
 
 class PenstockError(Exception):
-    """`code` is stable; `detail` says what failed and which rule; `pointer` is an RFC 6901 JSON pointer into the input."""
+    """`code` is stable, `detail` says what failed and which rule, `pointer` (RFC 6901) where in the input."""
 
     retriable = False
 

@@ -1,12 +1,12 @@
 """Every subject that Penstock uses, built and taken apart in one place.
 
-    evt.<pp>.<door>.<publisher>.<type>.v<N>   an event; <type> has at least two tokens: evt.1c.nats.billing.log.line.v1
-    score.<pp>.<model>.<type>.v<N>            a score of an event
-    dlq.<worker>.<original subject>           a dead letter
-    audit.<emitter>.<what>                    an audit record
-    svc.<service>.<operation>.<caller>        a question; the server lets nobody ask in another's name
-    tail.<original subject>                   a copy of an event for live tails
-    ctl.<what>                                a nudge: look again
+evt.<pp>.<door>.<publisher>.<type>.v<N>   an event; <type> has at least two tokens: evt.1c.nats.billing.log.line.v1
+score.<pp>.<model>.<type>.v<N>            a score of an event
+dlq.<worker>.<original subject>           a dead letter
+audit.<emitter>.<what>                    an audit record
+svc.<service>.<operation>.<caller>        a question; the server lets nobody ask in another's name
+tail.<original subject>                   a copy of an event for live tails
+ctl.<what>                                a nudge: look again
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\.v[1-9][0-9]{0,3}\Z")
 # Names that mean something in a subject or belong to the fleet; no identity, dataset, model or type may take them.
 RESERVED = frozenset({"http", "nats", "evt", "score", "dlq", "audit", "svc", "tail", "ctl", "all", "any", "sys"})
 
+_DOORS: dict[str, Door] = {"http": "http", "nats": "nats"}
 _PP = [f"{n:02x}" for n in range(PARTITIONS)]
 _PP_NUMBER = {text: n for n, text in enumerate(_PP)}
 
@@ -61,8 +62,8 @@ def parse_event(subject: str) -> EventSubject:
     if len(parts) == 5:
         evt, pp, door, publisher, type = parts
         number = _PP_NUMBER.get(pp)
-        if evt == "evt" and number is not None and (door == "http" or door == "nats") and TYPE.match(type):
-            return EventSubject(number, door, publisher, type)
+        if evt == "evt" and number is not None and door in _DOORS and TYPE.match(type):
+            return EventSubject(number, _DOORS[door], publisher, type)
     raise Refused("SUBJECT_INVALID", f"{subject!r} is not evt.<pp>.<door>.<publisher>.<type>.v<N>")
 
 

@@ -1,0 +1,100 @@
+"""One I-JSON value (RFC 7493) from bytes: what every JSON reader and every store understands alike.
+
+orjson refuses invalid UTF-8, unpaired surrogates, NaN and infinities by itself. It keeps the last of duplicate
+members, takes numbers of any length and 1024 levels of nesting; those three are looked for in the text that
+remains when the strings are taken out, at C speed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+from penstock.errors import Refused
+
+MAX_DEPTH = 32
+MAX_NUMBER = 64  # characters; Elasticsearch's parser stops at 1000, double precision needs 24
+_LONG_NUMBER = re.compile(rb"[0-9.eE+-]{%d}" % (MAX_NUMBER + 1))
+_LINE_BREAKS = bytes.maketrans(b"\r\n", b"  ")
+
+
+def one_line(raw: bytes) -> bytes:
+    """`raw` JSON with line breaks turned into spaces; in valid JSON they can only be white space."""
+    return raw.translate(_LINE_BREAKS) if b"\n" in raw or b"\r" in raw else raw
+
+
+def parse(raw: bytes) -> Any:
+    """The value of one I-JSON text.
+
+    Raises Refused: JSON_INVALID, NUMBER_UNFIT, NESTED_TOO_DEEP or MEMBER_DUPLICATE (with a pointer).
+    """
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise _refusal(error) from None
+    check_structure(raw, value)
+    return value
+
+
+def check_structure(raw: bytes, value: Any) -> None:
+    """Refuses what orjson lets pass; `value` is what it read from `raw`."""
+    structure = _structure(raw)
+    if len(structure) > MAX_NUMBER and _LONG_NUMBER.search(structure):
+        raise Refused("NUMBER_UNFIT", f"a number is written with more than {MAX_NUMBER} characters")
+    if structure.count(b"{") + structure.count(b"[") > MAX_DEPTH and _depth(structure) > MAX_DEPTH:
+        raise Refused("NESTED_TOO_DEEP", f"more than {MAX_DEPTH} levels of objects and arrays")
+    if structure.count(b":") != _structure(orjson.dumps(value)).count(b":"):
+        pointer = _first_duplicate(raw)
+        raise Refused("MEMBER_DUPLICATE", "an object has the same member twice", pointer=pointer)
+
+
+def _structure(raw: bytes) -> bytes:
+    """The text without its strings: with escaped quotes gone, every second piece between quotes is a string."""
+    if b"\\" in raw:
+        raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return b"".join(raw.split(b'"')[::2])
+
+
+def _depth(structure: bytes) -> int:
+    depth = deepest = 0
+    for byte in structure:
+        if byte in b"{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"}]":
+            depth -= 1
+    return deepest
+
+
+def _first_duplicate(raw: bytes) -> str:
+    """The pointer's last part for the first member given twice; the slow reader, only once we know there is one."""
+    import json
+
+    found: list[str] = []
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in seen:
+                found.append(name)
+            seen[name] = value
+        return seen
+
+    json.loads(raw, object_pairs_hook=members)
+    return pointer([found[0]]) if found else ""
+
+
+def pointer(path: list[str | int]) -> str:
+    """An RFC 6901 JSON pointer."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def _refusal(error: orjson.JSONDecodeError) -> Refused:
+    sentence = str(error)
+    if "infinity" in sentence:
+        return Refused("NUMBER_UNFIT", sentence)
+    if "depth" in sentence:
+        return Refused("NESTED_TOO_DEEP", sentence)
+    return Refused("JSON_INVALID", sentence)
