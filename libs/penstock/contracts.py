@@ -13,6 +13,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from penstock import topology
 from penstock.settings import ROOT, settings
 
 FieldKind = Literal["text", "keyword", "long", "double", "boolean", "date", "ip", "geo_point"]
@@ -112,15 +113,17 @@ class ErrorEntry(_Data):
 
 @dataclass(frozen=True)
 class Contracts:
-    """All of contracts/. `streams`, `services` and `identities` are read by the modules that own their meaning."""
+    """All of contracts/."""
 
     root: Path
     types: Mapping[str, EventType]
     datasets: Mapping[str, Dataset]
     errors: Mapping[str, ErrorEntry]
-    streams: Mapping[str, Any]
-    services: Mapping[str, Any]
-    identities: Mapping[str, Any]
+    streams: Mapping[str, topology.Stream]
+    buckets: Mapping[str, topology.Bucket]
+    services: Mapping[str, topology.Service]
+    identities: Mapping[str, topology.Identity]
+    roles: Mapping[str, topology.Role]
 
 
 def dig(value: Any, path: str) -> Any:
@@ -178,14 +181,18 @@ def _load(root: Path) -> Contracts:
         body["retention"] = duration(body["retention"])
         event_type = EventType.model_validate(body)
         types[event_type.type] = event_type
+    streams, buckets = topology.read_streams(_read(root / "streams.yaml"))
+    identities, roles = topology.read_identities(_read(root / "identities.yaml"))
     return Contracts(
         root=root,
         types=types,
         datasets={name: Dataset.model_validate(body) for name, body in _read(root / "datasets.yaml").items()},
         errors={code: ErrorEntry.model_validate(body) for code, body in _read(root / "errors.yaml").items()},
-        streams=_read(root / "streams.yaml"),
-        services=_read(root / "services.yaml"),
-        identities=_read(root / "identities.yaml"),
+        streams=streams,
+        buckets=buckets,
+        services=topology.read_services(_read(root / "services.yaml")),
+        identities=identities,
+        roles=roles,
     )
 
 
