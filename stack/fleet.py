@@ -1,0 +1,50 @@
+"""The fleet as local processes: `python -m services.<name>`, as many of each as the place says."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from stack import http_probe, process
+from stack.place import CHECKOUT, Place
+
+# In the order of start: who answers questions before who asks them.
+SERVICES = ("operator", "indexer", "writer", "scorer", "ingress")
+
+
+def children(place: Place) -> list[process.Child]:
+    """One child per process of the fleet; a service that is not in this checkout is left out."""
+    found = []
+    for service in SERVICES:
+        if not (CHECKOUT / "services" / service / "__main__.py").exists():
+            continue
+        for instance in range(place.fleet.get(service, 1)):
+            port = place.local_port(service, instance)
+            found.append(
+                process.Child(
+                    name=f"{service}_{instance}",
+                    command=(sys.executable, "-m", f"services.{service}"),
+                    ports={"HTTP": port},
+                    environment={"PENSTOCK_PORT": str(port), "PENSTOCK_INSTANCE": str(instance)},
+                )
+            )
+    return found
+
+
+def start(place: Place, report: Callable[[str, str, float], None] = lambda *_: None) -> None:
+    """Start what does not run, then wait until every process of the fleet says that it is ready."""
+    began = time.monotonic()
+    started = []
+    for child in children(place):
+        report(child.name, "starting", 0.0)
+        started.append((child, process.start(place, child)))
+    for child, record in started:
+        wait_ready(place, child, record)
+        report(child.name, "ready", time.monotonic() - began)
+
+
+def wait_ready(place: Place, child: process.Child, record: process.Record, timeout: float = 60.0) -> None:
+    """Wait until the service's /readyz says yes."""
+    port = child.ports["HTTP"]
+    process.wait_ready(place, record, lambda: http_probe.answers(port, "/readyz"), timeout)

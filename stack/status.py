@@ -1,0 +1,68 @@
+"""What of a place runs, as its pid records and its own answers say."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+
+import psutil
+
+from stack import cassandra, elasticsearch, fleet, http_probe, nats, ports, process
+from stack.place import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One process. `state` is ready, unready (runs, but does not answer) or down; memory is resident bytes."""
+
+    name: str
+    state: str
+    pid: int | None
+    ports: dict[str, int]
+    up_seconds: float | None
+    memory: int | None
+
+    def row(self) -> tuple[str, ...]:
+        """For a table of text."""
+        colour = {"ready": "green", "down": "red"}.get(self.state, "yellow")
+        listens = " ".join(f"{purpose} {port}" for purpose, port in self.ports.items())
+        since = "" if self.up_seconds is None else f"{self.up_seconds:.0f} s"
+        memory = "" if self.memory is None else f"{self.memory / 2**20:.0f} MiB"
+        return self.name, f"[{colour}]{self.state}[/]", str(self.pid or ""), listens, since, memory
+
+
+def status(place: Place) -> list[Part]:
+    """Every process that should be there (the servers and the fleet), and any other that was started here."""
+    expected = [nats.NAME, elasticsearch.NAME, cassandra.NAME]
+    expected += [child.name for child in fleet.children(place)]
+    expected += [record.name for record in process.all_recorded(place) if record.name not in expected]
+    return [_part(place, name) for name in expected]
+
+
+def as_json(parts: list[Part]) -> str:
+    """The same for programs: a list of objects, one per process."""
+    return json.dumps([asdict(part) for part in parts], indent=1)
+
+
+def _part(place: Place, name: str) -> Part:
+    record = process.alive(place, name)
+    if record is None:
+        return Part(name, "down", None, {}, None, None)
+    try:
+        running = psutil.Process(record.pid)
+        since, memory = time.time() - running.create_time(), running.memory_info().rss
+    except psutil.NoSuchProcess:
+        return Part(name, "down", None, {}, None, None)
+    state = "ready" if _answers(name, record) else "unready"
+    return Part(name, state, record.pid, record.ports, since, memory)
+
+
+def _answers(name: str, record: process.Record) -> bool:
+    if name == nats.NAME:
+        return http_probe.answers(record.ports["monitoring"], "/healthz")
+    if name == elasticsearch.NAME:
+        return http_probe.answers(record.ports["HTTP"], "/_cluster/health")
+    if name == cassandra.NAME:
+        return not ports.is_free(record.ports["clients"])
+    return http_probe.answers(record.ports["HTTP"], "/readyz")
