@@ -26,7 +26,7 @@ def event_key(publisher: str, source: str, id: str, time_ns: int, pp: int) -> st
     if not 0 <= ms < _MAX_MS:
         raise ValueError(f"time {time_ns} ns does not fit 48 bits of milliseconds")
     digest = sha256(f"{publisher}\0{source}\0{id}\0{time_ns}".encode()).digest()
-    # 68 of the digest's bits: 6 below the partition, 62 below the variant.
+    # 68 of the digest's bits: the first 6, and the 62 from the second byte on.
     high = digest[0] >> 2
     low = int.from_bytes(digest[1:9], "big") >> 2
     text = f"{ms << 80 | _VERSION | pp << 70 | high << 64 | _VARIANT | low:032x}"

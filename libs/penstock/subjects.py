@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from zlib import crc32
 
@@ -56,6 +57,7 @@ def event(pp: int, door: Door, publisher: str, type: str) -> str:
     return f"evt.{_PP[pp]}.{door}.{publisher}.{type}"
 
 
+@lru_cache(maxsize=16_384)
 def parse_event(subject: str) -> EventSubject:
     """Takes an event's subject apart. Raises Refused SUBJECT_INVALID when it is not one."""
     parts = subject.split(".", 4)
