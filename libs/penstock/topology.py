@@ -1,4 +1,4 @@
-"""Types of contracts/streams.yaml, services.yaml and identities.yaml: what the broker keeps, who asks what, who may do it."""
+"""Types of contracts/streams.yaml, services.yaml and identities.yaml: what the broker keeps, who may do what."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Identity(_Data):
     surveys: bool = False
     checks_servers: bool = False
     provisions: bool = False
-    replays: bool = False
+    inspects: bool = False
 
 
 class Role(_Data):

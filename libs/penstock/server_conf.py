@@ -1,0 +1,130 @@
+"""nats.conf from the contracts: accounts, what crosses between them, users with their rights, limits.
+
+    SYS    the server's own account; lets others read each server's settings
+    AUTH   empty; where an authorisation callout connects
+    CORE   streams, buckets, and who administers them
+    APP    everyone else; reaches CORE through the service imports below and in no other way
+
+A publish in APP becomes a request into CORE, and whatever answers in CORE can reply only to the address of that request
+inside APP, never to a subject that a stream takes. In one account for all, any client could have the server store a
+message under another's subject by naming that subject as the reply address.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from penstock.contracts import Contracts
+from penstock.rights import CORE_API, SERVER_SETTINGS, Rights, rights
+from penstock.settings import Settings
+
+# Subjects of CORE that APP sees under their own name, with the kind of response.
+EXPORTS = {
+    "evt.>": "Singleton",
+    "score.>": "Singleton",
+    "dlq.>": "Singleton",
+    "audit.>": "Singleton",
+    "svc.registry.>": "Singleton",
+    "$JS.API.CONSUMER.MSG.NEXT.*.*": "Stream",
+    "$JS.ACK.>": "Singleton",
+}
+# Parts of the JetStream API that APP sees under CORE_API instead of $JS.API.
+REMAPPED = {
+    "STREAM.INFO.*": "Singleton",
+    "CONSUMER.INFO.*.*": "Singleton",
+    "DIRECT.GET.*": "Stream",
+    "DIRECT.GET.*.>": "Singleton",
+}
+# What CORE lets APP listen to.
+FEEDS = ("tail.>", "ctl.>")
+
+
+def render(contracts: Contracts, public_keys: Mapping[str, str], settings: Settings) -> str:
+    """The text of nats.conf. `public_keys` holds the nkey of each identity that may connect."""
+    allowed = rights(contracts)
+    users: dict[str, list[dict[str, Any]]] = {"APP": [], "CORE": []}
+    for name, key in public_keys.items():
+        users[contracts.identities[name].account].append(_user(key, allowed[name]))
+    store = settings.state / "nats" / "jetstream"
+    capacity = sum(each.max_bytes for each in (*contracts.streams.values(), *contracts.buckets.values()))
+    conf: dict[str, Any] = {
+        "server_name": "penstock",
+        "listen": f"127.0.0.1:{settings.local_port('nats')}",
+        "http": f"127.0.0.1:{settings.local_port('nats_monitor')}",
+        "max_payload": 1 << 20,
+        "max_connections": 1000,
+        "max_subscriptions": 1000,
+        "max_control_line": 4096,
+        "max_pending": 64 << 20,
+        "write_deadline": "10s",
+        "ping_interval": "20s",
+        "ping_max": 3,
+        "authorization": {"timeout": 5},
+        "jetstream": {
+            "store_dir": str(store),
+            "sync_interval": "always",  # an acknowledged message is on disk
+            "max_memory_store": 64 << 20,
+            "max_file_store": capacity + capacity // 8,
+        },
+        "accounts": accounts(users),
+        "system_account": "SYS",
+    }
+    return "# Made from contracts/ by penstock.rights; changes here are lost.\n" + _block(conf, 0)
+
+
+def accounts(users: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """The accounts and all that crosses between them; nothing else does."""
+    core_exports = [_export(subject, kind, "APP") for subject, kind in EXPORTS.items()]
+    core_exports += [_export(f"$JS.API.{tail}", kind, "APP") for tail, kind in REMAPPED.items()]
+    core_exports += [{"stream": subject, "accounts": ["APP"]} for subject in FEEDS]
+    app_imports: list[dict[str, Any]] = [_import("CORE", subject) for subject in EXPORTS]
+    app_imports += [_import("CORE", f"$JS.API.{tail}", f"{CORE_API}.{tail}") for tail in REMAPPED]
+    app_imports += [{"stream": {"account": "CORE", "subject": subject}} for subject in FEEDS]
+    return {
+        "SYS": {"exports": [_export(SERVER_SETTINGS, "Stream", "APP", "CORE")]},
+        "AUTH": {},
+        "CORE": {
+            "jetstream": "enabled",
+            "users": users["CORE"],
+            "exports": core_exports,
+            "imports": [_import("SYS", SERVER_SETTINGS)],
+        },
+        "APP": {"users": users["APP"], "imports": [*app_imports, _import("SYS", SERVER_SETTINGS)]},
+    }
+
+
+def _user(key: str, allowed: Rights) -> dict[str, Any]:
+    return {
+        "nkey": key,
+        "permissions": {"publish": _only(allowed.publish), "subscribe": _only(allowed.subscribe)},
+    }
+
+
+def _only(subjects: tuple[str, ...]) -> dict[str, Any]:
+    # To the server an empty allow list means everything.
+    return {"allow": list(subjects)} if subjects else {"deny": [">"]}
+
+
+def _export(subject: str, response: str, *to: str) -> dict[str, Any]:
+    return {"service": subject, "response_type": response, "accounts": list(to)}
+
+
+def _import(account: str, subject: str, to: str = "") -> dict[str, Any]:
+    return {"service": {"account": account, "subject": subject}} | ({"to": to} if to else {})
+
+
+def _block(members: Mapping[str, Any], depth: int) -> str:
+    pad = "  " * depth
+    return "".join(f"{pad}{name}: {_value(value, depth)}\n" for name, value in members.items())
+
+
+def _value(value: Any, depth: int) -> str:
+    if isinstance(value, dict):
+        return "{\n" + _block(value, depth + 1) + "  " * depth + "}" if value else "{}"
+    if isinstance(value, list):
+        pad = "  " * (depth + 1)
+        lines = "".join(f"{pad}{_value(each, depth + 1)}\n" for each in value)
+        return "[\n" + lines + "  " * depth + "]" if value else "[]"
+    return json.dumps(value)
