@@ -29,12 +29,18 @@ _SLACK_NS = timedelta(minutes=10) // timedelta(microseconds=1) * 1000
 class Delivered(Protocol):
     """What the check needs of a delivery (see lane.Delivery)."""
 
-    subject: str
-    data: bytes
-    headers: Mapping[str, str] | None
-    stream: str
-    sequence: int
-    stored_at_ns: int
+    @property
+    def subject(self) -> str: ...
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def headers(self) -> Mapping[str, str] | None: ...
+    @property
+    def stream(self) -> str: ...
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def stored_at_ns(self) -> int: ...
 
 
 class Checker:
