@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
 
 from stack import http_probe, process
 from stack.place import CHECKOUT, Place
@@ -30,18 +28,6 @@ def children(place: Place) -> list[process.Child]:
                 )
             )
     return found
-
-
-def start(place: Place, report: Callable[[str, str, float], None] = lambda *_: None) -> None:
-    """Start what does not run, then wait until every process of the fleet says that it is ready."""
-    began = time.monotonic()
-    started = []
-    for child in children(place):
-        report(child.name, "starting", 0.0)
-        started.append((child, process.start(place, child)))
-    for child, record in started:
-        wait_ready(place, child, record)
-        report(child.name, "ready", time.monotonic() - began)
 
 
 def wait_ready(place: Place, child: process.Child, record: process.Record, timeout: float = 60.0) -> None:

@@ -7,7 +7,9 @@ import socket
 import sys
 from pathlib import Path
 
+from penstock.contracts import load
 from penstock.errors import PenstockError
+from penstock.rights import render_server_conf
 from stack import http_probe, ports, process
 from stack.place import Place
 
@@ -66,3 +68,8 @@ jetstream {{
   sync_interval: always
 }}
 """
+
+
+def fleet_conf(place: Place) -> str:
+    """The configuration of the fleet's server: accounts and rights from contracts/."""
+    return render_server_conf(load(place.contracts), place)

@@ -17,67 +17,92 @@ from stack.place import Place
 
 # What the reader of `up` is told: (part, what it is doing, seconds since that part began).
 Report = Callable[[str, str, float], None]
+Says = Callable[[str], None]
 
 
-def up(place: Place, report: Report = lambda *_: None, *, servers_only: bool = False) -> None:
+def silent(_part: str, _doing: str, _seconds: float) -> None:
+    """The report of those who do not want one."""
+
+
+def up(place: Place, report: Report = silent, *, servers_only: bool = False) -> None:
     """Bring up what is down, leave alone what runs. Raises PenstockError naming the part that did not start."""
     with _alone(place):
-        _together(
-            lambda: start_nats(place, report),
-            lambda: start_elasticsearch(place, report),
-            lambda: start_cassandra(place, report),
-        )
-        if servers_only:
-            return
-        provision(place, report)
-        fleet.start(place, report)
+        _together(*(partial(start_server, place, name, report) for name in SERVERS))
+        if not servers_only:
+            provision(place, report)
+            start_fleet(place, report)
 
 
-def down(place: Place, report: Report = lambda *_: None) -> None:
+def down(place: Place, report: Report = silent) -> None:
     """Stop every process of this place: services first, so that they can still finish what they hold. Data stays."""
     with _alone(place):
-        records = process.all_recorded(place)
-        servers = [record for record in records if record.name in (nats.NAME, elasticsearch.NAME, cassandra.NAME)]
-        for group in ([record for record in records if record not in servers], servers):
-            _together(*(partial(_stop, place, record.name, report) for record in group))
+        names = [record.name for record in process.all_recorded(place)]
+        for group in ([n for n in names if n not in SERVERS], [n for n in names if n in SERVERS]):
+            _together(*(partial(_stop, place, name, report) for name in group))
 
 
-def clean(place: Place, report: Report = lambda *_: None) -> None:
+def clean(place: Place, report: Report = silent) -> None:
     """Stop everything and delete the state: data, logs, passwords and credentials."""
     down(place, report)
-    shutil.rmtree(place.state, ignore_errors=True)
+    shutil.rmtree(place.state)
 
 
-def start_nats(place: Place, report: Report) -> None:
-    """NATS with accounts and rights from contracts/, or an open one as long as there is no renderer."""
-    with _timed(nats.NAME, report) as says:
+def start_server(place: Place, name: str, report: Report = silent) -> None:
+    """Start one of SERVERS unless it runs, and wait until it is ready."""
+    with _timed(name, report) as says:
+        SERVERS[name](place, says)
+
+
+def start_fleet(place: Place, report: Report = silent) -> None:
+    """Start every service that does not run, then wait until all are ready; so they start side by side."""
+    with _timed("fleet", report) as says:
         says("starting")
-        nats.wait_ready(place, nats.start(place, nats.minimal_conf(place)))
+        started = [(child, process.start(place, child)) for child in fleet.children(place)]
+        for child, record in started:
+            with _timed(child.name, report) as service_says:
+                service_says("starting")
+                fleet.wait_ready(place, child, record)
 
 
-def start_elasticsearch(place: Place, report: Report) -> None:
-    """Elasticsearch, from its jars."""
-    with _timed(elasticsearch.NAME, report) as says:
-        says("installing")
-        elasticsearch.home(place)
+def start_service(place: Place, name: str, report: Report = silent) -> None:
+    """Start one process of the fleet, like `indexer_0`, unless it runs, and wait until it is ready."""
+    [child] = [child for child in fleet.children(place) if child.name == name]
+    with _timed(name, report) as says:
         says("starting")
-        elasticsearch.wait_ready(place, elasticsearch.start(place))
+        fleet.wait_ready(place, child, process.start(place, child))
 
 
-def start_cassandra(place: Place, report: Report) -> None:
-    """Cassandra, from its jars, with its roles."""
-    with _timed(cassandra.NAME, report) as says:
-        says("installing")
-        cassandra.home(place)
-        says("starting")
-        cassandra.wait_ready(place, cassandra.start(place))
-
-
-def provision(place: Place, report: Report) -> None:
+def provision(place: Place, report: Report = silent) -> None:
     """Streams, consumers, indices and tables from contracts/, idempotently."""
     with _timed("provision", report) as says:
         says("provisioning")
         importlib.import_module("penstock.provision").provision(place)
+
+
+def _nats(place: Place, says: Says) -> None:
+    says("starting")
+    nats.wait_ready(place, nats.start(place, nats.fleet_conf(place)))
+
+
+def _elasticsearch(place: Place, says: Says) -> None:
+    says("installing")
+    elasticsearch.home(place)
+    says("starting")
+    elasticsearch.wait_ready(place, elasticsearch.start(place))
+
+
+def _cassandra(place: Place, says: Says) -> None:
+    says("installing")
+    cassandra.home(place)
+    says("starting")
+    cassandra.wait_ready(place, cassandra.start(place))
+
+
+SERVERS: dict[str, Callable[[Place, Says], None]] = {
+    nats.NAME: _nats,
+    elasticsearch.NAME: _elasticsearch,
+    cassandra.NAME: _cassandra,
+}
 
 
 def _stop(place: Place, name: str, report: Report) -> None:
@@ -88,7 +113,7 @@ def _stop(place: Place, name: str, report: Report) -> None:
 
 
 @contextmanager
-def _timed(part: str, report: Report) -> Iterator[Callable[[str], None]]:
+def _timed(part: str, report: Report) -> Iterator[Says]:
     began = time.monotonic()
 
     def says(doing: str) -> None:
