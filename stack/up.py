@@ -76,7 +76,7 @@ def provision(place: Place, report: Report = silent) -> None:
     """Streams, consumers, indices and tables from contracts/, idempotently."""
     with _timed("provision", report) as says:
         says("provisioning")
-        importlib.import_module("penstock.provision").provision(place)
+        importlib.import_module("penstock.provision").run(place)
 
 
 def _nats(place: Place, says: Says) -> None:

@@ -39,7 +39,7 @@ def _create(path: Path) -> bool:
     draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(seed + b"\n")
+            file.write(seed)
             file.flush()
             os.fsync(file.fileno())
         os.link(draft, path)  # fails when the other process was first, whose seed then counts

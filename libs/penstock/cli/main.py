@@ -16,6 +16,7 @@ from penstock.errors import PenstockError
 GROUPS = {
     "penstock.cli.stack": "",
     "penstock.cli.contracts": "contracts",
+    "penstock.cli.provision": "",
 }
 
 cli = typer.Typer(
