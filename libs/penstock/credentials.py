@@ -1,4 +1,4 @@
-"""One nkey per identity: the seed in <folder>/<identity>.nk, readable by its owner only; the server knows the public key."""
+"""One nkey per identity: the seed in <folder>/<identity>.nk, mode 600; the server knows the public key only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-import nkeys
+import nkeys  # type: ignore[import-untyped]
 
 from penstock.contracts import Contracts
 from penstock.errors import Refused

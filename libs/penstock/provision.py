@@ -1,4 +1,4 @@
-"""contracts/streams.yaml → streams, consumers and buckets on the server. Idempotent; what was changed by hand is put back.
+"""contracts/streams.yaml → streams, consumers and buckets on the server. Idempotent; undoes changes made by hand.
 
 Nothing is ever deleted, and a change that would lose messages or move a stream is refused before anything is changed.
 """

@@ -2,8 +2,8 @@
 
 Rules that hold for every list (docs/adr/0002-rights.md says what each one closes):
 
-- No `allow_responses`: it would let a caller choose any subject for the answer. Who answers may publish to the inboxes of
-  exactly those identities that may ask it, or whose events it answers.
+- No `allow_responses`: it would let a caller choose any subject for the answer. Who answers may publish to the inboxes
+  of exactly those identities that may ask it, or whose events it answers.
 - An identity listens in its own inbox only, `_INBOX.<name>.>`.
 - Identities of APP reach the streams only through the service imports of server_conf.py.
 """
@@ -73,7 +73,7 @@ def operations(contracts: Contracts, asks: Iterable[str]) -> tuple[tuple[str, st
 
 
 def consumers(contracts: Contracts, entries: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """(stream, consumer on the server) of each entry like `EVENTS_HTTP/scorer`; entries without a consumer are left out."""
+    """(stream, consumer on the server) of each entry like `EVENTS_HTTP/scorer`; a stream alone gives none."""
     found = []
     for entry in entries:
         stream, _, consumer = entry.partition("/")

@@ -48,7 +48,8 @@ def render(contracts: Contracts, public_keys: Mapping[str, str], settings: Setti
     for name, key in public_keys.items():
         users[contracts.identities[name].account].append(_user(key, allowed[name]))
     store = settings.state / "nats" / "jetstream"
-    capacity = sum(each.max_bytes for each in (*contracts.streams.values(), *contracts.buckets.values()))
+    capacity = sum(stream.max_bytes for stream in contracts.streams.values())
+    capacity += sum(bucket.max_bytes for bucket in contracts.buckets.values())
     conf: dict[str, Any] = {
         "server_name": "penstock",
         "listen": f"127.0.0.1:{settings.local_port('nats')}",

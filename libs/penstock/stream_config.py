@@ -3,9 +3,9 @@
 Every property that could let a message vanish, or let one be written by another way than a publish, is spelled out, so
 that `penstock provision` sees and undoes any change made by hand.
 
-Epoch. An event's version is (epoch << 48) | sequence, compared by stores that outlive a stream, so a stream made anew must
-go on above whatever its predecessor reached, even when the broker lost everything. The epoch is therefore the day of
-creation, counted from 2024-01-01 (15 bits last until 2113), and the stream's first sequence the second of that day times a
+Epoch. An event's version is (epoch << 48) | sequence, compared by stores that outlive a stream, so a stream made anew
+must go on above whatever its predecessor reached, even when the broker lost everything. The epoch is therefore the day
+of creation, counted from 2024-01-01 (15 bits last until 2113), and the first sequence the second of that day times a
 million, plus one: unique and growing without any state, as long as a stream takes less than a million messages a second
 between two creations and the clock does not go back over one.
 """
