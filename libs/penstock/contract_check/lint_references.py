@@ -1,0 +1,120 @@
+"""Streams, services, identities and roles name each other, event types and error codes; every name must exist."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from penstock import subjects
+from penstock.contract_check.finding import Finding
+from penstock.contracts import Contracts
+from penstock.topology import Identity
+
+_RAISES = {"PenstockError", "Refused", "Unavailable", "Drop"}
+
+
+def lint_identities(contracts: Contracts) -> Iterator[Finding]:
+    """Findings about identities and roles, and about what nobody does."""
+    for name, identity in contracts.identities.items():
+        where = f"identities.yaml {name}"
+        if not subjects.is_token(name):
+            yield Finding(where, "name", f"{name!r} cannot be an identity", "Use [a-z][a-z0-9_]*, no reserved name.")
+        for kind, entry in _missing(contracts, identity):
+            yield Finding(where, "reference", f"{kind} names {entry}, which does not exist", "Mend the name.")
+        if identity.publishes and identity.door is None:
+            yield Finding(where, "reference", "publishes events but has no door", "Give it `door: nats`.")
+    for name, role in contracts.roles.items():
+        for entry in role.asks:
+            if not _asks(contracts, entry):
+                yield Finding(
+                    f"identities.yaml {name}",
+                    "reference",
+                    f"asks names {entry}, which does not exist",
+                    "Mend the name.",
+                )
+    yield from _left_over(contracts)
+
+
+def lint_services(contracts: Contracts) -> Iterator[Finding]:
+    """Findings about services: their names, and the models of their questions and answers."""
+    from penstock import questions
+
+    for service, body in contracts.services.items():
+        for operation, each in body.operations.items():
+            where = f"services.yaml {service}.{operation}"
+            if not subjects.is_token(service) or not subjects.is_token(operation):
+                yield Finding(where, "name", "cannot be a name", "Use [a-z][a-z0-9_]*, no reserved name.")
+            for model in (each.request, each.reply):
+                if not hasattr(questions, model):
+                    yield Finding(where, "reference", f"penstock/questions.py has no {model}", "Mend the name.")
+
+
+def lint_error_codes(contracts: Contracts, sources: Path) -> Iterator[Finding]:
+    """Codes that the Python sources below `sources` raise and the catalogue does not know."""
+    for folder in ("libs", "services", "stack"):
+        for path in sorted((sources / folder).rglob("*.py")):
+            for line, code in _codes(path):
+                if code not in contracts.errors:
+                    yield Finding(
+                        f"{path.relative_to(sources).as_posix()}:{line}",
+                        "error-code",
+                        f"the code {code} is not in errors.yaml",
+                        "Add it with status, title and remedy, or use one that is there.",
+                    )
+
+
+def _missing(contracts: Contracts, identity: Identity) -> Iterator[tuple[str, str]]:
+    for entry in identity.publishes:
+        if entry != "*" and entry not in contracts.types:
+            yield "publishes", entry
+    for kind in ("consumes", "watches"):
+        for entry in getattr(identity, kind):
+            stream, _, consumer = entry.partition("/")
+            known = contracts.streams.get(stream)
+            if known is None or ((consumer or kind == "consumes") and consumer not in known.consumers):
+                yield kind, entry
+    for kind in ("reads", "writes"):
+        for entry in getattr(identity, kind):
+            if entry not in contracts.buckets:
+                yield kind, entry
+    for entry in identity.asks:
+        if not _asks(contracts, entry):
+            yield "asks", entry
+    for entry in identity.answers:
+        if entry not in contracts.services:
+            yield "answers", entry
+
+
+def _asks(contracts: Contracts, entry: str) -> bool:
+    service, _, operation = entry.partition(".")
+    known = contracts.services.get(service)
+    return known is not None and (operation == "*" or operation in known.operations)
+
+
+def _left_over(contracts: Contracts) -> Iterator[Finding]:
+    everyone = contracts.identities.values()
+    for service in contracts.services:
+        if not any(service in identity.answers for identity in everyone):
+            yield Finding(f"services.yaml {service}", "unused", "nobody answers", "Give an identity `answers`.")
+    for bucket in contracts.buckets:
+        writers = [name for name, identity in contracts.identities.items() if bucket in identity.writes]
+        if len(writers) != 1:
+            yield Finding(
+                f"streams.yaml {bucket}", "writers", f"the bucket has {len(writers)} writers", "Give it exactly one."
+            )
+    for stream, body in contracts.streams.items():
+        for consumer in body.consumers:
+            entry = f"{stream}/{consumer}"
+            if not any(entry in identity.consumes for identity in everyone):
+                yield Finding(f"streams.yaml {entry}", "unused", "nobody consumes it", "Give an identity `consumes`.")
+
+
+def _codes(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, code) of every error or drop that is made with a literal code."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _RAISES:
+            values = [*node.args[:1], *(each.value for each in node.keywords if each.arg == "code")]
+            for value in values:
+                if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                    yield node.lineno, value.value
