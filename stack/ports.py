@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import psutil
 
@@ -24,8 +25,11 @@ def is_free(port: int) -> bool:
 
 def require_free(name: str, ports: dict[str, int]) -> None:
     """Refuse to start `name` on a taken port: PORT_TAKEN says which port, what for, and how to choose others."""
+    patience = time.monotonic() + 1.0  # the kernel may still be closing the ports of a process just killed
     for purpose, port in ports.items():
-        if is_free(port):
+        while not (free := is_free(port)) and time.monotonic() < patience:
+            time.sleep(0.02)
+        if free:
             continue
         raise PenstockError(
             "PORT_TAKEN",

@@ -97,8 +97,9 @@ def alive(place: Place, name: str) -> Record | None:
 
 def is_alive(record: Record) -> bool:
     """True if the recorded process still runs."""
-    if process := _started_here.get(record.pid):
-        process.poll()  # reap it, or it would stay a zombie for as long as we live
+    process = _started_here.get(record.pid)
+    if process and process.poll() is not None:  # asking also reaps it, or it would stay a zombie while we live
+        return False
     return record.started != 0 and _start_ticks(record.pid) == record.started
 
 
@@ -163,12 +164,14 @@ def _exit(record: Record) -> str:
 
 
 def _start_ticks(pid: int) -> int | None:
-    """Clock ticks from boot to the start of the process (field 22 of proc_pid_stat(5)); None if gone or a zombie."""
+    """Clock ticks from boot to the start of the process (field 22 of proc_pid_stat(5)); None if it has ended."""
     try:
         after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if after_name[0] in "ZX" else int(after_name[19])
+    state, threads, started = after_name[0], int(after_name[17]), int(after_name[19])
+    # The first thread may be a zombie while others still hold the ports.
+    return None if state in "ZX" and threads <= 1 else started
 
 
 def _wait_gone(record: Record, timeout: float) -> bool:

@@ -1,0 +1,91 @@
+"""Fixtures that run the real servers. One place for the whole session; its Java servers boot once, side by side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from stack import cassandra as cassandra_server
+from stack import elasticsearch as elasticsearch_server
+from stack import nats, process, up
+from stack.place import Place
+from tests.places import Places, Running
+
+# What a developer may have set for a stack of their own must not leak into the tests; where data and tools are, may.
+KEPT = {"PENSTOCK_DATA", "PENSTOCK_CACHE", "PENSTOCK_JAVA_HOME"}
+JAVA_SERVERS = {"elasticsearch": elasticsearch_server.start, "cassandra": cassandra_server.start}
+
+
+def pytest_configure() -> None:
+    for name in [name for name in os.environ if name.startswith("PENSTOCK_") and name not in KEPT]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def places() -> Iterator[Places]:
+    """Temporary places; whatever runs in them is stopped at the end of the session, also after a failure."""
+    places = Places()
+    yield places
+    places.close()
+
+
+@pytest.fixture(scope="session")
+def stack_env(places: Places) -> Place:
+    """The place of this session: it is also the Settings that reach its servers."""
+    return places.make("session")
+
+
+@pytest.fixture(scope="session")
+def nats_server(stack_env: Place) -> Running:
+    """NATS with the accounts and rights of contracts/; the credentials are in stack_env.credentials_folder."""
+    up.start_server(stack_env, "nats")
+    return Running(stack_env)
+
+
+@pytest.fixture(scope="session")
+def java_servers(stack_env: Place, request: pytest.FixtureRequest) -> dict[str, process.Record]:
+    """Those Java servers that any test of this session will ask for, started together but not waited for."""
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    if "fleet" in wanted:
+        wanted |= set(JAVA_SERVERS)
+    return {name: start(stack_env) for name, start in JAVA_SERVERS.items() if name in wanted}
+
+
+@pytest.fixture(scope="session")
+def elasticsearch(stack_env: Place, java_servers: dict[str, process.Record]) -> Running:
+    """Elasticsearch at stack_env.elasticsearch, empty."""
+    elasticsearch_server.wait_ready(stack_env, java_servers["elasticsearch"])
+    return Running(stack_env)
+
+
+@pytest.fixture(scope="session")
+def cassandra(stack_env: Place, java_servers: dict[str, process.Record]) -> Running:
+    """Cassandra with its roles and an empty keyspace."""
+    cassandra_server.wait_ready(stack_env, java_servers["cassandra"])
+    return Running(stack_env)
+
+
+@pytest.fixture(scope="session")
+def fleet(stack_env: Place, nats_server: Running, elasticsearch: Running, cassandra: Running) -> Running:
+    """All servers, provisioned, and every service of the fleet, ready."""
+    up.provision(stack_env)
+    up.start_fleet(stack_env)
+    return Running(stack_env)
+
+
+@pytest.fixture
+def throwaway_nats(places: Places) -> Iterator[Callable[..., Running]]:
+    """Makes NATS servers for one test: `throwaway_nats()` is an open one, `throwaway_nats(conf)` runs conf(place)."""
+    made: list[Place] = []
+
+    def make(conf: Callable[[Place], str] = nats.minimal_conf) -> Running:
+        place = places.make(f"nats-{os.urandom(4).hex()}")
+        made.append(place)
+        nats.wait_ready(place, nats.start(place, conf(place)))
+        return Running(place)
+
+    yield make
+    for place in made:
+        up.clean(place)

@@ -1,0 +1,102 @@
+"""Places for tests: temporary state folders and free ports, swept even after a test run that was killed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from stack import nats, ports, process, up
+from stack.place import Place
+
+ROOT = Path(tempfile.gettempdir()) / f"penstock-tests-{os.getuid()}"
+SPAN = 100  # ports of one place
+BASES = range(20_000, 32_000, SPAN)  # below the ports that the kernel gives to clients
+
+
+class Places:
+    """The places of one test run. A lock that dies with us tells others that the folder and its ports are in use."""
+
+    def __init__(self) -> None:
+        ROOT.mkdir(mode=0o700, exist_ok=True)
+        sweep()
+        self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=ROOT))
+        self._locks = contextlib.ExitStack()
+        if not self._locks.enter_context(lock(self.folder / "owner")):
+            raise RuntimeError(f"{self.folder} is new and yet locked")
+
+    def free_port_base(self) -> int:
+        """A base whose whole span is free now, and kept from other test runs until ours ends."""
+        for base in BASES:
+            claim = lock(ROOT / f"ports-{base}")
+            if not self._locks.enter_context(claim):
+                continue
+            if all(ports.is_free(port) for port in range(base, base + SPAN)):
+                return base
+        raise RuntimeError(f"no {SPAN} free ports in a row between {BASES.start} and {BASES.stop}")
+
+    def make(self, name: str) -> Place:
+        """A new place with a state folder and ports of its own."""
+        return Place(state=self.folder / name, port_base=self.free_port_base())
+
+    def close(self) -> None:
+        """Stop whatever still runs in any of them, and delete them."""
+        take_down(self.folder)
+        self._locks.close()
+
+
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[bool]:
+    """True if the lock is ours until the block ends; False if another process has it."""
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def sweep() -> None:
+    """Take down what test runs left behind that were killed before they could."""
+    for folder in ROOT.glob("run-*"):
+        if (folder / "owner").exists():
+            with lock(folder / "owner") as orphaned:
+                if orphaned:
+                    take_down(folder)
+
+
+def take_down(folder: Path) -> None:
+    """Stop every process of every place in the folder, at once for those that nobody will ask again, and delete it."""
+    for run in folder.glob("*/run"):
+        place = Place(state=run.parent)
+        for record in process.all_recorded(place):
+            process.kill(record)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class Running:
+    """A place with something running in it, and the two things that a fault test does to it."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to a server or a service (`nats`, `elasticsearch`, `cassandra`, `indexer_0`), and see it dead."""
+        record = process.alive(self.place, name)
+        assert record, f"{name} does not run, so it cannot be killed"
+        process.kill(record)
+
+    def restart(self, name: str) -> None:
+        """Start it again after a kill, with the data that it left, and wait until it is ready."""
+        if name == nats.NAME:
+            conf = (self.place.state / "nats" / "nats.conf").read_text()  # whichever it was started with
+            nats.wait_ready(self.place, nats.start(self.place, conf))
+        elif name in up.SERVERS:
+            up.start_server(self.place, name)
+        else:
+            up.start_service(self.place, name)
