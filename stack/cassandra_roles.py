@@ -75,7 +75,7 @@ def _grant(place: Place, opened: Session) -> None:
     keyspace = place.cassandra_keyspace
     opened.execute(f"DROP ROLE IF EXISTS {BUILT_IN}")
     # The node would still let it in from its cache for 2 s.
-    opened.execute(f"DELETE FROM system_views.credentials_cache_keys WHERE role = '{BUILT_IN}'")
+    opened.execute("DELETE FROM system_views.credentials_cache_keys WHERE role = 'cassandra'")
     opened.execute(
         f"CREATE KEYSPACE IF NOT EXISTS {keyspace} "
         "WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 
 import typer
@@ -11,39 +10,43 @@ from rich.console import Console
 
 from penstock.errors import PenstockError
 
-# Each module has `app: typer.Typer`; its commands go under the name given, or to the top level if that is "".
-# They are loaded one by one, so that an image with few extras still has the groups that it can run.
+# A module with `app: typer.Typer` → where its commands go ("" is the top level). Loaded one by one, so that an image
+# with few extras still has the groups that it can run.
 GROUPS = {
     "penstock.cli.stack": "",
     "penstock.cli.contracts": "contracts",
     "penstock.cli.provision": "",
 }
+OURS = {"penstock", "services", "stack"}
 
 cli = typer.Typer(
-    no_args_is_help=True, pretty_exceptions_show_locals=False, help="Penstock: an event fleet over NATS JetStream."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Penstock: an event fleet over NATS JetStream.",
 )
 
 
 def load_groups() -> None:
-    """Add every group that this installation can run."""
+    """Add every group that this installation can run; one whose extra is not installed is left out."""
     for module, name in GROUPS.items():
         try:
             group: typer.Typer = importlib.import_module(module).app
         except ModuleNotFoundError as error:
-            if error.name == "penstock" or ((error.name or "").startswith("penstock.") and error.name != module):
-                raise  # a fault of ours, not a missing extra
+            if (error.name or "").partition(".")[0] in OURS and error.name != module:
+                raise
             continue
         cli.add_typer(group, name=name or None)
 
 
 def app() -> None:
-    """The entry point."""
+    """The entry point. An error with a code is a message and exit status 1; any other is a fault of ours, so a trace."""
     load_groups()
     try:
         cli()
     except PenstockError as error:
         console = Console(stderr=True, highlight=False, soft_wrap=True)
-        console.print(f"[bold red]{error.code}[/] ", end="")
+        console.print(f"[bold red]{error.code}[/]", end=" ")
         console.print(error.detail, markup=False)
         sys.exit(1)
 

@@ -1,0 +1,53 @@
+# Verbs of this repository; `make help` lists them. Every verb prepares .venv first if the lock has changed.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: setup up down status clean demo test check format lock bench help
+
+BIN := .venv/bin
+READY := .venv/.ready
+
+setup: $(READY) ## install everything into .venv, and the servers into the cache
+$(READY): requirements.lock pyproject.toml stack/install.sh $(wildcard stack/maven/*/*)
+	stack/install.sh
+	@touch $@
+
+up: $(READY) ## start NATS, Elasticsearch, Cassandra and the fleet
+	@$(BIN)/penstock up
+
+down: $(READY) ## stop them; the data stays
+	@$(BIN)/penstock down
+
+status: $(READY) ## what runs, on which ports
+	@$(BIN)/penstock status
+
+clean: $(READY) ## stop them and delete their data
+	@$(BIN)/penstock clean --yes
+
+demo: up ## ship real logs, then show found, similar and most unusual lines
+	@$(BIN)/penstock demo
+
+test: check ## check, then all tests against real servers
+	$(BIN)/pytest
+
+check: $(READY) ## format, lint, types, contracts, generated files; no server needed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/penstock contracts check
+
+format: $(READY) ## rewrite the code as `check` wants it
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+lock: $(READY) ## renew requirements.lock and the hashes of the jars (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv (https://docs.astral.sh/uv/)"; exit 1; }
+	uv pip compile --python-version 3.11 --universal --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --extra dev pyproject.toml -o requirements.lock
+	$(BIN)/python -m stack.jars
+
+bench: $(READY) ## measure every performance claim
+	$(BIN)/python -m bench
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
