@@ -40,7 +40,7 @@ def load_groups() -> None:
 
 
 def app() -> None:
-    """The entry point. An error with a code is a message and exit status 1; any other is a fault of ours, so a trace."""
+    """The entry point. An error with a code is a message and exit status 1; any other is our fault: a trace."""
     load_groups()
     try:
         cli()
