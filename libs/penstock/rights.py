@@ -1,6 +1,6 @@
 """identities.yaml → what each identity may publish and subscribe to, as explicit allow lists, and nothing besides.
 
-Rules that hold for every list (docs/adr/0002-rights.md says what each one closes):
+Rules that hold for every list (docs/adr/0002-accounts-and-rights.md says what each one closes):
 
 - No `allow_responses`: it would let a caller choose any subject for the answer. Who answers may publish to the inboxes
   of exactly those identities that may ask it, or whose events it answers.
@@ -90,7 +90,7 @@ def answers_to(contracts: Contracts, name: str) -> tuple[str, ...]:
     for other, them in contracts.identities.items():
         asked = any(service in identity.answers for service, _ in operations(contracts, them.asks))
         surveyed = them.surveys and bool(identity.answers)
-        if them.account == "APP" and (asked or surveyed or them.door in doors):
+        if asked or surveyed or them.door in doors:
             found.append(other)
     return tuple(found)
 
@@ -118,10 +118,7 @@ def _publish(contracts: Contracts, name: str, identity: Identity) -> Iterator[st
     for service, operation in operations(contracts, identity.asks):
         yield f"svc.{service}.{operation}.{name}"
     yield from _publish_api(contracts, identity)
-    if identity.answers and identity.account == "CORE":
-        yield "_R_.>"  # how a caller in another account appears to who answers; never a subject of its choice
-    if identity.account == "APP":
-        yield from (f"_INBOX.{other}.>" for other in answers_to(contracts, name))
+    yield from (f"_INBOX.{other}.>" for other in answers_to(contracts, name))
     if identity.surveys:
         for verb in SURVEYS:
             yield from (f"$SRV.{verb}", f"$SRV.{verb}.>")

@@ -2,12 +2,12 @@
 
     SYS    the server's own account; lets others read each server's settings
     AUTH   empty; where an authorisation callout connects
-    CORE   streams, buckets, and who administers them
+    CORE   streams and buckets, and only `provision`, which makes them
     APP    everyone else; reaches CORE through the service imports below and in no other way
 
-A publish in APP becomes a request into CORE, and whatever answers in CORE can reply only to the address of that request
-inside APP, never to a subject that a stream takes. In one account for all, any client could have the server store a
-message under another's subject by naming that subject as the reply address.
+Why two: the server does not check reply addresses, so whoever shares an account with the streams can have it store a
+message under another's subject by naming that subject as the reply address of any request. A request from APP into CORE
+is answered inside APP, where no stream listens (docs/adr/0002-accounts-and-rights.md).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock.contracts import Contracts
-from penstock.rights import CORE_API, SERVER_SETTINGS, Rights, rights
+from penstock.rights import CORE_API, SERVER_SETTINGS, Rights, bucket_stream, bucket_subjects, rights
 from penstock.settings import Settings
 
 # Subjects of CORE that APP sees under their own name, with the kind of response.
@@ -26,7 +26,6 @@ EXPORTS = {
     "score.>": "Singleton",
     "dlq.>": "Singleton",
     "audit.>": "Singleton",
-    "svc.registry.>": "Singleton",
     "$JS.API.CONSUMER.MSG.NEXT.*.*": "Stream",
     "$JS.ACK.>": "Singleton",
 }
@@ -38,7 +37,7 @@ REMAPPED = {
     "DIRECT.GET.*.>": "Singleton",
 }
 # What CORE lets APP listen to.
-FEEDS = ("tail.>", "ctl.>")
+FEEDS = ("tail.>",)
 
 
 def render(contracts: Contracts, public_keys: Mapping[str, str], settings: Settings) -> str:
@@ -69,19 +68,24 @@ def render(contracts: Contracts, public_keys: Mapping[str, str], settings: Setti
             "max_memory_store": 64 << 20,
             "max_file_store": capacity + capacity // 8,
         },
-        "accounts": accounts(users),
+        "accounts": accounts(contracts, users),
         "system_account": "SYS",
     }
     return "# Made from contracts/ by penstock.rights; changes here are lost.\n" + _block(conf, 0)
 
 
-def accounts(users: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
+def accounts(contracts: Contracts, users: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """The accounts and all that crosses between them; nothing else does."""
-    core_exports = [_export(subject, kind, "APP") for subject, kind in EXPORTS.items()]
-    core_exports += [_export(f"$JS.API.{tail}", kind, "APP") for tail, kind in REMAPPED.items()]
+    exports, remapped = dict(EXPORTS), dict(REMAPPED)
+    for name, bucket in contracts.buckets.items():
+        exports |= dict.fromkeys(bucket_subjects(contracts, name), "Singleton")
+        if bucket.kind == "objects":
+            remapped[f"STREAM.PURGE.{bucket_stream(contracts, name)}"] = "Singleton"
+    core_exports = [_export(subject, kind, "APP") for subject, kind in exports.items()]
+    core_exports += [_export(f"$JS.API.{tail}", kind, "APP") for tail, kind in remapped.items()]
     core_exports += [{"stream": subject, "accounts": ["APP"]} for subject in FEEDS]
-    app_imports: list[dict[str, Any]] = [_import("CORE", subject) for subject in EXPORTS]
-    app_imports += [_import("CORE", f"$JS.API.{tail}", f"{CORE_API}.{tail}") for tail in REMAPPED]
+    app_imports: list[dict[str, Any]] = [_import("CORE", subject) for subject in exports]
+    app_imports += [_import("CORE", f"$JS.API.{tail}", f"{CORE_API}.{tail}") for tail in remapped]
     app_imports += [{"stream": {"account": "CORE", "subject": subject}} for subject in FEEDS]
     return {
         "SYS": {"exports": [_export(SERVER_SETTINGS, "Stream", "APP", "CORE")]},
