@@ -1,0 +1,178 @@
+"""lines → requests of a few MB, several in flight → one outcome per line
+
+What passes by itself (the store is away, overloaded, or an index does not exist yet) is waited for here, so that a
+message is not handed back and forth meanwhile. Only a line that the store says it can never take is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from elasticsearch import ApiError, AsyncElasticsearch, TransportError
+
+from penstock.errors import PenstockError, Unavailable
+from penstock.outcome import Done, Drop, Outcome, Retry
+from services.indexer.indices import Indices
+from services.indexer.limit import Limit
+from services.indexer.verdicts import Again, Create, Verdict, by_operator, of_item, of_request
+
+_log = structlog.get_logger(__name__)
+LARGEST_REQUEST = 5 * 1024 * 1024
+MOST_LINES = 5000
+_FIRST_WAIT, _LONGEST_WAIT = 0.25, 5.0  # seconds between tries
+DONE = Done()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One action line and its document, both with their line break, and the alias that they go to."""
+
+    alias: str
+    body: bytes
+
+
+class Bulker:
+    """Sends lines. `patience`: seconds that a line waits here for a store that is away, before it is handed back."""
+
+    def __init__(
+        self, client: AsyncElasticsearch, indices: Indices, *, patience: float = 240.0, timeout: float = 60.0
+    ) -> None:
+        self._client = client.options(request_timeout=timeout)
+        self._indices = indices
+        self._patience = patience
+        self._stopped = asyncio.Event()
+        self.limit = Limit()
+        self.trouble: str | None = None  # why the last request failed as a whole; None after one that did not
+
+    def stop(self) -> None:
+        """Lines that wait are handed back at once."""
+        self._stopped.set()
+
+    async def send(self, lines: Sequence[Line]) -> list[Outcome]:
+        """One outcome per line, in order. Never raises for what the store says."""
+        outcomes: list[Outcome] = [DONE] * len(lines)
+        parts = list(_parts(lines, range(len(lines))))
+        if len(parts) == 1:
+            await self._settle(lines, parts[0], outcomes)
+        else:
+            async with asyncio.TaskGroup() as group:
+                for part in parts:
+                    group.create_task(self._settle(lines, part, outcomes))
+        return outcomes
+
+    async def _settle(self, lines: Sequence[Line], part: Sequence[int], outcomes: list[Outcome]) -> None:
+        """Tries until each line of the part has its outcome."""
+        deadline = asyncio.get_running_loop().time() + self._patience
+        wait = 0.0
+        while True:
+            verdicts: dict[int, Verdict] = dict(zip(part, await self._try(lines, part), strict=True))
+            if any(isinstance(verdict, Create) for verdict in verdicts.values()):
+                await self._create(lines, verdicts)
+            again = [position for position, verdict in verdicts.items() if isinstance(verdict, Again | Create)]
+            for position, verdict in verdicts.items():
+                if not isinstance(verdict, Again | Create):
+                    outcomes[position] = verdict
+            if not again:
+                return
+            if wait or any(isinstance(verdicts[position], Again) for position in again):
+                wait = min(_LONGEST_WAIT, max(_FIRST_WAIT, wait * 2))
+                if asyncio.get_running_loop().time() + wait >= deadline or await self._stopping(wait):
+                    for position in again:
+                        outcomes[position] = Retry(1.0, _why(verdicts[position]))
+                    return
+            else:
+                wait = _FIRST_WAIT  # the indices are made: at once, but the next time with a pause
+            part = again
+
+    async def _create(self, lines: Sequence[Line], verdicts: dict[int, Verdict]) -> None:
+        """Makes the indices that are missing; where that fails, the verdict says why."""
+        missing: dict[str, list[int]] = {}
+        for position, verdict in verdicts.items():
+            if isinstance(verdict, Create):
+                missing.setdefault(lines[position].alias, []).append(position)
+        for alias, positions in missing.items():
+            try:
+                await self._indices.create(alias)
+            except Unavailable as error:
+                verdicts.update(dict.fromkeys(positions, Again(error.detail)))
+            except PenstockError as error:
+                verdicts.update(dict.fromkeys(positions, by_operator(error.detail)))
+
+    async def _try(self, lines: Sequence[Line], part: Sequence[int]) -> list[Verdict]:
+        """One request, or two if the store finds it too large."""
+        body = b"".join([lines[position].body for position in part])
+        loop = asyncio.get_running_loop()
+        try:
+            async with self.limit:
+                began = loop.time()
+                try:
+                    response = await self._client.bulk(
+                        operations=[body],  # type: ignore[list-item]  # bytes pass as they are
+                        require_alias=True,
+                        include_source_on_error=False,
+                        filter_path="errors,items.*.status,items.*.error.type,items.*.error.reason",
+                    )
+                except (ApiError, TransportError):
+                    self.limit.pushed_back()
+                    raise
+                self.limit.answered(loop.time() - began)
+        except (ApiError, TransportError) as error:
+            verdict = of_request(error)
+            if verdict is None and len(part) > 1:
+                half = len(part) // 2
+                return await self._try(lines, part[:half]) + await self._try(lines, part[half:])
+            verdict = verdict or Drop("SINK_REFUSED", "the store takes no request as large as this record")
+            self._failed(verdict)
+            return [verdict] * len(part)
+        self.trouble = None
+        answer: dict[str, Any] = response.body
+        if not answer["errors"]:
+            return [DONE] * len(part)
+        verdicts = [of_item(item["index"]) for item in answer["items"]]
+        if any(isinstance(verdict, Again) for verdict in verdicts):
+            self.limit.pushed_back()
+        return verdicts
+
+    def _failed(self, verdict: Verdict) -> None:
+        why = _why(verdict)
+        if self.trouble is None:
+            _log.warning("bulk_failed", reason=why, in_flight=self.limit.width)
+        self.trouble = why
+
+    async def _stopping(self, wait: float) -> bool:
+        """Waits with jitter; true if asked to stop meanwhile."""
+        try:
+            async with asyncio.timeout(wait * random.uniform(0.5, 1.0)):  # noqa: S311 - not a secret
+                await self._stopped.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+def _why(verdict: Verdict) -> str:
+    match verdict:
+        case Again(why) | Retry(_, why):
+            return why
+        case Drop(_, reason):
+            return reason
+        case _:
+            return "the index is missing"
+
+
+def _parts(lines: Sequence[Line], positions: range) -> list[range]:
+    """Runs of positions, each within the size and number of one request."""
+    parts, begin, size = [], 0, 0
+    for position in positions:
+        length = len(lines[position].body)
+        if position > begin and (size + length > LARGEST_REQUEST or position - begin >= MOST_LINES):
+            parts.append(range(begin, position))
+            begin, size = position, 0
+        size += length
+    if len(positions) > begin:
+        parts.append(range(begin, len(positions)))
+    return parts

@@ -1,0 +1,54 @@
+"""EVENTS_HTTP, EVENTS_NATS → record → one `_bulk` line → events-<dataset>-<period>
+SCORES                   → score  → one `_bulk` line → scored-<model>_v<version>-<dataset>-<period>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from penstock.event import Event, record
+from penstock.outcome import Done, Outcome
+from penstock.scores import Score
+from services.indexer import names
+from services.indexer.bulk import Bulker, Line
+
+_EPOCH_SHIFT = 48  # a sequence stays below 2^48; Elasticsearch takes versions up to 2^63
+
+
+def event_line(event: Event, epoch: int) -> Line:
+    """What puts the event into its index: the same bytes whenever and however often it is delivered."""
+    alias = names.events_alias(event.type.dataset, event.time_ms)
+    return Line(alias, b"%b%b\n" % (_action(alias, event.key, epoch, event.sequence), record(event)))
+
+
+def score_line(score: Score, epoch: int) -> Line:
+    """What puts the score into its model version's index; its version is that of the event that was scored."""
+    alias = names.scored_alias(score.model, score.version, score.dataset, score.time_ms)
+    return Line(alias, b"%b%b\n" % (_action(alias, score.key, epoch, score.sequence), score.raw))
+
+
+def _action(alias: str, key: str, epoch: int, sequence: int) -> bytes:
+    version = epoch << _EPOCH_SHIFT | sequence
+    return (
+        f'{{"index":{{"_index":"{alias}","_id":"{key}","version":{version},"version_type":"external"}}}}\n'
+    ).encode()
+
+
+class Indexer:
+    """Handles batches. `epochs` are those of the streams of events, by stream name."""
+
+    def __init__(self, bulker: Bulker, epochs: Mapping[str, int]) -> None:
+        self._bulker = bulker
+        self._epochs = epochs
+
+    async def events(self, batch: Sequence[Event]) -> list[Outcome]:
+        """One outcome per event; whoever waits for it gets the key and the stage `indexed`."""
+        outcomes = await self._bulker.send([event_line(event, self._epochs[event.stream]) for event in batch])
+        return [
+            Done({"stage": "indexed", "key": event.key}) if event.reply_to and isinstance(outcome, Done) else outcome
+            for event, outcome in zip(batch, outcomes, strict=True)
+        ]
+
+    async def scores(self, batch: Sequence[Score]) -> list[Outcome]:
+        """One outcome per score."""
+        return await self._bulker.send([score_line(score, self._epochs[score.stream]) for score in batch])
