@@ -102,14 +102,14 @@ def _invalid(contracts: Contracts, checker: Checker, type: str) -> Iterator[Find
     if not bad:
         yield Finding(where, "examples", "no invalid example", "Write one for each rule of the schema that matters.")
     for each in bad:
-        error = refusal(checker, each.raw)
-        said = (error.code, error.pointer) if error else ("accepted", "")
+        refused = refusal(checker, each.raw)
+        said = (refused.code, refused.pointer) if refused else ("accepted", "")
         if each.code not in contracts.errors:
             yield Finding(f"{where}/{each.name}", "error-code", f"{each.code} is not in errors.yaml", "Mend the code.")
         elif said != (each.code, each.pointer):
             yield Finding(
                 f"{where}/{each.name}",
-                "example-accepted" if error is None else "example-refused",
+                "example-accepted" if refused is None else "example-refused",
                 f"expected {each.code} at {each.pointer!r}, got {said[0]} at {said[1]!r}",
                 "Mend the example, or what expected.yaml says of it.",
             )

@@ -43,8 +43,8 @@ def lint_services(contracts: Contracts) -> Iterator[Finding]:
     for service, body in contracts.services.items():
         for operation, each in body.operations.items():
             where = f"services.yaml {service}.{operation}"
-            if not subjects.is_token(service) or not subjects.is_token(operation):
-                yield Finding(where, "name", "cannot be a name", "Use [a-z][a-z0-9_]*, no reserved name.")
+            if not subjects.TOKEN.match(service) or not subjects.TOKEN.match(operation):
+                yield Finding(where, "name", "cannot be a name", "Use [a-z][a-z0-9_]*.")
             for model in (each.request, each.reply):
                 if not hasattr(questions, model):
                     yield Finding(where, "reference", f"penstock/questions.py has no {model}", "Mend the name.")

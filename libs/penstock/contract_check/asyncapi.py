@@ -1,0 +1,135 @@
+"""contracts/ → AsyncAPI 3: every subject, what is on it, and every question with its answer.
+
+Seen from the outside: `send` is what a client of Penstock does. Limits of the streams are in `x-jetstream`, as the
+NATS binding of AsyncAPI has no place for them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from penstock import questions
+from penstock.contract_check.json_schemas import event_schemas
+from penstock.contracts import Contracts
+from penstock.topology import Operation, Stream
+
+Json = dict[str, Any]
+
+PARTITION = {"description": "partition of the event's entity: crc32 of it modulo 64, two hexadecimal digits"}
+PUBLISHER = {"description": "name of the sender's identity; the server admits no other"}
+CALLER = {"description": "name of the asking identity; the server admits no other"}
+ENVELOPE = ("contentType", "application/cloudevents+json")
+
+
+def document(contracts: Contracts) -> Json:
+    """The whole document."""
+    channels: Json = {}
+    operations: Json = {}
+    messages: Json = {}
+    schemas: Json = {name: _inlined(schema, name) for name, schema in event_schemas(contracts).items()}
+    for door, stream_name, stream in _doors(contracts):
+        for name, event_type in contracts.types.items():
+            channel = f"{door}.{name}"
+            channels[channel] = _event_channel(door, name, stream_name, stream)
+            messages[name] = {
+                "name": name,
+                "summary": event_type.meaning,
+                "contentType": "application/cloudevents+json",
+                "payload": {"$ref": f"#/components/schemas/{name}"},
+            }
+            operations[f"publish.{channel}"] = {"action": "send", "channel": {"$ref": f"#/channels/{_ref(channel)}"}}
+    for service, body in contracts.services.items():
+        for name, operation in body.operations.items():
+            _question(f"{service}.{name}", operation, channels, operations, messages, schemas)
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Penstock",
+            "version": "1",
+            "description": "Events and questions over NATS. Made from contracts/ by `penstock contracts render`.",
+        },
+        "defaultContentType": "application/json",
+        "channels": channels,
+        "operations": operations,
+        "components": {"messages": messages, "schemas": schemas},
+    }
+
+
+def _doors(contracts: Contracts) -> list[tuple[str, str, Stream]]:
+    return [(stream.door, name, stream) for name, stream in contracts.streams.items() if stream.door]
+
+
+def _event_channel(door: str, name: str, stream_name: str, stream: Stream) -> Json:
+    return {
+        "address": f"evt.{{pp}}.{door}.{{publisher}}.{name}",
+        "parameters": {"pp": PARTITION, "publisher": PUBLISHER},
+        "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+        "x-jetstream": {
+            "stream": stream_name,
+            "maxAgeSeconds": int(stream.max_age.total_seconds()),
+            "maxBytes": stream.max_bytes,
+            "maxMessageBytes": stream.max_message,
+            "consumers": sorted(stream.consumers),
+        },
+    }
+
+
+def _question(name: str, operation: Operation, channels: Json, operations: Json, messages: Json, schemas: Json) -> None:
+    for model in (operation.request, operation.reply):
+        schemas[model] = _model_schema(model, schemas)
+        messages[model] = {"name": model, "payload": {"$ref": f"#/components/schemas/{model}"}}
+    channels[f"svc.{name}"] = {
+        "address": f"svc.{name}.{{caller}}",
+        "parameters": {"caller": CALLER},
+        "messages": {operation.request: {"$ref": f"#/components/messages/{operation.request}"}},
+    }
+    channels[f"svc.{name}.reply"] = {
+        "address": None,
+        "messages": {operation.reply: {"$ref": f"#/components/messages/{operation.reply}"}},
+    }
+    operations[f"ask.{name}"] = {
+        "action": "send",
+        "summary": operation.meaning,
+        "channel": {"$ref": f"#/channels/svc.{name}"},
+        "reply": {
+            "address": {
+                "description": "the reply subject of the NATS message, under _INBOX.<caller>.",
+                "location": "$message.header#/reply",
+            },
+            "channel": {"$ref": f"#/channels/svc.{name}.reply"},
+        },
+        "x-timeout-seconds": operation.timeout.total_seconds(),
+    }
+
+
+def _model_schema(model: str, schemas: Json) -> Json:
+    """The schema of a model; the models within it become components of their own."""
+    schema: Json = getattr(questions, model).model_json_schema(
+        by_alias=True, ref_template="#/components/schemas/{model}"
+    )
+    schemas.update(schema.pop("$defs", {}))
+    return schema
+
+
+def _inlined(schema: Json, name: str) -> Json:
+    """An event's schema as a component: references to its definitions name their place in this document."""
+    text = {key: value for key, value in schema.items() if key not in ("$schema", "$id")}
+    return dict(_renamed(text, re.compile("^#/"), f"#/components/schemas/{name}/"))
+
+
+def _renamed(value: Any, pattern: re.Pattern[str], prefix: str) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: pattern.sub(prefix, each)
+            if key == "$ref" and isinstance(each, str)
+            else _renamed(each, pattern, prefix)
+            for key, each in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_renamed(each, pattern, prefix) for each in value]
+    return value
+
+
+def _ref(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,59 @@
+"""contracts/ → the tables of README.md, each between `<!-- generated: <name> -->` and `<!-- end generated: <name> -->`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from penstock.contracts import Contracts
+
+_PLACE = "(?<=<!-- generated: {name} -->\n).*?(?=<!-- end generated: {name} -->)"
+
+
+def events(contracts: Contracts) -> str:
+    """Event types with what they mean, where they are kept and whose order is kept."""
+    rows = (
+        (
+            f"[`{name}`](contracts/events/{name}.yaml)",
+            event_type.meaning,
+            f"{event_type.dataset}, by {contracts.datasets[event_type.dataset].period}",
+            event_type.entity.meaning.split(";")[0].rstrip("."),
+            ", ".join(f"`{path}`" for path in event_type.search_paths),
+        )
+        for name, event_type in sorted(contracts.types.items())
+    )
+    return _table(("Event type", "Meaning", "Dataset", "Entity (`subject`)", "Found by words in"), rows)
+
+
+def services(contracts: Contracts) -> str:
+    """Questions, who answers and who may ask."""
+    rows = []
+    for service, body in contracts.services.items():
+        answers = [name for name, identity in contracts.identities.items() if service in identity.answers]
+        for operation, each in body.operations.items():
+            asks = [
+                name
+                for name, identity in contracts.identities.items()
+                if {f"{service}.*", f"{service}.{operation}"} & set(identity.asks)
+            ]
+            rows.append(
+                (f"`svc.{service}.{operation}`", each.meaning, ", ".join(answers), ", ".join(asks), f"`{each.request}`")
+            )
+    return _table(("Question", "Meaning", "Answered by", "Asked by", "Model"), rows)
+
+
+TABLES: dict[str, Callable[[Contracts], str]] = {"events": events, "services": services}
+
+
+def insert(readme: str, contracts: Contracts) -> str:
+    """The text of README.md with its tables made anew; a table without its markers is left out."""
+    for name, table in TABLES.items():
+        place = re.compile(_PLACE.format(name=name), re.DOTALL)
+        text = table(contracts)
+        readme = place.sub(lambda _, text=text: text, readme)
+    return readme
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
