@@ -15,6 +15,7 @@ app = typer.Typer(help="Check contracts/ and make what is derived from it.", no_
 contracts_app = app
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+OnlyCheck = Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 when a file is stale.")]
 Base = Annotated[str | None, typer.Option(help="Compare with this commit instead of the newest tag v*.")]
 
 
@@ -38,11 +39,7 @@ def check(as_json: Json = False, base: Base = None) -> None:
 
 
 @app.command()
-def render(
-    only_check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit code 1 when a file is stale.")
-    ] = False,
-) -> None:
+def render(only_check: OnlyCheck = False) -> None:
     """Make contracts/generated/ and the tables of README.md."""
     contracts = load(find_root())
     if only_check:

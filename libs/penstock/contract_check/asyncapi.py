@@ -6,7 +6,6 @@ NATS binding of AsyncAPI has no place for them.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from penstock import questions
@@ -19,7 +18,6 @@ Json = dict[str, Any]
 PARTITION = {"description": "partition of the event's entity: crc32 of it modulo 64, two hexadecimal digits"}
 PUBLISHER = {"description": "name of the sender's identity; the server admits no other"}
 CALLER = {"description": "name of the asking identity; the server admits no other"}
-ENVELOPE = ("contentType", "application/cloudevents+json")
 
 
 def document(contracts: Contracts) -> Json:
@@ -105,29 +103,22 @@ def _question(name: str, operation: Operation, channels: Json, operations: Json,
 
 def _model_schema(model: str, schemas: Json) -> Json:
     """The schema of a model; the models within it become components of their own."""
-    schema: Json = getattr(questions, model).model_json_schema(
-        by_alias=True, ref_template="#/components/schemas/{model}"
-    )
+    schema: Json = getattr(questions, model).model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(schema.pop("$defs", {}))
     return schema
 
 
 def _inlined(schema: Json, name: str) -> Json:
     """An event's schema as a component: references to its definitions name their place in this document."""
-    text = {key: value for key, value in schema.items() if key not in ("$schema", "$id")}
-    return dict(_renamed(text, re.compile("^#/"), f"#/components/schemas/{name}/"))
+    body = {key: value for key, value in schema.items() if key not in ("$schema", "$id")}
+    return dict(_moved(body, f"#/components/schemas/{name}/"))
 
 
-def _renamed(value: Any, pattern: re.Pattern[str], prefix: str) -> Any:
+def _moved(value: Any, below: str) -> Any:
     if isinstance(value, dict):
-        return {
-            key: pattern.sub(prefix, each)
-            if key == "$ref" and isinstance(each, str)
-            else _renamed(each, pattern, prefix)
-            for key, each in value.items()
-        }
+        return {key: below + each[2:] if key == "$ref" else _moved(each, below) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_renamed(each, pattern, prefix) for each in value]
+        return [_moved(each, below) for each in value]
     return value
 
 

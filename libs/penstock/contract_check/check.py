@@ -75,9 +75,8 @@ def _compare(root: Path, base: str | None, report: Report) -> None:
     try:
         released = releases.last_release(root, base)
     except Refused as error:
-        report.findings.append(
-            Finding(root.name, "release-unknown", error.detail, "Run `git fetch --tags --unshallow`.")
-        )
+        next_step = "Run `git fetch --tags --unshallow`."
+        report.findings.append(Finding(root.name, "release-unknown", error.detail, next_step))
         return
     if released is not None:
         findings, report.notes = compatibility.compare(released, releases.working_tree(root))

@@ -1,4 +1,4 @@
-"""contracts/ → the tables of README.md, each between `<!-- generated: <name> -->` and `<!-- end generated: <name> -->`."""
+"""contracts/ → the tables of README.md, each between its `<!-- generated: … -->` and `<!-- end generated: … -->`."""
 
 from __future__ import annotations
 
@@ -49,8 +49,7 @@ def insert(readme: str, contracts: Contracts) -> str:
     """The text of README.md with its tables made anew; a table without its markers is left out."""
     for name, table in TABLES.items():
         place = re.compile(_PLACE.format(name=name), re.DOTALL)
-        text = table(contracts)
-        readme = place.sub(lambda _, text=text: text, readme)
+        readme = place.sub(table(contracts).replace("\\", r"\\"), readme)
     return readme
 
 

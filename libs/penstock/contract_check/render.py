@@ -65,7 +65,7 @@ def _templates(contracts: Contracts) -> Iterator[tuple[str, Any]]:
 class _Plain(yaml.SafeDumper):
     """Without anchors: a reader of the document sees every schema in full."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
 
 
