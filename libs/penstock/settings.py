@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -50,6 +51,12 @@ class Settings(BaseSettings):
     cassandra_username: str = Field("writer", description="role of the writer")
     cassandra_password_file: Path | None = Field(None, description="default: <state>/secrets/cassandra_writer")
     cassandra_keyspace: str = Field("penstock", description="keyspace of the events, timelines and scores")
+    cassandra_period: Literal["day", "month", "year"] = Field(
+        "month", description="period of a Cassandra partition; fixed once a keyspace holds rows (services/writer/periods.py)"
+    )
+    cassandra_consistency: Literal["ONE", "QUORUM", "LOCAL_QUORUM", "EACH_QUORUM", "ALL"] = Field(
+        "LOCAL_QUORUM", description="replicas that must have a row on disk before it is acknowledged"
+    )
     keys_file: Path | None = Field(None, description="hashes of HTTP bearer keys; default: <state>/secrets/keys.json")
 
     def local_port(self, name: str, instance: int = 0) -> int:
