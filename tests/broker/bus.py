@@ -1,0 +1,155 @@
+"""A provisioned server of its own with every identity, and peers that say on it what no well-behaved client would.
+
+Peers speak through the plain client library, not through penstock.broker, whose own checks would stand in the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import nats
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from penstock import provision
+from penstock.broker import Broker
+from penstock.contracts import Contracts, load
+from penstock.rights import bucket_stream
+from stack.place import Place
+from tests.places import Running
+
+TIMEOUT = 5.0
+FENCE = b"fence"
+# Where each stream can be written by right, for fences.
+FENCES = {
+    "EVENTS_HTTP": ("ingress", "evt.00.http.fence.log.line.v1"),
+    "EVENTS_NATS": ("billing", "evt.00.nats.billing.log.line.v1"),
+    "SCORES": ("scorer", "score.00.fence.log.line.v1"),
+    "DLQ": ("writer", "dlq.writer.fence"),
+    "AUDIT": ("writer", "audit.writer.fence"),
+    "KV_registry": ("operator", "$KV.registry.fence"),
+    "OBJ_models": ("operator", "$O.models.M.fence"),
+}
+
+
+class Peer:
+    """One connection of one identity."""
+
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
+        self.errors: list[str] = []
+        self.received: list[Msg] = []
+        self.connection: Client
+
+    async def open(self, place: Place) -> Peer:
+        async def failed(error: Exception) -> None:
+            self.errors.append(str(error))
+
+        async def heard(message: Msg) -> None:
+            self.received.append(message)
+
+        self.connection = await nats.connect(
+            place.nats,
+            nkeys_seed=str(place.credentials_folder / f"{self.identity}.nk"),
+            inbox_prefix=f"_INBOX.{self.identity}",
+            error_cb=failed,
+            allow_reconnect=False,
+        )
+        await self.connection.subscribe(f"{self.inbox}.>", cb=heard)
+        await self.flush()
+        return self
+
+    @property
+    def inbox(self) -> str:
+        return f"_INBOX.{self.identity}.peer"
+
+    async def send(
+        self, subject: str, payload: bytes = b"", *, reply: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        await self.connection.publish(subject, payload, reply=reply, headers=headers)
+
+    async def ask(self, subject: str, payload: bytes = b"", headers: dict[str, str] | None = None) -> dict[str, Any]:
+        """A request whose answer is JSON."""
+        message = await self.connection.request(subject, payload, timeout=TIMEOUT, headers=headers)
+        answer: dict[str, Any] = json.loads(message.data)
+        return answer
+
+    async def flush(self) -> None:
+        """Returns when the server has read all and its errors about it have arrived."""
+        for _ in range(2):  # the client lets the first PING overtake what it has not written yet
+            await self.connection.flush(timeout=int(TIMEOUT))
+
+    async def refused(self) -> list[tuple[str, str]]:
+        """What the server refused since the last call: (publish or subscription or reply, subject in lower case)."""
+        await self.flush()
+        errors, self.errors = self.errors, []
+        return [violation(error) for error in errors]
+
+
+def violation(error: str) -> tuple[str, str]:
+    """Taken apart: `permissions violation for publish to "x"`."""
+    match = re.search(r'permissions violation for (publish|subscription)( with reply of| to) "([^"]*)"', error.lower())
+    assert match, f"not a violation of permissions: {error}"
+    return ("reply" if "reply" in match[2] else match[1]), match[3]
+
+
+class Bus:
+    """The server, its peers, and what it stored."""
+
+    def __init__(self, running: Running) -> None:
+        self.place = running.place
+        self.contracts: Contracts = load()
+        self.peers: dict[str, Peer] = {}
+        self.streams = [*self.contracts.streams, *(bucket_stream(self.contracts, b) for b in self.contracts.buckets)]
+        self.reader: Broker
+
+    async def open(self) -> Bus:
+        await provision.apply(self.place)
+        for identity in self.contracts.identities:
+            self.peers[identity] = await Peer(identity).open(self.place)
+        self.reader = await Broker.connect(self.place.nats, "operator", self.place.credentials_folder)
+        return self
+
+    async def close(self) -> None:
+        for peer in self.peers.values():
+            await peer.connection.close()
+        await self.reader.drain()
+
+    async def state(self, stream: str) -> dict[str, Any]:
+        """The stream's state as the server has it, asked in CORE."""
+        answer = await self.peers["provision"].ask(f"$JS.API.STREAM.INFO.{stream}")
+        state: dict[str, Any] = answer["state"]
+        return state
+
+    async def fence(self) -> None:
+        """Returns when whatever was sent or answered before is stored, also what an answer itself set off."""
+        for _ in range(2):
+            for identity, subject in FENCES.values():
+                assert "seq" in await self.peers[identity].ask(subject, FENCE)
+
+    async def stored_by(self, attack: Callable[[], Awaitable[Any]]) -> list[tuple[str, bytes]]:
+        """What all streams and buckets hold more after the attack: (subject, payload)."""
+        before = {stream: (await self.state(stream))["last_seq"] for stream in self.streams}
+        await attack()
+        for peer in self.peers.values():
+            await peer.flush()
+        await self.fence()
+        found = []
+        for stream, last in before.items():
+            for sequence in range(last + 1, (await self.state(stream))["last_seq"] + 1):
+                message = await self.reader.get(stream, sequence=sequence)
+                if message.data != FENCE:
+                    found.append((message.subject, message.data))
+        return found
+
+    async def heard(self, peer: Peer, count: int = 1) -> list[Msg]:
+        """The next messages in a peer's inbox."""
+        async with asyncio.timeout(TIMEOUT):
+            while len(peer.received) < count:
+                await peer.flush()
+        messages, peer.received = peer.received[:count], peer.received[count:]
+        return messages
