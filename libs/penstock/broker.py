@@ -12,7 +12,7 @@ import asyncio
 import os
 import random
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -44,7 +44,7 @@ class _Client(Client):
         super().__init__()
         self._on_server_error = on_server_error
         self.parser = Parser(self, failed)
-        self._ps = self.parser
+        self._ps = self.parser  # type: ignore[assignment]  # same methods, another base
         self._flush_scheduled = False
 
     async def _process_err(self, err_msg: str) -> None:
@@ -167,7 +167,7 @@ class Broker(JetStream):
                     tls=tls,
                     allow_reconnect=False,  # for the first connection; wrong credentials must not be tried for ever
                     connect_timeout=int(CONNECT_SECONDS),
-                    reconnect_time_wait=LONGEST_RECONNECT_WAIT / 4,
+                    reconnect_time_wait=1,
                     max_reconnect_attempts=-1,
                     ping_interval=20,
                     error_cb=self._nats_error,
@@ -224,7 +224,8 @@ class Broker(JetStream):
         self.write(publication(subject, payload, reply, encode_headers(headers) if headers else b""))
 
     def write(self, data: bytes) -> None:
-        """Queues whole protocol operations (wire.publication) that the caller has checked; the hot path under `send`."""
+        """Queues whole protocol operations (wire.publication) that the caller has checked; the hot path under
+        `send`."""
         if self._client.unsent + len(data) > WAITING_BYTES and self._client.unsent:
             raise Unavailable("OVERLOADED", f"more than {WAITING_BYTES} bytes wait for the broker", retry_after=1)
         self._client.queue(data)
@@ -281,9 +282,7 @@ class Broker(JetStream):
 
     # -- receiving
 
-    async def subscribe(
-        self, subject: str, callback: Callable[[Message], None], *, queue: str = ""
-    ) -> Subscription:
+    async def subscribe(self, subject: str, callback: Callable[[Message], None], *, queue: str = "") -> Subscription:
         """Calls `callback` with each message as it is read; it must not block. Nothing is queued on this side."""
 
         def build(subject: str, reply: str, raw_headers: bytes | None, data: bytes) -> None:
@@ -376,7 +375,7 @@ class Broker(JetStream):
         self._up.clear()
         self.closed.set()
 
-    def _choose_server(self, servers: list[Server], info: dict[str, object]) -> tuple[Server | None, float]:
+    def _choose_server(self, servers: list[Server], _info: dict[str, object]) -> tuple[Server | None, float]:
         """Round robin; the first try at once, then with growing, random waits."""
         server = servers[self._attempt % len(servers)]
         longest = min(LONGEST_RECONNECT_WAIT, 0.05 * 2**self._attempt)

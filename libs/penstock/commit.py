@@ -73,8 +73,8 @@ Entry = tuple[Submission, int]
 class Committer:
     """Puts messages on one stream, with at most one batch in flight.
 
-    `max_pending` bounds the messages, PENDING_BYTES the bytes that wait or are in flight; `patience` is the longest that a
-    submission waits, in seconds. Submissions keep their order, except after an error.
+    `max_pending` bounds the messages, PENDING_BYTES the bytes that wait or are in flight; `patience` is the longest
+    that a submission waits, in seconds. Submissions keep their order, except after an error.
     """
 
     def __init__(
@@ -116,7 +116,8 @@ class Committer:
     def submit(self, items: Sequence[Outgoing]) -> asyncio.Future[list[Result]]:
         """Queues messages; the future gives a Stored or the error of each, in their order, and never fails itself.
 
-        Raises Unavailable OVERLOADED when too much waits, Refused when a message can never be sent; then none is queued.
+        Raises Unavailable OVERLOADED when too much waits, Refused when a message can never be sent; then none is
+        queued.
         """
         size = 0
         for subject, payload, _ in items:
@@ -204,7 +205,8 @@ class Committer:
         await publish_singly(self._broker, group)
 
     async def _commit_batch(self, group: list[Entry]) -> Stored:
-        """Sends the group as one batch; returns where its last message is. Raises PenstockError: nothing is known then."""
+        """Sends the group as one batch; returns where its last message is. Raises PenstockError: nothing is known
+        then."""
         patience = min(submission.deadline for submission, _ in group) - time.monotonic()
         await self._broker.wait_connected(patience)
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
@@ -233,10 +235,8 @@ class Committer:
 def _batch_bytes(group: list[Entry], batch: str, reply: str) -> bytes:
     head = f"Nats-Batch-Id: {batch}\r\nNats-Batch-Sequence: "
     operations = []
-    number = 0
-    for submission, index in group:
+    for number, (submission, index) in enumerate(group, 1):
         subject, payload, headers = submission.items[index]
-        number += 1
         lines = f"{head}{number}\r\n".encode()
         if headers:
             lines += encode_headers(headers)

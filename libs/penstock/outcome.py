@@ -23,10 +23,14 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """The message can never succeed: dead-lettered under `code` (contracts/errors.yaml), then terminated."""
+    """The message can never succeed: dead-lettered under `code` (contracts/errors.yaml), then terminated.
+
+    `key` is the event's, where it is known.
+    """
 
     code: str
     reason: str
+    key: str = ""
 
 
 Outcome = Done | Retry | Drop

@@ -1,4 +1,5 @@
-"""Logs and metrics. Every metric stands in METRICS with its meaning, unit and remedy; /metrics and docs come from there.
+"""Logs and metrics. Every metric stands in METRICS with its meaning, unit and remedy; /metrics and docs come from
+there.
 
 Logs are JSON lines: identifiers, counts and codes, never payloads or secrets.
 """
