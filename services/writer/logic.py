@@ -1,0 +1,128 @@
+"""EVENTS_HTTP, EVENTS_NATS → rows by partition → one batch each → Cassandra events, timeline
+SCORES                   → rows by partition → one batch each → Cassandra scores
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator, Sequence
+
+import structlog
+
+from penstock.event import Event
+from penstock.outcome import Done, Outcome, Retry
+from penstock.scores import Score
+from services.writer.known import KnownPeriods
+from services.writer.periods import Length
+from services.writer.rows import Rows, event_rows, score_rows
+from services.writer.store import Store
+from services.writer.verdicts import Again, of_error
+
+_log = structlog.get_logger(__name__)
+LARGEST_BATCH = 64 * 1024  # bytes of values; a batch of one partition is one mutation, so no server limit is near
+MOST_ROWS = 100  # messages of a batch
+IN_FLIGHT = 32  # batches; the group commit of Cassandra's log wants many at once
+_FIRST_WAIT, _LONGEST_WAIT = 0.25, 5.0  # seconds between tries
+_DONE = Done()
+
+
+class Writer:
+    """Handles batches. `patience`: seconds that a message waits here for a store that is away."""
+
+    def __init__(self, store: Store, length: Length, *, patience: float = 240.0) -> None:
+        self._store = store
+        self._length = length
+        self._patience = patience
+        self._room = asyncio.Semaphore(IN_FLIGHT)
+        self._known = KnownPeriods(store, length)
+        self._stopped = asyncio.Event()
+        self.trouble: str | None = None  # why the last batch failed; None after one that did not
+
+    def stop(self) -> None:
+        """Messages that wait are handed back at once."""
+        self._stopped.set()
+
+    async def events(self, batch: Sequence[Event]) -> list[Outcome]:
+        """One outcome per event; whoever waits for it gets the key and the stage `stored`."""
+        outcomes = await self._write([event_rows(event, self._length) for event in batch])
+        return [
+            Done({"stage": "stored", "key": event.key}) if event.reply_to and outcome is _DONE else outcome
+            for event, outcome in zip(batch, outcomes, strict=True)
+        ]
+
+    async def scores(self, batch: Sequence[Score]) -> list[Outcome]:
+        """One outcome per score."""
+        return await self._write([score_rows(score, self._length) for score in batch])
+
+    async def _write(self, rows: Sequence[Rows]) -> list[Outcome]:
+        outcomes: list[Outcome] = [_DONE] * len(rows)
+        async with asyncio.TaskGroup() as group:
+            for part in partitions(rows):
+                group.create_task(self._settle(rows, part, outcomes))
+        return outcomes
+
+    async def _settle(self, rows: Sequence[Rows], part: Sequence[int], outcomes: list[Outcome]) -> None:
+        """Tries until each row of the part has its outcome."""
+        deadline = asyncio.get_running_loop().time() + self._patience
+        wait = _FIRST_WAIT
+        while True:
+            error = await self._try([rows[position] for position in part])
+            if error is None:
+                return
+            verdict = of_error(error, len(part))
+            if verdict == "split":
+                half = len(part) // 2
+                await self._settle(rows, part[:half], outcomes)
+                await self._settle(rows, part[half:], outcomes)
+                return
+            if isinstance(verdict, Again):
+                self._failed(verdict.why)
+                if asyncio.get_running_loop().time() + wait < deadline and not await self._stopping(wait):
+                    wait = min(_LONGEST_WAIT, wait * 2)
+                    continue
+                verdict = Retry(1.0, verdict.why)
+            for position in part:
+                outcomes[position] = verdict
+            return
+
+    async def _try(self, rows: Sequence[Rows]) -> BaseException | None:
+        async with self._room:
+            try:
+                await self._known.note(rows[0].period)
+                await self._store.write(rows)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - verdicts.of_error knows what the driver can raise
+                return error
+        self.trouble = None
+        return None
+
+    def _failed(self, why: str) -> None:
+        if self.trouble is None:
+            _log.warning("batch_failed", reason=why)
+        self.trouble = why
+
+    async def _stopping(self, wait: float) -> bool:
+        """Waits with jitter; true if asked to stop meanwhile."""
+        try:
+            async with asyncio.timeout(wait * random.uniform(0.5, 1.0)):  # noqa: S311 - not a secret
+                await self._stopped.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+def partitions(rows: Sequence[Rows]) -> Iterator[list[int]]:
+    """Positions of rows that go together: of one partition, within the size of a batch."""
+    groups: dict[tuple[str, int], tuple[list[int], int]] = {}
+    for position, row in enumerate(rows):
+        where, size = (row.period, row.pp), row.size
+        members, total = groups.get(where, ([], 0))
+        if members and (total + size > LARGEST_BATCH or len(members) >= MOST_ROWS):
+            yield members
+            members, total = [], 0
+        members.append(position)
+        groups[where] = (members, total + size)
+    for members, _ in groups.values():
+        yield members

@@ -1,0 +1,26 @@
+"""time → period of a partition
+
+A partition holds one entity partition (pp, 64 of them) for one period. The default is a month: a pulled batch of live
+or archived events then falls into few partitions, an entity's timeline over years is walked in a few hundred reads, and
+a partition stays below 100 MB up to about 10 million events a month. Above that choose `day` before the first start.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+from penstock.contracts import period_of
+
+Length = Literal["day", "month", "year"]
+_DAY_MS = 86_400_000
+
+
+def period(length: Length, time_ms: int) -> str:
+    """The period that Unix milliseconds fall in: 2026-11-21, 2026-11 or 2026."""
+    return _period(length, time_ms // _DAY_MS)
+
+
+@lru_cache(maxsize=65_536)
+def _period(length: Length, day: int) -> str:
+    return period_of(length, day * _DAY_MS)

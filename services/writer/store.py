@@ -1,0 +1,111 @@
+"""The connection to Cassandra: made and prepared once, off the event loop, then used without blocking it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from cassandra import ConsistencyLevel
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
+from cassandra.policies import DCAwareRoundRobinPolicy, ExponentialReconnectionPolicy, TokenAwarePolicy
+from cassandra.query import BatchStatement, BatchType, PreparedStatement, named_tuple_factory
+
+from penstock.errors import Unavailable
+from penstock.settings import Settings
+from services.writer.bridge import Bridge
+from services.writer.rows import COLUMNS, Rows, Table, routing_key
+
+_log = structlog.get_logger(__name__)
+REQUEST_SECONDS = 10.0
+_CONNECT_SECONDS = 5.0
+
+
+def open_cluster(settings: Settings) -> Cluster:
+    """A cluster object that has not connected yet."""
+    profile = ExecutionProfile(
+        load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(), shuffle_replicas=True),
+        consistency_level=getattr(ConsistencyLevel, settings.cassandra_consistency),
+        serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
+        request_timeout=REQUEST_SECONDS,
+        row_factory=named_tuple_factory,
+    )
+    return Cluster(
+        [host.strip() for host in settings.cassandra_hosts.split(",")],
+        port=settings.cassandra,
+        auth_provider=PlainTextAuthProvider(
+            settings.cassandra_username, settings.cassandra_password.read_text(encoding="utf-8").strip()
+        ),
+        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        protocol_version=5,
+        connect_timeout=_CONNECT_SECONDS,
+        control_connection_timeout=_CONNECT_SECONDS,
+        reconnection_policy=ExponentialReconnectionPolicy(0.5, 5.0),
+    )
+
+
+class Store:
+    """Runs statements in one keyspace. `open` it first; until then everything raises Unavailable STORE_UNAVAILABLE."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._cluster: Cluster | None = None
+        self._session: Session | None = None
+        self._bridge = Bridge()
+        self._inserts: dict[Table, PreparedStatement] = {}
+        self._prepared: dict[str, PreparedStatement] = {}
+
+    async def open(self, questions: Iterable[str]) -> None:
+        """Connects, prepares the inserts and `questions` (CQL). Raises what the driver raises; may be called again."""
+        await asyncio.get_running_loop().run_in_executor(None, self._open, tuple(questions))
+
+    def _open(self, questions: Sequence[str]) -> None:
+        cluster = open_cluster(self._settings)
+        try:
+            session = cluster.connect(self._settings.cassandra_keyspace)
+            inserts = {table: session.prepare(_insert(table, columns)) for table, columns in COLUMNS.items()}
+            prepared = {question: session.prepare(question) for question in questions}
+        except BaseException:
+            cluster.shutdown()
+            raise
+        self._cluster, self._session, self._inserts, self._prepared = cluster, session, inserts, prepared
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        cluster, self._cluster, self._session = self._cluster, None, None
+        if cluster is not None:
+            await asyncio.get_running_loop().run_in_executor(None, cluster.shutdown)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was opened; the node may be away nevertheless."""
+        return self._session is not None
+
+    def write(self, rows: Sequence[Rows]) -> asyncio.Future[Any]:
+        """Writes rows of one partition as one batch, which is one mutation: all of them or none."""
+        batch = BatchStatement(BatchType.UNLOGGED)
+        batch.routing_key = routing_key(rows[0].period, rows[0].pp)
+        # The values are bound already (rows.py), so they go where the driver's own `add` would put them.
+        add = batch._statements_and_parameters.append
+        ids = {table: insert.query_id for table, insert in self._inserts.items()}
+        for row in rows:
+            for table, values in row.statements:
+                add((True, ids[table], values))
+        return self._bridge.future(self._connected().execute_async(batch))
+
+    def read(self, question: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> asyncio.Future[Any]:
+        """Asks one of the questions given to `open`; resolves with its first page of rows."""
+        session = self._connected()
+        return self._bridge.future(session.execute_async(self._prepared[question], values))
+
+    def _connected(self) -> Session:
+        if self._session is None:
+            raise Unavailable("STORE_UNAVAILABLE", "Cassandra has not been reached yet", retry_after=2)
+        return self._session
+
+
+def _insert(table: Table, columns: tuple[str, ...]) -> str:
+    places = ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) USING TIMESTAMP ?"  # noqa: S608 - our names
