@@ -20,6 +20,10 @@ from penstock.topology import Identity
 # The prefix under which APP sees the part of the JetStream API that answers 10039 there under its own name.
 CORE_API = "$JS.core.API"
 SERVER_SETTINGS = "$SYS.REQ.SERVER.PING.VARZ"
+SERVER_CONNECTIONS = "$SYS.REQ.SERVER.PING.CONNZ"
+SERVER_KICK = "$SYS.REQ.SERVER.*.KICK"
+AUTHORIZATION_REQUEST = "$SYS.REQ.USER.AUTH"
+SERVER_INBOX = "$SYS._INBOX.>"  # where a server awaits the answer to an authorization request
 SURVEYS = ("PING", "INFO", "STATS")
 
 
@@ -45,9 +49,22 @@ def rights_of(contracts: Contracts, name: str) -> Rights:
     )
 
 
+def rights_of_roles(contracts: Contracts, name: str, roles: Iterable[str]) -> Rights:
+    """The rights of an identity that has no line of its own: to send, in its own name, what its roles allow.
+
+    It asks through the ingress: those who answer may publish to the inboxes of listed identities only.
+    """
+    sends = [contracts.roles[role] for role in roles if contracts.roles[role].sends]
+    types = _unique(type for role in sends for type in role.types)
+    return Rights(
+        publish=_unique(f"evt.*.nats.{name}.{'>' if type == '*' else type}" for type in types),
+        subscribe=(f"_INBOX.{name}.>",),
+    )
+
+
 def api_prefix(identity: Identity) -> str:
     """The prefix of the JetStream API as the identity sees it."""
-    return CORE_API if identity.account == "APP" else "$JS.API"
+    return "$JS.API" if identity.account == "CORE" else CORE_API
 
 
 def bucket_stream(contracts: Contracts, bucket: str) -> str:
@@ -97,10 +114,12 @@ def answers_to(contracts: Contracts, name: str) -> tuple[str, ...]:
 
 def render_server_conf(contracts: Contracts, chosen: Settings | None = None) -> str:
     """nats.conf for these contracts; makes the credentials that are missing (penstock.credentials)."""
-    from penstock import credentials, server_conf
+    from penstock import callout_keys, credentials, server_conf
 
     chosen = chosen or settings()
-    return server_conf.render(contracts, credentials.ensure(contracts, chosen.credentials_folder), chosen)
+    keys = credentials.ensure(contracts, chosen.credentials_folder)
+    callout = callout_keys.ensure(chosen.credentials_folder) if chosen.auth == "callout" else None
+    return server_conf.render(contracts, keys, chosen, callout)
 
 
 def _publish(contracts: Contracts, name: str, identity: Identity) -> Iterator[str]:
@@ -124,6 +143,10 @@ def _publish(contracts: Contracts, name: str, identity: Identity) -> Iterator[st
             yield from (f"$SRV.{verb}", f"$SRV.{verb}.>")
     if identity.checks_servers:
         yield SERVER_SETTINGS
+    if identity.sees_connections:
+        yield SERVER_CONNECTIONS
+    if identity.authorizes:
+        yield from (SERVER_INBOX, SERVER_KICK)
 
 
 def _publish_api(contracts: Contracts, identity: Identity) -> Iterator[str]:
@@ -158,6 +181,8 @@ def _subscribe(name: str, identity: Identity) -> Iterator[str]:
     if identity.tails:
         yield "tail.>"
     yield from (f"ctl.{what}" for what in identity.hears)
+    if identity.authorizes:
+        yield AUTHORIZATION_REQUEST
     for service in identity.answers:
         yield f"svc.{service}.*.*"
         for verb in SURVEYS:

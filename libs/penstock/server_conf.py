@@ -1,7 +1,7 @@
 """nats.conf from the contracts: accounts, what crosses between them, users with their rights, limits.
 
     SYS    the server's own account; lets others read each server's settings
-    AUTH   empty; where an authorisation callout connects
+    AUTH   only `authority`, which the server asks who a token is (auth: callout); hears and keeps what that needs
     CORE   streams and buckets, and only `provision`, which makes them
     APP    everyone else; reaches CORE through the service imports below and in no other way
 
@@ -13,11 +13,21 @@ is answered inside APP, where no stream listens (docs/adr/0002-accounts-and-righ
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from penstock.callout_keys import CalloutKeys
 from penstock.contracts import Contracts
-from penstock.rights import CORE_API, SERVER_SETTINGS, Rights, bucket_stream, bucket_subjects, rights
+from penstock.rights import (
+    CORE_API,
+    SERVER_CONNECTIONS,
+    SERVER_KICK,
+    SERVER_SETTINGS,
+    Rights,
+    bucket_stream,
+    bucket_subjects,
+    rights,
+)
 from penstock.settings import Settings
 
 # Subjects of CORE that APP sees under their own name, with the kind of response.
@@ -36,16 +46,27 @@ REMAPPED = {
     "DIRECT.GET.*": "Stream",
     "DIRECT.GET.*.>": "Singleton",
 }
+# Of these, what CORE lets AUTH see: the trail of its decisions, and the list of denied identities.
+AUTH_NEEDS = {"audit.>", "DIRECT.GET.*", "DIRECT.GET.*.>"}
+# CONNECT holds the token and is one control line; so long that a token which is too long is refused by the authority,
+# which says why, and not by the server.
+LONGEST_CONTROL_LINE_WITH_TOKEN = 64 << 10
 # What CORE lets APP listen to.
 FEEDS = ("tail.>",)
 
 
-def render(contracts: Contracts, public_keys: Mapping[str, str], settings: Settings) -> str:
-    """The text of nats.conf. `public_keys` holds the nkey of each identity that may connect."""
+def render(
+    contracts: Contracts, public_keys: Mapping[str, str], settings: Settings, callout: CalloutKeys | None = None
+) -> str:
+    """The text of nats.conf. `public_keys` holds the nkey of each identity that may connect.
+
+    With `callout`, identities that have OIDC clients or subjects have no nkey here: the server asks the authority.
+    """
     allowed = rights(contracts)
-    users: dict[str, list[dict[str, Any]]] = {"APP": [], "CORE": []}
+    users: dict[str, list[dict[str, Any]]] = {"APP": [], "CORE": [], "AUTH": []}
     for name, key in public_keys.items():
-        users[contracts.identities[name].account].append(_user(key, allowed[name]))
+        if not (callout and contracts.identities[name].by_token):
+            users[contracts.identities[name].account].append(_user(key, allowed[name]))
     store = settings.state / "nats" / "jetstream"
     capacity = sum(stream.max_bytes for stream in contracts.streams.values())
     capacity += sum(bucket.max_bytes for bucket in contracts.buckets.values())
@@ -56,12 +77,12 @@ def render(contracts: Contracts, public_keys: Mapping[str, str], settings: Setti
         "max_payload": 1 << 20,
         "max_connections": 1000,
         "max_subscriptions": 1000,
-        "max_control_line": 4096,
+        "max_control_line": LONGEST_CONTROL_LINE_WITH_TOKEN if callout else 4096,
         "max_pending": 64 << 20,
         "write_deadline": "10s",
         "ping_interval": "20s",
         "ping_max": 3,
-        "authorization": {"timeout": 5},
+        "authorization": {"timeout": 5} | ({"auth_callout": _callout(callout, users)} if callout else {}),
         "jetstream": {
             "store_dir": str(store),
             "sync_interval": "always",  # an acknowledged message is on disk
@@ -74,6 +95,17 @@ def render(contracts: Contracts, public_keys: Mapping[str, str], settings: Setti
     return "# Made from contracts/ by penstock.rights; changes here are lost.\n" + _block(conf, 0)
 
 
+def _callout(keys: CalloutKeys, users: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    return {
+        "issuer": keys.issuer,
+        "xkey": keys.xkey,
+        "account": "AUTH",
+        # Only these connect without the authority being asked.
+        "auth_users": [user["nkey"] for each in users.values() for user in each],
+        "allowed_accounts": ["APP"],  # not even with the issuer's key does a token lead to the streams
+    }
+
+
 def accounts(contracts: Contracts, users: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """The accounts and all that crosses between them; nothing else does."""
     exports, remapped = dict(EXPORTS), dict(REMAPPED)
@@ -81,23 +113,53 @@ def accounts(contracts: Contracts, users: Mapping[str, list[dict[str, Any]]]) ->
         exports |= dict.fromkeys(bucket_subjects(contracts, name), "Singleton")
         if bucket.kind == "objects":
             remapped[f"STREAM.PURGE.{bucket_stream(contracts, name)}"] = "Singleton"
-    core_exports = [_export(subject, kind, "APP") for subject, kind in exports.items()]
-    core_exports += [_export(f"$JS.API.{tail}", kind, "APP") for tail, kind in remapped.items()]
+    core_exports = [_export(subject, kind, *_importers(subject)) for subject, kind in exports.items()]
+    core_exports += [_export(f"$JS.API.{tail}", kind, *_importers(tail)) for tail, kind in remapped.items()]
     core_exports += [{"stream": subject, "accounts": ["APP"]} for subject in FEEDS]
     app_imports: list[dict[str, Any]] = [_import("CORE", subject) for subject in exports]
     app_imports += [_import("CORE", f"$JS.API.{tail}", f"{CORE_API}.{tail}") for tail in remapped]
     app_imports += [{"stream": {"account": "CORE", "subject": subject}} for subject in FEEDS]
     return {
-        "SYS": {"exports": [_export(SERVER_SETTINGS, "Stream", "APP", "CORE")]},
-        "AUTH": {},
+        "SYS": {
+            "exports": [
+                _export(SERVER_SETTINGS, "Stream", "APP", "CORE"),
+                _export(SERVER_CONNECTIONS, "Stream", "APP", "AUTH"),
+                _export(SERVER_KICK, "Singleton", "AUTH"),
+            ]
+        },
+        "AUTH": {"users": users["AUTH"], "imports": list(_auth_imports(contracts))},
         "CORE": {
             "jetstream": "enabled",
             "users": users["CORE"],
             "exports": core_exports,
             "imports": [_import("SYS", SERVER_SETTINGS)],
         },
-        "APP": {"users": users["APP"], "imports": [*app_imports, _import("SYS", SERVER_SETTINGS)]},
+        "APP": {
+            "users": users["APP"],
+            "exports": [{"stream": "ctl.>", "accounts": ["AUTH"]}],
+            "imports": [*app_imports, _import("SYS", SERVER_SETTINGS), _import("SYS", SERVER_CONNECTIONS)],
+        },
     }
+
+
+def _importers(subject: str) -> tuple[str, ...]:
+    """The accounts that a subject of CORE is for."""
+    return ("APP", "AUTH") if subject in AUTH_NEEDS else ("APP",)
+
+
+def _auth_imports(contracts: Contracts) -> Iterator[dict[str, Any]]:
+    """What those in AUTH keep, read and hear, and nothing wider: a request from there carries tokens."""
+    for name, identity in contracts.identities.items():
+        if identity.account != "AUTH":
+            continue
+        yield _import("CORE", f"audit.{name}.>")
+        for bucket in identity.reads:
+            get = f"DIRECT.GET.{bucket_stream(contracts, bucket)}"
+            yield _import("CORE", f"$JS.API.{get}", f"{CORE_API}.{get}")
+            yield _import("CORE", f"$JS.API.{get}.>", f"{CORE_API}.{get}.>")
+        yield from ({"stream": {"account": "APP", "subject": f"ctl.{what}"}} for what in identity.hears)
+        if identity.authorizes:
+            yield from (_import("SYS", SERVER_CONNECTIONS), _import("SYS", SERVER_KICK))
 
 
 def _user(key: str, allowed: Rights) -> dict[str, Any]:

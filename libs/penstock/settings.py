@@ -27,6 +27,9 @@ PORTS = {
     "scorer": 40,
     "operator": 50,
     "authority": 51,
+    "issuer": 55,
+    "keycloak": 56,
+    "keycloak_management": 57,
 }
 
 
@@ -45,6 +48,16 @@ class Settings(BaseSettings):
 
     nats_url: str = Field("", description="default: the local stack's server")
     credentials: Path | None = Field(None, description="folder with <identity>.nk; default: <state>/credentials")
+    auth: Literal["nkeys", "callout"] = Field(
+        "nkeys", description="how identities of identities.yaml with `clients` connect: nkey, or OIDC token"
+    )
+    issuers_file: Path | None = Field(None, description="the OIDC issuers believed; default: <state>/issuers.yaml")
+    token_url: str = Field("", description="token endpoint for this process's own token; default: the local issuer's")
+    token_scope: str = Field("", description="scope asked for at the token endpoint")
+    token_client: str = Field("", description="client id; default: the first of the identity's `clients`")
+    token_secret_file: Path | None = Field(None, description="client secret; default: <state>/secrets/oidc/<client>")
+    token_file: Path | None = Field(None, description="a token kept fresh by others, e.g. Kubernetes; no token_url")
+
     elasticsearch_url: str = Field("", description="default: the local stack's node")
     cassandra_hosts: str = Field("127.0.0.1", description="comma-separated contact points")
     cassandra_port: int = Field(0, description="default: the local stack's node")
@@ -52,7 +65,8 @@ class Settings(BaseSettings):
     cassandra_password_file: Path | None = Field(None, description="default: <state>/secrets/cassandra_writer")
     cassandra_keyspace: str = Field("penstock", description="keyspace of the events, timelines and scores")
     cassandra_period: Literal["day", "month", "year"] = Field(
-        "month", description="period of a Cassandra partition; fixed once a keyspace holds rows (services/writer/periods.py)"
+        "month",
+        description="period of a Cassandra partition; fixed once a keyspace holds rows (services/writer/periods.py)",
     )
     cassandra_consistency: Literal["ONE", "QUORUM", "LOCAL_QUORUM", "EACH_QUORUM", "ALL"] = Field(
         "LOCAL_QUORUM", description="replicas that must have a row on disk before it is acknowledged"
@@ -67,6 +81,16 @@ class Settings(BaseSettings):
     def nats(self) -> str:
         """URL of the NATS server."""
         return self.nats_url or f"nats://127.0.0.1:{self.local_port('nats')}"
+
+    @property
+    def issuers(self) -> Path:
+        """The file with the OIDC issuers that are believed."""
+        return self.issuers_file or self.state / "issuers.yaml"
+
+    @property
+    def local_issuer(self) -> str:
+        """URL, and name, of the local stack's own OIDC issuer."""
+        return f"http://127.0.0.1:{self.local_port('issuer')}"
 
     @property
     def elasticsearch(self) -> str:

@@ -25,6 +25,7 @@ Door = Literal["http", "nats"]
 TOKEN = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\.v[1-9][0-9]{0,3}\Z")
 # Names that mean something in a subject or belong to the fleet; no identity, dataset, model or type may take them.
+PERSON = "u_"  # how the names of identities begin that no line of identities.yaml has
 RESERVED = frozenset({"http", "nats", "evt", "score", "dlq", "audit", "svc", "tail", "ctl", "all", "any", "sys"})
 
 _DOORS: dict[str, Door] = {"http": "http", "nats": "nats"}

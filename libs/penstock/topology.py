@@ -108,7 +108,9 @@ class Identity(_Data):
     """One line of identities.yaml; the file says what each member allows."""
 
     meaning: str
-    account: Literal["APP", "CORE"]
+    account: Literal["APP", "CORE", "AUTH"]
+    clients: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
     door: Literal["http", "nats"] | None = None
     publishes: tuple[str, ...] = ()
     consumes: tuple[str, ...] = ()
@@ -127,12 +129,22 @@ class Identity(_Data):
     checks_servers: bool = False
     provisions: bool = False
     inspects: bool = False
+    authorizes: bool = False
+    sees_connections: bool = False
+
+    @property
+    def by_token(self) -> bool:
+        """Whether it connects with an OIDC token where the server asks the authority, instead of with its nkey."""
+        return bool(self.clients or self.subjects)
 
 
 class Role(_Data):
-    """What a person or an HTTP key may do at the ingress, on the datasets granted to it."""
+    """What a person or an HTTP key may do: with a token on `types` and `datasets`, with a key on what the key says."""
 
     meaning: str
+    groups: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
     sends: bool = False
     asks: tuple[str, ...] = ()
     tails: bool = False
@@ -152,8 +164,19 @@ def read_services(body: Mapping[str, Any]) -> dict[str, Service]:
 
 
 def read_identities(body: Mapping[str, Any]) -> tuple[dict[str, Identity], dict[str, Role]]:
-    """The identities and roles of identities.yaml. Raises pydantic.ValidationError."""
-    return (
-        {name: Identity.model_validate(member) for name, member in body["identities"].items()},
-        {name: Role.model_validate(member) for name, member in body["roles"].items()},
-    )
+    """The identities and roles of identities.yaml. Raises pydantic.ValidationError, or ValueError for a bad name or a
+    client or subject that would be two identities."""
+    identities = {name: Identity.model_validate(member) for name, member in body["identities"].items()}
+    for name in identities:
+        if name.startswith(subjects.PERSON):
+            raise ValueError(
+                f"identity {name!r}: names that begin with {subjects.PERSON!r} are for who has no line here"
+            )
+    for kind in ("clients", "subjects"):
+        named = [entry for identity in identities.values() for entry in getattr(identity, kind)]
+        if twice := sorted({entry for entry in named if named.count(entry) > 1}):
+            raise ValueError(f"{kind} {', '.join(twice)} given to two identities")
+    for name, identity in identities.items():
+        if identity.by_token and identity.account != "APP":
+            raise ValueError(f"identity {name!r}: a token gives entry to APP only, not to {identity.account}")
+    return identities, {name: Role.model_validate(member) for name, member in body["roles"].items()}
