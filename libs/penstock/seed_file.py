@@ -1,0 +1,41 @@
+"""A secret in a file of its own, mode 600: written once, the same for two processes that start at once."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from penstock.errors import Refused
+
+
+def ensure(path: Path, make: Callable[[], bytes]) -> bytes:
+    """The content of the file; `make` gives it where there is no file. Raises as `read` does."""
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        try:
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(make())
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(draft, path)  # fails when the other process was first, whose secret then counts
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink(missing_ok=True)
+    return read(path)
+
+
+def read(path: Path) -> bytes:
+    """The content without the white space around it. Raises Refused CREDENTIALS_INVALID: absent, empty, not private."""
+    try:
+        mode, content = stat.S_IMODE(path.stat().st_mode), path.read_bytes().strip()
+    except OSError as error:
+        raise Refused("CREDENTIALS_INVALID", f"{path} cannot be read: {error.strerror}") from None
+    if mode & 0o007:
+        raise Refused("CREDENTIALS_INVALID", f"{path} may be read by anyone; its mode must be 600")
+    if not content:
+        raise Refused("CREDENTIALS_INVALID", f"{path} is empty")
+    return content
