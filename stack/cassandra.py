@@ -15,6 +15,11 @@ def home(place: Place) -> Path:
     return jars.home(place, NAME)
 
 
+def ports_of(place: Place) -> dict[str, int]:
+    """The ports it listens on, by purpose."""
+    return {"clients": place.local_port("cassandra"), "other nodes": place.local_port("cassandra_storage")}
+
+
 def start(place: Place) -> process.Record:
     """Start the node unless it runs; it is not ready yet."""
     config = place.folder("cassandra/config")
@@ -25,10 +30,7 @@ def start(place: Place) -> process.Record:
         process.Child(
             name=NAME,
             command=cassandra_config.command(place, home(place) / "lib"),
-            ports={
-                "clients": place.local_port("cassandra"),
-                "other nodes": place.local_port("cassandra_storage"),
-            },
+            ports=ports_of(place),
         ),
     )
 

@@ -27,6 +27,11 @@ def home(place: Place) -> Path:
     return jars.home(place, NAME, _arrange)
 
 
+def ports_of(place: Place) -> dict[str, int]:
+    """The ports it listens on, by purpose."""
+    return {"HTTP": place.local_port("elasticsearch"), "transport": place.local_port("elasticsearch_transport")}
+
+
 def start(place: Place) -> process.Record:
     """Start the node unless it runs; it is not ready yet."""
     config = place.folder("elasticsearch/config")
@@ -55,10 +60,7 @@ def start(place: Place) -> process.Record:
         process.Child(
             name=NAME,
             command=(sys.executable, "-m", "stack.elasticsearch_node", *arguments),
-            ports={
-                "HTTP": place.local_port("elasticsearch"),
-                "transport": place.local_port("elasticsearch_transport"),
-            },
+            ports=ports_of(place),
         ),
     )
 

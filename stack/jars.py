@@ -27,12 +27,12 @@ DOWNLOAD_TIMEOUT = 1800.0  # seconds
 
 def home(place: Place, name: str, arrange: Callable[[Path], None] = lambda _: None) -> Path:
     """The folder with lib/*.jar of a server, fetched if need be; `arrange` may reshape it before it is published."""
-    target = place.cache / f"{name}-{version(name)}"
-    if (target / ".complete").exists():
+    target = _folder(place, name)
+    if installed(place, name):
         return target
     place.cache.mkdir(parents=True, exist_ok=True)
     with _alone(place.cache / f"{name}.lock"):
-        if (target / ".complete").exists():
+        if installed(place, name):
             return target  # another checkout was quicker
         shutil.rmtree(target, ignore_errors=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=place.cache))
@@ -46,6 +46,11 @@ def home(place: Place, name: str, arrange: Callable[[Path], None] = lambda _: No
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     return target
+
+
+def installed(place: Place, name: str) -> bool:
+    """True if the jars are in the cache, all of them."""
+    return (_folder(place, name) / ".complete").exists()
 
 
 def version(name: str) -> str:
@@ -88,6 +93,10 @@ def verify(name: str, folder: Path) -> None:
 def hashes(folder: Path) -> list[str]:
     """One line per jar in the format of sha256sum."""
     return [f"{hashlib.sha256(jar.read_bytes()).hexdigest()}  {jar.name}" for jar in sorted(folder.glob("*.jar"))]
+
+
+def _folder(place: Place, name: str) -> Path:
+    return place.cache / f"{name}-{version(name)}"
 
 
 @contextmanager

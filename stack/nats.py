@@ -16,6 +16,11 @@ from stack.place import Place
 NAME = "nats"
 
 
+def ports_of(place: Place) -> dict[str, int]:
+    """The ports it listens on, by purpose."""
+    return {"clients": place.local_port("nats"), "monitoring": place.local_port("nats_monitor")}
+
+
 def start(place: Place, conf: str) -> process.Record:
     """Start the server unless it runs with this very configuration; with another one, start it again (< 1 s)."""
     path = place.folder("nats") / "nats.conf"
@@ -29,7 +34,7 @@ def start(place: Place, conf: str) -> process.Record:
         process.Child(
             name=NAME,
             command=(binary(), "-c", str(path)),
-            ports={"clients": place.local_port("nats"), "monitoring": place.local_port("nats_monitor")},
+            ports=ports_of(place),
         ),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import importlib
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 
+from penstock import provision as broker_provision
 from penstock.errors import PenstockError
-from stack import cassandra, elasticsearch, fleet, nats, process
+from stack import cassandra, elasticsearch, fleet, jars, nats, ports, process
 from stack.place import Place
 
 # What the reader of `up` is told: (part, what it is doing, seconds since that part began).
@@ -27,6 +27,7 @@ def silent(_part: str, _doing: str, _seconds: float) -> None:
 def up(place: Place, report: Report = silent, *, servers_only: bool = False) -> None:
     """Bring up what is down, leave alone what runs. Raises PenstockError naming the part that did not start."""
     with _alone(place):
+        require_ports(place, servers_only=servers_only)
         _together(*(partial(start_server, place, name, report) for name in SERVERS))
         if not servers_only:
             provision(place, report)
@@ -45,6 +46,16 @@ def clean(place: Place, report: Report = silent) -> None:
     """Stop everything and delete the state: data, logs, passwords and credentials."""
     down(place, report)
     shutil.rmtree(place.state)
+
+
+def require_ports(place: Place, *, servers_only: bool = False) -> None:
+    """Refuse with PORT_TAKEN before anything is started, so that the answer comes at once and nothing is half up."""
+    wanted = {module.NAME: module.ports_of(place) for module in (nats, elasticsearch, cassandra)}
+    if not servers_only:
+        wanted |= {child.name: child.ports for child in fleet.children(place)}
+    for name, needs in wanted.items():
+        if not process.alive(place, name):
+            ports.require_free(name, needs)
 
 
 def start_server(place: Place, name: str, report: Report = silent) -> None:
@@ -76,7 +87,7 @@ def provision(place: Place, report: Report = silent) -> None:
     """Streams, consumers, indices and tables from contracts/, idempotently."""
     with _timed("provision", report) as says:
         says("provisioning")
-        importlib.import_module("penstock.provision").run(place)
+        broker_provision.run(place)
 
 
 def _nats(place: Place, says: Says) -> None:
@@ -85,15 +96,17 @@ def _nats(place: Place, says: Says) -> None:
 
 
 def _elasticsearch(place: Place, says: Says) -> None:
-    says("installing")
-    elasticsearch.home(place)
+    if not jars.installed(place, elasticsearch.NAME):
+        says("installing")
+        elasticsearch.home(place)
     says("starting")
     elasticsearch.wait_ready(place, elasticsearch.start(place))
 
 
 def _cassandra(place: Place, says: Says) -> None:
-    says("installing")
-    cassandra.home(place)
+    if not jars.installed(place, cassandra.NAME):
+        says("installing")
+        cassandra.home(place)
     says("starting")
     cassandra.wait_ready(place, cassandra.start(place))
 
