@@ -16,23 +16,20 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from penstock import provision
-from penstock.broker import Broker
 from penstock.contracts import Contracts, load
-from penstock.rights import bucket_stream
+from penstock.rights import CORE_API, bucket_stream
 from stack.place import Place
 from tests.places import Running
 
 TIMEOUT = 5.0
 FENCE = b"fence"
-# Where each stream can be written by right, for fences.
+# Where each stream of messages can be written by right.
 FENCES = {
     "EVENTS_HTTP": ("ingress", "evt.00.http.fence.log.line.v1"),
     "EVENTS_NATS": ("billing", "evt.00.nats.billing.log.line.v1"),
     "SCORES": ("scorer", "score.00.fence.log.line.v1"),
     "DLQ": ("writer", "dlq.writer.fence"),
     "AUDIT": ("writer", "audit.writer.fence"),
-    "KV_registry": ("operator", "$KV.registry.fence"),
-    "OBJ_models": ("operator", "$O.models.M.fence"),
 }
 
 
@@ -104,20 +101,21 @@ class Bus:
         self.place = running.place
         self.contracts: Contracts = load()
         self.peers: dict[str, Peer] = {}
-        self.streams = [*self.contracts.streams, *(bucket_stream(self.contracts, b) for b in self.contracts.buckets)]
-        self.reader: Broker
+        self.fences = dict(FENCES)
+        for bucket, body in self.contracts.buckets.items():
+            owner = next(name for name, identity in self.contracts.identities.items() if bucket in identity.writes)
+            subject = f"$KV.{bucket}.fence" if body.kind == "keys" else f"$O.{bucket}.M.fence"
+            self.fences[bucket_stream(self.contracts, bucket)] = (owner, subject)
 
     async def open(self) -> Bus:
         await provision.apply(self.place)
         for identity in self.contracts.identities:
             self.peers[identity] = await Peer(identity).open(self.place)
-        self.reader = await Broker.connect(self.place.nats, "operator", self.place.credentials_folder)
         return self
 
     async def close(self) -> None:
         for peer in self.peers.values():
             await peer.connection.close()
-        await self.reader.drain()
 
     async def state(self, stream: str) -> dict[str, Any]:
         """The stream's state as the server has it, asked in CORE."""
@@ -128,12 +126,12 @@ class Bus:
     async def fence(self) -> None:
         """Returns when whatever was sent or answered before is stored, also what an answer itself set off."""
         for _ in range(2):
-            for identity, subject in FENCES.values():
+            for identity, subject in self.fences.values():
                 assert "seq" in await self.peers[identity].ask(subject, FENCE)
 
     async def stored_by(self, attack: Callable[[], Awaitable[Any]]) -> list[tuple[str, bytes]]:
         """What all streams and buckets hold more after the attack: (subject, payload)."""
-        before = {stream: (await self.state(stream))["last_seq"] for stream in self.streams}
+        before = {stream: (await self.state(stream))["last_seq"] for stream in self.fences}
         await attack()
         for peer in self.peers.values():
             await peer.flush()
@@ -141,10 +139,18 @@ class Bus:
         found = []
         for stream, last in before.items():
             for sequence in range(last + 1, (await self.state(stream))["last_seq"] + 1):
-                message = await self.reader.get(stream, sequence=sequence)
+                message = await self.stored(stream, sequence)
                 if message.data != FENCE:
-                    found.append((message.subject, message.data))
+                    assert message.headers
+                    found.append((message.headers["Nats-Subject"], message.data))
         return found
+
+    async def stored(self, stream: str, sequence: int) -> Msg:
+        """A stored message, read by who may."""
+        reader = "operator" if stream in self.contracts.streams else self.fences[stream][0]
+        return await self.peers[reader].connection.request(
+            f"{CORE_API}.DIRECT.GET.{stream}", json.dumps({"seq": sequence}).encode(), timeout=TIMEOUT
+        )
 
     async def heard(self, peer: Peer, count: int = 1) -> list[Msg]:
         """The next messages in a peer's inbox."""

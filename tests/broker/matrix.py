@@ -27,7 +27,11 @@ def publish_probes() -> Iterator[Probe]:
     yield from pulls()
     yield from apis()
     yield from buckets()
-    yield "ctl.models", {n for n, i in ITEMS if "models" in i.nudges}
+    for what in ("models", "denials"):
+        yield f"ctl.{what}", {n for n, i in ITEMS if what in i.nudges}
+    yield "$SYS.REQ.SERVER.PING.CONNZ", {n for n, i in ITEMS if i.sees_connections}
+    yield "$SYS.REQ.SERVER.NABC.KICK", {n for n, i in ITEMS if i.authorizes}
+    yield "$SYS._INBOX.abc", {n for n, i in ITEMS if i.authorizes}
     yield "$SYS.REQ.SERVER.PING.VARZ", {n for n, i in ITEMS if i.checks_servers}
     for verb in ("PING", "INFO", "STATS"):
         for tail in ("", ".search", ".search.abc"):
@@ -39,11 +43,11 @@ def publish_probes() -> Iterator[Probe]:
         "ctl.other",
         "_INBOX.shop.abc",
         "_R_.abc.def",
-        "$SYS.REQ.SERVER.PING.CONNZ",
         "$SYS.REQ.SERVER.PING",
         "$SYS.REQ.USER.INFO",
         "$SYS.REQ.ACCOUNT.CORE.CONNZ",
         "$SYS.REQ.CLAIMS.UPDATE",
+        "$SYS.REQ.USER.AUTH",
         "$JS.FC.EVENTS_HTTP.indexer.abc",
         "anything",
     ):
@@ -185,7 +189,9 @@ def subscribe_probes() -> Iterator[Probe]:
         yield f"evt.*.nats.{name}.>", set()
     yield "tail.>", {n for n, i in ITEMS if i.tails}
     yield "tail.evt.1c.http.>", {n for n, i in ITEMS if i.tails}
-    yield "ctl.models", {n for n, i in ITEMS if "models" in i.hears}
+    for what in ("models", "denials"):
+        yield f"ctl.{what}", {n for n, i in ITEMS if what in i.hears}
+    yield "$SYS.REQ.USER.AUTH", {n for n, i in ITEMS if i.authorizes}
     for service, body in CONTRACTS.services.items():
         answerers = {n for n, i in ITEMS if service in i.answers}
         yield f"svc.{service}.*.*", answerers
@@ -202,7 +208,7 @@ def subscribe_probes() -> Iterator[Probe]:
         *(">", "*", "*.>", "*.*", "_INBOX.>", "_INBOX.*.>", "_INBOX.*.abc", "*.ingress.>", "_R_.>"),
         *("evt.>", "evt.1c.http.>", "score.>", "dlq.>", "audit.>", "ctl.>", "svc.>", "svc.*.*.*", "$SRV.>"),
         *("$JS.>", "$JS.API.>", "$JS.core.API.>", "$JS.ACK.>", "$JS.EVENT.>", "$KV.>", "$O.>"),
-        *("$SYS.>", "$SYS.REQ.>", "$SYS.ACCOUNT.>", "$SYS.REQ.USER.AUTH"),
+        *("$SYS.>", "$SYS.REQ.>", "$SYS.ACCOUNT.>"),
     ):
         yield subject, set()
 
