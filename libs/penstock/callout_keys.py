@@ -1,6 +1,6 @@
 """The two keys between server and authority: one signs who a client is, one decrypts the server's questions.
 
-Both seeds are files in the credentials folder, for the authority only; nats.conf has the public keys. The format of keys
+Both seeds are files in the credentials folder, for the authority only; nats.conf has the public keys. Their format
 is that of nkeys (https://docs.nats.io/reference/reference-protocols/nats-protocol): a prefix byte, 32 bytes, CRC-16, in
 base 32. The library `nkeys` does not know curve keys (prefix X), so those are made here.
 """

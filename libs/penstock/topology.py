@@ -170,7 +170,7 @@ def read_identities(body: Mapping[str, Any]) -> tuple[dict[str, Identity], dict[
     for name in identities:
         if name.startswith(subjects.PERSON):
             raise ValueError(
-                f"identity {name!r}: names that begin with {subjects.PERSON!r} are for who has no line here"
+                f"identity {name!r}: {subjects.PERSON}… is for who has no line here"
             )
     for kind in ("clients", "subjects"):
         named = [entry for identity in identities.values() for entry in getattr(identity, kind)]
