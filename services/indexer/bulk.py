@@ -28,7 +28,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.25, 5.0  # seconds between tries
 DONE = Done()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Line:
     """One action line and its document, both with their line break, and the alias that they go to."""
 

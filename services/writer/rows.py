@@ -26,7 +26,7 @@ _SMALLINT, _INT, _BIGINT = Struct(">h").pack, Struct(">i").pack, Struct(">q").pa
 _PP = [_SMALLINT(pp) for pp in range(64)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rows:
     """All rows of one message, all in one partition. `statements`: table and the bound values of its insert."""
 

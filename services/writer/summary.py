@@ -18,10 +18,14 @@ def summary(event_type: EventType, data: Any) -> str:
     for path in event_type.score.text:
         words = dig(data, path) if "." in path else data.get(path)
         if isinstance(words, str) and words:
-            return words[:LONGEST].translate(_BREAKS)
+            return _one_line(words[:LONGEST])
     text = ""
     for path in event_type.indexed:
         value = dig(data, path)
         if isinstance(value, str | int | float) and len(text) < LONGEST:
             text += f" {path.rpartition('.')[2]}={value}"
-    return text[1 : LONGEST + 1].translate(_BREAKS)
+    return _one_line(text[1 : LONGEST + 1])
+
+
+def _one_line(text: str) -> str:
+    return text if text.isprintable() else text.translate(_BREAKS)
