@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     contracts: Path | None = Field(None, description="contracts folder; default: the checkout's or the package's")
     data: Path = Field(ROOT.parent / "shared" / "data", description="real data for tests and benchmarks")
     log_level: str = Field("info", description="debug, info, warning or error")
+    host: str = Field("127.0.0.1", description="address on which this process listens for HTTP")
     port: int | None = Field(None, description="HTTP port of this process; default: from port_base")
     instance: int = Field(0, ge=0, le=9, description="number of this replica on this machine")
 
