@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from penstock.errors import Refused
 
-DIMS = 64  # every model embeds into as many dimensions; the index templates say so too
+DIMS = 32  # every model embeds into as many dimensions; the index templates say so too
 _LAYOUT = struct.Struct(f">{DIMS}f")
 
 

@@ -1,0 +1,1 @@
+"""The scorer: how unusual is each event, and what is it like?"""

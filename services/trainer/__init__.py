@@ -1,0 +1,1 @@
+"""The trainer: normal history in, a model package out."""
