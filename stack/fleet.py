@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from stack import http_probe, process
+from stack import cassandra_roles, http_probe, process
 from stack.place import CHECKOUT, Place
 
 # In the order of start: who answers questions before who asks them.
@@ -34,3 +34,15 @@ def wait_ready(place: Place, child: process.Child, record: process.Record, timeo
     """Wait until the service's /readyz says yes."""
     port = child.ports["HTTP"]
     process.wait_ready(place, record, lambda: http_probe.answers(port, "/readyz"), timeout)
+
+
+def migration(place: Place) -> process.Child:
+    """The job that makes the tables: as `admin`, since the writer's own role may not."""
+    return process.Child(
+        name="migrate",
+        command=(sys.executable, "-m", "services.writer.migrate"),
+        environment={
+            "PENSTOCK_CASSANDRA_USERNAME": cassandra_roles.ADMIN,
+            "PENSTOCK_CASSANDRA_PASSWORD_FILE": str(place.secrets / "cassandra_admin"),
+        },
+    )

@@ -74,6 +74,21 @@ def start(place: Place, child: Child) -> Record:
     return record
 
 
+def run(place: Place, child: Child, timeout: float) -> None:
+    """Run a job to its end. Raises CHILD_DIED if it fails, CHILD_NOT_READY (and kills it) if it is not done in time."""
+    record = start(place, child)
+    try:
+        if not _wait_gone(record, timeout):
+            kill(record)
+            raise PenstockError(
+                "CHILD_NOT_READY", f"{child.name} was not done within {timeout:.0f} s. {_log(place, record)}"
+            )
+        if _started_here[record.pid].returncode:
+            raise PenstockError("CHILD_DIED", f"{child.name} {_exit(record)}. {_log(place, record)}")
+    finally:
+        place.record(child.name).unlink(missing_ok=True)
+
+
 def recorded(place: Place, name: str) -> Record | None:
     """The last record of a child, alive or not."""
     try:

@@ -84,10 +84,13 @@ def start_service(place: Place, name: str, report: Report = silent) -> None:
 
 
 def provision(place: Place, report: Report = silent) -> None:
-    """Streams, consumers, indices and tables from contracts/, idempotently."""
-    with _timed("provision", report) as says:
+    """Streams, consumers, buckets and tables, idempotently; the indexer makes its indices itself."""
+    with _timed("streams", report) as says:
         says("provisioning")
         broker_provision.run(place)
+    with _timed("tables", report) as says:
+        says("migrating")
+        process.run(place, fleet.migration(place), timeout=120.0)
 
 
 def _nats(place: Place, says: Says) -> None:

@@ -17,7 +17,8 @@ RUN = """
 import signal, sys
 from stack import process
 from tests.places import Places
-place = Places().make("killed")
+places = Places()
+place = places.make("killed")
 process.start(place, process.Child(name="child", command=(sys.executable, "-c", "import signal; signal.pause()")))
 print(place.state, flush=True)
 signal.pause()
@@ -28,10 +29,12 @@ def test_what_a_killed_test_run_left_is_swept_by_the_next(places: Places) -> Non
     environment = {**os.environ, "PYTHONPATH": f"{CHECKOUT / 'libs'}:{CHECKOUT}"}
     with subprocess.Popen([sys.executable, "-c", RUN], env=environment, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout
-        left = Place(state=Path(run.stdout.readline().strip()))
-        sweep()
-        assert process.alive(left, "child"), "swept although its test run lives"
-        run.send_signal(signal.SIGKILL)
+        try:
+            left = Place(state=Path(run.stdout.readline().strip()))
+            sweep()
+            assert process.alive(left, "child"), "swept although its test run lives"
+        finally:
+            run.send_signal(signal.SIGKILL)
     record = process.alive(left, "child")
     assert record
     sweep()

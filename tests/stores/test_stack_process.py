@@ -145,3 +145,15 @@ def test_a_password_stays_the_same_and_only_its_owner_can_read_it(place: Place) 
     assert secret.password(place, "somebody") == first
     assert (place.secrets / "somebody").stat().st_mode & 0o777 == 0o600
     assert place.secrets.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_job_that_fails_is_named_with_its_exit_and_its_log(place: Place) -> None:
+    with pytest.raises(PenstockError, match=r"(?s)CHILD_DIED: child exited with status 4\..*no keyspace"):
+        process.run(place, child("print('no keyspace'); raise SystemExit(4)"), timeout=30)
+    assert process.all_recorded(place) == []
+
+
+def test_a_job_that_hangs_is_killed_after_the_bound(place: Place) -> None:
+    with pytest.raises(PenstockError, match="CHILD_NOT_READY: child was not done within 0 s"):
+        process.run(place, child("import signal; signal.pause()"), timeout=0.2)
+    assert process.all_recorded(place) == []
