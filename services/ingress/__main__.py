@@ -1,0 +1,77 @@
+"""The process: settings → HTTP server and broker → SIGTERM → tails ended, requests finished → exit."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from types import FrameType
+
+import structlog
+import uvicorn
+
+from penstock import telemetry
+from penstock.contracts import load
+from penstock.settings import Settings, settings
+from services.ingress.app import Ingress
+
+KEEP_ALIVE_SECONDS = 75  # longer than a proxy keeps idle connections, or it sends into closed ones
+STOP_SECONDS = 8
+MOST_CONNECTIONS = 1024
+
+_log = structlog.get_logger("penstock.ingress")
+
+
+class Server(uvicorn.Server):
+    """Ends the tails when it is told to stop; they would go on for ever."""
+
+    def __init__(self, config: uvicorn.Config, ingress: Ingress) -> None:
+        super().__init__(config)
+        self._ingress = ingress
+        self._loop = asyncio.get_running_loop()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM or SIGINT."""
+        self._loop.call_soon_threadsafe(self._ingress.tail.close)
+        super().handle_exit(sig, frame)
+
+
+async def serve(chosen: Settings) -> int:
+    """Serves until SIGTERM; returns the exit status: 1 when the broker refuses the credentials."""
+    ingress = Ingress(chosen, load())
+    config = uvicorn.Config(
+        ingress.door,
+        host=chosen.host,
+        port=chosen.port or chosen.local_port("ingress", chosen.instance),
+        loop="asyncio",
+        http="httptools",  # the pure Python parser costs four times as much
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    server = Server(config, ingress)
+    watch = asyncio.create_task(_stop_on_fault(ingress, server))
+    await server.serve()
+    watch.cancel()
+    return 0 if ingress.link.fault is None else 1
+
+
+async def _stop_on_fault(ingress: Ingress, server: Server) -> None:
+    fault = await ingress.link.failed()
+    _log.critical("broker_refused", reason=str(fault))
+    server.should_exit = True
+
+
+def main() -> None:
+    """Runs the ingress; ends the process."""
+    chosen = settings()
+    telemetry.configure_logging(chosen.log_level, "ingress")
+    sys.exit(asyncio.run(serve(chosen)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""POST /v1/events → events cut and checked → committed to EVENTS_HTTP → a result for each.
+
+A plain ASGI callable: no framework and no models between the socket and the check. The bytes of an event go to the
+stream as they came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from penstock import timestamps
+from penstock.check import Checker
+from penstock.commit import Outgoing
+from penstock.contracts import Contracts
+from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.event import Event
+from services.ingress import metrics
+from services.ingress.auth import Caller, Verifier
+from services.ingress.body import Budget, Lease, read_body
+from services.ingress.link import Link
+from services.ingress.modes import from_binary, mode_of
+from services.ingress.recent import Recent
+from services.ingress.results import Results
+from services.ingress.split import check_grammar, split
+from services.ingress.waiting import Ticket, preferred_wait
+
+MAX_EVENTS = 5000
+SLICE = 200  # events checked before others get their turn
+
+_TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
+_EVENTS = {status: metrics.EVENTS.labels(status) for status in ("accepted", "duplicate", "refused", "unavailable")}
+
+
+class Accept:
+    """The endpoint. Errors of the whole request are raised as PenstockError; the door around it answers them."""
+
+    def __init__(self, contracts: Contracts, verifier: Verifier, link: Link) -> None:
+        self._checker = Checker(contracts)
+        self._verifier = verifier
+        self._link = link
+        self._recent = Recent()
+        self._budget = Budget()
+        metrics.BODY_BYTES.set_function(lambda: self._budget.held)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request. Raises PenstockError, or ClientDisconnect."""
+        caller = await self._verifier.verify(scope)
+        caller.must_send()
+        headers = dict(scope["headers"])
+        with self._budget.lease() as lease:
+            items, whole = await self._items(scope, headers, receive, lease)
+            request = Request(items, whole, caller, headers)
+            del items, whole
+            try:
+                await self._check(request)
+                await self._commit(request)
+            except BaseException:
+                request.close()
+                raise
+        complete = await request.wait()
+        await self._answer(request, complete, send)
+
+    async def _answer(self, request: Request, complete: bool, send: Send) -> None:
+        durable = self._link.durable
+        status, headers, body = request.results.answer(durable=durable, complete=complete)
+        if not durable:
+            headers.append((b"penstock-durable", b"no"))
+        if request.ticket is not None:
+            headers.append((b"preference-applied", b"wait=%d" % request.seconds))
+        headers.append((b"content-length", b"%d" % len(body)))
+        for name, count in request.results.counts().items():
+            if count:
+                _EVENTS[name].inc(count)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _items(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, lease: Lease
+    ) -> tuple[list[bytes], bytes | None]:
+        """The bytes of each event; for a batch also those of the whole."""
+        mode = mode_of(headers)
+        body = await read_body(receive, headers.get(b"content-length"), lease)
+        if mode == "batched":
+            return split(body, MAX_EVENTS), body
+        return [from_binary(scope["headers"], body) if mode == "binary" else body], None
+
+    async def _check(self, request: Request) -> None:
+        """Sorts the events into those to publish, duplicates, and refused ones. Raises Refused for the whole batch."""
+        connected = self._link.connected
+        if request.seconds and connected is not None:
+            request.ticket = connected.waiting.open()
+        now_ns = time.time_ns()
+        for start in range(0, len(request.items), SLICE):
+            if start:
+                await asyncio.sleep(0)
+            for index in range(start, min(start + SLICE, len(request.items))):
+                self._check_one(request, index, now_ns)
+        if request.whole is not None and any(error.code == "JSON_INVALID" for error in request.results.errors):
+            check_grammar(request.whole)
+
+    def _check_one(self, request: Request, index: int, now_ns: int) -> None:
+        caller = request.caller
+        try:
+            raw, value = self._checker.parse(request.items[index])
+            event = self._checker.accept(raw, value, publisher=caller.identity, door="http", now_ns=now_ns, stamp=True)
+            if event.type.type not in caller.types:
+                raise Refused("FORBIDDEN", f"{caller.identity} may not send {event.type.type}", pointer="/type")
+            request.must_be_new(value)
+        except Refused as error:
+            request.results.failed(index, error)
+            return
+        stored = self._recent.get(event.key)
+        if stored is not None:
+            request.results.duplicate(index, event.key, stored)
+            return
+        request.add(index, event, stamped="time" not in value)
+
+    async def _commit(self, request: Request) -> None:
+        """Publishes, and enters what became of each event."""
+        if request.outgoing:
+            try:
+                connected = await self._link.use()
+                stored = await connected.committer.submit(request.outgoing)
+            except Unavailable as error:
+                stored = [error] * len(request.outgoing)
+            for (index, key, stamped), result in zip(request.pending, stored, strict=True):
+                if isinstance(result, PenstockError):
+                    request.results.failed(index, result, key)
+                else:
+                    self._recent.put(key, result)
+                    request.stored.append((index, key, stamped, result))
+            self._link.committed(stored)
+        request.forget_bytes()
+
+
+class Request:
+    """One request on its way: what is left of it at each step."""
+
+    def __init__(self, items: list[bytes], whole: bytes | None, caller: Caller, headers: dict[bytes, bytes]) -> None:
+        self.items = items
+        self.whole = whole
+        self.caller = caller
+        self.results = Results(len(items))
+        self.outgoing: list[Outgoing] = []
+        self.pending: list[tuple[int, str, str]] = []  # index, key and time of stamping of each outgoing event
+        self.stored: list[tuple[int, str, str, Any]] = []
+        self.seconds = preferred_wait(headers.get(b"prefer"))
+        self.ticket: Ticket | None = None
+        self._seen: set[tuple[str, str]] = set()
+        trace = headers.get(b"traceparent", b"")
+        self._headers = {"traceparent": trace.decode()} if _TRACEPARENT.match(trace) else None
+
+    def must_be_new(self, value: dict[str, Any]) -> None:
+        """Raises Refused DUPLICATE_IN_BATCH for a source and id that came before in this batch."""
+        if len(self.items) > 1:
+            identity = (value["source"], value["id"])
+            if identity in self._seen:
+                raise Refused("DUPLICATE_IN_BATCH", "an event before it has the same source and id", pointer="/id")
+            self._seen.add(identity)
+
+    def add(self, index: int, event: Event, *, stamped: bool) -> None:
+        """An event to publish."""
+        headers = self._headers
+        if self.ticket is not None:
+            headers = {**(headers or {}), "x-reply-to": self.ticket.address(index)}
+        self.outgoing.append(Outgoing(event.subject, event.raw, headers))
+        self.pending.append((index, event.key, timestamps.text(event.time_ns) if stamped else ""))
+
+    def forget_bytes(self) -> None:
+        """From here on only the results count."""
+        self.items, self.whole, self.outgoing = [], None, []
+
+    async def wait(self) -> bool:
+        """Enters the stored events, with the stages that they have passed when these were asked for."""
+        complete = False
+        ticket = self.ticket
+        try:
+            if ticket is not None and self.stored:
+                complete = await ticket.wait({index for index, *_ in self.stored}, self.seconds)
+            for index, key, stamped, stored in self.stored:
+                stages = None if ticket is None else ticket.answers.get(index, {})
+                self.results.stored(index, key, stored, stamped=stamped, stages=stages)
+        finally:
+            self.close()
+        return complete
+
+    def close(self) -> None:
+        """Nobody waits for the workers' answers any more."""
+        if self.ticket is not None:
+            self.ticket.close()

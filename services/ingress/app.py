@@ -1,0 +1,89 @@
+"""All parts of the ingress, put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+
+from penstock import ijson
+from penstock.contracts import Contracts
+from penstock.errors import PenstockError, Refused
+from penstock.keys import KeyFile
+from penstock.settings import Settings
+from services.ingress import describe, health, reads
+from services.ingress.accept import Accept
+from services.ingress.asking import Asking
+from services.ingress.auth import KeyVerifier
+from services.ingress.door import Door, as_problem
+from services.ingress.link import Link
+from services.ingress.tail import Tail
+
+
+class Ingress:
+    """The ASGI application (`door`) and what has to be stopped with it."""
+
+    def __init__(self, settings: Settings, contracts: Contracts) -> None:
+        self.link = Link(settings)
+        self.tail = Tail(contracts)
+        keys = KeyFile(settings.keys)
+        verifier = KeyVerifier(keys, contracts)
+        app = FastAPI(title=describe.TITLE, summary=describe.SUMMARY, lifespan=self._lifespan)
+        app.state.verifier = verifier
+        app.include_router(reads.router(contracts, Asking(contracts, self.link), self.link, self.tail))
+        app.include_router(health.router(self.link, lambda: [f"keys: {keys.fault}"] if keys.fault else []))
+        for kind in (PenstockError, RequestValidationError, HTTPException):
+            app.add_exception_handler(kind, _answer_error)
+        app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
+        self.door = Door(Accept(contracts, verifier, self.link), app)
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        await self.link.start()
+        yield
+        await self.link.stop()
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    found = as_refusal(error)
+    status, headers, body = as_problem(found, request.scope["request_id"])
+    if isinstance(error, HTTPException) and error.headers:
+        headers += [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
+    response = Response(body, status)
+    response.raw_headers = headers
+    return response
+
+
+def as_refusal(error: Exception) -> PenstockError:
+    """Our error for one of the framework's."""
+    match error:
+        case PenstockError():
+            return error
+        case RequestValidationError():
+            first: dict[str, Any] = error.errors()[0]
+            path = [part for part in first["loc"][1:] if isinstance(part, str | int)]
+            if first["type"] == "json_invalid":
+                return Refused("JSON_INVALID", str(first.get("ctx", {}).get("error", "the body is not JSON")))
+            return Refused("QUERY_INVALID", first["msg"], pointer=ijson.pointer(path))
+        case HTTPException(status_code=404):
+            return Refused("NOT_FOUND", "there is no such path; see /docs")
+        case HTTPException(status_code=405):
+            return Refused("METHOD_UNKNOWN", "this path has no such method")
+        case _:
+            cause = error.__cause__
+            return cause if isinstance(cause, PenstockError) else Refused("QUERY_INVALID", "the body cannot be read")
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+        schema["paths"] = {"/v1/events": describe.events_path(), **schema["paths"]}
+        schema.setdefault("components", {})["securitySchemes"] = describe.SECURITY
+        schema["security"] = [{"bearer": []}]
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,72 @@
+"""HTTP request → the bytes of its events, for the three modes of the CloudEvents HTTP binding.
+
+    structured   Content-Type: application/cloudevents+json         the body is the event
+    batched      Content-Type: application/cloudevents-batch+json   the body is an array of events
+    binary       ce-specversion: 1.0, Content-Type: …json           the body is the data, the rest are ce- headers
+
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+from urllib.parse import unquote_to_bytes
+
+import orjson
+
+from penstock.errors import Refused
+
+Mode = Literal["structured", "batched", "binary"]
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+def mode_of(headers: dict[bytes, bytes]) -> Mode:
+    """Which mode a request is in. Raises Refused CONTENT_TYPE_UNKNOWN."""
+    content_type = headers.get(b"content-type", b"")
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise Refused("CONTENT_TYPE_UNKNOWN", "compressed bodies are not taken")
+    match content_type.partition(b";")[0].strip().lower():
+        case b"application/cloudevents+json":
+            return "structured"
+        case b"application/cloudevents-batch+json":
+            return "batched"
+        case media if b"ce-specversion" in headers and (media == b"application/json" or media.endswith(b"+json")):
+            return "binary"
+        case media:
+            raise Refused("CONTENT_TYPE_UNKNOWN", f"{media.decode('latin-1')[:128]!r} is none of the three modes")
+
+
+def from_binary(headers: Headers, body: bytes) -> bytes:
+    """The event in structured mode, with the data as it was sent.
+
+    Raises Refused JSON_INVALID (also for a body that is more than one value), ENVELOPE_INVALID or MEMBER_DUPLICATE.
+    """
+    members: dict[str, bytes] = {}
+    for name, value in headers:
+        if name == b"content-type":
+            _add(members, "datacontenttype", value)
+        elif name.startswith(b"ce-"):
+            attribute = name[3:].decode("latin-1")
+            if attribute in ("data", "datacontenttype"):
+                raise Refused("ENVELOPE_INVALID", f"the header ce-{attribute} does not exist", pointer=f"/{attribute}")
+            _add(members, attribute, value)
+    if body:
+        try:
+            orjson.loads(body)  # alone, so that nothing in it can end the member and begin another
+        except orjson.JSONDecodeError as error:
+            raise Refused("JSON_INVALID", f"the data: {error}", pointer="/data") from None
+        members["data"] = body
+    return b"{" + b",".join(orjson.dumps(name) + b":" + value for name, value in members.items()) + b"}"
+
+
+def _add(members: dict[str, bytes], attribute: str, value: bytes) -> None:
+    """An attribute, given as percent-encoded UTF-8."""
+    if attribute in members:
+        raise Refused("MEMBER_DUPLICATE", f"the header of {attribute} is there twice", pointer=f"/{attribute}")
+    try:
+        members[attribute] = orjson.dumps(unquote_to_bytes(value.decode("ascii")).decode())
+    except UnicodeDecodeError:
+        raise Refused(
+            "ENVELOPE_INVALID", f"the header of {attribute} is not percent-encoded UTF-8", pointer=f"/{attribute}"
+        ) from None

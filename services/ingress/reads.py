@@ -1,0 +1,125 @@
+"""GET and POST questions → the workers that know (asking.py) → their replies, as they are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, TypeVar
+
+import orjson
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from penstock import questions as q
+from penstock.contracts import Contracts
+from penstock.errors import Refused
+from services.ingress.asking import Asking
+from services.ingress.auth import Caller, Verifier
+from services.ingress.describe import RECORD, types_page
+from services.ingress.link import Link
+from services.ingress.parameters import AnomaliesParameters, TailParameters, TimelineParameters
+from services.ingress.tail import Follower, Tail, Wanted
+
+Q = TypeVar("Q", bound=q.Question)
+
+
+async def _verified(request: Request) -> Caller:
+    verifier: Verifier = request.app.state.verifier
+    return await verifier.verify(request.scope)
+
+
+FromCaller = Annotated[Caller, Depends(_verified)]
+
+
+def router(contracts: Contracts, asking: Asking, link: Link, tail: Tail) -> APIRouter:
+    """All paths that read; the application's `state.verifier` says who asks."""
+    routes = APIRouter(prefix="/v1")
+
+    _events(routes, asking)
+    _index(routes, asking)
+
+    @routes.get("/tail", tags=["read"], response_class=StreamingResponse, responses={200: {"content": _SSE}})
+    async def follow(caller: FromCaller, wanted: Annotated[TailParameters, Query()]) -> StreamingResponse:
+        """Follows events as they are stored, as server-sent events: `open`, `event`, `gap`."""
+        caller.must_tail()
+        datasets = caller.readable(wanted.dataset or None)
+        types = {t.type for t in contracts.types.values() if t.dataset in datasets}
+        if wanted.type:
+            types &= set(wanted.type)
+        connected = await link.use()
+        follower = await tail.open(connected.broker, Wanted(frozenset(types), wanted.entity))
+        return StreamingResponse(_frames(tail, follower), media_type="text/event-stream", headers=_NO_BUFFERS)
+
+    page = orjson.dumps(types_page(contracts))
+
+    @routes.get("/types", tags=["contract"])
+    async def types(_: FromCaller) -> Response:
+        """The event types taken: meaning, bounds, indexed members, JSON Schema; and the attributes of an event."""
+        return Response(page, media_type="application/json")
+
+    return routes
+
+
+def _events(routes: APIRouter, asking: Asking) -> None:
+    @routes.get("/events/{key}", tags=["read"], responses={200: {"content": {"application/json": {"example": RECORD}}}})
+    async def event(caller: FromCaller, key: Annotated[str, Path(min_length=36, max_length=36)]) -> Response:
+        """One stored record, by the key that its acceptance returned."""
+        reply = await asking.ask(caller, "store", "get", q.GetRecords(keys=[key]))
+        if not reply["records"]:
+            raise Refused("NOT_FOUND", f"no event {key} is stored, or it is not for {caller.identity}")
+        return _json(reply["records"][0])
+
+    @routes.get("/timeline", tags=["read"], responses={200: {"model": q.TimelinePage}})
+    async def timeline(caller: FromCaller, parameters: Annotated[TimelineParameters, Query()]) -> Response:
+        """What one entity did, newest first."""
+        return _json(await asking.ask(caller, "store", "timeline", _within(caller, parameters.question())))
+
+
+def _index(routes: APIRouter, asking: Asking) -> None:
+    @routes.post("/search", tags=["read"], responses={200: {"model": q.SearchPage}})
+    async def search(caller: FromCaller, query: q.SearchQuery) -> Response:
+        """Events by words, conditions, time and order, optionally with unusual ones moved up."""
+        return _json(await asking.ask(caller, "search", "query", _within(caller, query)))
+
+    @routes.post("/similar", tags=["read"], responses={200: {"model": q.SimilarPage}})
+    async def similar(caller: FromCaller, query: q.SimilarQuery) -> Response:
+        """Events nearest to an event (`key`) or to a text."""
+        if query.vector is not None:
+            raise Refused("QUERY_INVALID", "give a `key` or a `text`", pointer="/vector")
+        query = _within(caller, query)
+        if query.text is not None:
+            embed = q.EmbedRequest(text=query.text, **({"type": query.types[0]} if query.types else {}))
+            embedding = q.Embedding.model_validate(await asking.ask(caller, "score", "embed", embed))
+            chosen = {"text": None, "vector": embedding.vector, "embedded_by": embedding.model}
+            query = query.model_copy(update=chosen)
+        return _json(await asking.ask(caller, "search", "similar", query))
+
+    @routes.get("/anomalies", tags=["read"], responses={200: {"model": q.AnomaliesPage}})
+    async def anomalies(caller: FromCaller, parameters: Annotated[AnomaliesParameters, Query()]) -> Response:
+        """The most unusual events, most unusual first."""
+        return _json(await asking.ask(caller, "search", "anomalies", _within(caller, parameters.question())))
+
+    @routes.post("/count", tags=["read"], responses={200: {"model": q.Counts}})
+    async def count(caller: FromCaller, query: q.CountQuery) -> Response:
+        """How many events, in all and per value of a field or interval of time."""
+        return _json(await asking.ask(caller, "search", "count", _within(caller, query)))
+
+
+def _within(caller: Caller, question: Q) -> Q:
+    """The question with the datasets spelled out that the caller may read. Raises Refused FORBIDDEN."""
+    return question.model_copy(update={"datasets": caller.readable(getattr(question, "datasets", None))})
+
+
+def _json(reply: Any) -> Response:
+    return Response(orjson.dumps(reply), media_type="application/json")
+
+
+async def _frames(tail: Tail, follower: Follower) -> AsyncIterator[bytes]:
+    try:
+        async for frame in follower.frames():
+            yield frame
+    finally:
+        await tail.leave(follower)
+
+
+_SSE = {"text/event-stream": {"example": 'event: event\nid: EVENTS_HTTP:17\ndata: {"key":…}\n\n'}}
+_NO_BUFFERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
