@@ -12,8 +12,8 @@ from penstock.contract_check.schema_tree import resolve, types
 from penstock.contracts import EventType
 
 MAX_DEPTH = 4  # of open objects; deeper ones are among the examples
-ANY_CHARACTER = st.characters(exclude_categories=("Cs",))
-NO_CONTROL = st.characters(exclude_categories=("Cs", "Cc"))
+ANY_CHARACTER = st.characters(exclude_categories=["Cs"])
+NO_CONTROL = st.characters(exclude_categories=["Cs", "Cc"])
 PLAIN = st.sampled_from("abcXYZ019_")
 ODD = [
     "\x00",

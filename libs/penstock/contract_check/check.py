@@ -59,7 +59,10 @@ def check(root: Path, base: str | None = None) -> Report:
 
 
 def _findings(contracts: Contracts) -> Iterator[Finding]:
-    yield from lint_events.lint_types(contracts)
+    types = list(lint_events.lint_types(contracts))
+    yield from types
+    if any(finding.rule.startswith("schema-") for finding in types):
+        return  # with a schema that is none, nothing more can be said
     yield from lint_events.lint_datasets(contracts)
     yield from lint_references.lint_identities(contracts)
     yield from lint_references.lint_services(contracts)

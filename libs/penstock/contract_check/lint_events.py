@@ -42,7 +42,10 @@ def lint_types(contracts: Contracts) -> Iterator[Finding]:
                 where, "file-name", f"{event_type.type} is not in a file of its name", "Name the file <type>.yaml."
             )
         yield from _names(where, contracts, event_type)
-        yield from lint_schema(where, event_type.data)
+        wrong = list(lint_schema(where, event_type.data))
+        yield from wrong
+        if wrong:
+            continue  # its paths can be judged once it is a schema
         for path, indexed in event_type.indexed.items():
             yield from _indexed(f"{where} indexed.{path}", at(event_type.data, path), indexed)
         yield from _score(where, event_type)
