@@ -35,6 +35,7 @@ check: $(READY) ## format, lint, types, contracts, generated files; no server ne
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/penstock contracts check
+	$(BIN)/penstock contracts render --check
 
 format: $(READY) ## rewrite the code as `check` wants it
 	$(BIN)/ruff check --fix-only .
