@@ -1,0 +1,55 @@
+"""verified claims + contracts + the list of denied → identity, roles, allow lists and expiry, or a refusal. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from penstock.contracts import Contracts
+from penstock.errors import Refused
+from penstock.oidc import Claims
+from penstock.rights import Rights, rights_of, rights_of_roles
+from penstock.who import Who, who
+
+ACCOUNT = "APP"
+LONGEST = 24 * 3600  # seconds that a connection stays without a new decision, however long its token lives
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What a connection becomes. `expires_at` is in Unix seconds and no later than the token's."""
+
+    who: Who
+    rights: Rights
+    expires_at: int
+
+
+class Decider:
+    """Decides by the contracts; the rights of a line are worked out once."""
+
+    def __init__(self, contracts: Contracts, is_revoked: Callable[[str], bool]) -> None:
+        self._contracts = contracts
+        self._is_revoked = is_revoked
+        self._listed: dict[str, Rights] = {}
+
+    def decide(self, claims: Claims, now: float) -> Admission:
+        """Raises Refused FORBIDDEN, IDENTITY_REVOKED or TOKEN_EXPIRED."""
+        found = who(claims, self._contracts)
+        if self._is_revoked(found.identity):
+            raise Refused("IDENTITY_REVOKED", f"{found.identity} is denied entry")
+        if claims.expires_at <= now:  # a server has no leeway for the end of a user JWT
+            raise Refused("TOKEN_EXPIRED", "the token has expired")
+        allowed = self._rights(found)
+        if not allowed.publish:
+            raise Refused(
+                "FORBIDDEN", f"{found.identity} may do nothing here; questions go through the ingress"
+            )
+        return Admission(found, allowed, min(claims.expires_at, int(now) + LONGEST))
+
+    def _rights(self, found: Who) -> Rights:
+        if not found.listed:
+            return rights_of_roles(self._contracts, found.identity, found.roles)
+        known = self._listed.get(found.identity)
+        if known is None:
+            known = self._listed[found.identity] = rights_of(self._contracts, found.identity)
+        return known

@@ -1,0 +1,88 @@
+"""settings → verifier, decider, trail, callout → questions until SIGTERM; those begun are then finished."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from penstock import callout_keys, issuers
+from penstock.broker import Broker
+from penstock.contracts import load
+from penstock.errors import PenstockError
+from penstock.oidc import OidcVerifier
+from penstock.revocations import Revocations
+from penstock.rights import AUTHORIZATION_REQUEST
+from penstock.settings import Settings
+from penstock.worker import Parts
+from services.authority.callout import Callout
+from services.authority.decide import Decider
+from services.authority.putting_out import PuttingOut
+from services.authority.trail import Trail
+from services.authority.user_jwt import Signer
+from services.authority.xkey import Envelope
+
+_log = structlog.get_logger("penstock.authority")
+
+QUEUE = "authority"  # the group in which replicas share the questions
+SETTLE_SECONDS = 10.0
+
+
+async def build(broker: Broker, chosen: Settings) -> Parts:
+    """The parts of the process. Raises Refused CREDENTIALS_INVALID or ISSUERS_INVALID, Unavailable for no list of
+    denied."""
+    folder = chosen.credentials_folder
+    revocations = Revocations(broker)
+    trail = Trail(broker.identity, broker.publish, time.monotonic)
+    callout = Callout(
+        Signer(callout_keys.issuer(folder)),
+        Envelope(callout_keys.curve(folder)),
+        OidcVerifier(issuers.read(chosen.issuers)),
+        Decider(load(), revocations.is_revoked),
+        trail,
+        broker.send,
+    )
+    putting_out = PuttingOut(broker, revocations, trail)
+    await revocations.start()
+    serving = asyncio.Event()
+
+    async def serve(stop: asyncio.Event) -> None:
+        subscription = await broker.subscribe(AUTHORIZATION_REQUEST, callout.take, queue=QUEUE)
+        await broker.flush()
+        serving.set()
+        await stop.wait()
+        await subscription.stop()  # from here on the other replicas are asked
+        await broker.flush(1.0)
+        await callout.finish()
+        await revocations.stop()
+
+    async def put_out(stop: asyncio.Event) -> None:
+        await _until(stop, putting_out.run())
+
+    async def settle_trail(stop: asyncio.Event) -> None:
+        await _until(stop, _settling(trail))
+
+    return Parts(chores=[serve, put_out, settle_trail], ready=lambda: "" if serving.is_set() else "not asked yet")
+
+
+async def _settling(trail: Trail) -> None:
+    while True:
+        await asyncio.sleep(SETTLE_SECONDS)
+        try:
+            await trail.settle()
+        except PenstockError as error:
+            _log.warning("counts_not_written", code=error.code, reason=error.detail)
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Runs `work` until the event; raises what it raises."""
+    running, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait([running, stopped], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if running.done():
+        running.result()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -1,0 +1,107 @@
+"""decision → AUDIT, before it is answered. Admissions one by one; refusals too, as long as nobody floods the trail.
+
+Anyone who reaches the server can cause refusals, and the trail is finite. So above MOST_REFUSALS a minute they are
+counted, by code, and the counts are written as one record when the minute is over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import structlog
+
+from penstock.errors import PenstockError
+from penstock.oidc import Claims
+from services.authority.decide import Admission
+from services.authority.question import Question
+
+_log = structlog.get_logger("penstock.authority")
+
+MOST_REFUSALS = 300
+MINUTE = 60.0
+
+Publish = Callable[[str, bytes], Awaitable[object]]
+
+
+class Trail:
+    """Writes decisions. `publish` awaits that the record is stored; `clock` gives seconds that never go back."""
+
+    def __init__(self, emitter: str, publish: Publish, clock: Callable[[], float]) -> None:
+        self._emitter = emitter
+        self._publish = publish
+        self._clock = clock
+        self._minute = clock()
+        self._written = 0
+        self._counted: Counter[str] = Counter()
+
+    async def admitted(self, question: Question, claims: Claims, admission: Admission) -> None:
+        """Raises Unavailable when the record could not be stored: then nobody is let in."""
+        record = {
+            "decision": "admitted",
+            **_connection(question),
+            **_token(claims),
+            "identity": admission.who.identity,
+            "listed": admission.who.listed,
+            "roles": admission.who.roles,
+            "expires": _iso(admission.expires_at),
+        }
+        _log.info("admitted", identity=admission.who.identity, host=question.host, expires=record["expires"])
+        await self._write("connect", record)
+
+    async def refused(self, question: Question, claims: Claims | None, error: PenstockError) -> None:
+        """Raises Unavailable when the record could not be stored."""
+        await self.settle()
+        if self._written >= MOST_REFUSALS:
+            self._counted[error.code] += 1
+            return
+        self._written += 1
+        record = {
+            "decision": "refused",
+            **_connection(question),
+            **(_token(claims) if claims else {}),
+            "code": error.code,
+            "reason": error.detail,
+        }
+        _log.warning("refused", code=error.code, reason=error.detail, host=question.host, client=question.client)
+        await self._write("connect", record)
+
+    async def put_out(self, identity: str, server: str, number: int, name: str) -> None:
+        """A connection of a denied identity was closed. Raises Unavailable when the record could not be stored."""
+        _log.warning("put_out", identity=identity, server=server, connection=number)
+        record = {"decision": "put_out", "identity": identity, "server": server, "connection": number, "client": name}
+        await self._write("put_out", record)
+
+    async def settle(self) -> None:
+        """Begins a new minute where the last is over, and writes what was only counted in it."""
+        if self._clock() - self._minute < MINUTE:
+            return
+        self._minute, self._written = self._clock(), 0
+        counted, self._counted = self._counted, Counter()
+        if counted:
+            _log.warning("refused_uncounted", counts=dict(counted))
+            await self._write("connect", {"decision": "refused", "counts": dict(counted), "seconds": int(MINUTE)})
+
+    async def _write(self, what: str, record: dict[str, Any]) -> None:
+        body = {"actor": self._emitter, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **record}
+        await self._publish(f"audit.{self._emitter}.{what}", orjson.dumps(body))
+
+
+def _connection(question: Question) -> dict[str, Any]:
+    return {"host": question.host, "client": question.client, "server": question.server_name or question.server}
+
+
+def _token(claims: Claims) -> dict[str, Any]:
+    return {
+        "issuer": claims.issuer,
+        "subject": claims.subject,
+        "client_id": claims.client,
+        "token_id": claims.token_id,
+    }
+
+
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
