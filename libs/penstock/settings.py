@@ -59,8 +59,11 @@ class Settings(BaseSettings):
     token_secret_file: Path | None = Field(None, description="client secret; default: <state>/secrets/oidc/<client>")
     token_file: Path | None = Field(None, description="a token kept fresh by others, e.g. Kubernetes; no token_url")
 
-    elasticsearch_url: str = Field("", description="default: the local stack's node")
+    elasticsearch_url: str = Field("", description="default: the local stack's node; several, separated by commas")
+    elasticsearch_api_key_file: Path | None = Field(None, description="API key of the indexer, where security is on")
+    elasticsearch_ca_file: Path | None = Field(None, description="certificate authority of an https URL")
     cassandra_hosts: str = Field("127.0.0.1", description="comma-separated contact points")
+    cassandra_ca_file: Path | None = Field(None, description="certificate authority; given: the connection is encrypted")
     cassandra_port: int = Field(0, description="default: the local stack's node")
     cassandra_username: str = Field("writer", description="role of the writer")
     cassandra_password_file: Path | None = Field(None, description="default: <state>/secrets/cassandra_writer")

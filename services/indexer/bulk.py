@@ -19,6 +19,7 @@ from penstock.errors import PenstockError, Unavailable
 from penstock.outcome import Done, Drop, Outcome, Retry
 from services.indexer.indices import Indices
 from services.indexer.limit import Limit
+from services.indexer.metrics import BULK_BYTES, BULK_FAILED, BULK_SECONDS, BULK_WIDTH
 from services.indexer.verdicts import Again, Create, Verdict, by_operator, of_item, of_request
 
 _log = structlog.get_logger(__name__)
@@ -111,6 +112,7 @@ class Bulker:
             async with self.limit:
                 began = loop.time()
                 try:
+                    BULK_BYTES.inc(len(body))
                     response = await self._client.bulk(
                         operations=[body],  # type: ignore[list-item]  # bytes pass as they are
                         require_alias=True,
@@ -120,7 +122,10 @@ class Bulker:
                 except (ApiError, TransportError):
                     self.limit.pushed_back()
                     raise
-                self.limit.answered(loop.time() - began)
+                seconds = loop.time() - began
+                self.limit.answered(seconds)
+                BULK_SECONDS.observe(seconds)
+                BULK_WIDTH.set(self.limit.width)
         except (ApiError, TransportError) as error:
             verdict = of_request(error)
             if verdict is None and len(part) > 1:
@@ -139,6 +144,8 @@ class Bulker:
         return verdicts
 
     def _failed(self, verdict: Verdict) -> None:
+        BULK_FAILED.inc()
+        BULK_WIDTH.set(self.limit.width)
         why = _why(verdict)
         if self.trouble is None:
             _log.warning("bulk_failed", reason=why, in_flight=self.limit.width)

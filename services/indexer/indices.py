@@ -12,6 +12,7 @@ from penstock.contract_check.elasticsearch_templates import templates
 from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Unavailable
 from services.indexer import names
+from services.indexer.metrics import INDICES_MADE
 
 _log = structlog.get_logger(__name__)
 _TIMEOUT = 30.0
@@ -50,6 +51,7 @@ class Indices:
                     ) from error
             except TransportError as error:
                 raise _unavailable(error, f"{alias} cannot be made") from error
+            INDICES_MADE.inc()
             _log.info("index_made", alias=alias)
 
     async def _has(self, alias: str) -> bool:

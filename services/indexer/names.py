@@ -56,3 +56,15 @@ def _scored_alias(model: str, version: int, dataset: str, day: int) -> str:
 
 def _period(dataset: str, day: int) -> str:
     return period_of(load().datasets[dataset].period, day * _DAY_MS)
+
+
+def parse_scored_read(alias: str) -> tuple[str, int, str]:
+    """Model, version and dataset of a read or write alias of scores."""
+    _, versioned, dataset = alias.split("-")[:3]
+    model, _, version = versioned.rpartition("_v")
+    return model, int(version), dataset
+
+
+def dataset_of(index: str) -> str:
+    """The dataset of an alias or index of events."""
+    return index.split("-", 2)[1]

@@ -1,0 +1,168 @@
+"""EVENTS_HTTP, EVENTS_NATS, SCORES → indexer → Elasticsearch;  svc.search.* → Elasticsearch → reply"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+import structlog
+from elastic_transport.client_utils import DEFAULT
+from elasticsearch import AsyncElasticsearch, OrjsonSerializer
+
+from penstock import scores
+from penstock.broker import Broker
+from penstock.check import Checker
+from penstock.contracts import Contracts, load
+from penstock.delivery import Delivery
+from penstock.errors import PenstockError
+from penstock.outcome import Outcome
+from penstock.questions import Embedding, LoadedModels
+from penstock.services import ask
+from penstock.settings import Settings
+from penstock.worker import Parts, Source, main
+from services.indexer.bulk import Bulker
+from services.indexer.elastic import Elastic
+from services.indexer.indices import Indices
+from services.indexer.logic import Indexer
+from services.indexer.models import ActiveModels
+from services.indexer.questions import Questions
+
+_log = structlog.get_logger(__name__)
+# Small bulks are what costs, in this process and in Elasticsearch: wait a little for more.
+_BATCH, _IN_FLIGHT, _LINGER = 2000, 3, 0.1
+_CONNECTIONS = 20
+_EPOCHS_EVERY, _TEMPLATES_EVERY = 30.0, 2.0  # seconds
+
+
+class Json(OrjsonSerializer):
+    """orjson for what Elasticsearch 9 calls its JSON."""
+
+    mimetype = "application/vnd.elasticsearch+json"
+
+
+def connect(settings: Settings) -> AsyncElasticsearch:
+    """A client that never retries by itself: the bulker's policy is the only one."""
+    key = settings.elasticsearch_api_key_file
+    return AsyncElasticsearch(
+        settings.elasticsearch.split(","),
+        api_key=key.read_text(encoding="utf-8").strip() if key else None,
+        ca_certs=str(settings.elasticsearch_ca_file) if settings.elasticsearch_ca_file else DEFAULT,
+        serializers={Json.mimetype: Json()},
+        connections_per_node=_CONNECTIONS,
+        max_retries=0,
+        retry_on_status=(),
+        retry_on_timeout=False,
+        # One node is the usual case behind one URL: a failed request must not put it out of use for a minute.
+        dead_node_backoff_factor=0,
+        max_dead_node_backoff=0,
+    )
+
+
+async def build(broker: Broker, settings: Settings) -> Parts:
+    """The indexer's parts. Raises PenstockError when the streams are not provisioned."""
+    contracts = load()
+    checker = Checker(contracts)
+    epochs = await _epochs(broker, contracts)
+    client = connect(settings)
+    indices = Indices(client, contracts)
+    bulker = Bulker(client, indices)
+    indexer = Indexer(bulker, epochs)
+    elastic = Elastic(client)
+    await elastic.look()
+    questions = Questions(contracts, elastic, ActiveModels(elastic, partial(_models, broker)), partial(_embed, broker))
+
+    return Parts(
+        sources=(
+            *(_source(stream, checker.delivered, indexer.events) for stream in epochs),
+            _source("SCORES", lambda delivery: scores.read(delivery, contracts), indexer.scores),
+        ),
+        service="search",
+        operations={
+            "query": questions.query,
+            "similar": questions.similar,
+            "anomalies": questions.anomalies,
+            "count": questions.count,
+        },
+        ready=lambda: f"Elasticsearch: {elastic.trouble}" if elastic.trouble else "",
+        chores=(
+            elastic.watch,
+            lambda stop: _prepare(indices, stop),
+            lambda stop: _keep(epochs, broker, stop),
+            lambda stop: _let_go(bulker, stop),
+        ),
+        close=client.close,
+    )
+
+
+T = TypeVar("T")
+
+
+def _source(
+    stream: str, decode: Callable[[Delivery], T], handle: Callable[[list[T]], Awaitable[list[Outcome]]]
+) -> Source[T]:
+    return Source(
+        stream=stream,
+        consumer="indexer",
+        decode=decode,
+        handle=handle,
+        batch=_BATCH,
+        in_flight=_IN_FLIGHT,
+        linger=_LINGER,
+    )
+
+
+async def _epochs(broker: Broker, contracts: Contracts) -> dict[str, int]:
+    """The epoch of each stream of events."""
+    streams = [name for name, stream in contracts.streams.items() if stream.door is not None]
+    return {name: (await broker.stream_info(name)).epoch for name in streams}
+
+
+async def _keep(epochs: dict[str, int], broker: Broker, stop: asyncio.Event) -> None:
+    """A stream that was made anew has a higher epoch. One not seen yet does no harm: it only makes a version lower."""
+    while not await _stopped(stop, _EPOCHS_EVERY):
+        for stream in epochs:
+            try:
+                epochs[stream] = (await broker.stream_info(stream)).epoch
+            except PenstockError as error:
+                _log.warning("stream_unseen", stream=stream, reason=error.detail)
+
+
+async def _prepare(indices: Indices, stop: asyncio.Event) -> None:
+    """Templates as early as possible; the first index to be made would put them too."""
+    while not indices.prepared:
+        try:
+            await indices.prepare()
+        except PenstockError as error:
+            _log.warning("templates_not_put", reason=error.detail)
+            if await _stopped(stop, _TEMPLATES_EVERY):
+                return
+    await stop.wait()
+
+
+async def _let_go(bulker: Bulker, stop: asyncio.Event) -> None:
+    await stop.wait()
+    bulker.stop()
+
+
+async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
+    """Waits; true as soon as the worker stops."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _embed(broker: Broker, text: str) -> Embedding:
+    return Embedding.model_validate(await ask(broker, "score", "embed", {"text": text}, timeout=5.0))
+
+
+async def _models(broker: Broker) -> LoadedModels:
+    return LoadedModels.model_validate(await ask(broker, "score", "models", {}, timeout=2.0))
+
+
+if __name__ == "__main__":
+    main("indexer", build)

@@ -1,0 +1,111 @@
+"""One search or multi-get, bounded in time, with Elasticsearch's errors as ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from elasticsearch import ApiError, AsyncElasticsearch, ConnectionTimeout, TransportError
+
+from penstock.errors import PenstockError, Refused, Unavailable
+
+Json = dict[str, Any]
+_SEARCH_SECONDS = 8.0
+_PING_SECONDS, _PING_EVERY = 2.0, 2.0
+
+
+class Elastic:
+    """Reads from the cluster. `trouble` says why it cannot be read now; then every call fails at once."""
+
+    def __init__(self, client: AsyncElasticsearch) -> None:
+        self._client = client.options(request_timeout=_SEARCH_SECONDS + 1.0)
+        self._pings = client.options(request_timeout=_PING_SECONDS)
+        self.trouble: str | None = "not reached yet"
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Keeps `trouble` true to the cluster until `stop`."""
+        while not stop.is_set():
+            await self.look()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PING_EVERY):
+                    await stop.wait()
+
+    async def look(self) -> None:
+        """Asks the cluster once whether it can be read."""
+        try:
+            await self._pings.cluster.health(filter_path="status", local=True)
+        except (ApiError, TransportError) as error:
+            self.trouble = f"{type(error).__name__}: {error.message}"[:200]
+        else:
+            self.trouble = None
+
+    async def search(self, aliases: Sequence[str], body: Json) -> Json:
+        """The answer of all shards, or an error: never of some. An alias that does not exist holds nothing."""
+        self._reachable()
+        body = {"timeout": f"{int(_SEARCH_SECONDS)}s", **body}
+        try:
+            answer: Json = (
+                await self._client.search(
+                    index=",".join(aliases),
+                    body=body,
+                    ignore_unavailable=True,
+                    allow_no_indices=True,
+                    expand_wildcards="none",
+                    allow_partial_search_results=False,
+                    max_concurrent_shard_requests=5,
+                )
+            ).body
+        except (ApiError, TransportError) as error:
+            raise _ours(error) from error
+        if answer.get("timed_out"):
+            raise Unavailable("TIMED_OUT", f"the search took longer than {_SEARCH_SECONDS:.0f} s", retry_after=1)
+        return answer
+
+    async def get(self, places: Sequence[tuple[str, str]], source: bool | Sequence[str] = True) -> list[Json | None]:
+        """The sources of (alias, key) pairs; None where there is none."""
+        if not places:
+            return []
+        self._reachable()
+        docs = [{"_index": alias, "_id": key} for alias, key in places]
+        try:
+            answer = await self._client.mget(docs=docs, source=source, realtime=False)
+        except (ApiError, TransportError) as error:
+            raise _ours(error) from error
+        return [doc.get("_source") if doc.get("found") else None for doc in answer.body["docs"]]
+
+    async def aliases(self, pattern: str) -> list[str]:
+        """The aliases that fit a pattern of ours."""
+        self._reachable()
+        try:
+            answer = await self._client.indices.get_alias(name=pattern, filter_path="*.aliases")
+        except ApiError as error:
+            if error.meta.status == 404:
+                return []
+            raise _ours(error) from error
+        except TransportError as error:
+            raise _ours(error) from error
+        return sorted({alias for index in answer.body.values() for alias in index["aliases"]})
+
+    def _reachable(self) -> None:
+        if self.trouble is not None:
+            raise Unavailable("STORE_UNAVAILABLE", f"Elasticsearch: {self.trouble}", retry_after=2)
+
+
+def _ours(error: ApiError | TransportError) -> PenstockError:
+    if isinstance(error, ConnectionTimeout):
+        return Unavailable("TIMED_OUT", "Elasticsearch did not answer in time", retry_after=1)
+    if isinstance(error, ApiError) and error.meta.status == 400:
+        return Refused("QUERY_INVALID", f"Elasticsearch: {_reason(error)}")
+    what = _reason(error) if isinstance(error, ApiError) else error.message
+    return Unavailable("STORE_UNAVAILABLE", f"Elasticsearch: {what}"[:400], retry_after=2)
+
+
+def _reason(error: ApiError) -> str:
+    body = error.body
+    found = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(found, dict):
+        return str(error)[:300]
+    causes = found.get("root_cause") or [found]
+    return f"{causes[0].get('type')}: {causes[0].get('reason')}"[:300]
