@@ -8,6 +8,8 @@ import pytest
 
 from stack import nats, up
 from tests.broker.bus import Bus
+from tests.broker.rig import Rig
+from tests.broker.rig import conf as rig_conf
 from tests.places import Places, Running
 
 
@@ -19,4 +21,15 @@ async def bus(places: Places, request: pytest.FixtureRequest) -> AsyncIterator[B
     bus = await Bus(Running(place)).open()
     yield bus
     await bus.close()
+    up.clean(place)
+
+
+@pytest.fixture(scope="module")
+async def rig(places: Places, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    """The same for tests of the library itself: it may be killed, and started again."""
+    place = places.make(f"rig-{request.module.__name__.rpartition('.')[2]}")
+    nats.wait_ready(place, nats.start(place, rig_conf(place)))
+    rig = await Rig(Running(place)).open()
+    yield rig
+    await rig.close()
     up.clean(place)

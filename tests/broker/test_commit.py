@@ -1,0 +1,245 @@
+"""Group commit: a message is reported as stored only where it is, whatever happens to the batch it was in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from penstock.broker import Broker
+from penstock.commit import Committer, Outgoing, Result
+from penstock.errors import PenstockError, Unavailable
+from penstock.jetstream import Stored
+from penstock.wire import publication
+from tests.broker.rig import BOUND, STREAM, Rig, subject
+
+
+@dataclass
+class Door:
+    """A committer, and what the stream holds."""
+
+    rig: Rig
+    broker: Broker
+    committer: Committer
+    first: int
+
+    async def on_stream(self) -> dict[int, bytes]:
+        """Payload by sequence of what was stored in this test."""
+        return {message.sequence: message.data for message in await self.rig.stored(STREAM, self.first)}
+
+
+@pytest.fixture
+async def door(rig: Rig) -> AsyncIterator[Door]:
+    broker = await rig.broker("ingress")
+    committer = Committer(broker)
+    await committer.start()
+    yield Door(rig, broker, committer, await rig.next_sequence(STREAM))
+    await committer.stop()
+    await broker.drain()
+
+
+def out(*payloads: bytes) -> list[Outgoing]:
+    return [Outgoing(subject(pp=n % 64), payload) for n, payload in enumerate(payloads)]
+
+
+async def results(future: asyncio.Future[list[Result]]) -> list[Result]:
+    async with asyncio.timeout(BOUND):
+        return await future
+
+
+def positions(found: list[Result]) -> list[int]:
+    assert all(isinstance(result, Stored) for result in found), found[0]
+    return [result.sequence for result in found if isinstance(result, Stored)]
+
+
+async def test_a_single_message_is_a_group(door: Door) -> None:
+    (position,) = positions(await results(door.committer.submit(out(b"one"))))
+    assert await door.on_stream() == {position: b"one"}
+
+
+async def test_what_is_submitted_while_a_group_commits_becomes_the_next_group(door: Door) -> None:
+    futures = [door.committer.submit(out(b"%d" % n)) for n in range(3000)]
+    sequences = [positions(await results(future))[0] for future in futures]
+    assert await door.on_stream() == {sequence: b"%d" % n for n, sequence in enumerate(sequences)}
+    messages = await door.rig.core.request(f"$JS.API.DIRECT.GET.{STREAM}", b'{"seq":%d}' % sequences[999], timeout=5)
+    assert messages.headers["Nats-Batch-Commit"] == "1"
+    assert messages.headers["Nats-Batch-Sequence"] == "1000"
+
+
+async def test_a_submission_longer_than_a_batch_is_stored_whole_and_in_order(door: Door) -> None:
+    payloads = [b"%d" % n for n in range(2500)]
+    sequences = positions(await results(door.committer.submit(out(*payloads))))
+    assert sequences == sorted(sequences)
+    stored = await door.on_stream()
+    assert [stored[sequence] for sequence in sequences] == payloads
+
+
+async def test_sequences_are_right_while_others_write_to_the_same_stream(door: Door) -> None:
+    other = Committer(await door.rig.broker("ingress"))
+    await other.start()
+    single = await door.rig.broker("ingress")
+    busy = True
+
+    async def publish_singly() -> dict[int, bytes]:
+        stored = {}
+        while busy:
+            payload = b"single %d" % len(stored)
+            stored[(await single.publish(subject(), payload)).sequence] = payload
+        return stored
+
+    async def commit(committer: Committer, name: bytes) -> dict[int, bytes]:
+        stored = {}
+        for round in range(30):
+            payloads = [b"%b %d %d" % (name, round, n) for n in range(100)]
+            stored |= dict(zip(positions(await results(committer.submit(out(*payloads)))), payloads, strict=True))
+        return stored
+
+    singles = asyncio.create_task(publish_singly())
+    expected = {}
+    for found in await asyncio.gather(*(commit(c, b"%d" % n) for n, c in enumerate((door.committer, other)))):
+        expected |= found
+    busy = False
+    found = await singles
+    assert found
+    assert len(expected) == 6000
+    assert await door.on_stream() == expected | found
+    await other.stop()
+
+
+async def test_headers_reach_the_stream(door: Door) -> None:
+    outgoing = Outgoing(
+        subject(), b"traced", {"traceparent": "00-1", "x-reply-to": "_INBOX.ingress.1\r\nNats-Rollup: all"}
+    )
+    (position,) = positions(await results(door.committer.submit([outgoing])))
+    message = await door.rig.core.get(STREAM, sequence=position)
+    assert message.headers == {"traceparent": "00-1", "x-reply-to": "_INBOX.ingress.1  Nats-Rollup: all"}
+
+
+async def test_one_message_that_the_stream_refuses_fails_alone(door: Door) -> None:
+    found = await results(door.committer.submit(out(b"first", bytes(300 * 1024), b"last")))
+    assert isinstance(found[1], PenstockError)
+    assert found[1].code == "EVENT_TOO_LARGE"
+    stored = await door.on_stream()
+    assert sorted(stored.values()) == [b"first", b"last"]
+    assert positions([found[0], found[2]]) == sorted(stored)
+
+
+async def test_a_group_that_holds_a_subject_this_identity_may_not_use_fails_only_there(door: Door) -> None:
+    forbidden = Outgoing("evt.00.nats.billing.log.line.v1", b"forged")
+    found = await results(door.committer.submit([*out(b"good"), forbidden]))
+    assert isinstance(found[1], PenstockError)
+    assert found[1].code == "FORBIDDEN"
+    assert await door.on_stream() == {positions(found[:1])[0]: b"good"}
+
+
+async def test_a_full_stream_says_so(door: Door) -> None:
+    config = (await door.rig.core.stream_info(STREAM)).config
+    full = (await door.rig.core.stream_info(STREAM)).bytes + 1000
+    await door.rig.core.update_stream(config | {"max_bytes": full})
+    try:
+        found = await results(door.committer.submit(out(*[bytes(900)] * 5)))
+        assert {result.code for result in found if isinstance(result, PenstockError)} == {"STREAM_FULL"}
+    finally:
+        await door.rig.core.update_stream(config)
+    positions(await results(door.committer.submit(out(b"room again"))))
+
+
+async def test_batches_left_open_by_others_do_not_stop_commits(door: Door) -> None:
+    for n in range(50):  # the server allows a stream 50 open batches, and drops an idle one after ten seconds
+        headers = b"Nats-Batch-Id: open-%d\r\nNats-Batch-Sequence: 1\r\n" % n
+        door.broker.write(publication(subject(), b"never committed", "", headers))
+    payloads = [b"%d" % n for n in range(500)]
+    sequences = positions(await results(door.committer.submit(out(*payloads))))
+    stored = await door.on_stream()
+    assert [stored[sequence] for sequence in sequences] == payloads
+
+
+async def test_too_much_at_once_is_refused_and_room_comes_back(rig: Rig) -> None:
+    committer = Committer(await rig.broker("ingress"), max_pending=100)
+    first = committer.submit(out(*[b"x"] * 90))
+    with pytest.raises(Unavailable, match="OVERLOADED"):
+        committer.submit(out(*[b"x"] * 20))
+    assert committer.pending == 90
+    await committer.start()
+    positions(await results(first))
+    assert committer.pending == 0
+    positions(await results(committer.submit(out(*[b"x"] * 100))))
+    await committer.stop()
+
+
+async def test_a_submission_that_nobody_waits_for_any_more_is_not_sent(rig: Rig) -> None:
+    committer = Committer(await rig.broker("ingress"))
+    first = await rig.next_sequence(STREAM)
+    committer.submit(out(b"given up")).cancel()
+    kept = committer.submit(out(b"kept"))
+    await committer.start()
+    positions(await results(kept))
+    await committer.stop()
+    assert [message.data for message in await rig.stored(STREAM, first)] == [b"kept"]
+
+
+async def test_stopping_finishes_what_waits_and_takes_no_more(door: Door) -> None:
+    future = door.committer.submit(out(b"last words"))
+    await door.committer.stop()
+    positions(await results(future))
+    with pytest.raises(Unavailable):
+        door.committer.submit(out(b"too late"))
+
+
+async def test_without_a_server_a_submission_fails_within_its_patience(rig: Rig) -> None:
+    broker = await rig.broker("ingress")
+    committer = Committer(broker, patience=1.0)
+    await committer.start()
+    lost = asyncio.Event()
+    broker.on_disconnect(lost.set)
+    rig.running.kill("nats")
+    try:
+        async with asyncio.timeout(BOUND):
+            await lost.wait()
+        started = asyncio.get_running_loop().time()
+        found = await results(committer.submit(out(b"1", b"2")))
+        assert asyncio.get_running_loop().time() - started < 2
+        assert [result.code for result in found if isinstance(result, PenstockError)] == ["BROKER_UNAVAILABLE"] * 2
+    finally:
+        await asyncio.to_thread(rig.running.restart, "nats")
+        await committer.stop()
+
+
+async def test_nothing_reported_as_stored_is_lost_when_the_server_is_killed_under_load(door: Door) -> None:
+    stored: dict[int, bytes] = {}
+    failed: list[str] = []
+    killed = asyncio.Event()
+    go_on = True
+
+    async def send(name: int) -> None:
+        round = 0
+        while go_on:
+            payloads = [b"%d %d %d" % (name, round, n) for n in range(20)]
+            for result, payload in zip(await results(door.committer.submit(out(*payloads))), payloads, strict=True):
+                if isinstance(result, Stored):
+                    assert result.sequence not in stored
+                    stored[result.sequence] = payload
+                else:
+                    failed.append(result.code)
+            round += 1
+            if round == 20:
+                killed.set()
+
+    senders = [asyncio.create_task(send(name)) for name in range(8)]
+    async with asyncio.timeout(BOUND):
+        await killed.wait()
+    before = len(stored)
+    for _ in range(2):
+        door.rig.running.kill("nats")
+        await asyncio.to_thread(door.rig.running.restart, "nats")
+        await door.broker.wait_connected(5)
+        positions(await results(door.committer.submit(out(b"between"))))
+    go_on = False
+    async with asyncio.timeout(BOUND):
+        await asyncio.gather(*senders)
+    on_stream = await door.on_stream()
+    assert len(stored) > before
+    assert not failed, "the patience is longer than a restart takes"
+    assert {sequence: on_stream.get(sequence) for sequence in stored} == stored
