@@ -110,6 +110,7 @@ class Tail:
 
     def __init__(self, contracts: Contracts) -> None:
         self._checker = Checker(contracts)
+        self._streams = frozenset(name for name, stream in contracts.streams.items() if stream.door is not None)
         self._followers: set[Follower] = set()
         self._broker: Broker | None = None
         self._subscription: Subscription | None = None
@@ -170,6 +171,9 @@ class Tail:
     def _frame(self, subject: str, message: Message) -> tuple[bytes, str]:
         headers = message.headers
         stream, sequence = headers["Nats-Stream"], int(headers["Nats-Sequence"])
+        # Anybody can have an answer sent to tail.>; only the copies of a stream of events have both of these right.
+        if stream not in self._streams or message.subject != f"tail.{headers['Nats-Subject']}":
+            raise Refused("SUBJECT_MISMATCH", f"{message.subject} is not a copy of what a stream stored")
         stored_at_ns = time_ns(headers["Nats-Time-Stamp"])
         event = self._checker.delivered(Copied(subject, message.data, None, stream, sequence, stored_at_ns))
         return b"event: event\nid: %b:%d\ndata: %b\n\n" % (stream.encode(), sequence, record(event)), event.entity
