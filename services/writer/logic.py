@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Iterator, Sequence
 
 import structlog
@@ -14,6 +15,7 @@ from penstock.event import Event
 from penstock.outcome import Done, Outcome, Retry
 from penstock.scores import Score
 from services.writer.known import KnownPeriods
+from services.writer.metrics import BATCH_SECONDS, BATCHES_FAILED
 from services.writer.periods import Length
 from services.writer.rows import Rows, event_rows, score_rows
 from services.writer.store import Store
@@ -90,7 +92,9 @@ class Writer:
         async with self._room:
             try:
                 await self._known.note(rows[0].period)
+                began = time.perf_counter()
                 await self._store.write(rows)
+                BATCH_SECONDS.observe(time.perf_counter() - began)
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - verdicts.of_error knows what the driver can raise
@@ -99,6 +103,7 @@ class Writer:
         return None
 
     def _failed(self, why: str) -> None:
+        BATCHES_FAILED.inc()
         if self.trouble is None:
             _log.warning("batch_failed", reason=why)
         self.trouble = why

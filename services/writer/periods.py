@@ -7,10 +7,12 @@ a partition stays below 100 MB up to about 10 million events a month. Above that
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal
 
 from penstock.contracts import period_of
+from penstock.questions import TimeRange
 
 Length = Literal["day", "month", "year"]
 _DAY_MS = 86_400_000
@@ -24,3 +26,10 @@ def period(length: Length, time_ms: int) -> str:
 @lru_cache(maxsize=65_536)
 def _period(length: Length, day: int) -> str:
     return period_of(length, day * _DAY_MS)
+
+
+def overlapping(length: Length, periods: Iterable[str], time: TimeRange | None) -> list[str]:
+    """Those of the periods that a range of time touches, in their order."""
+    first = "" if time is None or time.from_ns is None else period(length, time.from_ns // 1_000_000)
+    last = "~" if time is None or time.to_ns is None else period(length, (time.to_ns - 1) // 1_000_000)
+    return [name for name in periods if first <= name <= last]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, S
 from cassandra.policies import DCAwareRoundRobinPolicy, ExponentialReconnectionPolicy, TokenAwarePolicy
 from cassandra.query import BatchStatement, BatchType, PreparedStatement, named_tuple_factory
 
-from penstock.errors import Unavailable
+from penstock.errors import PenstockError, Unavailable
 from penstock.settings import Settings
 from services.writer.bridge import Bridge
 from services.writer.rows import COLUMNS, Rows, Table, routing_key
@@ -39,6 +40,7 @@ def open_cluster(settings: Settings) -> Cluster:
             settings.cassandra_username, settings.cassandra_password.read_text(encoding="utf-8").strip()
         ),
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        ssl_context=ssl.create_default_context(cafile=str(ca)) if (ca := settings.cassandra_ca_file) else None,
         protocol_version=5,
         connect_timeout=_CONNECT_SECONDS,
         control_connection_timeout=_CONNECT_SECONDS,
@@ -58,13 +60,17 @@ class Store:
         self._prepared: dict[str, PreparedStatement] = {}
 
     async def open(self, questions: Iterable[str]) -> None:
-        """Connects, prepares the inserts and `questions` (CQL). Raises what the driver raises; may be called again."""
+        """Connects, prepares the inserts and `questions` (CQL). May be called again after an error.
+
+        Raises what the driver raises, and PenstockError when the keyspace holds rows by another period.
+        """
         await asyncio.get_running_loop().run_in_executor(None, self._open, tuple(questions))
 
     def _open(self, questions: Sequence[str]) -> None:
         cluster = open_cluster(self._settings)
         try:
             session = cluster.connect(self._settings.cassandra_keyspace)
+            _same_period(session, self._settings.cassandra_period)
             inserts = {table: session.prepare(_insert(table, columns)) for table, columns in COLUMNS.items()}
             prepared = {question: session.prepare(question) for question in questions}
         except BaseException:
@@ -104,6 +110,15 @@ class Store:
         if self._session is None:
             raise Unavailable("STORE_UNAVAILABLE", "Cassandra has not been reached yet", retry_after=2)
         return self._session
+
+
+def _same_period(session: Session, chosen: str) -> None:
+    for row in session.execute("SELECT DISTINCT length FROM periods"):
+        if row.length != chosen:
+            raise PenstockError(
+                "MIGRATION_REFUSED",
+                f"the keyspace holds rows by {row.length}; with PENSTOCK_CASSANDRA_PERIOD={chosen} none would be found",
+            )
 
 
 def _insert(table: Table, columns: tuple[str, ...]) -> str:

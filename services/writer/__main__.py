@@ -1,0 +1,109 @@
+"""EVENTS_HTTP, EVENTS_NATS, SCORES → writer → Cassandra;  svc.store.* → Cassandra → reply"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+from cassandra.cluster import NoHostAvailable
+
+from penstock import scores
+from penstock.broker import Broker
+from penstock.check import Checker
+from penstock.contracts import load
+from penstock.delivery import Delivery
+from penstock.errors import PenstockError
+from penstock.outcome import Outcome
+from penstock.settings import Settings
+from penstock.worker import Parts, Source, main
+from services.writer import reads
+from services.writer.logic import Writer
+from services.writer.questions import Questions
+from services.writer.reads import Reads
+from services.writer.store import Store
+
+_log = structlog.get_logger(__name__)
+# A batch falls into as many partitions as it has entities' pp: the larger it is, the more rows go together.
+_BATCH, _IN_FLIGHT, _LINGER = 2000, 2, 0.1
+_OPEN_EVERY = 2.0  # seconds between tries to reach Cassandra
+
+T = TypeVar("T")
+
+
+async def build(_: Broker, settings: Settings) -> Parts:
+    """The writer's parts; Cassandra may be away, then messages wait."""
+    contracts = load()
+    checker = Checker(contracts)
+    length = settings.cassandra_period
+    store = Store(settings)
+    asked = Reads(store)
+    writer = Writer(store, length)
+    questions = Questions(contracts, asked, length)
+    streams = [name for name, stream in contracts.streams.items() if stream.door is not None]
+    return Parts(
+        sources=(
+            *(_source(stream, checker.delivered, writer.events) for stream in streams),
+            _source("SCORES", lambda delivery: scores.read(delivery, contracts), writer.scores),
+        ),
+        service="store",
+        operations={"get": questions.get, "timeline": questions.timeline, "count": questions.count},
+        ready=lambda: f"Cassandra: {asked.trouble}" if asked.trouble else "",
+        chores=(
+            lambda stop: _open(store, asked, stop),
+            lambda stop: _let_go(writer, stop),
+        ),
+        close=store.close,
+    )
+
+
+def _source(
+    stream: str, decode: Callable[[Delivery], T], handle: Callable[[list[T]], Awaitable[list[Outcome]]]
+) -> Source[T]:
+    return Source(
+        stream=stream,
+        consumer="writer",
+        decode=decode,
+        handle=handle,
+        batch=_BATCH,
+        in_flight=_IN_FLIGHT,
+        linger=_LINGER,
+    )
+
+
+async def _open(store: Store, asked: Reads, stop: asyncio.Event) -> None:
+    """Reaches Cassandra as soon as it is there, then watches it. Raises PenstockError when the period was changed."""
+    while not store.is_open:
+        try:
+            await store.open(reads.ALL)
+        except PenstockError:
+            raise
+        except NoHostAvailable as error:
+            asked.trouble = "; ".join(f"{host}: {reason}" for host, reason in error.errors.items())[:300] or "no host"
+        except Exception as error:  # noqa: BLE001 - tables not migrated, rights not granted: an operator acts, we wait
+            asked.trouble = f"{type(error).__name__}: {error}"[:300]
+        if not store.is_open:
+            _log.warning("cassandra_not_reached", reason=asked.trouble)
+            if await _stopped(stop, _OPEN_EVERY):
+                return
+    await asked.watch(stop)
+
+
+async def _let_go(writer: Writer, stop: asyncio.Event) -> None:
+    await stop.wait()
+    writer.stop()
+
+
+async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
+    """Waits; true as soon as the worker stops."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main("writer", build)

@@ -1,0 +1,113 @@
+"""svc.store.{get,timeline,count} → Cassandra → records, entries, numbers
+
+Each operation checks its request again and answers with nothing of a dataset that is not granted to whoever asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
+
+import orjson
+from pydantic import ValidationError
+
+from penstock import subjects
+from penstock.contracts import Contracts
+from penstock.errors import Refused
+from penstock.questions import GetRecords, Question, StoreCount, StoreCountQuery, StoreCounts, TimelineQuery
+from penstock.services import Asker
+from services.writer.periods import Length, overlapping
+from services.writer.reads import COUNT_EVENTS, COUNT_SCORES, GET, PERIODS, Reads
+from services.writer.rows import partition_of
+from services.writer.timeline import page
+
+Json = dict[str, Any]
+Q = TypeVar("Q", bound=Question)
+ROOM = 900 * 1024  # bytes of an answer; the broker takes messages of 1 MiB
+_AT_ONCE = 50  # records fetched together, each at most 264 KiB
+_COUNTS_ABREAST = 8
+_ALL_PARTITIONS = list(range(subjects.PARTITIONS))
+
+
+class Questions:
+    """The operations of svc.store."""
+
+    def __init__(self, contracts: Contracts, reads: Reads, length: Length) -> None:
+        self._contracts = contracts
+        self._reads = reads
+        self._length = length
+
+    async def get(self, request: Json, asker: Asker) -> Json:
+        """GetRecords → Records. The records' bytes go into the answer as they are stored."""
+        keys = list(dict.fromkeys(_parse(GetRecords, request).keys))
+        records: list[orjson.Fragment] = []
+        missing: list[str] = []
+        room = ROOM
+        for begin in range(0, len(keys), _AT_ONCE):
+            part = keys[begin : begin + _AT_ONCE]
+            found = await self._records(part, asker)
+            for number, key in enumerate(part):
+                record = found.get(key)
+                if record is None:
+                    missing.append(key)
+                    continue
+                room -= len(record) + 1
+                if room < 0:
+                    return {"records": records, "missing": missing, "left": keys[begin + number :]}
+                records.append(orjson.Fragment(record))
+        return {"records": records, "missing": missing, "left": []}
+
+    async def timeline(self, request: Json, asker: Asker) -> Json:
+        """TimelineQuery → TimelinePage, newest first."""
+        question = _parse(TimelineQuery, request)
+        datasets = self._datasets(question.datasets, asker)
+        types = {name: known for name, known in self._contracts.types.items() if known.dataset in datasets}
+        return (await page(self._reads, self._length, question, types)).wire()
+
+    async def count(self, request: Json, asker: Asker) -> Json:
+        """StoreCountQuery → StoreCounts, of whole periods."""
+        question = _parse(StoreCountQuery, request)
+        datasets = self._datasets(question.datasets, asker)
+        noted = [row.period for row in await self._reads.read(PERIODS, (self._length,))]
+        periods = overlapping(self._length, noted, question.time)
+        room = asyncio.Semaphore(_COUNTS_ABREAST)
+
+        async def one(dataset: str, period: str) -> StoreCount:
+            async with room:
+                values = (period, _ALL_PARTITIONS, dataset)
+                events = await self._reads.read(COUNT_EVENTS, values)
+                scores = await self._reads.read(COUNT_SCORES, values)
+            return StoreCount(dataset=dataset, period=period, events=events[0].count, scores=scores[0].count)
+
+        counts = await asyncio.gather(*(one(dataset, period) for dataset in datasets for period in periods))
+        return StoreCounts(counts=[count for count in counts if count.events or count.scores]).wire()
+
+    async def _records(self, keys: Sequence[str], asker: Asker) -> dict[str, bytes]:
+        """Records by key, of those that the asker may read."""
+        partitions: dict[tuple[str, int], list[UUID]] = {}
+        for key in keys:
+            partitions.setdefault(partition_of(key, self._length), []).append(UUID(key))
+        pages = await asyncio.gather(
+            *(self._reads.read(GET, (period, pp, members)) for (period, pp), members in partitions.items())
+        )
+        return {str(row.key): row.record for rows in pages for row in rows if asker.may_read(row.dataset)}
+
+    def _datasets(self, asked: Collection[str] | None, asker: Asker) -> list[str]:
+        readable = [name for name in self._contracts.datasets if asker.may_read(name)]
+        for name in asked or ():
+            if name not in readable:
+                raise Refused("FORBIDDEN", f"dataset {name!r} is not granted to you", pointer="/datasets")
+        if not readable:
+            raise Refused("FORBIDDEN", "no dataset is granted to you")
+        return readable if asked is None else [name for name in readable if name in asked]
+
+
+def _parse(model: type[Q], request: Mapping[str, Any]) -> Q:
+    try:
+        return model.model_validate(request)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        pointer = "".join(f"/{part}" for part in first["loc"])
+        raise Refused("QUERY_INVALID", first["msg"], pointer=pointer) from None
