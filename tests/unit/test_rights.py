@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from penstock import credentials, server_conf, topology
+from penstock.cli import rights as cli_rights
 from penstock.contracts import Contracts, load
 from penstock.errors import Refused
 from penstock.rights import answers_to, consumers, operations, rights, rights_of
@@ -123,3 +126,18 @@ def test_a_file_that_is_no_seed_is_refused_and_left_alone(tmp_path: Path) -> Non
     with pytest.raises(Refused, match="CREDENTIALS_INVALID"):
         credentials.ensure(CONTRACTS, tmp_path)
     assert (tmp_path / "ingress.nk").read_text() == "SUNOTASEED"
+
+
+def test_the_command_shows_the_lists_that_the_server_gets() -> None:
+    shown = CliRunner().invoke(cli_rights.app, ["--json"])
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout) == {
+        name: {"publish": list(each.publish), "subscribe": list(each.subscribe)}
+        for name, each in rights(CONTRACTS).items()
+    }
+
+
+def test_the_command_names_the_identities_when_asked_for_an_unknown_one() -> None:
+    shown = CliRunner().invoke(cli_rights.app, ["nobody"])
+    assert isinstance(shown.exception, Refused)
+    assert "billing" in str(shown.exception)

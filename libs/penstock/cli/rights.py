@@ -1,0 +1,34 @@
+"""penstock rights: what an identity may publish and hear, as derived from contracts/identities.yaml."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import asdict
+
+import typer
+
+from penstock.contracts import load
+from penstock.errors import Refused
+from penstock.rights import rights
+
+app = typer.Typer()
+
+
+@app.command("rights")
+def show(
+    identity: str = typer.Argument("", help="one identity; default: all"),
+    json: bool = typer.Option(False, "--json", help="for programs"),
+) -> None:
+    """Show the allow lists on the server: whatever is not listed is refused."""
+    found = rights(load())
+    if identity and identity not in found:
+        raise Refused("NOT_FOUND", f"no identity {identity!r}; there are {', '.join(found)}")
+    chosen = {name: each for name, each in found.items() if identity in ("", name)}
+    if json:
+        print(jsonlib.dumps({name: asdict(each) for name, each in chosen.items()}, indent=2))
+        return
+    for name, each in chosen.items():
+        print(f"{name}: {load().identities[name].meaning}")
+        for verb, subjects in (("publishes", each.publish), ("hears", each.subscribe)):
+            for subject in subjects:
+                print(f"  {verb:9} {subject}")
