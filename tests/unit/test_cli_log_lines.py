@@ -1,0 +1,171 @@
+"""Lines of logs become events: every format with an example, and whole files of the systems that write them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from datetime import timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from penstock.check import Checker
+from penstock.cli.log_lines import LogFile
+from penstock.contracts import load
+from penstock.settings import Settings
+
+WRITTEN = 1_795_219_200_000_000_000  # 2026-11-21T00:00:00Z
+
+# line → time, entity, members of the data
+LINES: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("03-17 16:13:38.811  1702  2395 D WindowManager: printing", "2026-03-17T16:13:38.811Z", "app",
+     {"pid": 1702, "thread": "2395", "level": "D", "logger": "WindowManager", "message": "printing"}),
+    ("[Sun Dec 04 04:47:44 2005] [error] mod_jk child in error state 6", "2005-12-04T04:47:44.000Z", "app",
+     {"level": "error", "message": "mod_jk child in error state 6"}),
+    ("081109 203615 148 INFO dfs.DataNode$PacketResponder: PacketResponder 1", "2008-11-09T20:36:15.000Z", "app",
+     {"thread": "148", "level": "INFO", "logger": "dfs.DataNode$PacketResponder", "message": "PacketResponder 1"}),
+    ("2015-10-18 18:01:47,978 INFO [IPC handler 1] org.apache.X$1: Created", "2015-10-18T18:01:47.978Z", "app",
+     {"thread": "IPC handler 1", "level": "INFO", "logger": "org.apache.X$1", "message": "Created"}),
+    ("20171224-0:28:0:83|Step_LSC|30002312|action:x", "2017-12-24T00:28:00.083Z", "app",
+     {"logger": "Step_LSC", "pid": 30002312, "message": "action:x"}),
+    ("Jun  4 15:16:01 combo sshd(pam_unix)[19939]: check pass", "2026-06-04T15:16:01.000Z", "combo",
+     {"host": "combo", "process": "sshd(pam_unix)", "pid": 19939, "message": "check pass"}),
+    ("Dec 10 06:55:46 LabSZ sshd[24200]: Invalid user", "2025-12-10T06:55:46.000Z", "LabSZ",
+     {"host": "LabSZ", "process": "sshd", "pid": 24200, "message": "Invalid user"}),
+    ("Jul  1 09:00:55 mac com.apple.xpc.launchd[1] (com.apple.x[2]): Service exited", "2026-07-01T09:00:55.000Z", "mac",
+     {"process": "com.apple.xpc.launchd", "pid": 1, "message": "Service exited"}),
+    ("Jul  1 09:00:55 mac --- last message repeated 1 time ---", "2026-07-01T09:00:55.000Z", "mac",
+     {"message": "--- last message repeated 1 time ---"}),
+    ("nova-api.log.1.2017-05-16_13:53:08 2017-05-16 00:00:00.008 25746 INFO nova.wsgi [req-1] GET",
+     "2017-05-16T00:00:00.008Z", "nova-api",
+     {"service": "nova-api", "pid": 25746, "level": "INFO", "logger": "nova.wsgi", "message": "[req-1] GET"}),
+    ("17/06/09 20:10:40 INFO spark.SecurityManager: Changing", "2017-06-09T20:10:40.000Z", "app",
+     {"level": "INFO", "logger": "spark.SecurityManager", "message": "Changing"}),
+    ("2016-09-28 04:30:30, Info                  CBS    Loaded", "2016-09-28T04:30:30.000Z", "app",
+     {"level": "Info", "logger": "CBS", "message": "Loaded"}),
+    ("2015-07-29 17:41:44,747 - WARN  [SendWorker:18:QuorumCnxManager$SendWorker@688] - Leaving",
+     "2015-07-29T17:41:44.747Z", "app",
+     {"thread": "SendWorker:18", "logger": "QuorumCnxManager$SendWorker", "level": "WARN", "message": "Leaving"}),
+    ("[20966] 2026/11/20 03:37:40.811756 [INF] Starting nats-server", "2026-11-20T03:37:40.811756Z", "nats-server",
+     {"service": "nats-server", "pid": 20966, "level": "INF", "message": "Starting nats-server"}),
+    ("INFO  [Flush:5] 2026-11-20 03:13:18,394 StorageService.java:123 - Node up",
+     "2026-11-20T03:13:18.394Z", "cassandra",
+     {"service": "cassandra", "thread": "Flush:5", "level": "INFO", "logger": "StorageService", "message": "Node up"}),
+    ("[2026-11-20T03:14:23,998][INFO ][o.e.c.m.Metadata     ] [node-1] deleting", "2026-11-20T03:14:23.998Z", "node-1",
+     {"service": "elasticsearch", "host": "node-1", "logger": "o.e.c.m.Metadata", "message": "deleting"}),
+    ("<34>1 2025-10-11T22:14:15.003+02:00 web-1 su 77 ID47 [a b=\"c\"] failed", "2025-10-11T20:14:15.003Z", "web-1",
+     {"host": "web-1", "process": "su", "pid": 77, "message": "failed"}),
+    ("2026-11-20T03:38:12.374320+00:00 vm systemd[1]: Started", "2026-11-20T03:38:12.374320Z", "vm",
+     {"process": "systemd", "pid": 1, "message": "Started"}),
+    ('192.0.2.1 - - [10/Oct/2020:13:55:36 -0700] "GET / HTTP/1.0" 200 23', "2020-10-10T20:55:36.000Z", "app",
+     {"message": '"GET / HTTP/1.0" 200 23'}),
+    ("update-alternatives 2025-06-24 14:36:53: run with", "2025-06-24T14:36:53.000Z", "update-alternatives",
+     {"process": "update-alternatives", "message": "run with"}),
+    ("2025-06-24 14:36:53 ERROR: it failed", "2025-06-24T14:36:53.000Z", "app",
+     {"level": "ERROR", "message": "it failed"}),
+    ("2025-06-24 14:36:53 install tzdata:all", "2025-06-24T14:36:53.000Z", "app", {"message": "install tzdata:all"}),
+    ("no time at all", "2026-11-21T00:00:00.000Z", "app", {"message": "no time at all"}),
+    ("2026-02-30 10:00:00 no such day", "2026-11-21T00:00:00.000Z", "app",
+     {"message": "2026-02-30 10:00:00 no such day"}),
+    ('{"@timestamp":"2026-11-20T10:00:00.5Z","log.level":"WARN","message":"slow","log.logger":"x","service.name":"es"}',
+     "2026-11-20T10:00:00.500Z", "es", {"level": "WARN", "logger": "x", "service": "es", "message": "slow"}),
+    ('{"ts":1795132800.25,"msg":"hi","pid":"7","user":{"id":5}}', "2026-11-20T00:00:00.250Z", "app",
+     {"message": "hi", "pid": 7, "labels": {"user.id": "5"}}),
+    ('{"type":"server","timestamp":"2026-11-20T10:00:00,123+0000","level":"INFO","component":"o.e.n","message":"m"}',
+     "2026-11-20T10:00:00.123Z", "app", {"logger": "o.e.n", "message": "m", "labels": {"type": "server"}}),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def checker() -> Checker:
+    return Checker(load())
+
+
+def file_of(name: str = "/logs/app.log", **options: Any) -> LogFile:
+    return LogFile(Path(name), written_ns=WRITTEN, host="here", **options)
+
+
+@pytest.mark.parametrize(("line", "moment", "entity", "data"), LINES, ids=[line[:30] for line, *_ in LINES])
+def test_a_line_becomes_an_event(checker: Checker, line: str, moment: str, entity: str, data: dict[str, Any]) -> None:
+    [raw] = file_of().events([line.encode() + b"\n"])
+    value = orjson.loads(raw)
+    assert (value["time"], value["subject"]) == (moment, entity)
+    assert {name: value["data"].get(name) for name in data} == data
+    checker.at_door(raw, publisher="app", door="http", now_ns=WRITTEN)
+
+
+def test_a_line_keeps_its_place_and_its_identity() -> None:
+    lines = [b"2026-11-20 10:00:00 one\n", b"\n", b"2026-11-20 10:00:01 two\r\n"]
+    first, second = (orjson.loads(raw) for raw in file_of().events(lines))
+    assert (second["data"]["line"], second["data"]["offset"]) == (3, 25)
+    assert second["data"]["message"] == "two"
+    again = [orjson.loads(raw) for raw in file_of().events(lines)]
+    assert [first, second] == again
+    other = [orjson.loads(raw) for raw in file_of("/logs/other.log").events(lines)]
+    assert other[0]["source"] != first["source"]
+
+
+def test_a_rotated_file_gives_other_events_at_the_same_place() -> None:
+    [old] = file_of().events([b"no time here"])
+    [new] = file_of().events([b"none here either"])
+    assert orjson.loads(old)["id"] != orjson.loads(new)["id"]
+
+
+def test_a_stack_trace_stays_with_its_line() -> None:
+    trace = ["ERROR [main] 2026-11-20 10:00:00,000 X.java:1 - failed", "java.lang.IllegalStateException: no",
+             "\tat a.B.c(B.java:1)", "Caused by: d",
+             "INFO  [main] 2026-11-20 10:00:01,000 X.java:1 - next"]  # fmt: skip
+    first, second = (orjson.loads(raw) for raw in file_of().events(f"{line}\n".encode() for line in trace))
+    assert first["data"]["message"] == "\n".join(["failed", *trace[1:4]])
+    assert second["data"]["message"] == "next"
+
+
+def test_a_line_without_a_time_has_that_of_the_line_before() -> None:
+    _, second = file_of().events([b"2026-11-20 10:00:00 one", b"two"])
+    assert orjson.loads(second)["time"] == "2026-11-20T10:00:00.000Z"
+
+
+def test_times_without_a_zone_are_in_the_zone_given() -> None:
+    [raw] = file_of(zone=timezone(timedelta(hours=2))).events([b"2026-11-20 10:00:00 one"])
+    assert orjson.loads(raw)["time"] == "2026-11-20T08:00:00.000Z"
+
+
+def test_a_cloudtrail_record_is_data_as_it_is(checker: Checker) -> None:
+    record = b'{"eventSource":"s3.amazonaws.com","eventName":"Get","eventTime":"2026-11-20T10:00:00Z","eventID":"e-1"}'
+    [raw] = file_of().events([record])
+    assert raw.endswith(b'"data":' + record + b"}")
+    event = checker.at_door(raw, publisher="app", door="http", now_ns=WRITTEN)
+    assert (event.type.type, event.entity, event.value["id"]) == ("cloud.audit.v1", "s3.amazonaws.com", "e-1")
+
+
+def test_a_cloudevent_is_passed_on_as_it_is() -> None:
+    line = b'{"specversion":"1.0", "id":"1","source":"s","type":"metric.sample.v1","data":{}}'
+    assert list(file_of().events([line])) == [line]
+
+
+def test_what_is_long_or_broken_still_becomes_an_event(checker: Checker) -> None:
+    lines = [b"x" * 100_000, b"\xff\xfe\x00 bytes", b'{"not": json', b'{"host":"' + b"h" * 999 + b'","msg":""}']
+    for raw in file_of().events(lines):
+        checker.at_door(raw, publisher="app", door="http", now_ns=WRITTEN)
+
+
+def test_whole_files_of_twelve_systems_are_understood(checker: Checker) -> None:
+    folder = Settings().data / "loghub"
+    if not folder.is_dir():
+        pytest.skip("PENSTOCK_DATA names no folder with loghub/")
+    files = sorted(folder.glob("*.log"))
+    assert len(files) == 12
+    for path in files:
+        formats: Counter[str] = Counter()
+        written = path.stat().st_mtime_ns
+        log = LogFile(path, written_ns=written)
+        keys = set()
+        with path.open("rb") as lines:
+            for raw in log.events(lines):
+                event = checker.at_door(raw, publisher="app", door="http", now_ns=max(written, time.time_ns()))
+                formats["timed" if event.time_ns != written else "untimed"] += 1
+                keys.add(event.key)
+        assert formats["timed"] >= 0.99 * formats.total(), path.name
+        assert len(keys) == formats.total(), path.name
