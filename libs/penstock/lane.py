@@ -102,7 +102,7 @@ class Lane:
         self._refusals = 0
         self._rest_until = 0.0
         self._tick = 0
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._max_age = 0.0
         self._last: Delivery | None = None
         labels = (stream, consumer)
@@ -139,10 +139,10 @@ class Lane:
             await asyncio.gather(*chores, stopped, return_exceptions=True)
 
     async def _finish(self, feed: asyncio.Task[None], grace: float) -> None:
-        self._stopping = True
+        self._stopping.set()
+        self._wake.set()
         await self._puller.stop()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace)
+        await asyncio.wait([feed, *self._tasks], timeout=grace)
         for task in (feed, *self._tasks):
             task.cancel()
         await asyncio.gather(feed, *self._tasks, return_exceptions=True)
@@ -181,7 +181,7 @@ class Lane:
         return self._limits.messages - self._count, self._limits.bytes - self._bytes
 
     def _deliver(self, delivery: Delivery) -> None:
-        if self._stopping:
+        if self._stopping.is_set():
             self._settler.give_back([delivery])
             return
         self._count += 1
@@ -215,12 +215,14 @@ class Lane:
     # -- through
 
     async def _feed(self) -> None:
-        """Starts batches as they become ready."""
-        while True:
+        """Starts batches as they become ready, until the lane stops."""
+        while not self._stopping.is_set():
             rest = max(self._rest_until - time.monotonic(), self._brake.remaining)
             if rest > 0:
                 self._puller.paused = True
-                await asyncio.sleep(rest)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(rest):
+                        await self._stopping.wait()
                 self._puller.paused = False
                 self._braked.set(0)
                 self._puller.refill()
@@ -228,7 +230,7 @@ class Lane:
                 await self._alone(self._suspects.popleft())
             elif self._queue and (self._due or len(self._queue) >= self._batch):
                 await self._free.acquire()
-                if self._brake.stopped or not (batch := self._next()):
+                if self._stopping.is_set() or self._brake.stopped or not (batch := self._next()):
                     self._free.release()
                     continue
                 task = asyncio.create_task(self._work(batch))
@@ -269,6 +271,9 @@ class Lane:
         for _ in range(self._in_flight):
             await self._free.acquire()
         try:
+            if self._stopping.is_set():
+                self._suspects.append(delivery)  # given back with the others
+                return
             if self._attempts is None:
                 await self._process([delivery])
                 return

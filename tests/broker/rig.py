@@ -73,11 +73,15 @@ class Rig:
     ) -> None:
         """Makes the consumer anew: it begins behind what is stored now."""
         with suppress(PenstockError):
-            await self.core.delete_consumer(stream, name)
+            await self.drop_consumer(stream, name)
         contract = load().streams[stream]
         config = stream_config.consumer_config(name, contract.filters(name)[name], contract.consumers[name])
         config |= {"ack_wait": int(ack_wait * 1e9), "max_ack_pending": max_ack_pending, "deliver_policy": "new"}
         await self.core.ensure_consumer(stream, config)
+
+    async def drop_consumer(self, stream: str = STREAM, name: str = CONSUMER) -> None:
+        """Removes the consumer."""
+        await self.core.api(f"CONSUMER.DELETE.{stream}.{name}", {})
 
     async def store(self, payloads: list[bytes], *, publisher: str = "web_shop") -> list[int]:
         """Puts messages on EVENTS_HTTP; their sequences."""

@@ -1,0 +1,393 @@
+"""A lane loses nothing, handles what it must in the way it must, and gets over kills on either side."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from penstock.attempts import Attempts
+from penstock.broker import Broker
+from penstock.commit import Committer, Outgoing
+from penstock.dead_letters import DeadLetters
+from penstock.delivery import Delivery
+from penstock.errors import Unavailable
+from penstock.jetstream import Stored
+from penstock.lane import Handle, Lane, Limits
+from penstock.outcome import Done, Outcome, Retry
+from penstock.wire import parse_headers
+from tests.broker.rig import BOUND, CONSUMER, STREAM, Rig, Sink, Working, subject, true
+
+MakeLane = Callable[..., Lane]
+
+
+@pytest.fixture
+async def indexer(rig: Rig) -> AsyncIterator[Broker]:
+    await rig.consumer()
+    broker = await rig.broker("indexer")
+    yield broker
+    await broker.drain()
+
+
+@pytest.fixture
+def lane(indexer: Broker) -> MakeLane:
+    def make(handle: Handle, **options: object) -> Lane:
+        chosen: dict[str, object] = {"dead_letters": DeadLetters(indexer, "indexer")} | options
+        return Lane(indexer, STREAM, CONSUMER, handle, **chosen)  # type: ignore[arg-type]
+
+    return make
+
+
+async def test_every_message_is_handled_once_and_acknowledged(rig: Rig, lane: MakeLane) -> None:
+    sink = Sink()
+    sequences = await rig.store([b"%d" % n for n in range(3000)])
+    async with Working(lane(sink.handle, batch=500)):
+        await sink.wait(3000)
+        info = await rig.settled()
+    assert sorted(delivery.sequence for delivery in sink.seen) == sequences
+    assert info.ack_floor_stream_seq == sequences[-1]
+    assert max(map(len, sink.batches)) <= 500
+
+
+async def test_a_delivery_says_where_and_when_it_was_stored(rig: Rig, lane: MakeLane) -> None:
+    sink = Sink()
+    ingress = await rig.broker("ingress")
+    stored = await ingress.publish(subject("shop", 0x1C), b"payload", {"traceparent": "00-1"})
+    async with Working(lane(sink.handle)):
+        await sink.wait(1)
+    (delivery,) = sink.seen
+    assert (delivery.stream, delivery.sequence, delivery.delivered) == (stored.stream, stored.sequence, 1)
+    assert (delivery.subject, delivery.data) == (subject("shop", 0x1C), b"payload")
+    assert delivery.headers == {"traceparent": "00-1"}
+    assert abs(delivery.stored_at_ns / 1e9 - time.time()) < 60
+
+
+async def test_headers_of_the_group_commit_are_not_the_publishers(rig: Rig, lane: MakeLane) -> None:
+    sink = Sink()
+    await rig.store([b"1", b"2"])
+    async with Working(lane(sink.handle)):
+        await sink.wait(2)
+    assert [delivery.headers for delivery in sink.seen] == [{}, {}]
+    assert "Nats-Batch-Id" in parse_headers(sink.seen[0].raw_headers)
+
+
+async def test_linger_collects_a_batch(rig: Rig, lane: MakeLane) -> None:
+    sink = Sink()
+    ingress = await rig.broker("ingress")
+    async with Working(lane(sink.handle, batch=10, linger=30.0)):
+        for n in range(10):
+            await ingress.publish(subject(), b"%d" % n)
+        await sink.wait(10)  # long before the linger is over, because the batch is full
+    assert [len(batch) for batch in sink.batches] == [10]
+
+
+async def test_a_retried_message_comes_back_after_its_delay(rig: Rig, lane: MakeLane) -> None:
+    times: list[float] = []
+
+    def answer(_: Delivery) -> Outcome:
+        times.append(time.monotonic())
+        return Retry(0.5, "busy") if len(times) == 1 else Done()
+
+    sink = Sink(answer)
+    await rig.store([b"again"])
+    async with Working(lane(sink.handle)):
+        await sink.wait(2)
+        await rig.settled()
+    assert [delivery.delivered for delivery in sink.seen] == [1, 2]
+    assert 0.5 <= times[1] - times[0] < 1.5
+
+
+async def test_outcomes_count_message_by_message_inside_a_batch(rig: Rig, lane: MakeLane) -> None:
+    sink = Sink(lambda d: Retry(0.2, "busy") if d.data.startswith(b"odd") and d.delivered == 1 else Done())
+    await rig.store([b"odd %d" % n if n % 2 else b"even %d" % n for n in range(100)])
+    async with Working(lane(sink.handle)):
+        await sink.wait(150)
+        await rig.settled()
+    assert sorted(sink.payloads[100:]) == sorted(payload for payload in sink.payloads[:100] if payload[:3] == b"odd")
+
+
+async def test_a_slow_handler_keeps_its_messages(rig: Rig, lane: MakeLane) -> None:
+    await rig.consumer(ack_wait=1.0)
+    done = asyncio.Event()
+    sink = Sink()
+
+    async def slow(batch: list[Delivery]) -> list[Outcome]:
+        asyncio.get_running_loop().call_later(3.5, done.set)
+        await done.wait()
+        return await sink.handle(batch)
+
+    await rig.store([b"%d" % n for n in range(20)])
+    async with Working(lane(slow, batch=10, in_flight=1)):  # the second batch waits in the queue meanwhile
+        await sink.wait(20)
+        await rig.settled()
+    assert [delivery.delivered for delivery in sink.seen] == [1] * 20
+
+
+async def test_what_a_lane_holds_is_bounded(rig: Rig, lane: MakeLane) -> None:
+    release = asyncio.Event()
+    sink = Sink()
+
+    async def stuck(batch: list[Delivery]) -> list[Outcome]:
+        await release.wait()
+        return await sink.handle(batch)
+
+    await rig.store([bytes(10_000)] * 1500)
+    bounded = lane(stuck, batch=50, in_flight=1, limits=Limits(messages=200))
+    async with Working(bounded):
+        await true(lambda: bounded._count == 200 and bounded._puller.outstanding == 0)
+        assert (await rig.core.consumer_info(STREAM, CONSUMER)).ack_pending == 200
+        release.set()
+        await sink.wait(1500)
+        await rig.settled()
+
+
+async def test_what_a_lane_holds_is_bounded_in_bytes_too(rig: Rig, lane: MakeLane) -> None:
+    release = asyncio.Event()
+    sink = Sink()
+
+    async def stuck(batch: list[Delivery]) -> list[Outcome]:
+        await release.wait()
+        return await sink.handle(batch)
+
+    await rig.store([bytes(100_000)] * 100)
+    limits = Limits(messages=1000, bytes=4_000_000, batch_bytes=500_000)
+    bounded = lane(stuck, in_flight=1, limits=limits)
+    async with Working(bounded):
+        await true(lambda: bounded._count >= 20)
+        await rig.core.flush()
+        assert bounded._bytes <= limits.bytes
+        release.set()
+        await sink.wait(100)
+        await rig.settled()
+    assert max(map(len, sink.batches)) == 5
+
+
+async def test_a_message_sent_into_the_lanes_inbox_by_somebody_else_is_dropped(rig: Rig, lane: MakeLane) -> None:
+    sink = Sink()
+    forger = await rig.broker("scorer")  # may publish to the indexer's inbox, because it answers its questions
+    working = lane(sink.handle)
+    async with Working(working):
+        await true(lambda: working._puller.outstanding > 0)
+        address = working._puller._slots[0].address
+        ack = f"$JS.ACK.{STREAM}.{CONSUMER}.1.1.1.1.0"
+        before = working._puller._refused._value.get()
+        for reply in ("", "evt.00.http.victim.log.line.v1", ack.replace(CONSUMER, "writer")):
+            forger.send(address, b"forged", reply=reply)
+        forger.send(address, b"forged", reply=ack)  # the server itself does not let this one through
+        await forger.flush()
+        await rig.store([b"genuine"])
+        await sink.wait(1)
+        assert working._puller._refused._value.get() == before + 2
+    assert sink.payloads == [b"genuine"]
+
+
+async def test_a_handler_that_raises_loses_nothing_and_its_message_is_isolated(rig: Rig, lane: MakeLane) -> None:
+    await rig.consumer(ack_wait=1.0)
+    sink = Sink()
+
+    async def raises(batch: list[Delivery]) -> list[Outcome]:
+        if any(delivery.data == b"bad" and delivery.delivered <= 4 for delivery in batch):
+            raise RuntimeError("a defect")
+        return await sink.handle(batch)
+
+    await rig.store([b"good 1", b"bad", b"good 2"])
+    soon = lane(raises)
+    failed = Retry(0.05, "the handler failed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("penstock.lane.AFTER_FAILURE", 0.05)
+        patch.setattr("penstock.lane.FAILED", failed)
+        patch.setattr("penstock.settle.FAILED", failed)
+        async with Working(soon):
+            await sink.wait(3)
+            await rig.settled()
+    assert sorted(sink.payloads) == [b"bad", b"good 1", b"good 2"]
+    assert {len(batch) for batch in sink.batches} == {1}, "from the fourth delivery on each is handled alone"
+
+
+async def test_a_handler_that_finds_its_store_away_has_the_batch_retried(rig: Rig, lane: MakeLane) -> None:
+    sink = Sink()
+
+    async def away(batch: list[Delivery]) -> list[Outcome]:
+        if batch[0].delivered == 1:
+            raise Unavailable("STORE_UNAVAILABLE", "gone", retry_after=0.1)
+        return await sink.handle(batch)
+
+    await rig.store([b"%d" % n for n in range(10)])
+    async with Working(lane(away)):
+        await sink.wait(10)
+        await rig.settled()
+    assert {delivery.delivered for delivery in sink.seen} == {2}
+
+
+async def test_messages_retried_often_still_come_in_batches(rig: Rig, lane: MakeLane) -> None:
+    sink = Sink(lambda d: Retry(0.05, "busy") if d.delivered < 6 else Done())
+    await rig.store([b"%d" % n for n in range(50)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("penstock.lane.AFTER_FAILURE", 0.05)
+        async with Working(lane(sink.handle, linger=0.2)):
+            await sink.wait(300)
+            await rig.settled()
+    assert len(sink.batches) < 60, "a retry is no sign of a crash"
+
+
+async def test_a_sink_that_takes_nothing_makes_the_lane_rest(rig: Rig, lane: MakeLane) -> None:
+    sink = Sink(lambda _: Retry(0.01, "down"))
+    await rig.store([b"%d" % n for n in range(10)])
+    resting = lane(sink.handle, batch=1, in_flight=1, linger=0.0)
+    async with Working(resting):
+        await sink.wait(2)
+        await true(lambda: resting._puller.paused)
+        count = len(sink.batches)
+        await rig.core.flush()
+        assert len(sink.batches) == count == 2
+
+
+async def test_an_entity_is_held_until_its_retried_message_is_done(rig: Rig, lane: MakeLane) -> None:
+    done: list[bytes] = []
+
+    def answer(delivery: Delivery) -> Outcome:
+        if delivery.data == b"a 1" and delivery.delivered < 3:
+            return Retry(0.3, "busy")
+        done.append(delivery.data)
+        return Done()
+
+    sink = Sink(answer)
+    held = lane(sink.handle, batch=1, in_flight=1, linger=0.0, hold_by=lambda d: d.data.split()[0].decode())
+    await rig.store([b"a 1", b"b 1", b"a 2", b"b 2", b"a 3"])
+    async with Working(held):
+        await true(lambda: len(done) == 5)
+        await rig.settled()
+    assert [payload for payload in done if payload.startswith(b"a")] == [b"a 1", b"a 2", b"a 3"]
+    assert done[:2] == [b"b 1", b"b 2"]
+
+
+async def test_stopping_finishes_what_is_in_hand_and_gives_the_rest_to_others_at_once(rig: Rig, lane: MakeLane) -> None:
+    started, release = asyncio.Event(), asyncio.Event()
+    first, second = Sink(), Sink()
+
+    async def slow(batch: list[Delivery]) -> list[Outcome]:
+        started.set()
+        await release.wait()
+        return await first.handle(batch)
+
+    await rig.store([b"%d" % n for n in range(100)])
+    stop = asyncio.Event()
+    stopping = lane(slow, batch=10, in_flight=1)
+    running = asyncio.create_task(stopping.run(stop))
+    async with asyncio.timeout(BOUND):
+        await started.wait()
+        await true(lambda: stopping._count == 30)
+        stop.set()
+        asyncio.get_running_loop().call_later(0.3, release.set)
+        await running
+    assert len(first.seen) == 10
+    began = time.monotonic()
+    async with Working(lane(second.handle)):
+        await second.wait(90)
+        await rig.settled()
+    assert time.monotonic() - began < 3, "the consumer's ack_wait is 30 s"
+    assert sorted(first.payloads + second.payloads) == sorted(b"%d" % n for n in range(100))
+
+
+async def test_a_worker_that_vanishes_takes_no_messages_with_it_but_those_in_hand(rig: Rig, lane: MakeLane) -> None:
+    gone, stays = await rig.broker("indexer"), Sink()
+    lost = Sink()
+    vanishing = Lane(gone, STREAM, CONSUMER, lost.handle, dead_letters=DeadLetters(gone, "indexer"))
+    running = asyncio.create_task(vanishing.run(asyncio.Event()))
+    await true(lambda: vanishing._puller.outstanding > 0)
+    gone._client.options["allow_reconnect"] = False
+    gone._client._transport._io_writer.transport.abort()
+    async with asyncio.timeout(BOUND):
+        await gone.closed.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    began = time.monotonic()
+    await rig.store([b"for the other"])
+    async with Working(lane(stays.handle)):
+        await stays.wait(1)
+    assert time.monotonic() - began < 3
+    assert not lost.seen
+
+
+async def test_nothing_is_lost_when_the_server_is_killed_under_load_and_the_lane_goes_on_at_once(
+    rig: Rig, lane: MakeLane
+) -> None:
+    await rig.consumer(ack_wait=2.0)
+    ingress = await rig.broker("ingress")
+    committer = Committer(ingress, patience=15)
+    await committer.start()
+    sink = Sink()
+    stored: dict[int, bytes] = {}
+    go_on = True
+
+    async def send() -> None:
+        number = 0
+        while go_on:
+            payloads = [b"%d" % (number + n) for n in range(50)]
+            number += 50
+            found = await committer.submit([Outgoing(subject(), payload) for payload in payloads])
+            assert all(isinstance(result, Stored) for result in found), found
+            stored.update({r.sequence: p for r, p in zip(found, payloads, strict=True) if isinstance(r, Stored)})
+
+    async with Working(lane(sink.handle, batch=100)):
+        sending = asyncio.create_task(send())
+        await sink.wait(2000)
+        for _ in range(2):
+            rig.running.kill("nats")
+            await asyncio.to_thread(rig.running.restart, "nats")
+            up, count = time.monotonic(), len(sink.seen)
+            await sink.wait(count + 500)
+            assert time.monotonic() - up < 2.5, "pulls are asked anew"
+        go_on = False
+        async with asyncio.timeout(BOUND):
+            await sending
+            await rig.settled()
+    await committer.stop()
+    handled = {delivery.sequence: delivery.data for delivery in sink.seen}
+    assert {sequence: handled.get(sequence) for sequence in stored} == stored
+    assert len(sink.seen) < len(handled) + 2 * 2000, "some come twice after a kill, by far not all"
+
+
+async def test_a_lane_says_why_it_does_not_progress(rig: Rig, lane: MakeLane) -> None:
+    sink = Sink()
+    working = lane(sink.handle)
+    async with Working(working):
+        await true(lambda: working._puller.outstanding > 0)
+        assert working.trouble() == ""
+        await rig.drop_consumer()
+        await true(lambda: "does not answer pulls" in working.trouble())
+        await rig.consumer()
+        await rig.store([b"back"])
+        await sink.wait(1)
+        await true(lambda: working.trouble() == "")
+
+
+async def test_a_lane_far_behind_says_so(rig: Rig, lane: MakeLane) -> None:
+    release = asyncio.Event()
+    await rig.store([b"1"])
+    sink = Sink()
+
+    async def slow(batch: list[Delivery]) -> list[Outcome]:
+        await release.wait()
+        return await sink.handle(batch)
+
+    working = lane(slow)
+    async with Working(working):
+        await true(lambda: working._count == 1)
+        assert working.trouble() == ""
+        working._max_age = 2 * working.behind
+        await true(lambda: "behind" in working.trouble())
+        release.set()
+        await sink.wait(1)
+        await rig.settled()
+        assert working.behind == 0
+
+
+async def test_tries_that_never_ended_are_counted_across_processes(tmp_path: Path) -> None:
+    assert [Attempts(tmp_path).begin("S", "c", 7) for _ in range(4)] == [0, 1, 2, 3]
+    Attempts(tmp_path).end("S", "c", 7)
+    assert Attempts(tmp_path).begin("S", "c", 7) == 0
+    assert Attempts(tmp_path).begin("S", "c", 8) == 0

@@ -1,0 +1,47 @@
+"""A worker that one message kills: `python -m tests.broker.victim <folder>`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from penstock.attempts import Attempts
+from penstock.broker import Broker
+from penstock.dead_letters import DeadLetters
+from penstock.delivery import Delivery
+from penstock.lane import Lane
+from penstock.outcome import Done, Outcome
+from penstock.settings import settings
+from tests.broker.rig import CONSUMER, STREAM
+
+
+async def main(folder: Path) -> None:
+    """Notes what it handled; dies of b"poison" as a process dies of a fault in native code."""
+
+    async def handle(batch: list[Delivery]) -> list[Outcome]:
+        if any(delivery.data == b"poison" for delivery in batch):
+            os.kill(os.getpid(), signal.SIGKILL)
+        with (folder / "handled").open("a") as file:
+            file.writelines(f"{delivery.data.decode()}\n" for delivery in batch)
+        return [Done()] * len(batch)
+
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    broker = await Broker.connect(settings().nats, "indexer", settings().credentials_folder)
+    lane = Lane(
+        broker,
+        STREAM,
+        CONSUMER,
+        handle,
+        dead_letters=DeadLetters(broker, "indexer"),
+        attempts=Attempts(folder / "attempts"),
+    )
+    await lane.run(stop)
+    await broker.drain()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))
