@@ -9,6 +9,8 @@ from stack.place import CHECKOUT, Place
 
 # In the order of start: who answers questions before who asks them.
 SERVICES = ("operator", "indexer", "writer", "scorer", "ingress")
+# The scorer is ready once it has a model, and the first one is trained on what the rest of the fleet has stored.
+STARTED = {"scorer": "/livez"}
 
 
 def children(place: Place) -> list[process.Child]:
@@ -31,9 +33,9 @@ def children(place: Place) -> list[process.Child]:
 
 
 def wait_ready(place: Place, child: process.Child, record: process.Record, timeout: float = 60.0) -> None:
-    """Wait until the service's /readyz says yes."""
-    port = child.ports["HTTP"]
-    process.wait_ready(place, record, lambda: http_probe.answers(port, "/readyz"), timeout)
+    """Wait until the service's /readyz says yes, or what STARTED has for it."""
+    port, path = child.ports["HTTP"], STARTED.get(child.name.rpartition("_")[0], "/readyz")
+    process.wait_ready(place, record, lambda: http_probe.answers(port, path), timeout)
 
 
 def migration(place: Place) -> process.Child:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic.functional_validators import AfterValidator
 
-from penstock import key, timestamps
+from penstock import ijson, key, timestamps
 from penstock.errors import Refused
 from penstock.subjects import TOKEN, TYPE
 
@@ -75,6 +75,15 @@ class Question(_Wire):
     """A request: unknown members are refused, and no text becomes a number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True)
+
+    @classmethod
+    def read(cls, request: dict[str, Any]) -> Self:
+        """The question in a request. Raises Refused QUERY_INVALID with a pointer to the member at fault."""
+        try:
+            return cls.model_validate(request)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise Refused("QUERY_INVALID", first["msg"], pointer=ijson.pointer(list(first["loc"]))) from None
 
 
 class Reply(_Wire):

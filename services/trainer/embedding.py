@@ -15,7 +15,7 @@ from services.trainer.network import BUCKETS, DIMENSIONS, STATIC, Network
 Array = npt.NDArray[Any]
 
 BATCH = 256
-STEPS = 900  # enough for 50,000 distinct rows, a few seconds on one core
+STEPS_LEAST, STEPS_MOST = 150, 900  # one per four distinct rows within these; the most take seconds on one core
 LEFT_OUT = 0.2  # share of the words hidden from the encoder
 COMMON = 0.01  # a word in this share of all lines weighs half of what a rarer one does
 
@@ -36,6 +36,7 @@ def train_embedding(network: Network, ids: Array, seed: int) -> float:
     """Fills the network's embedding and decoder from the rows of token ids; returns the last loss, in nats."""
     weights = token_weights(ids)
     rows, counts = np.unique(ids, axis=0, return_counts=True)
+    steps = int(np.clip(len(rows) // 4, STEPS_LEAST, STEPS_MOST))
     importance = (1 + np.log(counts)).astype(np.float32)
     random = np.random.default_rng(seed)
     embedding = keras.layers.Embedding(
@@ -44,7 +45,7 @@ def train_embedding(network: Network, ids: Array, seed: int) -> float:
     decoder = keras.layers.Dense(BUCKETS, kernel_initializer=keras.initializers.GlorotUniform(seed=seed))
     embedding.build((None,))
     decoder.build((None, DIMENSIONS))
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.02, STEPS))
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.02, steps))
     variables = embedding.trainable_variables + decoder.trainable_variables
     optimizer.build(variables)
     weight_of = tf.constant(weights)
@@ -66,7 +67,7 @@ def train_embedding(network: Network, ids: Array, seed: int) -> float:
         return loss
 
     losses = []
-    for _ in range(STEPS):
+    for _ in range(steps):
         chosen = random.integers(0, len(rows), BATCH)
         bag = rows[chosen]
         kept = (random.random(bag.shape) >= LEFT_OUT).astype(np.float32)

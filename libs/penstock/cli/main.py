@@ -16,6 +16,7 @@ GROUPS = {
     "penstock.cli.stack": "",
     "penstock.cli.contracts": "contracts",
     "penstock.cli.provision": "",
+    "penstock.cli.model": "model",
     "penstock.cli.rights": "",
 }
 OURS = {"penstock", "services", "stack"}

@@ -11,10 +11,10 @@ V = TypeVar("V")
 class Recent(Generic[K, V]):
     """Keeps at least the `capacity` newest or lately used entries, and at most twice as many."""
 
-    __slots__ = ("_capacity", "_new", "_old")
+    __slots__ = ("_new", "_old", "capacity")
 
     def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
+        self.capacity = capacity
         self._new: dict[K, V] = {}
         self._old: dict[K, V] = {}
 
@@ -29,7 +29,7 @@ class Recent(Generic[K, V]):
 
     def put(self, key: K, value: V) -> None:
         """Keeps `value`; when the newer generation is full, the older one is forgotten."""
-        if len(self._new) >= self._capacity:
+        if len(self._new) >= self.capacity:
             self._old = self._new
             self._new = {}
         self._new[key] = value

@@ -1,0 +1,1 @@
+"""The operator's process: the registry of models."""

@@ -1,0 +1,22 @@
+"""The operator's process: answers svc.registry.*"""
+
+from __future__ import annotations
+
+from penstock.broker import Broker
+from penstock.settings import Settings
+from penstock.worker import Parts, main
+from services.operator.registry import Registry
+
+
+async def build(broker: Broker, _: Settings) -> Parts:
+    """One registry."""
+    registry = Registry(broker)
+    return Parts(
+        service="registry",
+        operations={"list": registry.versions, "upload": registry.upload, "activate": registry.activate},
+        concurrency=8,
+    )
+
+
+if __name__ == "__main__":
+    main("operator", build)

@@ -1,0 +1,144 @@
+"""svc.registry.{list,upload,activate} → packages in the object store, versions and the active one in the registry
+
+    pieces ─▶ package, verified ─▶ object <model>_v<N> ─▶ key version.<model>.<N>
+    activate ─▶ audit ─▶ key active.<model> ─▶ nudge to the scorers
+
+The only writer of both buckets. A version is described only after its package is stored whole, and never changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import orjson
+import structlog
+
+from penstock import subjects, timestamps
+from penstock.broker import Broker
+from penstock.buckets import Keys, Objects
+from penstock.contracts import load
+from penstock.errors import Refused
+from penstock.questions import ActivateModel, RegisteredModel, RegisteredModels, RegistryList, UploadChunk, UploadState
+from penstock.rights import operations
+from penstock.scoring.package import MODELS, NUDGE, REGISTRY, Package, active_key, object_name, verify, version_key
+from penstock.services import Asker
+from services.operator.uploads import Uploads
+
+_log = structlog.get_logger("penstock.operator.registry")
+
+Json = dict[str, Any]
+MOST_MANIFEST = 32 * 1024  # bytes; it stands in the version's key
+
+
+class Registry:
+    """The operations of svc.registry. One process hosts it: an upload lives in its memory."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._keys = Keys(broker, REGISTRY)
+        self._objects = Objects(broker, MODELS)
+        self._uploads = Uploads()
+        self._writing = asyncio.Lock()
+
+    async def versions(self, request: Json, asker: Asker) -> Json:
+        """RegistryList → RegisteredModels, by name and version."""
+        _may(asker, "list")
+        question = RegistryList.read(request)
+        found = await self._all()
+        return RegisteredModels(models=[m for m in found if question.model in (None, m.name)]).wire()
+
+    async def upload(self, request: Json, asker: Asker) -> Json:
+        """UploadChunk → UploadState, with the last piece the version; the same package again is the same version."""
+        _may(asker, "upload")
+        chunk = UploadChunk.read(request)
+        if not subjects.is_token(chunk.name):
+            raise Refused("QUERY_INVALID", f"{chunk.name!r} is a reserved name", pointer="/name")
+        received = self._uploads.add(asker.identity, chunk)
+        if isinstance(received, int):
+            return UploadState(upload=chunk.upload, received=received).wire()
+        package = await asyncio.to_thread(verify, received, chunk.digest)
+        async with self._writing:
+            model = await self._store(chunk.name, package, _name(asker))
+        return UploadState(upload=chunk.upload, received=len(received), model=model).wire()
+
+    async def activate(self, request: Json, asker: Asker) -> Json:
+        """ActivateModel → RegisteredModel. Scorers hear of it at once, and find it within a second in any case."""
+        _may(asker, "activate")
+        question = ActivateModel.read(request)
+        async with self._writing:
+            key = version_key(question.name, question.version)
+            described = await self._keys.get(key)
+            model = _read(described.value)
+            info = await self._objects.info(object_name(model.name, model.version))
+            if info["size"] != model.size:
+                raise Refused("MODEL_INVALID", f"the package of {model.name} v{model.version} is not whole")
+            now, who = timestamps.text(time.time_ns()), _name(asker)
+            model = model.model_copy(update={"state": "active", "activated_at": now, "activated_by": who})
+            said = {"model": model.name, "version": model.version, "reason": question.reason}
+            await self._audit("model_activated", asker, said)
+            await self._keys.put(active_key(model.name), orjson.dumps(model.wire() | {"manifest": None} | said))
+            await self._keys.put(key, orjson.dumps(model.wire()), expected=described.revision)
+        self._broker.send(f"ctl.{NUDGE}")
+        return model.wire()
+
+    async def _store(self, name: str, package: Package, who: str) -> RegisteredModel:
+        if len(orjson.dumps(package.manifest)) > MOST_MANIFEST:
+            raise Refused("MODEL_INVALID", f"the manifest has more than {MOST_MANIFEST} bytes")
+        versions = [model for model in await self._all() if model.name == name]
+        for model in versions:
+            if model.digest == package.digest:
+                return model
+        version = max((model.version for model in versions), default=0) + 1
+        await self._objects.put(object_name(name, version), package.raw, metadata={"sha256": package.digest})
+        model = RegisteredModel(
+            name=name,
+            version=version,
+            feature_schema=package.schema,
+            digest=package.digest,
+            state="ready",
+            size=len(package.raw),
+            types=list(package.manifest.get("types", ())),
+            created_at=timestamps.text(time.time_ns()),
+            created_by=who,
+            manifest=package.manifest,
+        )
+        await self._keys.put(version_key(name, version), orjson.dumps(model.wire()), expected=0)
+        _log.info("model_registered", model=name, version=version, digest=package.digest, by=who)
+        return model
+
+    async def _all(self) -> list[RegisteredModel]:
+        entries = await self._keys.all()
+        active = {
+            key: orjson.loads(entry.value)["version"] for key, entry in entries.items() if key.startswith("active.")
+        }
+        found = []
+        for key, entry in entries.items():
+            if key.startswith("version."):
+                model = _read(entry.value)
+                scores = active.get(active_key(model.name)) == model.version
+                state = "active" if scores else "retired" if model.activated_at else "ready"
+                found.append(model.model_copy(update={"state": state}))
+        return sorted(found, key=lambda model: (model.name, model.version))
+
+    async def _audit(self, what: str, asker: Asker, detail: Json) -> None:
+        record = {"time": timestamps.text(time.time_ns()), "actor": _name(asker), "through": asker.identity, **detail}
+        await self._broker.publish(f"audit.{self._broker.identity}.{what}", orjson.dumps(record))
+
+
+def _may(asker: Asker, operation: str) -> None:
+    """An identity may what the server let it ask; a person needs a role that asks it."""
+    if asker.on_behalf is not None:
+        known = load()
+        roles = [known.roles[role] for role in asker.roles if role in known.roles]
+        if not any(("registry", operation) in operations(known, role.asks) for role in roles):
+            raise Refused("FORBIDDEN", f"no role of {asker.on_behalf.name} allows registry.{operation}")
+
+
+def _read(value: bytes) -> RegisteredModel:
+    return RegisteredModel.model_validate(orjson.loads(value))
+
+
+def _name(asker: Asker) -> str:
+    return asker.on_behalf.name if asker.on_behalf else asker.identity

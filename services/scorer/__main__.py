@@ -1,0 +1,76 @@
+"""The scorer process: lanes of EVENTS_HTTP and EVENTS_NATS → model → SCORES; answers svc.score.*"""
+
+from __future__ import annotations
+
+import asyncio
+
+from penstock import contracts
+from penstock.broker import Broker
+from penstock.check import Checker
+from penstock.commit import Committer
+from penstock.event import Event
+from penstock.lane import Limits
+from penstock.scoring.features import Extractor
+from penstock.settings import Settings
+from penstock.worker import Parts, Source, main
+from services.scorer.active import ActiveModel
+from services.scorer.answers import Answers
+from services.scorer.logic import Scorer
+from services.scorer.model import set_threads
+from services.scorer.settings import ScorerSettings
+
+NAME = "scorer"
+MIB = 1024 * 1024
+
+
+async def build(broker: Broker, _: Settings) -> Parts:
+    """All lanes of this process share one model and one committer."""
+    own = ScorerSettings()
+    known = contracts.load()
+    set_threads()
+    stop = asyncio.Event()
+    committer = Committer(broker)
+    await committer.start()
+    scorer = Scorer(Extractor(known), committer, stop, recent=own.recent)
+    active = ActiveModel(broker, own.model, scorer)
+    answers = Answers(known, scorer)
+    checker = Checker(known)
+
+    async def pass_on(stopping: asyncio.Event) -> None:
+        await stopping.wait()
+        stop.set()
+
+    sources: list[Source[Event]] = [
+        Source(
+            stream=stream,
+            consumer=consumer,
+            decode=checker.delivered,
+            handle=scorer.handle,
+            batch=own.batch,
+            # What 16 lanes hold together has to stay a small part of the process.
+            limits=Limits(messages=4 * own.batch, bytes=8 * MIB, batch_bytes=2 * MIB),
+        )
+        for stream, consumer in lanes_of(known, own)
+    ]
+    return Parts(
+        sources=sources,
+        service="score",
+        operations={"embed": answers.embed, "models": answers.models},
+        ready=active.trouble,
+        chores=[active.follow, pass_on],
+        close=committer.stop,
+    )
+
+
+def lanes_of(known: contracts.Contracts, own: ScorerSettings) -> list[tuple[str, str]]:
+    """(stream, consumer) of every lane that this process takes."""
+    found = []
+    for name, stream in known.streams.items():
+        if stream.door is not None and NAME in stream.consumers:
+            members = stream.members(NAME)
+            found += [(name, members[lane]) for lane in own.chosen(len(members))]
+    return found
+
+
+if __name__ == "__main__":
+    main(NAME, build)

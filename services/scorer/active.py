@@ -1,0 +1,74 @@
+"""registry (KV) → the active version → its package from the object store → verified, loaded, warmed up → the scorer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import structlog
+
+from penstock.broker import Broker
+from penstock.buckets import Entry, Keys, Objects
+from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.scoring.package import MODELS, NUDGE, REGISTRY, active_key, object_name, verify
+from services.scorer import metrics
+from services.scorer.logic import Scorer
+from services.scorer.model import Model
+
+_log = structlog.get_logger("penstock.scorer.active")
+
+AGAIN_SECONDS = 2.0  # before another try, when the broker did not give the whole package
+
+
+class ActiveModel:
+    """Keeps the scorer on the active version of one model."""
+
+    def __init__(self, broker: Broker, name: str, scorer: Scorer) -> None:
+        self._keys = Keys(broker, REGISTRY)
+        self._objects = Objects(broker, MODELS)
+        self._name = name
+        self._scorer = scorer
+        self._refused = ""
+        metrics.MODEL_VERSION.labels(name).set(0)
+
+    def trouble(self) -> str:
+        """Why nothing is scored, or not by the version that should; empty while all is well."""
+        if self._refused:
+            return self._refused
+        return "" if self._scorer.model else f"no model: none is active under the name {self._name}"
+
+    async def follow(self, stop: asyncio.Event) -> None:
+        """Loads the active version, and every one that becomes it, until `stop`."""
+        await self._keys.watch(self._changed, stop, nudge=f"ctl.{NUDGE}")
+
+    async def _changed(self, entries: dict[str, Entry]) -> None:
+        entry = entries.get(active_key(self._name))
+        if entry is None:
+            return
+        active = orjson.loads(entry.value)
+        present = self._scorer.model
+        if present and (present.identity.version, present.identity.digest) == (active["version"], active["digest"]):
+            self._refused = ""
+            return
+        try:
+            model = await self._load(active)
+        except Refused as error:
+            # What scores now goes on; another activation is the way out.
+            self._refused = f"{self._name} v{active['version']} cannot be loaded: {error.code}: {error.detail}"
+            metrics.MODEL_REFUSED.labels(self._name, error.code).inc()
+            _log.error("model_refused", model=self._name, version=active["version"], reason=str(error))
+            return
+        except PenstockError as error:
+            _log.warning("model_not_fetched", model=self._name, version=active["version"], reason=str(error))
+            await asyncio.sleep(AGAIN_SECONDS)
+            raise Unavailable(error.code, error.detail) from error  # the watch looks again
+        self._refused = ""
+        self._scorer.use(model)
+        metrics.MODEL_VERSION.labels(self._name).set(model.identity.version)
+        _log.info("model_loaded", model=self._name, version=model.identity.version, digest=model.identity.digest)
+
+    async def _load(self, active: dict[str, Any]) -> Model:
+        name, version = self._name, int(active["version"])
+        package = verify(await self._objects.get(object_name(name, version)), active["digest"])
+        return await asyncio.to_thread(Model.load, name, version, package)

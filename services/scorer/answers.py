@@ -1,0 +1,59 @@
+"""svc.score.embed, svc.score.models → the loaded model → where it puts a text or an event, and which version it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock.contracts import Contracts
+from penstock.errors import Refused, Unavailable
+from penstock.questions import Embedding, EmbedRequest, LoadedModel, LoadedModels, ModelRef, ModelsQuery
+from penstock.services import Asker
+from penstock.vectors import to_text
+from services.scorer.logic import Scorer
+
+Json = dict[str, Any]
+
+
+class Answers:
+    """The operations of svc.score."""
+
+    def __init__(self, contracts: Contracts, scorer: Scorer) -> None:
+        self._contracts = contracts
+        self._scorer = scorer
+
+    async def embed(self, request: Json, asker: Asker) -> Json:
+        """EmbedRequest → Embedding. Raises Refused TYPE_UNKNOWN, Unavailable MODEL_UNAVAILABLE."""
+        question = EmbedRequest.read(request)
+        if question.type not in self._contracts.types:
+            raise Refused("TYPE_UNKNOWN", f"{question.type} is not a type of the contract", pointer="/type")
+        if not asker.may_read(self._contracts.types[question.type].dataset):
+            raise Refused("FORBIDDEN", f"{question.type} is in a dataset that the asker may not read", pointer="/type")
+        model = self._scorer.model
+        if model is None:
+            raise Unavailable("MODEL_UNAVAILABLE", "no model is loaded", retry_after=5)
+        data = question.data if question.text is None else self._as_data(question.type, question.text)
+        features = self._scorer.extractor.extract([(question.type, {"source": "", "data": data}, "")])
+        by = model.identity
+        return Embedding(
+            vector=to_text(model.answer(features).vector[0].tolist()),
+            model=ModelRef.model_validate(by.wire()),
+            pattern=features.patterns[0].text,
+            pattern_id=features.patterns[0].id,
+        ).wire()
+
+    async def models(self, request: Json, asker: Asker) -> Json:
+        """ModelsQuery → LoadedModels."""
+        del asker  # which models there are is no secret
+        ModelsQuery.read(request)
+        model = self._scorer.model
+        loaded = [LoadedModel.model_validate({**model.identity.wire(), "types": model.types})] if model else []
+        return LoadedModels(models=loaded).wire()
+
+    def _as_data(self, type: str, text: str) -> Json:
+        """The data of an event of which only the text is known."""
+        score = self._contracts.types[type].score
+        path = (*score.text, *score.categories, "message")[0]
+        data: Any = text
+        for name in reversed(path.split(".")):
+            data = {name: data}
+        return dict(data)

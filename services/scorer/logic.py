@@ -1,0 +1,143 @@
+"""EVENTS_HTTP, EVENTS_NATS → features → model → score record → SCORES
+
+Lanes hand in batches; what is handed in within a few milliseconds goes through the model together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from penstock.commit import Committer, Result
+from penstock.errors import PenstockError, Unavailable
+from penstock.event import Event
+from penstock.outcome import Done, Drop, Outcome, Retry
+from penstock.scoring.features import Extractor
+from penstock.scoring.recent import Recent
+from services.scorer import metrics
+from services.scorer.model import Model
+from services.scorer.records import Scored, score_records
+
+GATHER_SECONDS = 0.005
+GATHERED_MOST = 1_024  # events in one turn of the model; more are left for the next
+
+Waiting = tuple[Sequence[Event], "asyncio.Future[list[Scored]]"]
+
+
+def score(events: Sequence[Event], extractor: Extractor, model: Model) -> list[Scored]:
+    """The score records of events. Pure: the same events and model give the same records."""
+    features = extractor.extract((event.type.type, event.value, event.entity) for event in events)
+    return score_records(events, features, model.answer(features), model.identity)
+
+
+class Scorer:
+    """Scores and publishes. Waits while there is no model; `stop` ends the waiting."""
+
+    def __init__(self, extractor: Extractor, committer: Committer, stop: asyncio.Event, *, recent: int) -> None:
+        self.extractor = extractor
+        self._committer = committer
+        self._stop = stop
+        self._model: Model | None = None
+        self._loaded = asyncio.Event()
+        self._waiting: list[Waiting] = []
+        self._turn_due = False
+        # Keys whose score is stored, with that score, by the present model.
+        self._recent: Recent[str, float] = Recent(max(recent // 2, 1))
+
+    @property
+    def model(self) -> Model | None:
+        """The version that scores now."""
+        return self._model
+
+    def use(self, model: Model | None) -> None:
+        """Scores with another version from now on; batches in hand finish with the one they began with."""
+        self._model = model
+        self._recent = Recent(self._recent.capacity)
+        if model is None:
+            self._loaded.clear()
+        else:
+            self._loaded.set()
+
+    async def handle(self, events: list[Event]) -> list[Outcome]:
+        """One outcome per event: Done once its score is stored. Raises Unavailable when told to stop first."""
+        await self._until_loaded()
+        recent = self._recent
+        known = [recent.get(event.key) for event in events]
+        fresh = [event for event, score in zip(events, known, strict=True) if score is None]
+        outcomes = iter(await self._publish(fresh, recent) if fresh else ())
+        return [
+            next(outcomes) if score is None else _done(event, score) for event, score in zip(events, known, strict=True)
+        ]
+
+    async def _publish(self, events: list[Event], recent: Recent[str, float]) -> list[Outcome]:
+        scored = await self._scored(events)
+        try:
+            results = await self._committer.submit([one.outgoing for one in scored])
+        except Unavailable as error:
+            return [Retry(error.retry_after or 1.0, error.detail)] * len(events)
+        outcomes = []
+        for event, one, result in zip(events, scored, results, strict=True):
+            outcomes.append(_settled(event, one, result))
+            if isinstance(outcomes[-1], Done):
+                recent.put(event.key, one.score)
+        return outcomes
+
+    async def _until_loaded(self) -> None:
+        while self._model is None:
+            if self._stop.is_set():
+                raise Unavailable("MODEL_UNAVAILABLE", "the process stops before there was a model", retry_after=1)
+            waits = [asyncio.create_task(self._loaded.wait()), asyncio.create_task(self._stop.wait())]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+
+    def _scored(self, events: Sequence[Event]) -> asyncio.Future[list[Scored]]:
+        """The records of events, by the next turn of the model."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[Scored]] = loop.create_future()
+        self._waiting.append((events, future))
+        if not self._turn_due:
+            self._turn_due = True
+            loop.call_later(GATHER_SECONDS, self._turn)
+        return future
+
+    def _turn(self) -> None:
+        taken, count = 0, 0
+        while taken < len(self._waiting) and (not taken or count + len(self._waiting[taken][0]) <= GATHERED_MOST):
+            count += len(self._waiting[taken][0])
+            taken += 1
+        turn, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        self._turn_due = bool(self._waiting)
+        if self._waiting:  # other work of the loop comes in between
+            asyncio.get_running_loop().call_later(0, self._turn)
+        started = time.perf_counter()
+        try:
+            if self._model is None:
+                raise Unavailable("MODEL_UNAVAILABLE", "the model was withdrawn", retry_after=1)
+            records = iter(score([event for events, _ in turn for event in events], self.extractor, self._model))
+        except Exception as error:  # noqa: BLE001  every caller must hear of it; the lane keeps its messages
+            for _, future in turn:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for events, future in turn:
+            own = [next(records) for _ in events]
+            if not future.done():
+                future.set_result(own)
+        metrics.MODEL_SECONDS.observe(time.perf_counter() - started)
+        metrics.SCORED.inc(count)
+
+
+def _settled(event: Event, scored: Scored, result: Result) -> Outcome:
+    if not isinstance(result, PenstockError):
+        return _done(event, scored.score)
+    if result.retriable:
+        return Retry(result.retry_after or 1.0, result.detail)
+    return Drop(result.code, f"its score cannot be stored: {result.detail}")
+
+
+def _done(event: Event, score: float) -> Done:
+    return Done({"stage": "scored", "key": event.key, "score": score} if event.reply_to else None)

@@ -1,0 +1,98 @@
+"""The trainer job: history from Elasticsearch → model → package → registry; the version as JSON on standard output."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from importlib.metadata import version
+
+import orjson
+import structlog
+
+from penstock import contracts, telemetry, timestamps
+from penstock.broker import Broker
+from penstock.errors import PenstockError, Refused
+from penstock.questions import RegisteredModel
+from penstock.scoring.features import SCHEMA_DIGEST, Extractor
+from penstock.settings import Settings, settings
+from services.trainer.export import export
+from services.trainer.history import History, connect, read_history
+from services.trainer.model import set_threads, train
+from services.trainer.upload import upload
+
+_log = structlog.get_logger("penstock.trainer")
+
+
+def arguments(words: list[str]) -> argparse.Namespace:
+    """What to train on and what to do with it."""
+    parser = argparse.ArgumentParser(prog="python -m services.trainer", description=__doc__)
+    parser.add_argument("--model", default="surprise", help="name of the model")
+    parser.add_argument("--limit", type=int, default=50_000, help="most events to train on")
+    parser.add_argument("--type", action="append", dest="types", help="event type; again for more; default: all")
+    parser.add_argument("--seed", type=int, default=1, help="the same history and seed give the same model")
+    parser.add_argument("--activate", action="store_true", help="let it score at once")
+    parser.add_argument("--reason", default="", help="of the activation, for the audit trail")
+    return parser.parse_args(words)
+
+
+def build(history: History, chosen: argparse.Namespace, known: contracts.Contracts) -> bytes:
+    """The package of a model trained on the history."""
+    started = time.monotonic()
+    extractor = Extractor(known)
+    network, figures = train(extractor.extract(history.items), chosen.seed)
+    figures["train_seconds"] = round(time.monotonic() - started, 2)
+    manifest = {
+        "created_at": timestamps.text(time.time_ns()),
+        "code_version": version("penstock"),
+        "seed": chosen.seed,
+        "schema": SCHEMA_DIGEST,
+        "rows": len(history.items),
+        "data_sha256": history.digest,
+        "query": {
+            "types": sorted(history.counts),
+            "limit": chosen.limit,
+            "taken": history.counts,
+            "of": history.totals,
+        },
+        "sequences": history.sequences,
+        "metrics": figures,
+    }
+    return export(network, manifest, {plan.hash: name for name, plan in extractor.plans.items()})
+
+
+async def register(package: bytes, chosen: argparse.Namespace, place: Settings) -> RegisteredModel:
+    """Hands the package to the registry."""
+    broker = await Broker.connect(place.nats, "trainer", place.credentials_folder)
+    try:
+        return await upload(broker, chosen.model, package, activate=chosen.activate, reason=chosen.reason)
+    finally:
+        await broker.drain()
+
+
+def main(words: list[str]) -> int:
+    """Exit code 0 when the version is registered (and active, where asked)."""
+    chosen, place, known = arguments(words), settings(), contracts.load()
+    telemetry.configure_logging(place.log_level, "trainer")
+    try:
+        unknown = [name for name in chosen.types or () if name not in known.types]
+        if unknown:
+            raise Refused("TYPE_UNKNOWN", f"{', '.join(unknown)}: not in the contracts")
+        set_threads()
+        with connect(place) as client:
+            types = sorted(chosen.types or known.types)
+            history = read_history(client, known, types=types, limit=chosen.limit, seed=chosen.seed)
+        _log.info("history_read", events=len(history.items), by_type=history.counts)
+        package = build(history, chosen, known)
+        _log.info("model_trained", bytes=len(package))
+        model = asyncio.run(register(package, chosen, place))
+    except PenstockError as error:
+        _log.error("training_failed", code=error.code, reason=error.detail)
+        return 1
+    print(orjson.dumps(model.wire()).decode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
