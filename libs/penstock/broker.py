@@ -12,8 +12,10 @@ import asyncio
 import os
 import random
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import structlog
 from nats import errors as nats_errors
@@ -23,6 +25,8 @@ from nats.aio.subscription import Subscription as NatsSubscription
 from penstock import telemetry
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.jetstream import JetStream, Stored, stored
+from penstock.renewal import Renewal
+from penstock.token_source import TokenSource
 from penstock.wire import Message, Parser, ProtocolError, RawCallback, encode_headers, publication
 
 _log = structlog.get_logger("penstock.broker")
@@ -32,6 +36,8 @@ LONGEST_RECONNECT_WAIT = 1.0  # seconds, with jitter: a restarted server is foun
 WAITING_BYTES = 16 * 1024 * 1024  # of unsent data while there is no connection, or of a peer that does not read
 READ_BYTES = 256 * 1024
 MAX_PAYLOAD = 1024 * 1024
+HAND_OVER_SECONDS = 2.0  # after which a hand-over to a new connection counts as a loss of the old one
+ANSWER_SECONDS = 1.0  # that a hand-over waits for answers to what was sent before
 
 # What an answer's callback gets: the answer, or why there will be none.
 AnswerCallback = Callable[["Message | PenstockError"], None]
@@ -46,6 +52,7 @@ class _Client(Client):
         self.parser = Parser(self, failed)
         self._ps = self.parser  # type: ignore[assignment]  # same methods, another base
         self._flush_scheduled = False
+        self.held = False  # what is queued waits for the next connection
 
     async def _process_err(self, err_msg: str) -> None:
         # nats-py closes for ever on any -ERR it does not know, an expired token among them. Where the server goes on
@@ -79,7 +86,7 @@ class _Client(Client):
     def _write_pending(self) -> None:
         self._flush_scheduled = False
         # While reconnecting, nats-py replays the subscriptions first and then flushes what waited.
-        if self._pending and self.is_connected and not self.is_connecting and self._transport is not None:
+        if self._pending and self.is_connected and not self.is_connecting and not self.held and self._transport:
             pending, self._pending, self._pending_data_size = self._pending, [], 0
             self._transport.writelines(pending)
 
@@ -124,6 +131,10 @@ class Broker(JetStream):
         self._answers: dict[str, tuple[AnswerCallback, str]] = {}
         self._answer_prefix = self.inbox() + "."
         self._attempt = 0
+        self._renewal: Renewal | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self._handed_over: asyncio.Event | None = None  # there during a hand-over; set when it is done
+        self._unanswered: set[str] = set()  # by the connection that a hand-over gives up
 
     @classmethod
     async def connect(
@@ -136,33 +147,42 @@ class Broker(JetStream):
         on_error: Callable[[PenstockError], None] | None = None,
         patience: float = 30.0,
         tls: ssl.SSLContext | None = None,
+        token_source: TokenSource | None = None,
     ) -> Broker:
-        """Connects with the seed in `credentials/<identity>.nk`; `url` may name several servers, separated by commas.
+        """Connects with the seed in `credentials/<identity>.nk`, or with tokens of `token_source`, which are renewed;
+        `url` may name several servers, separated by commas.
 
         `prefix` is that of the JetStream API as the identity's account sees it. Raises Refused CREDENTIALS_INVALID at
         once, and Unavailable BROKER_UNAVAILABLE when no server was there for `patience` seconds.
         """
         seed = credentials / f"{identity}.nk"
-        if not seed.is_file():
+        if token_source is None and not seed.is_file():
             raise Refused("CREDENTIALS_INVALID", f"no seed file {seed} for identity {identity}")
         broker = cls(identity, prefix, on_error)
         try:
             async with asyncio.timeout(patience):
+                if token_source is not None:
+                    broker._renewal = Renewal(token_source, broker._hand_over)
+                    await broker._renewal.first()
                 await broker._open([part.strip() for part in url.split(",")], seed, tls)
         except TimeoutError:
             await broker._client.close()
             raise Unavailable("BROKER_UNAVAILABLE", f"no NATS server at {url} within {patience} s") from None
         await broker.subscribe_raw(broker._answer_prefix + "*", broker._answered)
+        if broker._renewal is not None:
+            broker._renewing = asyncio.create_task(broker._renewal.run(), name="renewal")
         return broker
 
     async def _open(self, urls: list[str], seed: Path, tls: ssl.SSLContext | None) -> None:
         client = self._client
+        with_seed = {"nkeys_seed": str(seed)}
+        credentials: dict[str, Any] = {"token": self._renewal.value} if self._renewal else with_seed
         while True:
             try:
                 await client.connect(
                     urls,
                     name=f"{self.identity} {os.getpid()}",
-                    nkeys_seed=str(seed),
+                    **credentials,
                     inbox_prefix=f"_INBOX.{self.identity}",
                     tls=tls,
                     allow_reconnect=False,  # for the first connection; wrong credentials must not be tried for ever
@@ -178,11 +198,12 @@ class Broker(JetStream):
                 )
                 break
             except (OSError, nats_errors.Error) as error:
-                if "authorization" in str(error).lower():
+                await client._close(Client.DISCONNECTED, False)
+                # A token is tried again: whoever decides on it may be starting, too.
+                if "authorization" in str(error).lower() and self._renewal is None:
                     raise Refused(
                         "CREDENTIALS_INVALID", f"the server does not accept {seed} as identity {self.identity}"
                     ) from error
-                await client._close(Client.DISCONNECTED, False)
                 client._server_pool.clear()
                 await asyncio.sleep(LONGEST_RECONNECT_WAIT / 4)
         client.options["allow_reconnect"] = True
@@ -312,6 +333,9 @@ class Broker(JetStream):
     async def drain(self, timeout: float = 5.0) -> None:
         """Sends what is queued, then closes; there is no way back."""
         self._on_reconnect.clear()
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
         if self.connected:
             try:
                 await self.flush(timeout)
@@ -321,6 +345,45 @@ class Broker(JetStream):
         await self._client.close()
         self._fail_answers(Unavailable("BROKER_UNAVAILABLE", "the connection was closed"))
         self.closed.set()
+
+    # -- a new connection with a new token
+
+    async def _hand_over(self) -> None:
+        """Goes over to a new connection without a loss: no more deliveries on the old one, its answers are awaited, and
+        what is sent meanwhile goes out on the new one. Whoever uses the broker sees a short delay, and `on_reconnect`.
+        """
+        client = self._client
+        if not self.connected or self._handed_over is not None:
+            return  # the next connection will have the new token
+        self._handed_over = asyncio.Event()
+        try:
+            for number, subscription in list(client._subs.items()):
+                if not subscription.subject.startswith(self._answer_prefix):
+                    client.queue(f"UNSUB {number}\r\n".encode())
+            await self.flush(HAND_OVER_SECONDS)
+            client.held = True
+            self._unanswered = set(self._answers)
+            await self._answered_or_late()
+            self._attempt = 0
+            await client.force_reconnect()
+            async with asyncio.timeout(HAND_OVER_SECONDS):
+                await self._handed_over.wait()
+        except (Unavailable, TimeoutError):
+            _log.warning("broker_not_handed_over", identity=self.identity)
+            self._handed_over = None
+            client.held = False
+            if client.is_connected:
+                await client.force_reconnect()
+            else:
+                await self._disconnected()
+        finally:
+            self._handed_over = None
+            client.held = False
+
+    async def _answered_or_late(self) -> None:
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while self._unanswered & self._answers.keys() and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
 
     # -- what nats-py reports
 
@@ -355,6 +418,11 @@ class Broker(JetStream):
     async def _disconnected(self) -> None:
         if not self._up.is_set():
             return
+        if self._handed_over is not None and self._client.held:
+            late = Unavailable("BROKER_UNAVAILABLE", "no answer before the connection was renewed", retry_after=1)
+            for token in self._unanswered & self._answers.keys():
+                self._answers.pop(token)[0](late)
+            return
         self._up.clear()
         self._attempt = 0
         telemetry.BROKER_CONNECTED.labels(self.identity).set(0)
@@ -364,6 +432,9 @@ class Broker(JetStream):
             callback()
 
     async def _reconnected(self) -> None:
+        self._client.held = False
+        if self._handed_over is not None:
+            self._handed_over.set()
         self._up.set()
         telemetry.BROKER_RECONNECTS.inc()
         telemetry.BROKER_CONNECTED.labels(self.identity).set(1)
