@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -39,3 +40,8 @@ def read(path: Path) -> bytes:
     if not content:
         raise Refused("CREDENTIALS_INVALID", f"{path} is empty")
     return content
+
+
+def random_text() -> bytes:
+    """A new secret: 192 random bits as text."""
+    return secrets.token_urlsafe(24).encode()

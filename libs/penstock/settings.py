@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     token_scope: str = Field("", description="scope asked for at the token endpoint")
     token_client: str = Field("", description="client id; default: the first of the identity's `clients`")
     token_secret_file: Path | None = Field(None, description="client secret; default: <state>/secrets/oidc/<client>")
+    token_audience: str = Field("penstock", description="audience of the tokens that the local issuer gives")
+    issuer_token_seconds: int = Field(300, ge=2, le=86_400, description="life of the tokens of the local issuer")
     token_file: Path | None = Field(None, description="a token kept fresh by others, e.g. Kubernetes; no token_url")
 
     elasticsearch_url: str = Field("", description="default: the local stack's node; several, separated by commas")

@@ -1,0 +1,37 @@
+"""settings → keys and clients → HTTP server until SIGTERM. `python -m services.issuer rotate` makes a new key."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+import uvicorn
+
+from penstock import telemetry
+from penstock.contracts import load
+from penstock.settings import settings
+from services.issuer import clients, keys
+from services.issuer.app import Issuing, application
+
+
+def main() -> None:
+    """Serves, or rotates."""
+    chosen = settings()
+    folder = chosen.state / "issuer"
+    if sys.argv[1:] == ["rotate"]:
+        print(keys.rotate(folder))
+        return
+    telemetry.configure_logging(chosen.log_level, "issuer")
+    keys.ensure(folder)
+    issuing = Issuing(
+        issuer=chosen.local_issuer,
+        audience=chosen.token_audience,
+        life=chosen.issuer_token_seconds,
+        keys=partial(keys.ensure, folder),
+        clients=clients.ensure(load(), folder / "clients.yaml", chosen.secrets / "oidc"),
+    )
+    port = chosen.port or chosen.local_port("issuer")
+    uvicorn.run(application(issuing), host=chosen.host, port=port, log_config=None, access_log=False)
+
+
+main()
