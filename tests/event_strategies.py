@@ -39,7 +39,7 @@ def events(event_type: EventType) -> st.SearchStrategy[bytes]:
     envelope = st.fixed_dictionaries(
         {
             "specversion": st.just("1.0"),
-            "id": attribute,
+            "id": attribute | st.uuids().map(str),
             "source": attribute,
             "type": st.just(event_type.type),
             "subject": attribute,

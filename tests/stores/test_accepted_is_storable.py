@@ -1,12 +1,15 @@
-"""Accepted means storable: whatever the check takes, Elasticsearch takes with the templates of the contracts."""
+"""Accepted means storable: whatever the check takes, Elasticsearch takes with the templates of the contracts, and
+Cassandra with the tables of the writer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
+import pytest_asyncio
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
@@ -14,8 +17,15 @@ from penstock.check import MAX_EVENT_BYTES, Checker
 from penstock.contract_check.elasticsearch_templates import templates
 from penstock.contract_check.lint_examples import NOW, valid_files
 from penstock.contracts import load
-from penstock.event import Event
+from penstock.event import Event, record
+from penstock.outcome import Done
 from services.indexer.logic import event_line
+from services.writer import migrate
+from services.writer.known import NOTE
+from services.writer.logic import Writer
+from services.writer.periods import period
+from services.writer.store import Store
+from stack import cassandra_roles
 from tests import event_strategies
 from tests.places import Running
 
@@ -24,7 +34,7 @@ CHECKER = Checker(CONTRACTS)
 TYPES = sorted(CONTRACTS.types)
 # Some hundred events a type, in some seconds.
 THOROUGH = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     database=None,
@@ -78,9 +88,49 @@ def test_no_keyword_or_number_that_is_accepted_is_left_out_of_the_index(index: h
     assert left_out <= {"event.data.client.address"}
 
 
-def accepted(raw: bytes) -> Event:
+RECORD = "SELECT record FROM events WHERE period = ? AND pp = ? AND key = ?"
+
+
+@pytest_asyncio.fixture(scope="module")
+async def store(cassandra: Running) -> AsyncIterator[Store]:
+    """The writer's connection, with its tables."""
+    with cassandra_roles.admin(cassandra.place) as admin:
+        admin.set_keyspace(cassandra.place.cassandra_keyspace)
+        migrate.migrate(admin, migrate.read())
+    store = Store(cassandra.place)
+    await store.open([RECORD, NOTE])
+    yield store
+    await store.close()
+
+
+async def test_whatever_is_accepted_can_be_stored_and_read_back(store: Store) -> None:
+    events = {event.key: event for type in TYPES for event in corpus(type)}
+    assert len(events) > 200
+    outcomes = await Writer(store, "month", patience=10).events(list(events.values()))
+    assert [outcome for outcome in outcomes if not isinstance(outcome, Done)] == []
+    for event in events.values():
+        [row] = await store.read(RECORD, (period("month", event.time_ms), event.pp, UUID(event.key)))
+        assert bytes(row.record) == record(event)
+
+
+def corpus(type: str) -> list[Event]:
+    """The examples of a type and a hundred odd events, each from another publisher: like ids are not one event."""
+    sender = type.replace(".", "_")
+    found = [accepted(path.read_bytes(), sender) for path in valid_files(CONTRACTS, type)]
+
+    @THOROUGH
+    @given(event_strategies.events(CONTRACTS.types[type]))
+    def collect(raw: bytes) -> None:
+        assume(len(raw) <= MAX_EVENT_BYTES)
+        found.append(accepted(raw, f"{sender}_{len(found)}"))
+
+    collect()
+    return found
+
+
+def accepted(raw: bytes, publisher: str = "example") -> Event:
     """The event as a worker has it."""
-    event = CHECKER.at_door(raw, publisher="example", door="http", now_ns=NOW)
+    event = CHECKER.at_door(raw, publisher=publisher, door="http", now_ns=NOW)
     event.stream, event.sequence, event.stored_at_ns = "EVENTS_HTTP", next(SEQUENCE), NOW
     return event
 
