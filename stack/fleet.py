@@ -2,40 +2,83 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import dataclass
 
+from penstock.errors import PenstockError
 from stack import cassandra_roles, http_probe, process
 from stack.place import CHECKOUT, Place
 
-# In the order of start: who answers questions before who asks them.
-SERVICES = ("operator", "indexer", "writer", "scorer", "ingress")
-# The scorer is ready once it has a model, and the first one is trained on what the rest of the fleet has stored.
-STARTED = {"scorer": "/livez"}
+# A new stack has no model yet, and the scorer says so and waits for one: `up` has then done what it can.
+EXPECTED = "no model"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One member of the fleet and the number of its processes unless PENSTOCK_FLEET says otherwise."""
+
+    name: str
+    count: int = 1
+
+
+def services(place: Place) -> tuple[Service, ...]:
+    """The fleet in the order of start: who lets others in, who answers, who asks."""
+    return (
+        Service("authority", 1 if place.auth == "callout" else 0),
+        Service("operator"),
+        Service("indexer"),
+        Service("writer"),
+        Service("scorer"),
+        Service("ingress"),
+    )
 
 
 def children(place: Place) -> list[process.Child]:
-    """One child per process of the fleet; a service that is not in this checkout is left out."""
-    found = []
-    for service in SERVICES:
-        if not (CHECKOUT / "services" / service / "__main__.py").exists():
-            continue
-        for instance in range(place.fleet.get(service, 1)):
-            port = place.local_port(service, instance)
-            found.append(
-                process.Child(
-                    name=f"{service}_{instance}",
-                    command=(sys.executable, "-m", f"services.{service}"),
-                    ports={"HTTP": port},
-                    environment={"PENSTOCK_PORT": str(port), "PENSTOCK_INSTANCE": str(instance)},
-                )
-            )
+    """One child per process of the fleet."""
+    return [
+        process.Child(
+            name=f"{service.name}_{instance}",
+            command=(sys.executable, "-m", f"services.{service.name}"),
+            ports={"HTTP": place.local_port(service.name, instance)},
+            environment={
+                "PENSTOCK_PORT": str(place.local_port(service.name, instance)),
+                "PENSTOCK_INSTANCE": str(instance),
+            },
+        )
+        for service in services(place)
+        if (CHECKOUT / "services" / service.name / "__main__.py").exists()
+        for instance in range(place.fleet.get(service.name, service.count))
+    ]
+
+
+def reasons(port: int) -> list[str]:
+    """Why the service on this port is not ready, in its own words; empty if it is."""
+    answer = http_probe.get(port, "/readyz")
+    if answer is None:
+        return ["it does not answer"]
+    status, body = answer
+    if status == 200:
+        return []
+    try:
+        return [str(reason) for reason in json.loads(body)["reasons"]]
+    except (ValueError, KeyError, TypeError):
+        return [f"/readyz says {status}"]
+
+
+def wait_ready(place: Place, child: process.Child, record: process.Record, timeout: float = 60.0) -> list[str]:
+    """Wait until the service is ready, or lacks only what `up` cannot give: that is returned, else nothing."""
+    found: list[str] = []
+
+    def settled() -> bool:
+        found[:] = reasons(child.ports["HTTP"])
+        return all(reason.startswith(EXPECTED) for reason in found)
+
+    try:
+        process.wait_ready(place, record, settled, timeout)
+    except PenstockError as error:
+        raise PenstockError(error.code, f"{child.name} says: {'; '.join(found)}. {error.detail}") from error
     return found
-
-
-def wait_ready(place: Place, child: process.Child, record: process.Record, timeout: float = 60.0) -> None:
-    """Wait until the service's /readyz says yes, or what STARTED has for it."""
-    port, path = child.ports["HTTP"], STARTED.get(child.name.rpartition("_")[0], "/readyz")
-    process.wait_ready(place, record, lambda: http_probe.answers(port, path), timeout)
 
 
 def migration(place: Place) -> process.Child:

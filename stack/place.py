@@ -60,7 +60,12 @@ class Place(Settings):
     def environment(self) -> dict[str, str]:
         """What a child of this place must find in its environment to reach the rest of it."""
         roots = dict.fromkeys((str(CHECKOUT), str(Path(sys.modules["penstock"].__path__[0]).parent)))
-        return {
+        given = {
+            f"PENSTOCK_{name.upper()}": str(value)
+            for name in Settings.model_fields
+            if name in self.model_fields_set and (value := getattr(self, name)) is not None
+        }
+        return given | {
             "PENSTOCK_STATE": str(self.state),
             "PENSTOCK_PORT_BASE": str(self.port_base),
             "PYTHONPATH": ":".join(roots),

@@ -78,12 +78,12 @@ def run(place: Place, child: Child, timeout: float) -> None:
     """Run a job to its end. Raises CHILD_DIED if it fails, CHILD_NOT_READY (and kills it) if it is not done in time."""
     record = start(place, child)
     try:
-        if not _wait_gone(record, timeout):
+        if not wait_gone(record, timeout):
             kill(record)
             raise PenstockError(
                 "CHILD_NOT_READY", f"{child.name} was not done within {timeout:.0f} s. {_log(place, record)}"
             )
-        if _started_here[record.pid].returncode:
+        if exit_code(record):
             raise PenstockError("CHILD_DIED", f"{child.name} {_exit(record)}. {_log(place, record)}")
     finally:
         place.record(child.name).unlink(missing_ok=True)
@@ -138,7 +138,7 @@ def stop(place: Place, name: str) -> bool:
     record = alive(place, name)
     if record:
         _signal(record.pid, signal.SIGTERM)
-        if not _wait_gone(record, record.grace):
+        if not wait_gone(record, record.grace):
             kill(record)
         _signal_group(record.pid)
     place.record(name).unlink(missing_ok=True)
@@ -149,8 +149,14 @@ def kill(record: Record) -> None:
     """SIGKILL, and wait until it is gone; the record stays, as after a crash."""
     if is_alive(record):
         _signal_group(record.pid)
-        if not _wait_gone(record, 10.0):
+        if not wait_gone(record, 10.0):
             raise PenstockError("CHILD_STUCK", f"{record.name} (pid {record.pid}) did not die within 10 s of SIGKILL")
+
+
+def exit_code(record: Record) -> int | None:
+    """Its exit status, or minus the signal that killed it; None if it runs or was started by another program."""
+    process = _started_here.get(record.pid)
+    return process.poll() if process else None
 
 
 def last_lines(log: Path, count: int = 15) -> str:
@@ -171,8 +177,7 @@ def _log(place: Place, record: Record) -> str:
 
 
 def _exit(record: Record) -> str:
-    process = _started_here.get(record.pid)
-    code = process.poll() if process else None
+    code = exit_code(record)
     if code is None:
         return "ended"
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
@@ -189,7 +194,8 @@ def _start_ticks(pid: int) -> int | None:
     return None if state in "ZX" and threads <= 1 else started
 
 
-def _wait_gone(record: Record, timeout: float) -> bool:
+def wait_gone(record: Record, timeout: float) -> bool:
+    """True if it ended within the time-out (seconds)."""
     deadline = time.monotonic() + timeout
     while is_alive(record):
         if time.monotonic() > deadline:

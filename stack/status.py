@@ -14,7 +14,7 @@ from stack.place import Place
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One process. `state` is ready, unready (runs, but does not answer) or down; memory is resident bytes."""
+    """One process. `state` is ready, unready (runs, and says why not) or down; memory is resident bytes."""
 
     name: str
     state: str
@@ -22,14 +22,16 @@ class Part:
     ports: dict[str, int]
     up_seconds: float | None
     memory: int | None
+    reasons: tuple[str, ...] = ()
 
     def row(self) -> tuple[str, ...]:
         """For a table of text."""
         colour = {"ready": "green", "down": "red"}.get(self.state, "yellow")
-        listens = " ".join(f"{purpose} {port}" for purpose, port in self.ports.items())
+        listens = " ".join(str(port) for port in self.ports.values())
         since = "" if self.up_seconds is None else f"{self.up_seconds:.0f} s"
         memory = "" if self.memory is None else f"{self.memory / 2**20:.0f} MiB"
-        return self.name, f"[{colour}]{self.state}[/]", str(self.pid or ""), listens, since, memory
+        state = f"[{colour}]{self.state}[/]"
+        return self.name, state, str(self.pid or ""), listens, since, memory, "; ".join(self.reasons)
 
 
 def status(place: Place) -> list[Part]:
@@ -54,15 +56,17 @@ def _part(place: Place, name: str) -> Part:
         since, memory = time.time() - running.create_time(), running.memory_info().rss
     except psutil.NoSuchProcess:
         return Part(name, "down", None, {}, None, None)
-    state = "ready" if _answers(name, record) else "unready"
-    return Part(name, state, record.pid, record.ports, since, memory)
+    reasons = tuple(_reasons(name, record))
+    return Part(name, "unready" if reasons else "ready", record.pid, record.ports, since, memory, reasons)
 
 
-def _answers(name: str, record: process.Record) -> bool:
+def _reasons(name: str, record: process.Record) -> list[str]:
     if name == nats.NAME:
-        return http_probe.answers(record.ports["monitoring"], "/healthz")
-    if name == elasticsearch.NAME:
-        return http_probe.answers(record.ports["HTTP"], "/_cluster/health")
-    if name == cassandra.NAME:
-        return not ports.is_free(record.ports["clients"])
-    return http_probe.answers(record.ports["HTTP"], "/readyz")
+        ready = http_probe.answers(record.ports["monitoring"], "/healthz")
+    elif name == elasticsearch.NAME:
+        ready = http_probe.answers(record.ports["HTTP"], "/_cluster/health?wait_for_status=yellow&timeout=1s")
+    elif name == cassandra.NAME:
+        ready = not ports.is_free(record.ports["clients"])
+    else:
+        return fleet.reasons(record.ports["HTTP"]) if "HTTP" in record.ports else []
+    return [] if ready else ["it does not answer"]

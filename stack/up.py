@@ -70,17 +70,13 @@ def start_fleet(place: Place, report: Report = silent) -> None:
         says("starting")
         started = [(child, process.start(place, child)) for child in fleet.children(place)]
         for child, record in started:
-            with _timed(child.name, report) as service_says:
-                service_says("starting")
-                fleet.wait_ready(place, child, record)
+            _wait_service(place, child, record, report)
 
 
 def start_service(place: Place, name: str, report: Report = silent) -> None:
     """Start one process of the fleet, like `indexer_0`, unless it runs, and wait until it is ready."""
     [child] = [child for child in fleet.children(place) if child.name == name]
-    with _timed(name, report) as says:
-        says("starting")
-        fleet.wait_ready(place, child, process.start(place, child))
+    _wait_service(place, child, process.start(place, child), report)
 
 
 def provision(place: Place, report: Report = silent) -> None:
@@ -91,6 +87,17 @@ def provision(place: Place, report: Report = silent) -> None:
     with _timed("tables", report) as says:
         says("migrating")
         process.run(place, fleet.migration(place), timeout=120.0)
+
+
+def _wait_service(place: Place, child: process.Child, record: process.Record, report: Report) -> None:
+    began = time.monotonic()
+    report(child.name, "starting", 0.0)
+    try:
+        waits_for = fleet.wait_ready(place, child, record)
+    except BaseException:
+        report(child.name, "failed", time.monotonic() - began)
+        raise
+    report(child.name, f"waits: {'; '.join(waits_for)}" if waits_for else "ready", time.monotonic() - began)
 
 
 def _nats(place: Place, says: Says) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-ENDED = {"ready": "green", "stopped": "green", "failed": "red"}
+ENDED = {"ready": "green", "stopped": "green", "failed": "red", "waits:": "yellow"}  # by the first word
 
 
 class Progress:
@@ -21,7 +21,8 @@ class Progress:
 
     def __call__(self, part: str, doing: str, seconds: float) -> None:
         """Take note of what a part is doing, `seconds` after it began."""
-        self.parts[part] = (f"{doing} in {seconds:.1f} s" if doing in ENDED else doing, time.monotonic() - seconds)
+        said = f"{doing} in {seconds:.1f} s" if doing in ENDED else doing
+        self.parts[part] = (said, time.monotonic() - seconds)
         if not self.live.is_started:
             self.console.print(f"{part}: {self.parts[part][0]}")
 

@@ -52,7 +52,7 @@ def status(json: Annotated[bool, typer.Option("--json", help="for programs")] = 
     if json:
         print(stack_status.as_json(parts))
     else:
-        table = Table("part", "state", "pid", "ports", "up", "memory", box=None)
+        table = Table("part", "state", "pid", "ports", "up", "memory", "", box=None)
         for part in parts:
             table.add_row(*part.row())
         Console().print(table)

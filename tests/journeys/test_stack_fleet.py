@@ -1,0 +1,46 @@
+"""The fleet as `up` starts it: every service ready, a dead one seen and started again, none left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from stack import fleet as fleet_of
+from stack import process, status
+from tests.places import Running
+
+SERVICES = ("operator_0", "indexer_0", "writer_0", "ingress_0")
+
+
+def states(running: Running) -> dict[str, str]:
+    return {part.name: part.state for part in status.status(running.place)}
+
+
+def test_every_service_is_ready_and_the_scorer_says_what_it_waits_for(fleet: Running) -> None:
+    found = states(fleet)
+    assert {name: found[name] for name in SERVICES} == dict.fromkeys(SERVICES, "ready")
+    reasons = fleet_of.reasons(fleet.place.local_port("scorer"))
+    assert all(reason.startswith(fleet_of.EXPECTED) for reason in reasons), reasons
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_killed_service_is_seen_as_down_and_started_again(fleet: Running, name: str) -> None:
+    fleet.kill(name)
+    assert states(fleet)[name] == "down"
+    fleet.restart(name)
+    assert states(fleet)[name] == "ready"
+
+
+@pytest.mark.parametrize("name", [*SERVICES, "scorer_0"])
+def test_sigterm_ends_a_service_by_itself(fleet: Running, name: str) -> None:
+    record = process.alive(fleet.place, name)
+    assert record
+    os.kill(record.pid, signal.SIGTERM)
+    try:
+        assert process.wait_gone(record, 15.0), f"{name} still runs 15 s after SIGTERM"
+        # uvicorn shuts down in order, then gives itself the signal again.
+        assert process.exit_code(record) in (0, -signal.SIGTERM), process.last_lines(fleet.place.log(name))
+    finally:
+        fleet.restart(name)
