@@ -18,6 +18,10 @@ GROUPS = {
     "penstock.cli.provision": "",
     "penstock.cli.model": "model",
     "penstock.cli.rights": "",
+    "penstock.cli.key": "key",
+    "penstock.cli.send": "",
+    "penstock.cli.search": "",
+    "penstock.cli.tail": "",
 }
 OURS = {"penstock", "services", "stack"}
 

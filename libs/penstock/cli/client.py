@@ -1,0 +1,75 @@
+"""The HTTP client of the commands: where the door is, with which key, and its errors as PenstockError."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.settings import settings
+
+TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+
+
+def door_url() -> str:
+    """PENSTOCK_URL, else the local stack's ingress."""
+    return os.environ.get("PENSTOCK_URL", "").rstrip("/") or f"http://127.0.0.1:{settings().local_port('ingress')}"
+
+
+def key_path() -> Path:
+    """Where `penstock key create --save` puts the key and the commands look for it, unless PENSTOCK_KEY_FILE is set."""
+    named = os.environ.get("PENSTOCK_KEY_FILE")
+    return Path(named) if named else settings().secrets / "key"
+
+
+def bearer_key() -> str:
+    """PENSTOCK_KEY, else the content of `key_path`. Raises Refused UNAUTHENTICATED."""
+    if key := os.environ.get("PENSTOCK_KEY", "").strip():
+        return key
+    try:
+        return key_path().read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise Refused(
+            "UNAUTHENTICATED",
+            f"PENSTOCK_KEY is not set and {key_path()} cannot be read; `penstock key create --save` makes a key",
+        ) from None
+
+
+def headers() -> dict[str, str]:
+    """Headers of every request."""
+    return {"authorization": f"Bearer {bearer_key()}", "user-agent": "penstock"}
+
+
+def ask(method: str, path: str, *, body: dict[str, Any] | None = None, params: Any = None) -> dict[str, Any]:
+    """One question to the door. Raises PenstockError as the door says, or BROKER_UNAVAILABLE when it is not there."""
+    try:
+        with httpx.Client(base_url=door_url(), headers=headers(), timeout=TIMEOUT) as client:
+            response = client.request(method, path, json=body, params=params)
+    except httpx.TransportError as error:
+        raise unreachable(error) from None
+    raise_for(response)
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def raise_for(response: httpx.Response) -> None:
+    """Raises the error that a problem (RFC 9457) describes."""
+    if response.is_success:
+        return
+    try:
+        problem = response.json()
+        code, detail = problem["code"], problem["detail"]
+    except (ValueError, KeyError, TypeError):
+        code, detail = "INTERNAL", f"{door_url()} answered {response.status_code} without a problem description"
+        problem = {}
+    kind: type[PenstockError] = Unavailable if response.status_code in (429, 503, 504) else Refused
+    after = response.headers.get("retry-after", "")
+    raise kind(code, detail, pointer=problem.get("pointer", ""), retry_after=float(after) if after.isdigit() else None)
+
+
+def unreachable(error: httpx.TransportError) -> Unavailable:
+    """The door cannot be reached."""
+    return Unavailable("SERVICE_UNAVAILABLE", f"{door_url()} cannot be reached: {error or type(error).__name__}")

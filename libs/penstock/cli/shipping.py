@@ -1,0 +1,150 @@
+"""events → batches → POST /v1/events, several at a time → counts of what became of them.
+
+Whatever cannot be stored now is sent again after a while, and only that; sending twice is harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import orjson
+
+from penstock.cli.client import TIMEOUT, door_url, headers, raise_for, unreachable
+from penstock.errors import Unavailable
+
+BATCH_BYTES = 1024 * 1024
+PATH = "/v1/events"
+CONTENT_TYPE = {"content-type": "application/cloudevents-batch+json"}
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Events refused with one code, and the first of them."""
+
+    count: int
+    detail: str
+    pointer: str
+    event: str
+
+
+@dataclass(slots=True)
+class Shipped:
+    """What became of the events so far. `read` counts those made, `retries` the requests sent again."""
+
+    read: int = 0
+    accepted: int = 0
+    duplicate: int = 0
+    refused: dict[str, Refusals] = field(default_factory=dict)
+    retries: int = 0
+    durable: bool = True
+
+    @property
+    def settled(self) -> int:
+        """Events with a final answer."""
+        return self.accepted + self.duplicate + sum(each.count for each in self.refused.values())
+
+
+class Shipper:
+    """Sends batches of up to `batch` events, `concurrency` at a time; gives up a batch after `patience` seconds."""
+
+    def __init__(self, *, batch: int = 500, concurrency: int = 4, patience: float = 300.0) -> None:
+        self.shipped = Shipped()
+        self._batch = batch
+        self._concurrency = concurrency
+        self._patience = patience
+
+    async def run(self, events: Iterable[bytes], progress: Callable[[Shipped], None] = lambda _: None) -> Shipped:
+        """Sends all events. Raises PenstockError for what stops everything, e.g. UNAUTHENTICATED."""
+        queue: asyncio.Queue[list[bytes] | None] = asyncio.Queue(maxsize=self._concurrency)
+        limits = httpx.Limits(max_connections=self._concurrency)
+        async with (
+            httpx.AsyncClient(base_url=door_url(), headers=headers(), timeout=TIMEOUT, limits=limits) as client,
+            asyncio.TaskGroup() as tasks,
+        ):
+            for _ in range(self._concurrency):
+                tasks.create_task(self._send_all(client, queue, progress))
+            for batch in self._batches(events):
+                await queue.put(batch)
+            for _ in range(self._concurrency):
+                await queue.put(None)
+        return self.shipped
+
+    def _batches(self, events: Iterable[bytes]) -> Iterable[list[bytes]]:
+        batch: list[bytes] = []
+        size = 0
+        for event in events:
+            self.shipped.read += 1
+            if batch and (len(batch) == self._batch or size + len(event) > BATCH_BYTES):
+                yield batch
+                batch, size = [], 0
+            batch.append(event)
+            size += len(event) + 1
+        if batch:
+            yield batch
+
+    async def _send_all(
+        self, client: httpx.AsyncClient, queue: asyncio.Queue[list[bytes] | None], progress: Callable[[Shipped], None]
+    ) -> None:
+        while (batch := await queue.get()) is not None:
+            await self._send(client, batch)
+            progress(self.shipped)
+
+    async def _send(self, client: httpx.AsyncClient, batch: list[bytes]) -> None:
+        deadline = time.monotonic() + self._patience
+        wait = 0.5
+        while batch:
+            try:
+                response = await client.post(PATH, content=b"[" + b",".join(batch) + b"]", headers=CONTENT_TYPE)
+                batch = self._count(response, batch)
+                if not batch:
+                    return
+                after = float(response.headers.get("retry-after", "1"))
+                failure = Unavailable("BROKER_UNAVAILABLE", "the door cannot store events now")
+            except httpx.TransportError as error:
+                after, failure = wait, unreachable(error)
+            except Unavailable as error:
+                after, failure = error.retry_after or wait, error
+            if time.monotonic() + after > deadline:
+                raise failure
+            self.shipped.retries += 1
+            await asyncio.sleep(after * random.uniform(1.0, 1.5))  # noqa: S311 - so that senders do not come at once
+            wait = min(wait * 2, 10.0)
+
+    def _count(self, response: httpx.Response, batch: list[bytes]) -> list[bytes]:
+        """Enters the results; returns the events to send again."""
+        try:
+            body: dict[str, Any] = orjson.loads(response.content)
+            results = body["results"]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            raise_for(response)
+            raise
+        shipped = self.shipped
+        shipped.durable = shipped.durable and body.get("durable", True)
+        again = []
+        for result in results:
+            event = batch[result["index"]]
+            match result["status"], result.get("code"):
+                case "accepted", _:
+                    shipped.accepted += 1
+                case ("duplicate", _) | (_, "DUPLICATE_IN_BATCH"):
+                    shipped.duplicate += 1
+                case "unavailable", _:
+                    again.append(event)
+                case _, code:
+                    self._refuse(str(code), result, event)
+        return again
+
+    def _refuse(self, code: str, result: dict[str, Any], event: bytes) -> None:
+        known = self.shipped.refused.get(code)
+        if known is not None:
+            known.count += 1
+            return
+        text = event.decode("utf-8", "replace")
+        example = text if len(text) <= 500 else text[:500] + "…"
+        self.shipped.refused[code] = Refusals(1, result.get("detail", ""), result.get("pointer", ""), example)

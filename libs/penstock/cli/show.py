@@ -1,0 +1,75 @@
+"""Records and hits on the terminal: a line of time, entity and text each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from penstock.contracts import dig, load
+
+_ANOMALY = ((0.999, "bold red"), (0.99, "red"), (0.95, "yellow"))
+
+
+def print_json(body: Any) -> None:
+    """For programs."""
+    print(json.dumps(body, ensure_ascii=False))
+
+
+def print_hits(page: dict[str, Any], *, score: str = "") -> None:
+    """The hits of a page; `score` is the title of the column with their score, "" for none."""
+    titles = ["time", "entity", *([score] if score else []), "unusual", "event", "key"]
+    table = Table(*titles, box=None, header_style="dim", pad_edge=False)
+    table.columns[-2].overflow = "fold"
+    table.columns[-1].no_wrap = True
+    for hit in page["hits"]:
+        row = [hit["time"][:19].replace("T", " "), escape(hit["entity"][:32])]
+        if score:
+            row.append("" if hit.get("score") is None else f"{hit['score']:.3f}")
+        table.add_row(*row, _anomaly(hit.get("anomaly")), _text(hit), hit["key"])
+    console = Console()
+    console.print(table if page["hits"] else "nothing found")
+    total = page.get("total")
+    if total:
+        console.print(f"[dim]{'at least ' if total['relation'] == 'gte' else ''}{total['value']:,} in all[/]")
+    if page.get("cursor"):
+        console.print(f"[dim]more: --cursor {page['cursor']}[/]", soft_wrap=True)
+
+
+def summary(record: dict[str, Any]) -> str:
+    """A line of text about a stored record: the searched members of its data."""
+    event = record["event"]
+    data = event.get("data", {})
+    known = load().types.get(event.get("type", ""))
+    if "message" in data:
+        head = " ".join(str(data[name]) for name in ("level", "process", "logger") if data.get(name))
+        return f"{head}: {data['message']}" if head else str(data["message"])
+    paths = known.search_paths if known else ()
+    found = [str(value) for path in paths if isinstance(value := dig(data, path), str | int | float) and value != ""]
+    return " · ".join(found) or json.dumps(data, ensure_ascii=False)[:500]
+
+
+def record_line(record: dict[str, Any]) -> str:
+    """A record as one line, with colours."""
+    moment = record["time"][:23].replace("T", " ")
+    return f"[dim]{moment}[/] [cyan]{escape(record['entity'])}[/] {escape(summary(record))}"
+
+
+def _text(hit: dict[str, Any]) -> str:
+    marked = next((texts[0] for texts in (hit.get("highlight") or {}).values() if texts), None)
+    if marked is not None:
+        return escape(marked).replace("<em>", "[bold green]").replace("</em>", "[/]")
+    if hit.get("record"):
+        return escape(summary(hit["record"])[:400])
+    return escape((hit.get("anomaly") or {}).get("pattern") or hit["type"])
+
+
+def _anomaly(anomaly: dict[str, Any] | None) -> str:
+    if anomaly is None:
+        return "[dim]-[/]"
+    style = next((style for bound, style in _ANOMALY if anomaly["score"] >= bound), "")
+    text = f"{anomaly['score']:.4f}"
+    return f"[{style}]{text}[/]" if style else text
