@@ -34,6 +34,7 @@ TIMEOUT = "x-timeout"  # seconds that the caller waits
 TRACEPARENT = "traceparent"
 SPEAKER = "ingress"  # the one identity that is believed about others
 ALL = "*"
+WAITING = 8  # questions held for each that may be worked on; a burst is not an overload
 LONGEST = 30.0  # seconds for a question, where the contract says nothing
 
 
@@ -86,6 +87,10 @@ class Responder:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _stats: dict[str, _Stats] = field(default_factory=dict)
     _limits: dict[str, float] = field(default_factory=dict)
+    _free: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._free = asyncio.Semaphore(self.concurrency)
 
     async def start(self) -> None:
         """Begins to answer."""
@@ -117,8 +122,8 @@ class Responder:
             telemetry.ANSWERS.labels(self.service, operation, "REPLY_REFUSED").inc()
             _log.error("reply_refused", service=self.service, operation=operation, caller=caller)
             return
-        if len(self._tasks) >= self.concurrency:
-            busy = Unavailable("OVERLOADED", f"{self.service} has {self.concurrency} questions in hand", retry_after=1)
+        if len(self._tasks) >= WAITING * self.concurrency:
+            busy = Unavailable("OVERLOADED", f"{self.service} has {len(self._tasks)} questions in hand", retry_after=1)
             self._refuse(message, operation, busy)
             return
         task = asyncio.create_task(self._answer(message, operation, caller))
@@ -135,7 +140,8 @@ class Responder:
             asker = asker_of(message.headers, caller)
             request = _object(message.data)
             async with asyncio.timeout(min(self._limits[operation], _seconds(message.headers.get(TIMEOUT)))):
-                answer = await self.operations[operation](request, asker)
+                async with self._free:
+                    answer = await self.operations[operation](request, asker)
             payload = orjson.dumps(answer)
             if len(payload) > MAX_PAYLOAD:
                 raise Refused(
@@ -209,7 +215,8 @@ class Responder:
 async def serve(
     broker: Broker, service: str, operations: Mapping[str, Operation], *, concurrency: int = 32
 ) -> Responder:
-    """Answers questions to `service`. More than `concurrency` at a time are refused as OVERLOADED, none is queued."""
+    """Answers questions to `service`, `concurrency` at a time. Beyond WAITING times as many they are refused as
+    OVERLOADED."""
     responder = Responder(broker, service, operations, concurrency)
     await responder.start()
     return responder

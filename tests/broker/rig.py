@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
-import nkeys
+import nkeys  # type: ignore[import-untyped]
 
 from penstock import provision, stream_config
 from penstock.broker import Broker

@@ -6,7 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
-import nkeys
+import nkeys  # type: ignore[import-untyped]
 import pytest
 
 from penstock.broker import Broker

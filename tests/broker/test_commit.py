@@ -83,21 +83,21 @@ async def test_sequences_are_right_while_others_write_to_the_same_stream(door: D
     busy = True
 
     async def publish_singly() -> dict[int, bytes]:
-        stored = {}
+        stored: dict[int, bytes] = {}
         while busy:
             payload = b"single %d" % len(stored)
             stored[(await single.publish(subject(), payload)).sequence] = payload
         return stored
 
     async def commit(committer: Committer, name: bytes) -> dict[int, bytes]:
-        stored = {}
+        stored: dict[int, bytes] = {}
         for round in range(30):
             payloads = [b"%b %d %d" % (name, round, n) for n in range(100)]
             stored |= dict(zip(positions(await results(committer.submit(out(*payloads)))), payloads, strict=True))
         return stored
 
     singles = asyncio.create_task(publish_singly())
-    expected = {}
+    expected: dict[int, bytes] = {}
     for found in await asyncio.gather(*(commit(c, b"%d" % n) for n, c in enumerate((door.committer, other)))):
         expected |= found
     busy = False

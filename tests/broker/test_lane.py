@@ -299,7 +299,7 @@ async def test_a_worker_that_vanishes_takes_no_messages_with_it_but_those_in_han
     running = asyncio.create_task(vanishing.run(asyncio.Event()))
     await true(lambda: vanishing._puller.outstanding > 0)
     gone._client.options["allow_reconnect"] = False
-    gone._client._transport._io_writer.transport.abort()
+    gone._client._transport._io_writer.transport.abort()  # type: ignore[union-attr]
     async with asyncio.timeout(BOUND):
         await gone.closed.wait()
     running.cancel()

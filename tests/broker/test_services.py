@@ -1,0 +1,229 @@
+"""Questions and answers: who asks is who the server says, errors keep their code, and nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+
+from penstock.broker import Broker
+from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.services import Asker, Person, Responder, ask, serve
+from penstock.wire import Message
+from tests.broker.rig import BOUND, Rig, true
+
+ALICE = Person("alice", frozenset({"logs"}), frozenset({"reader"}))
+
+
+class Search:
+    """Operations of a service, and what they saw."""
+
+    def __init__(self) -> None:
+        self.askers: list[Asker] = []
+        self.started = 0
+        self.release = asyncio.Event()
+
+    async def query(self, request: dict[str, Any], asker: Asker) -> dict[str, Any]:
+        self.askers.append(asker)
+        return {"echo": request}
+
+    async def similar(self, request: dict[str, Any], _: Asker) -> dict[str, Any]:
+        kind = Unavailable if request["retriable"] else Refused
+        raise kind("STORE_UNAVAILABLE" if request["retriable"] else "QUERY_INVALID", "why", pointer="/x", retry_after=3)
+
+    async def anomalies(self, _: dict[str, Any], __: Asker) -> dict[str, Any]:
+        raise RuntimeError("secret detail")
+
+    async def count(self, request: dict[str, Any], _: Asker) -> dict[str, Any]:
+        self.started += 1
+        await self.release.wait()
+        return {"size": "x" * request.get("size", 0)}
+
+
+@pytest.fixture
+def search() -> Search:
+    return Search()
+
+
+@pytest.fixture
+async def responder(rig: Rig, search: Search) -> AsyncIterator[Responder]:
+    broker = await rig.broker("indexer")
+    operations = {
+        "query": search.query,
+        "similar": search.similar,
+        "anomalies": search.anomalies,
+        "count": search.count,
+    }
+    responder = await serve(broker, "search", operations, concurrency=4)
+    await broker.flush()
+    yield responder
+    search.release.set()
+    await responder.stop()
+    await broker.drain()
+
+
+@pytest.fixture
+async def ingress(rig: Rig, responder: Responder) -> Broker:
+    return await rig.broker("ingress")
+
+
+async def test_the_answer_comes_back_and_the_asker_is_known(ingress: Broker, search: Search) -> None:
+    answer = await ask(ingress, "search", "query", {"text": "x"}, on_behalf=ALICE, traceparent="00-1")
+    assert answer == {"echo": {"text": "x"}}
+    (asker,) = search.askers
+    assert asker == Asker("ingress", ALICE, frozenset({"logs"}), frozenset({"reader"}), "00-1")
+    assert asker.may_read("logs")
+    assert not asker.may_read("metrics")
+
+
+async def test_the_ingress_may_read_nothing_in_its_own_name(ingress: Broker, search: Search) -> None:
+    await ask(ingress, "search", "query", {})
+    assert not search.askers[0].may_read("logs")
+
+
+async def test_only_the_ingress_is_believed_about_others(rig: Rig) -> None:
+    scorer, indexer = await rig.broker("scorer"), await rig.broker("indexer")
+    seen: list[Asker] = []
+
+    async def embed(request: dict[str, Any], asker: Asker) -> dict[str, Any]:
+        seen.append(asker)
+        return {}
+
+    responder = await serve(scorer, "score", {"embed": embed})
+    await scorer.flush()
+    with pytest.raises(Refused, match="FORBIDDEN"):
+        await ask(indexer, "score", "embed", {}, on_behalf=ALICE)
+    await ask(indexer, "score", "embed", {})
+    await responder.stop()
+    assert [asker.identity for asker in seen] == ["indexer"]
+    assert seen[0].on_behalf is None
+
+
+@pytest.mark.parametrize("retriable", [True, False])
+async def test_an_error_keeps_its_code_detail_pointer_and_kind(ingress: Broker, retriable: bool) -> None:
+    with pytest.raises(Unavailable if retriable else Refused) as raised:
+        await ask(ingress, "search", "similar", {"retriable": retriable})
+    error = raised.value
+    assert error.code == ("STORE_UNAVAILABLE" if retriable else "QUERY_INVALID")
+    assert (error.detail, error.pointer, error.retry_after) == ("why", "/x", 3)
+
+
+async def test_errors_are_also_told_in_the_headers_of_adr_32(ingress: Broker) -> None:
+    message = await ingress.request("svc.search.similar.ingress", b'{"retriable": true}', timeout=5)
+    assert message.headers["Nats-Service-Error-Code"] == "503"
+    assert message.headers["Nats-Service-Error"] == "STORE_UNAVAILABLE: why"
+
+
+async def test_a_defect_is_an_internal_error_without_its_details(ingress: Broker) -> None:
+    with pytest.raises(PenstockError, match="INTERNAL") as raised:
+        await ask(ingress, "search", "anomalies", {})
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[1]"])
+async def test_a_request_that_is_no_object_is_refused(ingress: Broker, body: bytes) -> None:
+    message = await ingress.request("svc.search.query.ingress", body, timeout=5)
+    assert orjson.loads(message.data)["code"] in ("JSON_INVALID", "QUERY_INVALID")
+
+
+async def test_more_questions_than_the_service_takes_are_refused_at_once(
+    ingress: Broker, responder: Responder, search: Search
+) -> None:
+    first = [asyncio.create_task(ask(ingress, "search", "count", {})) for _ in range(32)]
+    await true(lambda: search.started == 4 and len(responder._tasks) == 32)
+    with pytest.raises(Unavailable, match="OVERLOADED"):
+        await ask(ingress, "search", "count", {})
+    search.release.set()
+    async with asyncio.timeout(BOUND):
+        assert len(await asyncio.gather(*first)) == 32
+
+
+async def test_the_answering_side_stops_when_the_caller_does_not_wait_any_more(
+    ingress: Broker, responder: Responder, search: Search
+) -> None:
+    with pytest.raises(Unavailable, match="TIMED_OUT"):
+        await ask(ingress, "search", "count", {}, timeout=0.2)
+    await true(lambda: not responder._tasks, bound=2)
+    assert search.started == 1
+
+
+async def test_an_answer_too_large_for_a_message_says_so(ingress: Broker, search: Search) -> None:
+    search.release.set()
+    with pytest.raises(Refused, match="ask for less"):
+        await ask(ingress, "search", "count", {"size": 1024 * 1024})
+
+
+async def test_nobody_there_is_unavailable_at_once(rig: Rig) -> None:
+    ingress = await rig.broker("ingress")
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match="SERVICE_UNAVAILABLE"):
+        await ask(ingress, "store", "get", {}, timeout=5)
+    assert time.monotonic() - started < 1
+
+
+async def test_no_answer_goes_to_an_address_that_is_not_the_callers(rig: Rig, ingress: Broker, search: Search) -> None:
+    first = await rig.next_sequence("EVENTS_HTTP")
+    victim = await rig.broker("writer")
+    heard: list[Message] = []
+    inbox = victim.inbox()
+    await victim.subscribe(inbox, heard.append)
+    await victim.flush()
+    for reply in ("evt.00.http.victim.log.line.v1", inbox, ""):
+        ingress.send("svc.search.query.ingress", b"{}", reply=reply)
+    assert await ask(ingress, "search", "query", {"last": True}) == {"echo": {"last": True}}
+    await victim.flush()
+    assert not heard
+    assert len(search.askers) == 1
+    assert await rig.next_sequence("EVENTS_HTTP") == first
+
+
+async def test_replicas_share_the_questions(rig: Rig, ingress: Broker, search: Search) -> None:
+    other = Search()
+    replica = await serve(await rig.broker("indexer"), "search", {"query": other.query})
+    await replica.broker.flush()
+    await asyncio.gather(*(ask(ingress, "search", "query", {"n": n}) for n in range(30)))
+    await replica.stop()
+    assert len(search.askers) + len(other.askers) == 30
+    assert search.askers
+    assert other.askers
+
+
+async def test_stopping_answers_what_is_in_hand(
+    rig: Rig, ingress: Broker, responder: Responder, search: Search
+) -> None:
+    question = asyncio.create_task(ask(ingress, "search", "count", {}))
+    await true(lambda: search.started == 1)
+    stopping = asyncio.create_task(responder.stop())
+    search.release.set()
+    async with asyncio.timeout(BOUND):
+        assert await question == {"size": ""}
+        await stopping
+    with pytest.raises(Unavailable, match="SERVICE_UNAVAILABLE"):
+        await ask(ingress, "search", "query", {})
+
+
+async def test_ping_info_and_stats_are_those_of_adr_32(ingress: Broker, responder: Responder) -> None:
+    await ask(ingress, "search", "query", {})
+    with pytest.raises(Refused):
+        await ask(ingress, "search", "similar", {"retriable": False})
+
+    async def survey(subject: str) -> dict[str, Any]:
+        found: dict[str, Any] = orjson.loads((await ingress.request(subject, b"", timeout=5)).data)
+        return found
+
+    ping = await survey("$SRV.PING")
+    assert ping["type"] == "io.nats.micro.v1.ping_response"
+    assert (ping["name"], ping["id"]) == ("search", responder.id)
+    info = await survey("$SRV.INFO.search")
+    assert info["type"] == "io.nats.micro.v1.info_response"
+    assert info["endpoints"][0] == {"name": "query", "subject": "svc.search.query.*", "queue_group": "q"}
+    stats = await survey(f"$SRV.STATS.search.{responder.id}")
+    assert stats["type"] == "io.nats.micro.v1.stats_response"
+    by_name = {endpoint["name"]: endpoint for endpoint in stats["endpoints"]}
+    assert (by_name["query"]["num_requests"], by_name["query"]["num_errors"]) == (1, 0)
+    assert (by_name["similar"]["num_requests"], by_name["similar"]["num_errors"]) == (1, 1)
+    assert by_name["similar"]["last_error"] == "QUERY_INVALID"

@@ -1,0 +1,203 @@
+"""The process around lanes and services: started, asked how it is, told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from penstock.services import ask
+from penstock.telemetry import METRICS
+from penstock.wire import Message
+from tests.broker.rig import BOUND, Rig, subject, true, until
+
+
+@dataclass
+class Sample:
+    """tests.broker.sample as a child process."""
+
+    rig: Rig
+    folder: Path
+    process: asyncio.subprocess.Process
+    log: Path
+
+    async def get(self, path: str) -> httpx.Response:
+        port = self.rig.place.local_port("indexer")
+        async with httpx.AsyncClient(timeout=5) as client:
+            return await client.get(f"http://127.0.0.1:{port}{path}")
+
+    async def ready(self, expected: bool = True) -> dict[str, Any]:
+        async def look() -> dict[str, Any] | None:
+            assert self.process.returncode is None, self.log.read_text()
+            try:
+                response = await self.get("/readyz")
+            except httpx.TransportError:
+                return None
+            body: dict[str, Any] = response.json()
+            assert (response.status_code == 200) == body["ready"]
+            return body if body["ready"] is expected else None
+
+        return await until(look)
+
+    async def end(self, number: int = signal.SIGTERM) -> tuple[int, float]:
+        """Its exit code, and the seconds that it took."""
+        started = time.monotonic()
+        self.process.send_signal(number)
+        async with asyncio.timeout(BOUND):
+            return await self.process.wait(), time.monotonic() - started
+
+    def handled(self) -> list[str]:
+        path = self.folder / "handled"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def logged(self) -> list[dict[str, Any]]:
+        return [orjson.loads(line) for line in self.log.read_bytes().splitlines()]
+
+
+async def start(rig: Rig, folder: Path) -> Sample:
+    log = folder / "log"
+    with log.open("ab") as file:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "tests.broker.sample", str(folder)),
+            env={**rig.place.environment(), "PENSTOCK_STATE": str(rig.place.state)},
+            stdout=file,
+            stderr=file,
+        )
+    return Sample(rig, folder, process, log)
+
+
+@pytest.fixture
+async def sample(rig: Rig, tmp_path: Path) -> AsyncIterator[Sample]:
+    await rig.consumer()
+    sample = await start(rig, tmp_path)
+    await sample.ready()
+    yield sample
+    if sample.process.returncode is None:
+        sample.process.kill()
+        await sample.process.wait()
+
+
+async def test_sigterm_finishes_what_is_in_hand_and_exits_with_0_within_ten_seconds(sample: Sample) -> None:
+    (sample.folder / "slow").touch()
+    await sample.rig.store([b"%d" % n for n in range(20)])
+    await true((sample.folder / "in_hand").exists)
+    code, seconds = await sample.end()
+    assert code == 0
+    assert seconds < 10
+    assert sample.handled() == [str(n) for n in range(20)]
+    info = await sample.rig.core.consumer_info("EVENTS_HTTP", "indexer")
+    assert (info.pending, info.ack_pending) == (0, 0)
+    assert sample.logged()[-1]["message"] == "worker_stopped"
+
+
+async def test_it_answers_questions(sample: Sample) -> None:
+    ingress = await sample.rig.broker("ingress")
+    assert await ask(ingress, "search", "query", {}) == {"asked_by": "ingress"}
+
+
+async def test_readyz_names_the_reason(sample: Sample) -> None:
+    (sample.folder / "away").touch()
+    assert (await sample.ready(False))["reasons"] == ["the sink is away"]
+    (sample.folder / "away").unlink()
+    await sample.ready()
+    sample.rig.running.kill("nats")
+    try:
+        assert (await sample.ready(False))["reasons"] == ["no connection to the broker"]
+        assert (await sample.get("/livez")).status_code == 200
+    finally:
+        await asyncio.to_thread(sample.rig.running.restart, "nats")
+    await sample.ready()
+
+
+async def test_it_waits_for_a_broker_that_is_not_there_yet_and_can_be_told_to_stop(rig: Rig, tmp_path: Path) -> None:
+    rig.running.kill("nats")
+    try:
+        sample = await start(rig, tmp_path)
+        assert (await sample.ready(False))["reasons"] == ["no connection to the broker"]
+        code, seconds = await sample.end()
+        assert (code, seconds < 3) == (0, True)
+        again = await start(rig, tmp_path)
+        await again.ready(False)
+    finally:
+        await asyncio.to_thread(rig.running.restart, "nats")
+    await rig.core.wait_connected(5)
+    await again.ready()
+    assert (await again.end())[0] == 0
+
+
+async def test_without_its_seed_it_says_so_and_exits_with_1(rig: Rig, tmp_path: Path) -> None:
+    seed = rig.place.credentials_folder / "indexer.nk"
+    aside = seed.rename(seed.with_suffix(".aside"))
+    try:
+        sample = await start(rig, tmp_path)
+        async with asyncio.timeout(BOUND):
+            assert await sample.process.wait() == 1
+    finally:
+        aside.rename(seed)
+    assert any("CREDENTIALS_INVALID" in line.get("reason", "") for line in sample.logged())
+
+
+async def test_metrics_are_those_of_the_list_and_count(sample: Sample) -> None:
+    await sample.rig.store([b"one", b"two", b"refused"])
+    await true(lambda: len(sample.handled()) == 3)
+    await sample.rig.settled()
+    text = (await sample.get("/metrics")).text
+    labels = 'consumer="indexer",outcome="{}",stream="EVENTS_HTTP"'
+    assert f"penstock_delivery_settled_total{{{labels.format('done')}}} 2.0" in text
+    assert f"penstock_delivery_settled_total{{{labels.format('dropped')}}} 1.0" in text
+    for metric in METRICS:
+        assert f"# HELP {metric.name} {metric.meaning}" in text
+        assert metric.unit
+        assert metric.remedy
+
+
+async def test_what_cannot_be_decoded_or_is_refused_is_dead_lettered_with_its_key_where_known(sample: Sample) -> None:
+    first = await sample.rig.next_sequence("DLQ")
+    await sample.rig.store([b"unreadable", b"refused", b"defect", b"good"])
+    await sample.rig.settled()
+    letters = {letter.data: letter.headers for letter in await sample.rig.stored("DLQ", first)}
+    found = {data: (h["x-penstock-code"], h["x-penstock-reason"]) for data, h in letters.items()}
+    assert found == {
+        b"unreadable": ("SCHEMA_VIOLATION", "not readable (at /data)"),
+        b"refused": ("SINK_REFUSED", "no"),
+        b"defect": ("INTERNAL", "decoding failed: ZeroDivisionError"),
+    }
+    assert letters[b"refused"]["x-penstock-key"] == "key of refused"
+
+
+async def test_who_waits_for_the_worker_gets_its_answer_at_an_address_of_its_own_only(sample: Sample) -> None:
+    ingress = await sample.rig.broker("ingress")
+    victim = await sample.rig.broker("scorer")
+    heard: list[bytes] = []
+    stolen: list[Message] = []
+    mine, theirs = ingress.inbox(), victim.inbox()
+    await ingress.subscribe(mine, lambda message: heard.append(message.data))
+    await victim.subscribe(theirs, stolen.append)
+    await victim.flush()
+    await ingress.publish(subject(), b"forged", {"x-reply-to": theirs})
+    await ingress.publish(subject(), b"honest", {"x-reply-to": mine})
+    await true(lambda: heard == [b'{"stored":"honest"}'])
+    await sample.rig.settled()
+    await victim.flush()
+    assert not stolen
+    assert any(line["message"] == "reply_refused" for line in sample.logged())
+
+
+async def test_logs_are_json_lines_without_payloads(sample: Sample) -> None:
+    await sample.rig.store([b"refused top secret", b"defect top secret", b"unreadable top secret"])
+    await sample.rig.settled()
+    assert (await sample.end())[0] == 0
+    lines = sample.logged()
+    assert {"worker_started", "decode_failed", "worker_stopped"} <= {line["message"] for line in lines}
+    assert {line["process"] for line in lines} == {"indexer"}
+    assert b"top secret" not in sample.log.read_bytes()
