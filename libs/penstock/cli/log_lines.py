@@ -27,6 +27,7 @@ from penstock.cli.log_times import time_of
 MOST_CHARACTERS = 60_000  # of a record; the contract takes 65,536
 MOST_LINES = 500
 _LIMITS = {"level": 32, "logger": 512, "host": 255, "service": 255, "process": 255, "thread": 255, "file": 1024}
+_MEMBERS = (*_LIMITS, "pid", "message")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,254}")
 
 
@@ -111,10 +112,13 @@ class LogFile:
         time_ns = None
         for format in FORMATS if self._last is None else (self._last, *FORMATS):
             match = format.pattern.match(text)
-            if match is None or (time_ns := time_of(match, self._zone, self._written_ns)) is None:
+            if match is None:
+                continue
+            parts = match.groupdict()
+            if (time_ns := time_of(parts, self._zone, self._written_ns)) is None:
                 continue
             self._last = None if format.loose else format
-            data = {name: value for name in (*_LIMITS, "pid", "message") if (value := match.groupdict().get(name))}
+            data = {name: value for name in _MEMBERS if (value := parts.get(name))}
             if "pid" in data:
                 data["pid"] = int(data["pid"])
             if "host" in data and not _HOST.fullmatch(data["host"]):

@@ -1,8 +1,7 @@
-"""The time groups of a matched line → Unix nanoseconds."""
+"""The time groups of a matched line (log_formats.py) → Unix nanoseconds."""
 
 from __future__ import annotations
 
-import re
 from calendar import month_abbr
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
@@ -11,20 +10,19 @@ _MONTHS = {name: n for n, name in enumerate(month_abbr) if name}
 _NS = 1_000_000_000
 
 
-def time_of(match: re.Match[str], zone: tzinfo, written_ns: int) -> int | None:
+def time_of(part: dict[str, str | None], zone: tzinfo, written_ns: int) -> int | None:
     """The line's time, or None where it has none that exists.
 
     `zone` is that of lines which do not say theirs. A line without a year is from the last year in which it is not
     later than `written_ns` (plus a day), when its file was written last.
     """
-    part = match.groupdict()
-    month = int(part["month"]) if part.get("month") else _MONTHS.get(part.get("mon") or "")
-    if month is None:
-        return None
-    day, hour, minute, second = (int(part[name]) for name in ("day", "hour", "minute", "second"))
-    if part.get("offset"):
-        zone = _zone(part["offset"])
-    year = int(part.get("year") or 0) or (2000 + int(part["year2"]) if part.get("year2") else 0)
+    month = int(part.get("month") or _MONTHS.get(part.get("mon") or "", 0))
+    day, hour, minute, second = (int(part.get(name) or 0) for name in ("day", "hour", "minute", "second"))
+    if offset := part.get("offset"):
+        zone = _zone(offset)
+    year = int(part.get("year") or 0)
+    if not year and (short := part.get("year2")):
+        year = 2000 + int(short)
     try:
         if not year:
             year = datetime.fromtimestamp(written_ns // _NS, zone).year
@@ -33,8 +31,8 @@ def time_of(match: re.Match[str], zone: tzinfo, written_ns: int) -> int | None:
         seconds = _seconds(year, month, day, hour, minute, second, zone)
     except ValueError:
         return None
-    if part.get("millis"):
-        return seconds * _NS + int(part["millis"]) * 1_000_000
+    if millis := part.get("millis"):
+        return seconds * _NS + int(millis) * 1_000_000
     return seconds * _NS + int((part.get("fraction") or "").ljust(9, "0"))
 
 
