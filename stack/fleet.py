@@ -66,7 +66,7 @@ def reasons(port: int) -> list[str]:
         return [f"/readyz says {status}"]
 
 
-def wait_ready(place: Place, child: process.Child, record: process.Record, timeout: float = 60.0) -> list[str]:
+def wait_ready(place: Place, child: process.Child, record: process.Record, timeout: float = 120.0) -> list[str]:
     """Wait until the service is ready, or lacks only what `up` cannot give: that is returned, else nothing."""
     found: list[str] = []
 
