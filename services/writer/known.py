@@ -7,8 +7,8 @@ import asyncio
 from services.writer.periods import Length
 from services.writer.store import Store
 
-NOTE = "INSERT INTO periods (length, period) VALUES (?, ?)"
-LIST = "SELECT period FROM periods WHERE length = ?"
+NOTE = "INSERT INTO {keyspace}.periods (length, period) VALUES (?, ?)"
+LIST = "SELECT period FROM {keyspace}.periods WHERE length = ?"
 
 
 class KnownPeriods:

@@ -14,14 +14,18 @@ from services.writer.known import LIST, NOTE
 from services.writer.store import Store
 
 PERIODS = LIST
-GET = "SELECT key, dataset, record FROM events WHERE period = ? AND pp = ? AND key IN ?"
+GET = "SELECT key, dataset, record FROM {keyspace}.events WHERE period = ? AND pp = ? AND key IN ?"
 TIMELINE = (
-    "SELECT key, type, publisher, summary FROM timeline "
+    "SELECT key, type, publisher, summary FROM {keyspace}.timeline "
     "WHERE period = ? AND pp = ? AND entity = ? AND key >= ? AND key < ? LIMIT ?"
 )
 # Filtering reads whole partitions, as counting does anyway.
-COUNT_EVENTS = "SELECT count(*) AS count FROM events WHERE period = ? AND pp IN ? AND dataset = ? ALLOW FILTERING"
-COUNT_SCORES = "SELECT count(*) AS count FROM scores WHERE period = ? AND pp IN ? AND dataset = ? ALLOW FILTERING"
+COUNT_EVENTS = (
+    "SELECT count(*) AS count FROM {keyspace}.events WHERE period = ? AND pp IN ? AND dataset = ? ALLOW FILTERING"
+)
+COUNT_SCORES = (
+    "SELECT count(*) AS count FROM {keyspace}.scores WHERE period = ? AND pp IN ? AND dataset = ? ALLOW FILTERING"
+)
 ALIVE = "SELECT key FROM system.local WHERE key = 'local'"
 ALL = (NOTE, LIST, GET, TIMELINE, COUNT_EVENTS, COUNT_SCORES, ALIVE)
 _LOOK_SECONDS, _LOOK_EVERY = 3.0, 2.0

@@ -22,6 +22,7 @@ from services.writer.rows import COLUMNS, Rows, Table, routing_key
 _log = structlog.get_logger(__name__)
 REQUEST_SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
+_LENGTHS = "SELECT DISTINCT length FROM {keyspace}.periods"
 
 
 def open_cluster(settings: Settings) -> Cluster:
@@ -41,7 +42,8 @@ def open_cluster(settings: Settings) -> Cluster:
         ),
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         ssl_context=ssl.create_default_context(cafile=str(ca)) if (ca := settings.cassandra_ca_file) else None,
-        protocol_version=5,
+        # Version 5 adds checksums to every frame, computed in Python; TLS and the commit log have theirs.
+        protocol_version=4,
         connect_timeout=_CONNECT_SECONDS,
         control_connection_timeout=_CONNECT_SECONDS,
         reconnection_policy=ExponentialReconnectionPolicy(0.5, 5.0),
@@ -60,7 +62,7 @@ class Store:
         self._prepared: dict[str, PreparedStatement] = {}
 
     async def open(self, questions: Iterable[str]) -> None:
-        """Connects, prepares the inserts and `questions` (CQL). May be called again after an error.
+        """Connects, prepares the inserts and `questions` (CQL with `{keyspace}`). May be called again after an error.
 
         Raises what the driver raises, and PenstockError when the keyspace holds rows by another period.
         """
@@ -69,10 +71,14 @@ class Store:
     def _open(self, questions: Sequence[str]) -> None:
         cluster = open_cluster(self._settings)
         try:
-            session = cluster.connect(self._settings.cassandra_keyspace)
-            _same_period(session, self._settings.cassandra_period)
-            inserts = {table: session.prepare(_insert(table, columns)) for table, columns in COLUMNS.items()}
-            prepared = {question: session.prepare(question) for question in questions}
+            session = cluster.connect()
+
+            def prepare(statement: str) -> PreparedStatement:
+                return session.prepare(statement.replace("{keyspace}", self._settings.cassandra_keyspace))
+
+            _same_period(session.execute(prepare(_LENGTHS)), self._settings.cassandra_period)
+            inserts = {table: prepare(_insert(table, columns)) for table, columns in COLUMNS.items()}
+            prepared = {question: prepare(question) for question in questions}
         except BaseException:
             cluster.shutdown()
             raise
@@ -112,8 +118,8 @@ class Store:
         return self._session
 
 
-def _same_period(session: Session, chosen: str) -> None:
-    for row in session.execute("SELECT DISTINCT length FROM periods"):
+def _same_period(rows: Iterable[Any], chosen: str) -> None:
+    for row in rows:
         if row.length != chosen:
             raise PenstockError(
                 "MIGRATION_REFUSED",
@@ -123,4 +129,4 @@ def _same_period(session: Session, chosen: str) -> None:
 
 def _insert(table: Table, columns: tuple[str, ...]) -> str:
     places = ", ".join("?" * len(columns))
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) USING TIMESTAMP ?"  # noqa: S608 - our names
+    return f"INSERT INTO {{keyspace}}.{table} ({', '.join(columns)}) VALUES ({places}) USING TIMESTAMP ?"  # noqa: S608 - our names
