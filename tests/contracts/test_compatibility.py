@@ -185,6 +185,16 @@ def test_a_dataset_keeps_its_period_and_a_code_its_status() -> None:
     assert [finding.where for finding in findings] == ["datasets.yaml logs", "errors.yaml CODE"]
 
 
+def test_the_envelope_is_held_to_the_same() -> None:
+    old = {"type": "object", "additionalProperties": False, "properties": {"id": {"type": "string", "maxLength": 9}}}
+    new = fresh(old)
+    new["properties"]["id"]["maxLength"] = 8
+    new["properties"]["extension"] = {"type": "string", "maxLength": 9}
+    [finding], [note] = compare(Release("v1", {}, {}, {}, old), Release("now", {}, {}, {}, new))
+    assert (finding.where, finding.rule) == ("envelope.yaml id", "breaking-narrower")
+    assert note.startswith("envelope.yaml extension: a new member")
+
+
 @pytest.fixture
 def repository(copy: Path) -> Callable[..., str]:
     """git(...) in a repository that holds a copy of the contracts in its first commit."""

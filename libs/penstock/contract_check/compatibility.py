@@ -8,7 +8,7 @@ who must deploy first.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.contract_check.finding import Finding
@@ -32,12 +32,13 @@ _FREE = {"meaning", "owner", "examples", "score"}
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The parsed files of contracts/ as they were released: types by name, datasets and errors as in their files."""
+    """The parsed files of contracts/ as they were released: types by name, the others as in their files."""
 
     name: str
     types: Mapping[str, Yaml]
     datasets: Yaml
     errors: Yaml
+    envelope: Yaml = field(default_factory=dict)
 
 
 def compare(before: Release, after: Release) -> tuple[list[Finding], list[str]]:
@@ -54,6 +55,16 @@ def compare(before: Release, after: Release) -> tuple[list[Finding], list[str]]:
                 notes.append(f"{place}: {change.what}. {FIRST['wider']}")
             else:
                 findings.append(_broken(place, name, change, before.name))
+    if before.envelope:
+        for change in schema_changes(before.envelope, after.envelope):
+            place = f"envelope.yaml {change.where}".rstrip()
+            if change.verdict == "wider":
+                notes.append(f"{place}: {change.what}. {FIRST['wider']}")
+            else:
+                what = f"{change.what} (released with {before.name})"
+                findings.append(
+                    Finding(place, f"breaking-{change.verdict}", what, f"{FIRST[change.verdict]}: keep it.")
+                )
     findings += _datasets(before, after)
     findings += _errors(before, after)
     return findings, notes

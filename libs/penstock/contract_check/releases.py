@@ -37,6 +37,7 @@ def last_release(contracts: Path, base: str | None = None) -> Release | None:
         types={body["type"]: body for body in types},
         datasets=_file(contracts, name, "datasets.yaml"),
         errors=_file(contracts, name, "errors.yaml"),
+        envelope=_file(contracts, name, "envelope.yaml"),
     )
 
 
@@ -48,6 +49,7 @@ def working_tree(contracts: Path) -> Release:
         types={body["type"]: body for body in types},
         datasets=_load((contracts / "datasets.yaml").read_text(encoding="utf-8")),
         errors=_load((contracts / "errors.yaml").read_text(encoding="utf-8")),
+        envelope=_load((contracts / "envelope.yaml").read_text(encoding="utf-8")),
     )
 
 
