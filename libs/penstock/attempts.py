@@ -12,6 +12,10 @@ import contextlib
 import time
 from pathlib import Path
 
+import structlog
+
+_log = structlog.get_logger("penstock.attempts")
+
 KEPT_SECONDS = 8 * 24 * 3600  # longer than a stream keeps its messages
 
 
@@ -30,16 +34,19 @@ class Attempts:
     def begin(self, stream: str, consumer: str, sequence: int) -> int:
         """Notes that a try begins; returns how many earlier ones never ended."""
         path = self._path(stream, consumer, sequence)
+        unfinished = 0
         try:
-            unfinished = int(path.read_text())
-        except (FileNotFoundError, ValueError):
-            unfinished = 0
-        path.write_text(str(unfinished + 1))
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                unfinished = int(path.read_text())
+            path.write_text(str(unfinished + 1))
+        except OSError as error:  # a full disk must not stop the lane; it only makes it forget
+            _log.error("attempt_not_noted", path=str(path), reason=str(error))
         return unfinished
 
     def end(self, stream: str, consumer: str, sequence: int) -> None:
         """Notes that the process survived the try."""
-        self._path(stream, consumer, sequence).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._path(stream, consumer, sequence).unlink(missing_ok=True)
 
     def _path(self, stream: str, consumer: str, sequence: int) -> Path:
         return self._folder / f"{stream}.{consumer}.{sequence}"

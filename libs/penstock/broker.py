@@ -189,7 +189,7 @@ class Broker(JetStream):
                     connect_timeout=int(CONNECT_SECONDS),
                     reconnect_time_wait=1,
                     max_reconnect_attempts=-1,
-                    ping_interval=20,
+                    ping_interval=5,  # a server that hangs is noticed within three of them
                     error_cb=self._nats_error,
                     disconnected_cb=self._disconnected,
                     reconnected_cb=self._reconnected,

@@ -292,7 +292,14 @@ class Lane:
         """Handles and settles; returns how many will come again. Cancelled, the batch stays in hand for _finish."""
         started = time.monotonic()
         self._working[id(batch)] = (started, batch)
-        again = await self._settler.settle(batch, outcomes or await self._handled(batch))
+        if outcomes is None:
+            outcomes = await self._handled(batch)
+        try:
+            again = await self._settler.settle(batch, outcomes)
+        except Exception as error:  # noqa: BLE001 - a defect must not leave messages in hand for ever
+            _log.error("settle_failed", stream=self.stream, consumer=self.consumer, exc_info=error)
+            self._settler.retry([(delivery, FAILED) for delivery in batch])
+            again = len(batch)
         self._seconds.observe(time.monotonic() - started)
         del self._working[id(batch)]
         self._release(batch)

@@ -144,15 +144,15 @@ class Parser:
             start = line_end + 2
             try:
                 if operation == b"MSG ":  # MSG <subject> <sid> [reply] <bytes>
+                    reply = parts[3].decode() if len(parts) == 5 else _no_reply(parts, 4)
                     body = start
                     end = start + int(parts[-1])
                     headers = None
-                    reply = parts[3].decode() if len(parts) == 5 else ""
                 elif operation == b"HMSG":  # HMSG <subject> <sid> [reply] <header bytes> <bytes>
+                    reply = parts[3].decode() if len(parts) == 6 else _no_reply(parts, 5)
                     body = start + int(parts[-2])
                     end = start + int(parts[-1])
                     headers = data[start:body]
-                    reply = parts[3].decode() if len(parts) == 6 else ""
                 else:
                     await self._control(data[position:line_end])
                     if generation != self._generation:  # the connection broke meanwhile; the rest is void
@@ -184,3 +184,9 @@ class Parser:
             await self._peer._process_err(line[4:].decode("utf-8", "replace").strip().strip("'"))
         elif word[:3] != b"+OK" and line:
             raise ProtocolError(f"unknown operation {line[:16]!r}")
+
+
+def _no_reply(parts: list[bytes], expected: int) -> str:
+    if len(parts) != expected:
+        raise ValueError(f"{len(parts)} words")
+    return ""
