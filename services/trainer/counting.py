@@ -18,6 +18,8 @@ Array = npt.NDArray[Any]
 
 # A field where new things are everyday (surprise of the unseen below this) tells nothing: its cells are not kept.
 WORTH_KEEPING = 1.0
+# A field met less often is not known well enough to say what is new in it.
+LEAST = 20
 # Something seen always has a little surprise, as 0 in a table means "never seen".
 SEEN = 0.01
 
@@ -82,7 +84,7 @@ class _Tails:
 def _surprises(pairs: Array, counts: Array, tails: _Tails) -> Surprises:
     once = tails.share(tails.fields, np.ones(len(tails.fields), np.int64)) * tails.totals
     novel = -np.log((once / 2 + 0.5) / (tails.totals + 1))
-    worth = novel >= WORTH_KEEPING
+    worth = (novel >= WORTH_KEEPING) & (tails.totals >= LEAST)
     fields = pairs >> 31
     kept = worth[np.searchsorted(tails.fields, fields)]
     surprise = -np.log(tails.share(fields[kept], counts[kept]))

@@ -75,29 +75,31 @@ def _fill_tables(network: Network, features: Features) -> None:
     _fill_levels(network, features)
     _mark_frequent(network, features.tokens)
     table = np.zeros((2, TABLE), np.float32)
-    novel = np.zeros(FIELDS, np.float32)
+    fields = np.zeros(FIELDS, np.int32), np.zeros(FIELDS, np.float32)
     type, source = tf.constant(features.type), tf.constant(features.source)
-    _enter(table, novel, count_cells(features.cells, features.fields))
+    _enter(table, fields, count_cells(features.cells, features.fields))
     template = network.template(tf.constant(features.tokens)).numpy()
     for parts in ((type,), (type, source)):
         field = network.token_field(*parts)
         hashes = combine(field[:, None], tf.constant(features.tokens)).numpy()
-        _enter(table, novel, count_rarest(features.tokens, field.numpy(), hashes))
+        _enter(table, fields, count_rarest(features.tokens, field.numpy(), hashes))
         field = network.template_field(*parts)
         cells = np.where(template > 0, combine(field, tf.constant(template)).numpy(), -1)
-        _enter(table, novel, count_cells(cells, field.numpy()))
+        _enter(table, fields, count_cells(cells, field.numpy()))
     network.surprise.assign(table.astype(np.float16))
-    network.novel.assign(novel.astype(np.float16))
+    network.field_tag.assign(fields[0])
+    network.novel.assign(fields[1].astype(np.float16))
 
 
-def _enter(table: Array, novel: Array, found: Surprises) -> None:
+def _enter(table: Array, fields: tuple[Array, Array], found: Surprises) -> None:
     """Writes surprises at both places of their cells; of two cells at one place the commoner one stays."""
     for look, place in enumerate((found.cells & (TABLE - 1), found.cells >> 14)):
         low = np.full(TABLE, np.inf, np.float32)
         np.minimum.at(low, place, found.surprise.astype(np.float32))
         there = table[look] > 0
         table[look] = np.where(there, np.minimum(table[look], low), np.where(np.isfinite(low), low, 0))
-    novel[found.fields & (FIELDS - 1)] = found.novel
+    fields[0][found.fields & (FIELDS - 1)] = found.fields
+    fields[1][found.fields & (FIELDS - 1)] = found.novel
 
 
 def _mark_frequent(network: Network, tokens: Array) -> None:

@@ -50,6 +50,7 @@ class Network(tf.Module):
         self.decoder = _variable([DIMENSIONS, BUCKETS], tf.float16)
         self.bias = _variable([BUCKETS])
         self.surprise = _variable([2, TABLE], tf.float16)
+        self.field_tag = _variable([FIELDS], tf.int32)
         self.novel = _variable([FIELDS], tf.float16)
         self.frequent = _variable([VOCABULARY], tf.bool)  # tokens that belong to a template, not to a value
         self.places = tf.Variable(random.integers(1, PRIME, [TOKENS]), dtype=tf.int64, trainable=False)
@@ -133,7 +134,9 @@ class Network(tf.Module):
         """The surprise of cells within their fields; 0 where a cell is absent."""
         first = tf.gather(self.surprise[0], tf.bitwise.bitwise_and(cells, TABLE - 1))
         second = tf.gather(self.surprise[1], tf.bitwise.right_shift(tf.maximum(cells, 0), 14))
-        unseen = tf.gather(self.novel, tf.bitwise.bitwise_and(fields, FIELDS - 1))
+        field = tf.bitwise.bitwise_and(fields, FIELDS - 1)
+        counted = tf.equal(tf.gather(self.field_tag, field), fields)
+        unseen = tf.where(counted, tf.gather(self.novel, field), tf.zeros([], tf.float16))
         found = tf.where((first > 0) & (second > 0), tf.maximum(first, second), unseen)
         return tf.where(cells >= 0, tf.cast(found, tf.float32), 0.0)
 

@@ -53,7 +53,7 @@ def test_the_schema_is_what_models_were_trained_for() -> None:
 
 def test_hashes_do_not_depend_on_process_or_platform(extractor: Extractor) -> None:
     features = extractor.extract([line("user 7 logged in", level="info")])
-    assert features.cells[0, :4].tolist() == [1348673148, 107506234, 1708551798, 781855245]
+    assert features.cells[0, :4].tolist() == [1850628050, 107506234, 550429817, 781855245]
 
 
 def test_source_entity_and_category_change_their_own_cells(extractor: Extractor) -> None:

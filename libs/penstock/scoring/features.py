@@ -26,7 +26,7 @@ Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 Wide = npt.NDArray[np.uint64]
 
-# Cells: pattern in its type, in its source, with its entity; each category; pattern with each category.
+# Cells: pattern in its type, in its source, of its entity; each category; pattern with each category.
 CELLS = 3 + 2 * CATEGORIES
 CELL_NAMES = (
     "pattern",
@@ -174,13 +174,10 @@ def _cells(types: Wide, sources: Wide, entities: Wide, patterns: Wide, values: W
     count = len(types)
     cells = np.full((count, CELLS), -1, np.int32)
     fields = np.full((count, CELLS), -1, np.int32)
-    in_source = mix(types, sources, 1)
-    fields[:, 0] = fold(mix(types, 0))
-    fields[:, 1] = fold(in_source)
-    fields[:, 2] = fold(mix(types, 2))
-    cells[:, 0] = fold(mix(types, patterns))
-    cells[:, 1] = fold(mix(in_source, patterns))
-    cells[:, 2] = fold(mix(types, entities, patterns))
+    # A field of its own for each source and entity: one that training has not met knows nothing, and surprises nobody.
+    for place, field in enumerate((mix(types, 0), mix(types, sources, 1), mix(types, entities, 2))):
+        fields[:, place] = fold(field)
+        cells[:, place] = fold(mix(field, patterns))
     given = values != 0
     places = np.arange(CATEGORIES, dtype=np.uint64)[None, :]
     by_category = mix(types[:, None], places, 3)

@@ -1,0 +1,47 @@
+"""Whole workers of the fleet inside the test's own loop, on a rig's server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from penstock.questions import RegisteredModel
+from penstock.services import Person, ask
+from penstock.worker import Build, Worker
+from services.trainer.upload import upload
+from tests.broker.rig import BOUND, Rig, true
+
+
+class RunningWorker:
+    """`async with RunningWorker(...) as worker:` it works meanwhile, and ends as on SIGTERM."""
+
+    def __init__(self, rig: Rig, name: str, build: Build, *, ready: bool = True) -> None:
+        self.worker = Worker(name, build, rig.place)
+        self._ready = ready
+
+    async def __aenter__(self) -> Worker:
+        self._task = asyncio.create_task(self.worker.run())
+        if self._ready:
+            await true(lambda: self._task.done() or not self.worker.troubles())
+            assert not self._task.done()
+        else:
+            await true(lambda: self.worker.troubles() not in (["starting"], ["no connection to the broker"]))
+        return self.worker
+
+    async def __aexit__(self, *_: object) -> None:
+        self.worker.stop.set()
+        async with asyncio.timeout(BOUND):
+            assert await self._task == 0
+
+
+async def register(rig: Rig, raw: bytes, *, activate: bool = True) -> RegisteredModel:
+    """As the trainer does."""
+    broker = await rig.broker("trainer")
+    return await upload(broker, "surprise", raw, activate=activate, reason="a test")
+
+
+async def ask_registry(rig: Rig, operation: str, request: dict[str, Any], who: str, *roles: str) -> dict[str, Any]:
+    """As the ingress does for a person with these roles."""
+    broker = await rig.broker("ingress")
+    person = Person(who, frozenset(), frozenset(roles))
+    return await ask(broker, "registry", operation, request, on_behalf=person, timeout=BOUND)
