@@ -24,7 +24,7 @@ from penstock.dead_letters import DeadLetters
 from penstock.delivery import Delivery
 from penstock.errors import PenstockError, Refused
 from penstock.health import Health
-from penstock.lane import Handle, Lane
+from penstock.lane import Handle, Lane, Limits
 from penstock.outcome import Done, Drop, Outcome
 from penstock.services import Operation, Responder, serve
 from penstock.settings import Settings, settings
@@ -52,6 +52,7 @@ class Source(Generic[T]):
     in_flight: int = 2
     linger: float = 0.02
     hold_by: Callable[[T], str] | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +200,7 @@ def make_lane(broker: Broker, source: Source[T], dead_letters: DeadLetters, atte
         dead_letters=dead_letters,
         attempts=attempts,
         hold_by=hold_by,
+        limits=source.limits,
     )
 
 
