@@ -136,9 +136,11 @@ class KeyFile:
 
     def find(self, text: str, now_ns: int) -> Key | None:
         """The entry of a key that opens the door now."""
-        if self._clock() >= self._look_at:
+        digest = sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        # A key that is not known may just have been made; one that is may just have been revoked.
+        if self._clock() >= self._look_at or (digest not in self._keys and self.fault is None):
             self._look()
-        key = self._keys.get(sha256(text.encode("utf-8", "surrogateescape")).hexdigest())
+        key = self._keys.get(digest)
         return key if key is not None and key.valid_at(now_ns) else None
 
     def _look(self) -> None:

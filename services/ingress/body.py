@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from penstock.errors import Refused, Unavailable
 
 MAX_BODY = 8 * 1024 * 1024
+MAX_QUESTION = 256 * 1024
 READ_SECONDS = 30.0
 
 
@@ -83,5 +84,20 @@ async def read_body(receive: Receive, declared: bytes | None, lease: Lease) -> b
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _too_large(size: str) -> Refused:
-    return Refused("REQUEST_TOO_LARGE", f"the body has {size} bytes; at most {MAX_BODY} are taken")
+def limited(receive: Receive, most: int) -> Receive:
+    """The same receive for the framework, which reads bodies without a limit of its own."""
+    size = 0
+
+    async def receive_some() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > most:
+            raise _too_large("more", most)
+        return message
+
+    return receive_some
+
+
+def _too_large(size: str, most: int = MAX_BODY) -> Refused:
+    return Refused("REQUEST_TOO_LARGE", f"the body has {size} bytes; at most {most} are taken")

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock.errors import PenstockError, Unavailable, problem
 from services.ingress import metrics
+from services.ingress.body import MAX_QUESTION, limited
 from services.ingress.results import PROBLEM, Headers, retry_after
 
 EVENTS = "/v1/events"
@@ -49,7 +50,7 @@ class Door:
             if scope["path"] == EVENTS and scope["method"] == "POST":
                 await self._accept(scope, receive, answer.send)
             else:
-                await self._rest(scope, receive, answer.send)
+                await self._rest(scope, limited(receive, MAX_QUESTION), answer.send)
         except ClientDisconnect:
             answer.status = 499
         except PenstockError as error:

@@ -1,0 +1,283 @@
+"""POST /v1/events against a real server: what is accepted is stored as it was sent, the rest says why not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from penstock import keys
+from penstock.broker import Broker
+from penstock.check import Checker
+from penstock.contracts import load
+from penstock.dead_letters import DeadLetters
+from penstock.event import Event
+from penstock.jetstream import StoredMessage
+from penstock.lane import Lane
+from penstock.outcome import Done, Outcome
+from penstock.worker import Source, make_lane
+from tests.broker.ingress_door import BATCHED, Door, event, results
+from tests.broker.rig import Rig, Working, until
+
+STREAM = "EVENTS_HTTP"
+
+
+@pytest.fixture(scope="module")
+async def door(rig: Rig) -> AsyncIterator[Door]:
+    door = await Door(rig.place).start()
+    yield door
+    await door.stop()
+
+
+@pytest.fixture
+async def kept(rig: Rig) -> Any:
+    """Gives what the stream has taken since the test began."""
+    first = await rig.next_sequence(STREAM)
+
+    async def read() -> list[StoredMessage]:
+        return await rig.stored(STREAM, first)
+
+    return read
+
+
+async def test_one_event_is_stored_byte_for_byte(door: Door, kept: Any) -> None:
+    raw = orjson.dumps(event("a-1"), option=orjson.OPT_INDENT_2)
+    response = await door.send(raw)
+    [message] = await kept()
+    assert (response.status_code, results(response)) == (202, [("accepted", "")])
+    [result] = response.json()["results"]
+    assert (result["stream"], result["sequence"]) == (STREAM, message.sequence)
+    assert message.data == raw.replace(b"\n", b" ")
+    assert message.subject.endswith(".http.shop.log.line.v1")
+    checked = Checker(load()).at_door(raw, publisher="shop", door="http", now_ns=time.time_ns())
+    assert (result["key"], message.subject) == (checked.key, checked.subject)
+
+
+async def test_a_batch_is_stored_event_by_event_as_sent(door: Door, kept: Any) -> None:
+    events = [orjson.dumps(event(f"b-{n}", data={"message": 'ä"\\ }{][', "pid": n})) for n in range(300)]
+    response = await door.send(b" [ " + b" ,\n".join(events) + b"] ", content_type=BATCHED)
+    assert response.status_code == 202
+    assert [message.data for message in await kept()] == events
+
+
+async def test_binary_mode_is_the_same_event(door: Door, kept: Any) -> None:
+    attributes = {f"ce_{k}": str(v) for k, v in event("c-1", subject="Z%C3%BCrich").items() if k != "data"}
+    response = await door.send(b'{"message" : "hello"}', content_type="application/json", **attributes)
+    [message] = await kept()
+    assert response.status_code == 202
+    stored = orjson.loads(message.data)
+    assert (stored["subject"], stored["data"], stored["datacontenttype"]) == (
+        "Zürich",
+        {"message": "hello"},
+        "application/json",
+    )
+    assert b'{"message" : "hello"}' in message.data
+
+
+async def test_each_event_of_a_batch_is_judged_alone(door: Door, kept: Any) -> None:
+    batch = [event("d-1"), event("d-2", type="no.such.v1"), 5, event("d-3", data={}), event("d-1"), event("d-4")]
+    response = await door.send(batch)
+    assert response.status_code == 207
+    assert results(response) == [
+        ("accepted", ""),
+        ("refused", "TYPE_UNKNOWN"),
+        ("refused", "ENVELOPE_INVALID"),
+        ("refused", "SCHEMA_VIOLATION"),
+        ("refused", "DUPLICATE_IN_BATCH"),
+        ("accepted", ""),
+    ]
+    assert [orjson.loads(message.data)["id"] for message in await kept()] == ["d-1", "d-4"]
+    assert {k: response.json()[k] for k in ("accepted", "refused", "duplicate")} == {
+        "accepted": 2, "refused": 4, "duplicate": 0}  # fmt: skip
+
+
+async def test_an_event_sent_again_is_told_so_and_not_stored_again(door: Door, kept: Any) -> None:
+    sent = event("e-1")
+    first, second = await door.send(sent), await door.send([sent, event("e-2")])
+    assert (second.status_code, results(second)) == (202, [("duplicate", ""), ("accepted", "")])
+    assert second.json()["results"][0]["key"] == first.json()["results"][0]["key"]
+    assert second.json()["results"][0]["sequence"] == first.json()["results"][0]["sequence"]
+    assert len(await kept()) == 2
+
+
+async def test_an_event_without_a_time_is_stamped(door: Door, kept: Any) -> None:
+    response = await door.send([event("f-1", time=None), event("f-2")])
+    stamped, plain = response.json()["results"]
+    first, _ = await kept()
+    assert orjson.loads(first.data)["time"] == stamped["stamped"]
+    assert "stamped" not in plain
+
+
+async def test_a_refused_event_has_its_codes_own_status(door: Door, kept: Any) -> None:
+    large = event("g-1", data={"message": "m", "labels": {str(n): "x" * 1000 for n in range(300)}})
+    for body, status, code, pointer in (
+        (large, 413, "EVENT_TOO_LARGE", None),
+        ([large, event("g-2", type="no.such.v1")], 400, "EVENT_TOO_LARGE", None),
+        (event("g-3", time="2999-01-01T00:00:00Z"), 400, "TIME_OUT_OF_BOUNDS", "/time"),
+        (b'{"specversion":"1.0","specversion":"1.0"}', 400, "MEMBER_DUPLICATE", "/specversion"),
+    ):
+        response = await door.send(body)
+        problem = response.json()
+        assert (response.status_code, problem["code"], problem.get("pointer")) == (status, code, pointer)
+        assert problem["status"] == status
+        assert response.headers["content-type"] == "application/problem+json"
+        assert problem["results"]
+    assert await kept() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "code"),
+    [
+        (b"[]", BATCHED, 400, "BATCH_EMPTY"),
+        (b"[" + b"{}," * 5000 + b"{}]", BATCHED, 413, "BATCH_TOO_LONG"),
+        (b'[{"a":1}, {"b":tru}]', BATCHED, 400, "JSON_INVALID"),
+        (b"{}", BATCHED, 400, "JSON_INVALID"),
+        (b"", "application/cloudevents+json", 400, "JSON_INVALID"),
+        (b"{}", "application/json", 415, "CONTENT_TYPE_UNKNOWN"),
+        (b"{}", "text/plain", 415, "CONTENT_TYPE_UNKNOWN"),
+        (b" " * (8 * 1024 * 1024 + 1), BATCHED, 413, "REQUEST_TOO_LARGE"),
+    ],
+)
+async def test_a_bad_request_is_a_problem(door: Door, body: bytes, content_type: str, status: int, code: str) -> None:
+    response = await door.send(body, content_type=content_type)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+async def test_the_limit_holds_for_a_body_in_chunks(door: Door) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(9):
+            yield b" " * 1024 * 1024
+
+    headers = door.headers(content_type=BATCHED)
+    response = await door.client.post("/v1/events", content=chunks(), headers=headers)
+    assert (response.status_code, response.json()["code"]) == (413, "REQUEST_TOO_LARGE")
+
+
+async def test_one_bad_item_does_not_condemn_the_others(door: Door, kept: Any) -> None:
+    bad = orjson.dumps(event("h-1"))[:-1] + b',"x":1e999}'
+    surrogate = orjson.dumps(event("h-2")).replace(b"hello", b"\\ud800")
+    body = b"[" + b",".join([bad, surrogate, orjson.dumps(event("h-3"))]) + b"]"
+    response = await door.send(body, content_type=BATCHED)
+    assert results(response) == [("refused", "NUMBER_UNFIT"), ("refused", "JSON_INVALID"), ("accepted", "")]
+    assert len(await kept()) == 1
+
+
+async def test_nobody_gets_in_without_a_valid_key(door: Door, kept: Any) -> None:
+    revoked = door.make_key("late", types=["*"], roles=["sender"])
+    sent = event("i-1")
+    assert (await door.send(sent, key=revoked)).status_code == 202
+    keys.revoke(door.place.keys, revoked.split("_")[1], now_ns=time.time_ns())
+
+    async def closed() -> httpx.Response | None:
+        response = await door.send(sent, key=revoked)
+        return response if response.status_code == 401 else None
+
+    response = await until(closed, bound=5)
+    assert (response.json()["code"], response.headers["www-authenticate"]) == (
+        "UNAUTHENTICATED",
+        'Bearer realm="penstock"',
+    )
+    for headers in ({}, {"authorization": "Basic x"}, {"authorization": "Bearer pk_00000000_no"}):
+        assert (await door.client.post("/v1/events", content=b"{}", headers=headers)).status_code == 401
+        assert (await door.client.get("/v1/types", headers=headers)).status_code == 401
+    assert len(await kept()) == 1
+
+
+async def test_a_caller_sends_only_its_types_under_its_own_name(door: Door, kept: Any) -> None:
+    metrics_only = door.make_key("meter", types=["metric.sample.v1"], roles=["sender"])
+    sample = event("j-1", type="metric.sample.v1", data={"name": "cpu", "value": 1.5})
+    response = await door.send([sample, event("j-2")], key=metrics_only)
+    assert results(response) == [("accepted", ""), ("refused", "FORBIDDEN")]
+    [message] = await kept()
+    assert ".http.meter.metric.sample.v1" in message.subject
+    reader = door.make_key("reader", datasets=["logs"], roles=["reader"])
+    assert (await door.send(event("j-3"), key=reader)).status_code == 403
+
+
+async def test_only_a_parsed_traceparent_passes(door: Door, kept: Any) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    await door.send(event("k-1"), traceparent=trace, x_reply_to="_INBOX.ingress.x", nats_msg_id="1")
+    await door.send(event("k-2"), traceparent="00-nonsense")
+    first, second = await kept()
+    assert (first.headers, second.headers) == ({"traceparent": trace}, {})
+
+
+async def test_the_request_id_comes_back(door: Door) -> None:
+    given = await door.send(event("l-1"), x_request_id="my-id-7")
+    made = await door.client.get("/v1/nothing", headers={"x-request-id": "bad id"})
+    assert given.headers["x-request-id"] == "my-id-7"
+    assert (made.status_code, made.json()["code"]) == (404, "NOT_FOUND")
+    assert made.headers["x-request-id"] == made.json()["request_id"] != "bad id"
+
+
+def _stage(broker: Broker, stage: str, consumer: str) -> Lane:
+    checker = Checker(load())
+
+    async def handle(batch: list[Event]) -> list[Outcome]:
+        return [Done({"stage": stage, "key": each.key}) for each in batch]
+
+    source = Source(stream=STREAM, consumer=consumer, decode=checker.delivered, handle=handle)
+    return make_lane(broker, source, DeadLetters(broker, broker.identity))
+
+
+@pytest.fixture
+def workers() -> list[tuple[str, str, str]]:
+    lane = (
+        Checker(load()).at_door(orjson.dumps(event("x")), publisher="shop", door="http", now_ns=time.time_ns()).pp // 8
+    )
+    return [("indexed", "indexer", "indexer"), ("stored", "writer", "writer"), ("scored", "scorer", f"scorer_{lane}")]
+
+
+async def test_prefer_wait_says_which_workers_answered(door: Door, rig: Rig, workers: Any) -> None:
+    async with AsyncExitStack() as running:
+        for stage, identity, consumer in workers:
+            await running.enter_async_context(Working(_stage(await rig.broker(identity), stage, consumer)))
+        response = await door.send([event("m-1"), event("m-2"), {}], prefer="respond-async, wait=20")
+    assert (response.status_code, response.headers["preference-applied"]) == (207, "wait=20")
+    for result in response.json()["results"][:2]:
+        assert result["stages"] == {each: {"key": result["key"]} for each in ("indexed", "stored", "scored")}
+
+
+async def test_prefer_wait_ends_in_time_with_what_there_is(door: Door, rig: Rig, workers: Any) -> None:
+    stage, identity, consumer = workers[0]
+    async with Working(_stage(await rig.broker(identity), stage, consumer)):
+        response = await door.send(event("n-1"), prefer="wait=1")
+    assert response.status_code == 202
+    assert list(response.json()["results"][0]["stages"]) == ["indexed"]
+
+
+async def test_when_all_workers_answered_the_status_is_200(door: Door, rig: Rig, workers: Any) -> None:
+    async with AsyncExitStack() as running:
+        for stage, identity, consumer in workers:
+            await running.enter_async_context(Working(_stage(await rig.broker(identity), stage, consumer)))
+        assert (await door.send(event("o-1"), prefer="wait=20")).status_code == 200
+
+
+async def test_the_door_is_ready_durable_and_measured(door: Door) -> None:
+    state = await door.readiness()
+    assert (state["ready"], state["reasons"], state["durable"]) == (True, [], True)
+    response = await door.send(event("p-1"))
+    assert "penstock-durable" not in response.headers
+    assert "durable" not in response.json()
+    text = (await door.client.get("/metrics")).text
+    assert 'penstock_event_received_total{status="accepted"}' in text
+
+
+async def test_memory_stays_bounded_under_large_requests(door: Door) -> None:
+    message = "x" * 40_000
+    bodies = [
+        orjson.dumps([event(f"q-{r}-{n}", data={"message": message}) for n in range(200)]) for r in range(12)
+    ]  # 8 MB each
+    responses = await asyncio.gather(*(door.send(body, content_type=BATCHED) for body in bodies))
+    assert {response.status_code for response in responses} <= {202, 503}
+    assert any(response.status_code == 202 for response in responses)
+    for response in responses:
+        if response.status_code == 503:
+            assert int(response.headers["retry-after"]) >= 1
+    assert door.peak_memory() < 150 * 1024 * 1024
