@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,16 @@ UNKNOWN_ID_PAUSE = 10.0  # seconds between two reads that unknown key ids cause
 FETCH_SECONDS = 3.0
 MOST_BYTES = 256 * 1024
 SHORTEST_RSA = 2048  # bits
+_PUBLIC = ("kty", "n", "e", "crv", "x", "y")
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A public key, made ready once for each algorithm it is for."""
+    """A public key, made ready once for each algorithm it is for. Equal is what is the same key."""
 
     id: str
-    by_algorithm: dict[str, Any]  # jose's keys
+    public: str
+    by_algorithm: dict[str, Any] = field(compare=False)  # jose's keys
 
 
 class KeySet:
@@ -115,7 +117,8 @@ def parse(body: bytes, algorithms: tuple[str, ...]) -> dict[str, SigningKey]:
         if isinstance(key_id, str) and member.get("use", "sig") == "sig":
             ready = {name: key for name in algorithms if (key := _construct(member, name)) is not None}
             if ready:
-                found[key_id] = SigningKey(key_id, ready)
+                public = orjson.dumps({name: member.get(name) for name in _PUBLIC})
+                found[key_id] = SigningKey(key_id, public.decode(), ready)
     return found
 
 
@@ -126,7 +129,7 @@ def _construct(member: dict[str, Any], algorithm: str) -> Any:
         return None
     if kind == "EC" and member.get("crv") != curves[algorithm]:
         return None
-    public = {name: member[name] for name in ("kty", "n", "e", "crv", "x", "y") if name in member}
+    public = {name: member[name] for name in _PUBLIC if name in member}
     try:
         key = jwk.construct(public, algorithm)
     except (JOSEError, ValueError, KeyError, TypeError):

@@ -20,7 +20,7 @@ from jose.exceptions import ExpiredSignatureError, JOSEError, JWTClaimsError  # 
 
 from penstock.errors import Refused
 from penstock.issuers import Gives, Issuer
-from penstock.jwks import KeySet
+from penstock.jwks import KeySet, SigningKey
 
 LONGEST_TOKEN = 8 * 1024  # characters
 MOST_CACHED = 10_000
@@ -65,7 +65,7 @@ class OidcVerifier:
     ) -> None:
         self._issuers = {each.issuer: (each, KeySet(each, clock)) for each in issuers}
         self._now = now
-        self._cache: OrderedDict[bytes, tuple[Claims, str]] = OrderedDict()
+        self._cache: OrderedDict[bytes, tuple[Claims, SigningKey]] = OrderedDict()
 
     async def verify(self, token: str) -> Claims:
         """As the port says."""
@@ -81,7 +81,7 @@ class OidcVerifier:
         if algorithm not in key.by_algorithm:
             _refuse(f"key {_short(key_id)} is not for {algorithm}")
         claims = self._claims(issuer, _checked(token, issuer, key.by_algorithm[algorithm], algorithm))
-        self._cache[digest] = (claims, key_id)
+        self._cache[digest] = (claims, key)
         if len(self._cache) > MOST_CACHED:
             self._cache.popitem(last=False)
         return claims
@@ -90,8 +90,8 @@ class OidcVerifier:
         entry = self._cache.get(digest)
         if entry is None:
             return None
-        claims, key_id = entry
-        if claims.expires_at > self._now() and await self._issuers[claims.issuer][1].key(key_id) is not None:
+        claims, key = entry
+        if claims.expires_at > self._now() and await self._issuers[claims.issuer][1].key(key.id) == key:
             return claims
         self._cache.pop(digest, None)  # to be verified again, which says what is wrong with it
         return None

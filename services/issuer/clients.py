@@ -1,4 +1,4 @@
-"""Who may get a token here: every client of identities.yaml, and those of <state>/issuer/clients.yaml. Secrets are files.
+"""Who may get a token: every client of identities.yaml, and those of <state>/issuer/clients.yaml. Secrets are files.
 
 clients:
   sensor:             # secret in <state>/secrets/oidc/sensor, made where there is none

@@ -45,11 +45,12 @@ def ensure(folder: Path) -> list[Key]:
 def rotate(folder: Path, *, first: bool = False) -> str:
     """Makes a key; its id. Two processes that make the first at once make the same."""
     key_id = "first" if first else os.urandom(8).hex()
-    seed_file.ensure(folder / f"{key_id}.pem", _generate)
+    seed_file.ensure(folder / f"{key_id}.pem", generate)
     return key_id
 
 
-def _generate() -> bytes:
+def generate() -> bytes:
+    """A new private key as PEM."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=BITS)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
