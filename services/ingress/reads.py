@@ -61,7 +61,7 @@ def router(contracts: Contracts, asking: Asking, link: Link, tail: Tail) -> APIR
 
 def _events(routes: APIRouter, asking: Asking) -> None:
     @routes.get("/events/{key}", tags=["read"], responses={200: {"content": {"application/json": {"example": RECORD}}}})
-    async def event(caller: FromCaller, key: Annotated[str, Path(min_length=36, max_length=36)]) -> Response:
+    async def event(caller: FromCaller, key: Annotated[q.Key, Path()]) -> Response:
         """One stored record, by the key that its acceptance returned."""
         reply = await asking.ask(caller, "store", "get", q.GetRecords(keys=[key]))
         if not reply["records"]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from typing import Any
 
 import orjson
@@ -38,6 +39,7 @@ class Ticket:
         self._number = number
         self._open: set[int] = set()  # events of which a stage has not answered
         self._all = asyncio.Event()
+        self._opened = time.monotonic()
         self.answers: dict[int, dict[str, Any]] = {}
 
     def address(self, index: int) -> str:
@@ -46,8 +48,9 @@ class Ticket:
         return f"{self._waiting.prefix}.{self._number:x}.{index}"
 
     def take(self, index: int, answer: dict[str, Any]) -> None:
-        """One worker's answer."""
+        """One worker's answer; `ms` is how long after the request it came."""
         if index in self._open:
+            answer["ms"] = round(1000 * (time.monotonic() - self._opened), 1)
             stages = self.answers.setdefault(index, {})
             stages[str(answer.pop("stage"))] = answer
             if stages.keys() >= STAGES:

@@ -49,15 +49,19 @@ class Door:
         text, _ = keys.create(self.place.keys, load(), identity=identity, now_ns=time.time_ns(), **grants)
         return text
 
-    async def start(self, *, ready: bool = True) -> Door:
-        """Starts the process; waits until it is ready, or only until it answers."""
-        if ready:
-            await asyncio.to_thread(up.start_service, self.place, "ingress_0")
+    async def start(self) -> Door:
+        """Starts the process and waits until it is ready."""
+        await asyncio.to_thread(up.start_service, self.place, "ingress_0")
         return self
 
-    async def stop(self) -> None:
-        await self.client.aclose()
+    async def stop_process(self) -> None:
+        """SIGTERM, and waits for its end."""
         await asyncio.to_thread(process.stop, self.place, "ingress_0")
+
+    async def stop(self) -> None:
+        """Stops it for good."""
+        await self.client.aclose()
+        await self.stop_process()
 
     def headers(self, key: str | None = None, **more: str) -> dict[str, str]:
         return {"authorization": f"Bearer {key or self.key}"} | {k.replace("_", "-"): v for k, v in more.items()}

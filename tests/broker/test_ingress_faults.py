@@ -1,0 +1,156 @@
+"""The broker away, the stream full, the disk not synced: the door says so, loses nothing and comes back by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from penstock import provision
+from penstock.check import Checker
+from penstock.contracts import load
+from stack import fleet, nats, process, up
+from stack.place import Place
+from tests.broker.ingress_door import Door, event, results
+from tests.broker.rig import BOUND, Rig, until
+from tests.places import Places, Running
+
+
+@pytest.fixture(scope="module")
+async def door(rig: Rig) -> AsyncIterator[Door]:
+    door = await Door(rig.place).start()
+    yield door
+    await door.stop()
+
+
+async def ready(door: Door, expected: bool) -> dict[str, Any]:
+    async def look() -> dict[str, Any] | None:
+        state = await door.readiness()
+        return state if state["ready"] is expected else None
+
+    return await until(look)
+
+
+async def test_while_the_broker_is_away_events_are_turned_away_and_it_recovers(door: Door, rig: Rig) -> None:
+    await door.send(event("a-0"))
+    rig.running.kill("nats")
+    state = await ready(door, False)
+    assert state["reasons"] == ["broker: connection lost"]
+    sent = [event("a-1"), {}, event("a-2")]
+    away = await door.send(sent)
+    assert away.status_code == 503
+    assert int(away.headers["retry-after"]) >= 1
+    assert results(away) == [
+        ("unavailable", "BROKER_UNAVAILABLE"),
+        ("refused", "ENVELOPE_INVALID"),
+        ("unavailable", "BROKER_UNAVAILABLE"),
+    ]
+    question = await door.post("/v1/search", {})
+    assert (question.status_code, question.json()["code"]) == (503, "BROKER_UNAVAILABLE")
+    await asyncio.to_thread(rig.running.restart, "nats")
+    await ready(door, True)
+    again = await door.send(sent)
+    assert results(again)[0] == ("accepted", "")
+    assert again.json()["results"][0]["key"] == away.json()["results"][0]["key"]
+
+
+async def test_what_was_accepted_before_a_kill_is_there_afterwards(door: Door, rig: Rig) -> None:
+    """Senders keep sending while the broker is killed; every event that got a 202 is on the stream."""
+    first = await rig.next_sequence("EVENTS_HTTP")
+    accepted: set[str] = set()
+    killed = asyncio.Event()
+
+    async def sender(name: int) -> None:
+        number = 0
+        while not killed.is_set():
+            response = await door.send([event(f"k-{name}-{number}-{n}") for n in range(20)])
+            for result in response.json().get("results", []):
+                if result["status"] == "accepted":
+                    accepted.add(result["key"])
+            number += 1
+
+    senders = [asyncio.create_task(sender(name)) for name in range(4)]
+
+    async def enough() -> bool | None:
+        return len(accepted) > 500 or None
+
+    await until(enough)
+    rig.running.kill("nats")
+    killed.set()
+    await asyncio.gather(*senders)
+    await asyncio.to_thread(rig.running.restart, "nats")
+    await rig.core.wait_connected(BOUND)
+    checker = Checker(load())
+    stored = set()
+    for message in await rig.stored("EVENTS_HTTP", first):
+        parsed = checker.at_door(message.data, publisher="shop", door="http", now_ns=message.stored_at_ns)
+        stored.add(parsed.key)
+    assert accepted <= stored
+    await ready(door, True)
+
+
+async def test_a_full_stream_is_a_503_and_turns_the_door_red(door: Door, rig: Rig) -> None:
+    info = await rig.core.stream_info("EVENTS_HTTP")
+    await rig.core.update_stream({**info.config, "max_bytes": info.bytes + 10})
+    try:
+        full = await door.send([event("f-1"), event("f-2")])
+        assert (full.status_code, full.json()["code"]) == (503, "STREAM_FULL")
+        assert results(full) == [("unavailable", "STREAM_FULL")] * 2
+        assert (await door.readiness())["reasons"] == ["commit: STREAM_FULL"]
+    finally:
+        await rig.core.update_stream(info.config)
+    assert (await door.send(event("f-3"))).status_code == 202
+    await ready(door, True)
+
+
+async def test_without_a_broker_the_door_opens_and_waits_for_it(places: Places) -> None:
+    place = places.make("late-broker")
+    conf = nats.fleet_conf(place)
+    door = Door(place)
+    child = next(each for each in fleet.children(place) if each.name == "ingress_0")
+    process.start(place, child)
+
+    async def answers() -> bool | None:
+        try:
+            return (await door.client.get("/livez")).status_code == 200
+        except httpx.TransportError:
+            return None
+
+    await until(answers)
+    assert (await door.readiness())["reasons"] == ["broker: not reached yet"]
+    assert (await door.send(event("l-1"))).status_code == 503
+    nats.wait_ready(place, nats.start(place, conf))
+    await provision.apply(place)
+    await ready(door, True)
+    assert (await door.send(event("l-1"))).status_code == 202
+    await door.stop()
+    up.clean(place)
+
+
+def lax(place: Place) -> str:
+    text = nats.fleet_conf(place)
+    assert "always" in text
+    return text.replace('sync_interval: "always"', 'sync_interval: "2m"').replace(
+        "sync_interval: always", "sync_interval: 2m"
+    )
+
+
+async def test_on_a_server_that_does_not_sync_every_answer_says_so(throwaway_nats: Any) -> None:
+    running: Running = throwaway_nats(lax)
+    await provision.apply(running.place)
+    door = await Door(running.place).start()
+    try:
+        state = await door.readiness()
+        assert state["durable"] is False
+        assert "sync_interval is not `always`" in state["durability"]
+        for body in (event("n-1"), [event("n-2"), {}], {}):
+            response = await door.send(body)
+            assert (response.headers["penstock-durable"], response.json()["durable"]) == ("no", False)
+        log = [orjson.loads(line) for line in running.place.log("ingress_0").read_text().splitlines()]
+        assert any(line["message"] == "durability" and line["level"] == "error" for line in log)
+    finally:
+        await door.stop()

@@ -1,0 +1,183 @@
+"""Questions over HTTP reach the worker that knows, on behalf of the caller, and its answer or error comes back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from penstock.errors import Refused, Unavailable
+from penstock.services import Asker, serve
+from penstock.vectors import DIMS, to_text
+from tests.broker.ingress_door import Door
+from tests.broker.rig import Rig
+
+KEY = "019aa5b3-4b1a-8c41-9d6e-2f1c7a90e355"
+VECTOR = to_text([1.0] + [0.0] * (DIMS - 1))
+MODEL = {"name": "lines", "version": 3}
+
+
+class Fleet:
+    """Workers that note what they are asked and answer as they are told."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, Any], Asker]] = []
+        self.answers: dict[str, dict[str, Any] | Exception] = {}
+
+    def operation(self, name: str) -> Any:
+        async def answer(request: dict[str, Any], asker: Asker) -> dict[str, Any]:
+            self.asked.append((name, request, asker))
+            found = self.answers.get(name, {"hits": []})
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        return answer
+
+
+@pytest.fixture(scope="module")
+async def door(rig: Rig) -> AsyncIterator[Door]:
+    door = await Door(rig.place).start()
+    yield door
+    await door.stop()
+
+
+@pytest.fixture
+async def fleet(rig: Rig) -> AsyncIterator[Fleet]:
+    fleet = Fleet()
+    running = []
+    for identity, service, names in (
+        ("indexer", "search", ("query", "similar", "anomalies", "count")),
+        ("writer", "store", ("get", "timeline")),
+        ("scorer", "score", ("embed",)),
+    ):
+        broker = await rig.broker(identity)
+        operations = {name: fleet.operation(f"{service}.{name}") for name in names}
+        running.append(await serve(broker, service, operations))
+        await broker.flush()
+    yield fleet
+    for responder in running:
+        await responder.stop()
+
+
+async def test_a_search_goes_on_behalf_of_the_caller_with_its_datasets(door: Door, fleet: Fleet) -> None:
+    analyst = door.make_key("analyst", datasets=["logs", "cloud"], roles=["reader"])
+    fleet.answers["search.query"] = {"hits": [], "total": {"value": 0}}
+    filters = [{"field": "level", "op": "in", "value": ["error", "fatal"]}]
+    response = await door.post("/v1/search", {"text": "disk", "filters": filters, "size": 5}, key=analyst)
+    assert (response.status_code, response.json()) == (200, {"hits": [], "total": {"value": 0}})
+    [(name, request, asker)] = fleet.asked
+    assert (name, asker.identity) == ("search.query", "ingress")
+    assert asker.on_behalf is not None
+    assert (asker.on_behalf.name, asker.datasets) == ("analyst", frozenset({"logs", "cloud"}))
+    assert request == {
+        "text": "disk", "filters": filters, "size": 5, "order": "desc", "datasets": ["cloud", "logs"]}  # fmt: skip
+
+
+async def test_nobody_reads_datasets_or_asks_questions_beyond_its_key(door: Door, fleet: Fleet) -> None:
+    analyst = door.make_key("analyst_2", datasets=["logs"], roles=["reader"])
+    sender = door.make_key("sender_2", types=["*"], datasets=["logs"], roles=["sender"])
+    for response in (
+        await door.post("/v1/search", {"datasets": ["logs", "cloud"]}, key=analyst),
+        await door.post("/v1/search", {}, key=sender),
+        await door.get("/v1/anomalies", key=analyst, dataset="cloud"),
+        await door.get("/v1/tail", key=analyst, dataset="cloud"),
+        await door.get("/v1/tail", key=sender),
+        await door.get(f"/v1/events/{KEY}", key=sender),
+    ):
+        assert (response.status_code, response.json()["code"]) == (403, "FORBIDDEN")
+    assert fleet.asked == []
+
+
+async def test_a_text_is_embedded_before_its_likes_are_searched(door: Door, fleet: Fleet) -> None:
+    fleet.answers["score.embed"] = {"vector": VECTOR, "model": MODEL}
+    response = await door.post("/v1/similar", {"text": "disk full", "types": ["log.line.v1"], "size": 3})
+    assert response.status_code == 200
+    (embed, embedded, _), (similar, request, _) = fleet.asked
+    assert (embed, embedded) == ("score.embed", {"text": "disk full", "type": "log.line.v1"})
+    assert similar == "search.similar"
+    assert (request["vector"], request["embedded_by"]["version"], "text" in request) == (VECTOR, 3, False)
+
+
+async def test_likes_of_an_event_are_searched_by_its_key(door: Door, fleet: Fleet) -> None:
+    await door.post("/v1/similar", {"key": KEY})
+    assert [(name, request["key"]) for name, request, _ in fleet.asked] == [("search.similar", KEY)]
+    refused = await door.post("/v1/similar", {"vector": VECTOR, "embedded_by": MODEL})
+    assert (refused.status_code, refused.json()["pointer"]) == (400, "/vector")
+
+
+async def test_parameters_become_a_question(door: Door, fleet: Fleet) -> None:
+    await door.get("/v1/anomalies", **{"from": "2026-11-01T00:00:00Z", "type": "log.line.v1", "min_score": "0.99"})
+    fleet.answers["store.timeline"] = {"entity": "web-1", "entries": []}
+    await door.get("/v1/timeline", entity="web-1", to="2026-11-02T00:00:00Z", limit="7")
+    await door.post("/v1/count", {"by": "level"})
+    (_, anomalies, _), (_, timeline, _), (_, count, _) = fleet.asked
+    assert (anomalies["time"], anomalies["types"]) == ({"from": "2026-11-01T00:00:00Z"}, ["log.line.v1"])
+    assert anomalies["min_score"] == 0.99
+    assert (timeline["entity"], timeline["limit"]) == ("web-1", 7)
+    assert timeline["time"] == {"to": "2026-11-02T00:00:00Z"}
+    assert count["by"] == "level"
+
+
+async def test_an_event_is_read_by_its_key(door: Door, fleet: Fleet) -> None:
+    fleet.answers["store.get"] = {"records": [{"key": KEY, "event": {"id": "1"}}]}
+    assert (await door.get(f"/v1/events/{KEY}")).json() == {"key": KEY, "event": {"id": "1"}}
+    fleet.answers["store.get"] = {"records": [], "missing": [KEY]}
+    missing = await door.get(f"/v1/events/{KEY}")
+    assert (missing.status_code, missing.json()["code"]) == (404, "NOT_FOUND")
+    assert (await door.get("/v1/events/not-a-key")).status_code == 400
+    assert (await door.get("/v1/events/" + "x" * 36)).status_code == 400
+    assert [request for _, request, _ in fleet.asked] == [{"keys": [KEY]}] * 2
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"size": 1000}, "/size"),
+        ({"sizes": 1}, "/sizes"),
+        ({"filters": [{"field": "level", "op": "like", "value": 1}]}, "/filters/0/op"),
+        ({"filters": [{"field": "level", "op": "in", "value": 1}]}, "/filters/0"),
+        ({"time": {"from": "yesterday"}}, "/time/from"),
+        ({"datasets": ["Logs*"]}, "/datasets/0"),
+        ({"boost_anomaly": "NaN"}, "/boost_anomaly"),
+    ],
+)
+async def test_a_question_that_is_not_valid_says_where(door: Door, fleet: Fleet, body: Any, pointer: str) -> None:
+    response = await door.post("/v1/search", body)
+    problem = response.json()
+    assert (response.status_code, problem["code"], problem["pointer"]) == (400, "QUERY_INVALID", pointer)
+    assert fleet.asked == []
+
+
+async def test_a_body_that_is_not_json_or_too_large_is_a_problem(door: Door, fleet: Fleet) -> None:
+    headers = door.headers(content_type="application/json")
+    broken = await door.client.post("/v1/search", content=b'{"text":', headers=headers)
+    large = await door.client.post("/v1/search", content=b'{"text":"' + b"x" * 300_000, headers=headers)
+    assert (broken.status_code, broken.json()["code"]) == (400, "JSON_INVALID")
+    assert (large.status_code, large.json()["code"]) == (413, "REQUEST_TOO_LARGE")
+
+
+async def test_a_workers_error_comes_back_as_it_is(door: Door, fleet: Fleet) -> None:
+    fleet.answers["search.query"] = Unavailable("STORE_UNAVAILABLE", "no node", retry_after=7)
+    away = await door.post("/v1/search", {})
+    assert (away.status_code, away.json()["code"], away.headers["retry-after"]) == (503, "STORE_UNAVAILABLE", "7")
+    fleet.answers["search.query"] = Refused("QUERY_INVALID", "the cursor is of another question", pointer="/cursor")
+    wrong = await door.post("/v1/search", {})
+    assert (wrong.status_code, wrong.json()["pointer"]) == (400, "/cursor")
+
+
+async def test_without_a_worker_the_answer_is_quick_and_says_so(door: Door) -> None:
+    response = await door.post("/v1/search", {})
+    assert (response.status_code, response.json()["code"]) == (503, "SERVICE_UNAVAILABLE")
+    assert response.elapsed.total_seconds() < 2
+
+
+async def test_the_types_and_the_documentation_are_there(door: Door) -> None:
+    page = (await door.get("/v1/types")).json()
+    line = next(each for each in page["types"] if each["type"] == "log.line.v1")
+    assert (line["dataset"], line["indexed"]["message"]) == ("logs", {"as": "text", "search": True})
+    assert "specversion" in page["envelope"]["properties"]
+    assert (await door.client.get("/docs")).status_code == 200
+    paths = (await door.client.get("/openapi.json")).json()["paths"]
+    assert {"/v1/events", "/v1/search", "/v1/events/{key}", "/v1/tail", "/readyz"} <= paths.keys()

@@ -1,0 +1,121 @@
+"""GET /v1/tail: what is stored is seen at once, by who may see it, and a slow reader is told what it missed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from penstock import subjects
+from tests.broker.ingress_door import Door, event
+from tests.broker.rig import BOUND, Rig
+
+
+@pytest.fixture(scope="module")
+async def door(rig: Rig) -> AsyncIterator[Door]:
+    door = await Door(rig.place).start()
+    yield door
+    await door.stop()
+
+
+class Stream:
+    """The server-sent events of a response."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._lines = response.aiter_lines()
+
+    async def next(self) -> tuple[str, dict[str, Any]]:
+        kind = data = ""
+        async with asyncio.timeout(BOUND):
+            async for line in self._lines:
+                if line.startswith("event: "):
+                    kind = line[7:]
+                elif line.startswith("data: "):
+                    data = line[6:]
+                elif not line and kind:
+                    return kind, orjson.loads(data)
+        raise AssertionError("the stream ended")
+
+    async def ids(self, count: int) -> list[str]:
+        found = [await self.next() for _ in range(count)]
+        assert {kind for kind, _ in found} == {"event"}
+        return [body["event"]["id"] for _, body in found]
+
+
+@asynccontextmanager
+async def tail(door: Door, key: str | None = None, **params: Any) -> AsyncIterator[Stream]:
+    async with door.client.stream("GET", "/v1/tail", params=params, headers=door.headers(key)) as response:
+        assert response.status_code == 200
+        stream = Stream(response)
+        assert await stream.next() == ("open", {})
+        yield stream
+
+
+async def test_a_stored_event_is_shown_as_its_record(door: Door) -> None:
+    async with tail(door) as stream:
+        [accepted] = (await door.send(event("a-1"))).json()["results"]
+        kind, record = await stream.next()
+    assert (kind, record["key"], record["sequence"]) == ("event", accepted["key"], accepted["sequence"])
+    assert (record["publisher"], record["door"], record["event"]["id"]) == ("shop", "http", "a-1")
+
+
+async def test_only_what_the_key_may_read_and_the_filters_let_pass_is_shown(door: Door) -> None:
+    sample = event("b-2", type="metric.sample.v1", data={"name": "cpu", "value": 1})
+    batch = [event("b-1"), sample, event("b-3", subject="web-2"), event("b-4", data={"message": "end"})]
+    logs_only = door.make_key("logs_only", datasets=["logs"], roles=["reader"])
+    async with (
+        tail(door) as everything,
+        tail(door, key=logs_only) as logs,
+        tail(door, type="metric.sample.v1") as samples,
+        tail(door, entity="web-2") as one,
+    ):
+        await door.send(batch)
+        assert await everything.ids(4) == ["b-1", "b-2", "b-3", "b-4"]
+        assert await logs.ids(3) == ["b-1", "b-3", "b-4"]
+        assert await samples.ids(1) == ["b-2"]
+        assert await one.ids(1) == ["b-3"]
+
+
+async def test_direct_publishers_are_shown_but_not_what_breaks_the_contract(door: Door, rig: Rig) -> None:
+    billing = await rig.broker("billing")
+    good = orjson.dumps(event("c-1"))
+    subject = subjects.event(subjects.partition("web-1"), "nats", "billing", "log.line.v1")
+    async with tail(door) as stream:
+        await billing.publish(subject, b'{"no":"event"}')
+        await billing.publish(subjects.event(63, "nats", "billing", "log.line.v1"), good)
+        await billing.publish(subject, good)
+        kind, record = await stream.next()
+    assert (kind, record["publisher"], record["event"]["id"]) == ("event", "billing", "c-1")
+
+
+async def test_a_slow_reader_learns_how_much_it_missed(door: Door) -> None:
+    labels = {str(n): "x" * 1000 for n in range(60)}
+    rounds, size = 60, 10
+    async with tail(door) as stream:
+        for number in range(rounds):  # 36 MB: more than any buffer on the way
+            batch = [event(f"d-{number}-{n}", data={"message": "m", "labels": labels}) for n in range(size)]
+            assert (await door.send(batch)).status_code == 202
+        shown = dropped = 0
+        while shown + dropped < rounds * size:
+            kind, body = await stream.next()
+            if kind == "gap":
+                dropped += body["dropped"]
+            else:
+                shown += 1
+    assert dropped > 0
+    assert shown + dropped == rounds * size
+    assert door.peak_memory() < 150 * 1024 * 1024
+
+
+async def test_tails_end_when_the_door_stops(rig: Rig, door: Door) -> None:
+    async with tail(door) as stream:
+        stopped = asyncio.create_task(door.stop_process())
+        with pytest.raises((AssertionError, httpx.RemoteProtocolError)):
+            await stream.next()
+        await stopped
+    await door.start()
