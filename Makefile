@@ -24,8 +24,8 @@ status: $(READY) ## what runs, on which ports
 clean: $(READY) ## stop them and delete their data
 	@$(BIN)/penstock clean --yes
 
-demo: up ## ship real logs, then show found, similar and most unusual lines
-	@$(BIN)/penstock demo
+demo: up ## ship log files (FILES='…'), then show found, similar and most unusual lines
+	@$(BIN)/penstock demo $(FILES)
 
 test: check ## check, then all tests against real servers
 	$(BIN)/pytest

@@ -13,12 +13,13 @@ from penstock.errors import PenstockError
 # A module with `app: typer.Typer` → where its commands go ("" is the top level). Loaded one by one, so that an image
 # with few extras still has the groups that it can run.
 GROUPS = {
-    "penstock.cli.stack": "",
+    "stack.cli": "",
     "penstock.cli.contracts": "contracts",
     "penstock.cli.provision": "",
     "penstock.cli.model": "model",
     "penstock.cli.rights": "",
     "penstock.cli.key": "key",
+    "penstock.cli.identity": "identity",
     "penstock.cli.send": "",
     "penstock.cli.search": "",
     "penstock.cli.tail": "",

@@ -75,7 +75,7 @@ def send(
     Sending the same files again is harmless: it gives the same events, which are told apart by file, place and time.
     """
     try:
-        source = Files(_paths(files), ZoneInfo(zone), None if kind == "auto" else kind)
+        source = Files(paths(files), ZoneInfo(zone), None if kind == "auto" else kind)
     except (ZoneInfoNotFoundError, ValueError):
         raise typer.BadParameter(f"{zone!r} is no time zone", param_hint="--zone") from None
     began = time.monotonic()
@@ -131,7 +131,8 @@ def _report(shipped: Shipped, seconds: float, as_json: bool) -> None:
         )
 
 
-def _paths(names: list[str]) -> list[Path | None]:
+def paths(names: list[str]) -> list[Path | None]:
+    """The files that the names mean; None is standard input. Raises typer.BadParameter."""
     found: list[Path | None] = []
     for name in names:
         path = Path(name)

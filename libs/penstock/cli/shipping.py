@@ -51,10 +51,21 @@ class Shipped:
 
 
 class Shipper:
-    """Sends batches of up to `batch` events, `concurrency` at a time; gives up a batch after `patience` seconds."""
+    """Sends batches of up to `batch` events, `concurrency` at a time; gives up a batch after `patience` seconds.
 
-    def __init__(self, *, batch: int = 500, concurrency: int = 4, patience: float = 300.0) -> None:
+    `seen` is called with the door's result for each event that got one.
+    """
+
+    def __init__(
+        self,
+        *,
+        batch: int = 500,
+        concurrency: int = 4,
+        patience: float = 300.0,
+        seen: Callable[[dict[str, Any]], None] = lambda _: None,
+    ) -> None:
         self.shipped = Shipped()
+        self._seen = seen
         self._batch = batch
         self._concurrency = concurrency
         self._patience = patience
@@ -129,6 +140,7 @@ class Shipper:
         again = []
         for result in results:
             event = batch[result["index"]]
+            self._seen(result)
             match result["status"], result.get("code"):
                 case "accepted", _:
                     shipped.accepted += 1

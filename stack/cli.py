@@ -8,11 +8,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from penstock.cli.progress import Progress
 from stack import cassandra, elasticsearch
+from stack import demo as stack_demo
 from stack import status as stack_status
 from stack import up as stack_up
 from stack.place import Place
+from stack.progress import Progress
 
 app = typer.Typer()
 
@@ -58,6 +59,12 @@ def status(json: Annotated[bool, typer.Option("--json", help="for programs")] = 
         Console().print(table)
     if any(part.state != "ready" for part in parts):
         raise typer.Exit(1)
+
+
+@app.command()
+def demo(files: Annotated[list[str] | None, typer.Argument(help="default: the logs of this machine")] = None) -> None:
+    """Ship log files through the running stack, count them in every store, and ask what is in them."""
+    stack_demo.run(Place(), files or [], Console())
 
 
 @app.command()

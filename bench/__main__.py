@@ -1,0 +1,66 @@
+"""`make bench`: events/s and CPU-µs per event of each process, on real servers, counted at the sinks.
+
+    python -m bench [--events 200000] [--seconds 20] [--only broker,ingress,workers,end_to_end,memory]
+
+Everything runs on this machine at once, servers, fleet and load; the ratios and the CPU-µs are what carries over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import platform
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import broker, end_to_end, ingress, memory, workers
+from bench.ground import ground
+from stack.place import CHECKOUT, Place
+
+PARTS = {
+    "broker": broker.measure,
+    "ingress": ingress.measure,
+    "workers": workers.measure,
+    "end_to_end": end_to_end.measure,
+    "memory": memory.measure,
+}
+USUAL = "broker,ingress,workers,end_to_end"
+
+
+async def run(arguments: argparse.Namespace) -> dict[str, object]:
+    """Measures the parts asked for, one after the other, each on ground of its own."""
+    console = Console(stderr=True)
+    results: dict[str, object] = {"machine": f"{platform.machine()}, Python {platform.python_version()}"}
+    for number, name in enumerate(arguments.only.split(",")):
+        console.print(f"[bold]{name}[/] starts its servers …")
+        place = Place(state=arguments.state / name, port_base=arguments.port_base + 100 * number)
+        async with ground(place) as base:
+            results[name] = await PARTS[name](base, arguments, console)
+    return results
+
+
+def main() -> None:
+    """Reads the arguments, prints tables while it measures and JSON at the end."""
+    parser = argparse.ArgumentParser(prog="python -m bench")
+    parser.add_argument("--events", type=int, default=200_000, help="backlog for the workers")
+    parser.add_argument("--seconds", type=float, default=20, help="length of each load")
+    parser.add_argument("--minutes", type=float, default=10, help="length of the memory run")
+    parser.add_argument("--only", default=USUAL, help=f"of {', '.join(PARTS)}; default: {USUAL}")
+    parser.add_argument("--state", type=Path, default=CHECKOUT / ".state" / "bench")
+    parser.add_argument("--port-base", type=int, default=8400)
+    parser.add_argument("--json", type=Path, help="also write the results here")
+    arguments = parser.parse_args()
+    unknown = set(arguments.only.split(",")) - set(PARTS)
+    if unknown:
+        parser.error(f"there is no part {sorted(unknown)[0]!r}")
+    results = asyncio.run(run(arguments))
+    text = json.dumps(results, indent=1)
+    print(text)
+    if arguments.json:
+        arguments.json.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""HTTP load → the whole fleet → all three stores: the rate that every stage keeps up with, and accept-to-indexed."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.ground import Ground
+from bench.model import train
+from bench.watch import cpu_seconds, resident_mb
+
+FLEET = ("operator_0", "indexer_0", "writer_0", "scorer_0", "ingress_0")
+SERVERS = ("nats", "elasticsearch", "cassandra")
+EVENTS = ("EVENTS_HTTP", "EVENTS_NATS")
+
+
+async def measure(base: Ground, arguments: argparse.Namespace, console: Console) -> dict[str, object]:
+    """A load as fast as it goes until every stage has it, then a paced one for the latency."""
+    await base.start(*FLEET[:3], "ingress_0")
+    await base.load(seconds=120, events=20_000, batch=200, connections=4)
+    await _caught_up(base)
+    await train(base, console)
+    pids = await base.start(*FLEET) | {name: base.pid(name) for name in SERVERS}
+    await _caught_up(base)
+    rows = {}
+    for rate in (0, 3000, 1000):
+        rows[str(rate or "flat out")] = await _run(base, rate, arguments.seconds, pids)
+    table = Table("load", "events/s end to end", *(f"{name} µs" for name in pids), title="end to end")
+    for name, row in rows.items():
+        table.add_row(name, f"{row['rate']:,}", *(f"{value:.0f}" for value in row["cpu_us"].values()))
+    console.print(table)
+    memory = {name: round(resident_mb(pid)) for name, pid in pids.items()}
+    return {"runs": rows, "mb": memory}
+
+
+async def _run(base: Ground, rate: float, seconds: float, pids: dict[str, int]) -> dict[str, Any]:
+    before, began = await base.stored(), time.perf_counter()
+    cpu = {name: cpu_seconds(pid) for name, pid in pids.items()}
+    batch = 100 if rate != 1000 else 20
+    seen = await base.load(seconds=seconds, batch=batch, connections=8, rate=rate)
+    await _caught_up(base)
+    took = time.perf_counter() - began
+    events = await base.stored() - before
+    return {
+        "events": events,
+        "rate": round(events / took),
+        "behind_seconds": round(took - float(str(seen["seconds"])), 2),
+        "answer_p50_ms": seen["p50_ms"],
+        "answer_p99_ms": seen["p99_ms"],
+        "cpu_us": {name: round(1e6 * (cpu_seconds(pid) - cpu[name]) / events, 1) for name, pid in pids.items()},
+    }
+
+
+async def _caught_up(base: Ground, timeout: float = 600) -> None:
+    """Waits until every event and every score is in its stores."""
+    async with asyncio.timeout(timeout):
+        while True:
+            stored = await base.stored()
+            scored = await base.scored() if base.has_model else stored
+            stages = [
+                await base.settled("indexer", *EVENTS),
+                await base.settled("writer", *EVENTS),
+                scored,
+            ]
+            if base.has_model:
+                stages += [stored - scored + await base.settled(w, "SCORES") for w in ("indexer", "writer")]
+            if min(stages) >= stored:
+                return
+            await asyncio.sleep(0.1)

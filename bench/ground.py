@@ -1,0 +1,101 @@
+"""A place of its own for a bench: the real servers, provisioned, with a connection that counts and a key that sends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from penstock import contracts, keys
+from penstock.broker import Broker
+from stack import process, up
+from stack.place import CHECKOUT, Place
+
+EVENT_STREAMS = ("EVENTS_HTTP", "EVENTS_NATS")
+
+
+class Ground:
+    """What the measurements stand on."""
+
+    def __init__(self, place: Place, broker: Broker) -> None:
+        self.place = place
+        self.broker = broker
+        self.has_model = False
+        self.key, _ = keys.create(
+            place.keys,
+            contracts.load(),
+            identity="bench",
+            datasets=["*"],
+            types=["*"],
+            roles=["sender", "reader"],
+            now_ns=time.time_ns(),
+        )
+
+    async def start(self, *names: str) -> dict[str, int]:
+        """Starts processes of the fleet side by side; returns their pids."""
+        await asyncio.gather(*(asyncio.to_thread(up.start_service, self.place, name) for name in names))
+        return {name: self.pid(name) for name in names}
+
+    async def stop(self, *names: str) -> None:
+        """Stops them, gracefully."""
+        await asyncio.gather(*(asyncio.to_thread(process.stop, self.place, name) for name in names))
+
+    def pid(self, name: str) -> int:
+        """The pid of a running server or process of the fleet."""
+        record = process.alive(self.place, name)
+        if record is None:
+            raise RuntimeError(f"{name} does not run")
+        return record.pid
+
+    async def load(self, **options: float) -> dict[str, object]:
+        """Runs bench.load in a process of its own; returns what it saw."""
+        url = f"http://127.0.0.1:{self.place.local_port('ingress')}"
+        words = [word for name, value in options.items() for word in (f"--{name}", f"{value:g}")]
+        load = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bench.load", "--url", url, *words),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            cwd=CHECKOUT,
+            env={**os.environ, **self.place.environment()},
+        )
+        out, _ = await load.communicate(self.key.encode() + b"\n")
+        if load.returncode:
+            raise RuntimeError(f"the load ended with {load.returncode}")
+        result: dict[str, object] = json.loads(out)
+        return result
+
+    async def stored(self) -> int:
+        """Messages on the streams of events."""
+        return sum([(await self.broker.stream_info(name)).messages for name in EVENT_STREAMS])
+
+    async def settled(self, consumer: str, *streams: str) -> int:
+        """How many messages of these streams a consumer has settled: a worker settles a message only when its sink
+        has it, so this counts at the sink and costs the sink nothing."""
+        done = 0
+        for stream in streams:
+            info = await self.broker.consumer_info(stream, consumer)
+            done += (await self.broker.stream_info(stream)).messages - info.pending - info.ack_pending
+        return done
+
+    async def scored(self) -> int:
+        """Scores on their stream."""
+        return (await self.broker.stream_info("SCORES")).messages
+
+
+@asynccontextmanager
+async def ground(place: Place) -> AsyncIterator[Ground]:
+    """Starts the servers of `place` and provisions them; all of it is stopped and deleted at the end."""
+    try:
+        await asyncio.to_thread(up.up, place, servers_only=True)
+        await asyncio.to_thread(up.provision, place)
+        broker = await Broker.connect(place.nats, "provision", place.credentials_folder, prefix="$JS.API")
+        try:
+            yield Ground(place, broker)
+        finally:
+            await broker.drain()
+    finally:
+        await asyncio.to_thread(up.clean, place)

@@ -1,0 +1,113 @@
+"""A bounded HTTP load on the ingress, in a process of its own: connections in a closed loop, or at a fixed rate.
+
+    python -m bench.load --url http://127.0.0.1:7410 --seconds 30 --connections 16 --batch 100 < key
+
+The key comes on standard input; the result is one line of JSON: events, seconds, latency percentiles in ms, failures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from urllib.parse import urlsplit
+
+from bench.events import events, lines
+from penstock.settings import settings
+
+
+class Load:
+    """What one run sends, and what it saw."""
+
+    def __init__(self, url: str, key: str, batch: int, rate: float, most: int, deadline: float) -> None:
+        parts = urlsplit(url)
+        self.host, self.port = parts.hostname or "127.0.0.1", parts.port or 80
+        kind = "cloudevents-batch+json" if batch > 1 else "cloudevents+json"
+        self._head = (
+            f"POST /v1/events HTTP/1.1\r\nHost: {self.host}\r\nAuthorization: Bearer {key}\r\n"
+            f"Content-Type: application/{kind}\r\nContent-Length: "
+        ).encode()
+        self._batch = batch
+        self._events: Iterator[bytes] = events(lines(settings().data), time.time_ns())
+        self._gap = batch / rate if rate else 0.0
+        self._next = time.perf_counter()
+        self._left = most or sys.maxsize
+        self._deadline = deadline
+        self.latencies: list[float] = []
+        self.events = 0
+        self.answers: Counter[int] = Counter()
+
+    def _request(self) -> tuple[bytes, int] | None:
+        count = min(self._batch, self._left)
+        if count <= 0 or time.perf_counter() >= self._deadline:
+            return None
+        self._left -= count
+        items = list(islice(self._events, count))
+        body = b"[" + b",".join(items) + b"]" if self._batch > 1 else items[0]
+        return self._head + b"%d\r\n\r\n" % len(body) + body, count
+
+    async def connection(self) -> None:
+        """One connection: request, answer, request … until the time or the events are up."""
+        reader, writer = await asyncio.open_connection(self.host, self.port)
+        while request := self._request():
+            if self._gap:
+                self._next += self._gap
+                await asyncio.sleep(max(0.0, self._next - time.perf_counter()))
+            raw, count = request
+            began = time.perf_counter()
+            writer.write(raw)
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
+            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+            await asyncio.wait_for(reader.readexactly(length), 60)
+            self.latencies.append(time.perf_counter() - began)
+            status = int(head[9:12])
+            self.answers[status] += 1
+            if status == 202:
+                self.events += count
+        writer.close()
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value below which `share` of the sorted values lie; 0 for none."""
+    return values[min(len(values) - 1, int(len(values) * share))] if values else 0.0
+
+
+async def run(arguments: argparse.Namespace, key: str) -> dict[str, object]:
+    """Runs the load; returns what it saw."""
+    began = time.perf_counter()
+    load = Load(arguments.url, key, arguments.batch, arguments.rate, arguments.events, began + arguments.seconds)
+    await asyncio.gather(*(load.connection() for _ in range(arguments.connections)))
+    seconds = time.perf_counter() - began
+    latencies = sorted(load.latencies)
+    return {
+        "events": load.events,
+        "seconds": round(seconds, 3),
+        "rate": round(load.events / seconds, 1),
+        "p50_ms": round(percentile(latencies, 0.5) * 1000, 2),
+        "p99_ms": round(percentile(latencies, 0.99) * 1000, 2),
+        "answers": dict(load.answers),
+    }
+
+
+def main() -> None:
+    """Reads the arguments and the key, prints the result."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--seconds", type=float, default=10, help="stop after so long (at most 600)")
+    parser.add_argument("--events", type=int, default=0, help="stop after so many; 0: by time only")
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument("--rate", type=float, default=0, help="events a second in all; 0: as fast as answers come")
+    arguments = parser.parse_args()
+    if not arguments.url.startswith("http://127.0.0.1") or arguments.seconds > 600:
+        parser.error("this load goes to 127.0.0.1 only, for at most 600 s")
+    print(json.dumps(asyncio.run(run(arguments, sys.stdin.readline().strip()))))
+
+
+if __name__ == "__main__":
+    main()

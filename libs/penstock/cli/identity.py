@@ -1,0 +1,154 @@
+"""penstock identity list, show, revoke, allow: who there is, who is denied, who is connected."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json as jsonlib
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import typer
+
+from penstock.broker import Broker
+from penstock.contracts import load
+from penstock.errors import Refused
+from penstock.revocations import Denial, Revocations, write
+from penstock.rights import CORE_API, rights_of
+from penstock.sessions import Session, sessions
+from penstock.settings import settings
+from penstock.subjects import PERSON
+
+WARDEN = "warden"
+OUT_SECONDS = 10.0  # in which the authority must have put a denied identity out
+
+T = TypeVar("T")
+
+app = typer.Typer(no_args_is_help=True, help="Identities: who there is, who is denied, who is connected.")
+
+JSON = typer.Option(False, "--json", help="for programs")
+REASON = typer.Option(..., "--reason", "-r", help="goes onto the audit trail")
+BY = typer.Option("", "--by", help="who decides; default: the user of this shell")
+
+
+@app.command("list")
+def list_identities(json: bool = JSON) -> None:
+    """All identities of the contracts, and every other that is denied or connected."""
+    _print(asyncio.run(_with_warden(listed)), json)
+
+
+@app.command()
+def show(identity: str, json: bool = JSON) -> None:
+    """What one identity may do, whether it is denied and why, and its connections."""
+    _print([asyncio.run(_with_warden(lambda broker: shown(broker, identity)))], json)
+
+
+@app.command()
+def revoke(identity: str, reason: str = REASON, by: str = BY) -> None:
+    """Deny an identity: its connections are closed and it does not come in again, until it is allowed."""
+    left = asyncio.run(_with_warden(lambda broker: deny(broker, identity, by or getpass.getuser(), reason)))
+    print(f"{identity} is denied" + (f"; still connected: {len(left)}, is the authority running?" if left else ""))
+    if left:
+        raise typer.Exit(1)
+
+
+@app.command()
+def allow(identity: str, reason: str = REASON, by: str = BY) -> None:
+    """Let a denied identity in again."""
+    who = by or getpass.getuser()
+    asyncio.run(_with_warden(lambda broker: write(broker, identity, denied=False, by=who, reason=reason)))
+    print(f"{identity} is allowed again")
+
+
+async def listed(broker: Broker) -> list[dict[str, Any]]:
+    """One entry per identity: its name, account, way to connect, whether it is denied, number of connections."""
+    contracts = load()
+    entries = {entry.identity: entry for entry in await _entries(broker)}
+    connected = [session.identity for session in await sessions(broker)]
+    others = {name for name in (*entries, *connected) if name.startswith(PERSON)}
+    found = []
+    for name in (*contracts.identities, *sorted(others)):
+        line = contracts.identities.get(name)
+        entry = entries.get(name)
+        found.append(
+            {
+                "identity": name,
+                "account": line.account if line else "APP",
+                "connects": "token" if line is None or (line.by_token and settings().auth == "callout") else "nkey",
+                "denied": bool(entry and entry.denied),
+                "connections": connected.count(name),
+            }
+        )
+    return found
+
+
+async def shown(broker: Broker, identity: str) -> dict[str, Any]:
+    """Everything about one identity. Raises Refused NOT_FOUND for one that nobody has heard of."""
+    contracts = load()
+    line = contracts.identities.get(identity)
+    entry = next((entry for entry in await _entries(broker) if entry.identity == identity), None)
+    live = await sessions(broker, identity)
+    if line is None and entry is None and not live:
+        raise Refused("NOT_FOUND", f"there is no identity {identity}, and it is neither denied nor connected")
+    allowed = rights_of(contracts, identity) if line else None
+    return {
+        "identity": identity,
+        "meaning": line.meaning if line else "somebody with roles",
+        "denied": bool(entry and entry.denied),
+        "decision": asdict(entry) if entry else None,
+        "publish": list(allowed.publish) if allowed else None,
+        "subscribe": list(allowed.subscribe) if allowed else None,
+        "connections": [asdict(session) for session in live],
+    }
+
+
+async def deny(broker: Broker, identity: str, by: str, reason: str) -> list[Session]:
+    """Denies, and waits until the identity is out; what is still connected after 10 s."""
+    line = load().identities.get(identity)
+    if line is not None and (not line.by_token or settings().auth == "nkeys"):
+        raise Refused(
+            "QUERY_INVALID", f"{identity} connects with its nkey: take its user out of nats.conf and reload the server"
+        )
+    await write(broker, identity, denied=True, by=by, reason=reason)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + OUT_SECONDS
+    while (left := await sessions(broker, identity)) and loop.time() < deadline:
+        pass  # asking all servers takes a quarter of a second
+    return left
+
+
+async def _entries(broker: Broker) -> list[Denial]:
+    revocations = Revocations(broker)
+    await revocations.update()
+    return revocations.entries()
+
+
+async def _with_warden(work: Callable[[Broker], Awaitable[T]]) -> T:
+    chosen = settings()
+    broker = await Broker.connect(chosen.nats, WARDEN, chosen.credentials_folder, prefix=CORE_API, patience=5.0)
+    try:
+        return await work(broker)
+    finally:
+        await broker.drain()
+
+
+def _print(entries: list[dict[str, Any]], json: bool) -> None:
+    if json:
+        print(jsonlib.dumps(entries, indent=1))
+        return
+    for entry in entries:
+        if "connects" in entry:
+            state = "denied" if entry["denied"] else "allowed"
+            print(f"{entry['identity']:36} {entry['account']:5} {entry['connects']:6} {state:8} {entry['connections']}")
+        else:
+            for name, value in entry.items():
+                print(f"{name}: {_text(value)}")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return "".join(f"\n  {_text(each)}" for each in value) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    return str(value)
