@@ -8,6 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import structlog
 
@@ -59,48 +60,68 @@ class Writer:
 
     async def _write(self, rows: Sequence[Rows]) -> list[Outcome]:
         outcomes: list[Outcome] = [_DONE] * len(rows)
+        sent = [(part, await self._send([rows[position] for position in part])) for part in partitions(rows)]
+        await asyncio.wait([answer for _, answer in sent])
+        failed = [(part, error) for part, answer in sent if (error := answer.exception()) is not None]
+        if not failed:
+            self.trouble = None
+            return outcomes
         async with asyncio.TaskGroup() as group:
-            for part in partitions(rows):
-                group.create_task(self._settle(rows, part, outcomes))
+            for part, error in failed:
+                group.create_task(self._settle(rows, part, error, outcomes))
         return outcomes
 
-    async def _settle(self, rows: Sequence[Rows], part: Sequence[int], outcomes: list[Outcome]) -> None:
-        """Tries until each row of the part has its outcome."""
+    async def _settle(
+        self, rows: Sequence[Rows], part: Sequence[int], error: BaseException, outcomes: list[Outcome]
+    ) -> None:
+        """Tries again until each row of the part, which failed with `error`, has its outcome."""
         deadline = asyncio.get_running_loop().time() + self._patience
         wait = _FIRST_WAIT
         while True:
-            error = await self._try([rows[position] for position in part])
-            if error is None:
-                return
             verdict = of_error(error, len(part))
             if verdict == "split":
-                half = len(part) // 2
-                await self._settle(rows, part[:half], outcomes)
-                await self._settle(rows, part[half:], outcomes)
+                for half in (part[: len(part) // 2], part[len(part) // 2 :]):
+                    if (again := await self._try(rows, half)) is not None:
+                        await self._settle(rows, half, again, outcomes)
                 return
             if isinstance(verdict, Again):
                 self._failed(verdict.why)
                 if asyncio.get_running_loop().time() + wait < deadline and not await self._stopping(wait):
                     wait = min(_LONGEST_WAIT, wait * 2)
+                    if (again := await self._try(rows, part)) is None:
+                        return
+                    error = again
                     continue
                 verdict = Retry(1.0, verdict.why)
             for position in part:
                 outcomes[position] = verdict
             return
 
-    async def _try(self, rows: Sequence[Rows]) -> BaseException | None:
-        async with self._room:
-            try:
-                await self._known.note(rows[0].period)
-                began = time.perf_counter()
-                await self._store.write(rows)
-                BATCH_SECONDS.observe(time.perf_counter() - began)
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:  # noqa: BLE001 - verdicts.of_error knows what the driver can raise
-                return error
-        self.trouble = None
-        return None
+    async def _try(self, rows: Sequence[Rows], part: Sequence[int]) -> BaseException | None:
+        answer = await self._send([rows[position] for position in part])
+        await asyncio.wait([answer])
+        return answer.exception()
+
+    async def _send(self, rows: Sequence[Rows]) -> asyncio.Future[Any]:
+        """Sends rows of one partition as soon as there is room; the future holds the error, if there is one."""
+        await self._room.acquire()
+        began = time.perf_counter()
+        try:
+            await self._known.note(rows[0].period)
+            answer = self._store.write(rows)
+        except Exception as error:  # noqa: BLE001 - verdicts.of_error knows what the driver can raise
+            answer = asyncio.get_running_loop().create_future()
+            answer.set_exception(error)
+        except asyncio.CancelledError:
+            self._room.release()
+            raise
+
+        def answered(_: asyncio.Future[Any]) -> None:
+            self._room.release()
+            BATCH_SECONDS.observe(time.perf_counter() - began)
+
+        answer.add_done_callback(answered)
+        return answer
 
     def _failed(self, why: str) -> None:
         BATCHES_FAILED.inc()
