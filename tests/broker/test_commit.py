@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from penstock.broker import Broker
-from penstock.commit import Committer, Outgoing, Result
+from penstock.commit import FEW, Committer, Outgoing, Result
 from penstock.errors import PenstockError, Unavailable
 from penstock.jetstream import Stored
 from penstock.wire import publication
@@ -28,6 +28,12 @@ class Door:
     async def on_stream(self) -> dict[int, bytes]:
         """Payload by sequence of what was stored in this test."""
         return {message.sequence: message.data for message in await self.rig.stored(STREAM, self.first)}
+
+    async def in_batch(self, sequence: int) -> bool:
+        """Whether the message was stored by an atomic batch."""
+        subject = f"{self.rig.core.prefix}.DIRECT.GET.{STREAM}"
+        message = await self.rig.core.request(subject, b'{"seq":%d}' % sequence, timeout=5)
+        return "Nats-Batch-Id" in message.headers
 
 
 @pytest.fixture
@@ -54,9 +60,12 @@ def positions(found: list[Result]) -> list[int]:
     return [result.sequence for result in found if isinstance(result, Stored)]
 
 
-async def test_a_single_message_is_a_group(door: Door) -> None:
-    (position,) = positions(await results(door.committer.submit(out(b"one"))))
-    assert await door.on_stream() == {position: b"one"}
+@pytest.mark.parametrize("count", [1, FEW, FEW + 1])
+async def test_a_few_messages_are_published_and_more_are_a_batch(door: Door, count: int) -> None:
+    payloads = [b"%d" % n for n in range(count)]
+    sequences = positions(await results(door.committer.submit(out(*payloads))))
+    assert await door.on_stream() == dict(zip(sequences, payloads, strict=True))
+    assert await door.in_batch(sequences[0]) == (count > FEW)
 
 
 async def test_what_is_submitted_while_a_group_commits_becomes_the_next_group(door: Door) -> None:
@@ -118,20 +127,23 @@ async def test_headers_reach_the_stream(door: Door) -> None:
 
 
 async def test_one_message_that_the_stream_refuses_fails_alone(door: Door) -> None:
-    found = await results(door.committer.submit(out(b"first", bytes(300 * 1024), b"last")))
-    assert isinstance(found[1], PenstockError)
-    assert found[1].code == "EVENT_TOO_LARGE"
-    stored = await door.on_stream()
-    assert sorted(stored.values()) == [b"first", b"last"]
-    assert positions([found[0], found[2]]) == sorted(stored)
+    good = [b"%d" % n for n in range(20)]
+    found = await results(door.committer.submit(out(*good[:10], bytes(300 * 1024), *good[10:])))
+    refused = found.pop(10)
+    assert isinstance(refused, PenstockError)
+    assert refused.code == "EVENT_TOO_LARGE"
+    assert await door.on_stream() == dict(zip(positions(found), good, strict=True))
 
 
-async def test_a_group_that_holds_a_subject_this_identity_may_not_use_fails_only_there(door: Door) -> None:
+@pytest.mark.parametrize("place", [0, 10, 20])
+async def test_a_subject_that_this_identity_may_not_use_fails_only_there(door: Door, place: int) -> None:
     forbidden = Outgoing("evt.00.nats.billing.log.line.v1", b"forged")
-    found = await results(door.committer.submit([*out(b"good"), forbidden]))
-    assert isinstance(found[1], PenstockError)
-    assert found[1].code == "FORBIDDEN"
-    assert await door.on_stream() == {positions(found[:1])[0]: b"good"}
+    good = [b"%d" % n for n in range(20)]
+    found = await results(door.committer.submit([*out(*good[:place]), forbidden, *out(*good[place:])]))
+    refused = found.pop(place)
+    assert isinstance(refused, PenstockError)
+    assert refused.code == "FORBIDDEN"
+    assert await door.on_stream() == dict(zip(positions(found), good, strict=True))
 
 
 async def test_a_full_stream_says_so(door: Door) -> None:
@@ -139,7 +151,7 @@ async def test_a_full_stream_says_so(door: Door) -> None:
     full = (await door.rig.core.stream_info(STREAM)).bytes + 1000
     await door.rig.core.update_stream(config | {"max_bytes": full})
     try:
-        found = await results(door.committer.submit(out(*[bytes(900)] * 5)))
+        found = await results(door.committer.submit(out(*[bytes(900)] * 20)))
         assert {result.code for result in found if isinstance(result, PenstockError)} == {"STREAM_FULL"}
     finally:
         await door.rig.core.update_stream(config)
