@@ -1,0 +1,188 @@
+"""Parts of the door by themselves: modes, preferences, limits, results, the memory of keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from penstock.errors import Refused, Unavailable
+from penstock.jetstream import Stored
+from services.ingress.body import MAX_BODY, Budget, read_body
+from services.ingress.modes import from_binary, mode_of
+from services.ingress.recent import Recent
+from services.ingress.results import Results
+from services.ingress.waiting import preferred_wait
+
+STORED = Stored("EVENTS_HTTP", 7)
+
+
+@pytest.mark.parametrize(
+    ("headers", "mode"),
+    [
+        ({b"content-type": b"application/cloudevents+json"}, "structured"),
+        ({b"content-type": b"Application/CloudEvents+JSON; charset=utf-8"}, "structured"),
+        ({b"content-type": b"application/cloudevents-batch+json"}, "batched"),
+        ({b"content-type": b"application/json", b"ce-specversion": b"1.0"}, "binary"),
+        ({b"content-type": b"application/vnd.x+json; v=1", b"ce-specversion": b"1.0"}, "binary"),
+        ({b"content-type": b"application/cloudevents+json", b"ce-specversion": b"1.0"}, "structured"),
+    ],
+)
+def test_the_mode_follows_from_the_headers(headers: dict[bytes, bytes], mode: str) -> None:
+    assert mode_of(headers) == mode
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {b"content-type": b"application/json"},
+        {b"content-type": b"text/plain", b"ce-specversion": b"1.0"},
+        {b"content-type": b"application/cloudevents+json", b"content-encoding": b"gzip"},
+    ],
+)
+def test_other_requests_are_refused(headers: dict[bytes, bytes]) -> None:
+    with pytest.raises(Refused) as refused:
+        mode_of(headers)
+    assert refused.value.code == "CONTENT_TYPE_UNKNOWN"
+
+
+def test_binary_mode_keeps_the_data_and_decodes_the_attributes() -> None:
+    headers = [
+        (b"host", b"x"),
+        (b"content-type", b"application/json"),
+        (b"ce-id", b"a%22b"),
+        (b"ce-subject", b"%E2%82%AC"),
+    ]
+    raw = from_binary(headers, b'{"n" : 1.50}')
+    assert orjson.loads(raw) == {"datacontenttype": "application/json", "id": 'a"b', "subject": "€", "data": {"n": 1.5}}
+    assert raw.endswith(b'"data":{"n" : 1.50}}')
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "code"),
+    [
+        ((b"ce-source", b"s"), b'1,"id":"other"', "JSON_INVALID"),
+        ((b"ce-source", b"s"), b"{} {}", "JSON_INVALID"),
+        ((b"ce-id", b"twice"), b"{}", "MEMBER_DUPLICATE"),
+        ((b"ce-data", b"x"), b"{}", "ENVELOPE_INVALID"),
+        ((b"ce-datacontenttype", b"x"), b"{}", "ENVELOPE_INVALID"),
+        ((b"ce-source", b"%ff"), b"{}", "ENVELOPE_INVALID"),
+        ((b"ce-source", b"\xc3\xa4"), b"{}", "ENVELOPE_INVALID"),
+    ],
+)
+def test_binary_mode_cannot_be_used_to_forge_members(header: tuple[bytes, bytes], body: bytes, code: str) -> None:
+    with pytest.raises(Refused) as refused:
+        from_binary([(b"ce-id", b"1"), header], body)
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, 0),
+        (b"wait=10", 10),
+        (b"respond-async, wait=5", 5),
+        (b"WAIT=5; x", 5),
+        (b'wait="7"', 7),
+        (b"wait=9999", 30),
+        (b"wait=-1", 0),
+        (b"await=5", 0),
+        (b"wait=5x", 0),
+    ],
+)
+def test_the_preference_to_wait_is_read_and_bounded(header: bytes | None, seconds: int) -> None:
+    assert preferred_wait(header) == seconds
+
+
+def test_keys_are_remembered_until_as_many_others_came() -> None:
+    recent = Recent(size=10)
+    recent.put("first", STORED)
+    for number in range(9):
+        recent.put(str(number), STORED)
+    assert recent.get("first") == STORED
+    for number in range(10):
+        recent.put(f"later {number}", STORED)
+    assert recent.get("first") is None
+    assert recent.get("later 9") == STORED
+
+
+class Client:
+    """An ASGI receive."""
+
+    def __init__(self, *chunks: bytes) -> None:
+        self._chunks = list(chunks)
+
+    async def __call__(self) -> dict[str, Any]:
+        chunk = self._chunks.pop(0)
+        return {"type": "http.request", "body": chunk, "more_body": bool(self._chunks)}
+
+
+async def test_a_body_is_put_together() -> None:
+    with Budget().lease() as lease:
+        assert await read_body(Client(b"ab", b"", b"c"), None, lease) == b"abc"
+
+
+@pytest.mark.parametrize("declared", [b"8388609", b"99999999999999999999", None])
+async def test_a_body_beyond_the_limit_is_refused(declared: bytes | None) -> None:
+    with Budget().lease() as lease, pytest.raises(Refused) as refused:
+        await read_body(Client(b"x" * MAX_BODY, b"x"), declared, lease)
+    assert refused.value.code == "REQUEST_TOO_LARGE"
+
+
+async def test_bodies_share_a_budget_and_give_it_back() -> None:
+    budget = Budget(most=10)
+    with budget.lease() as first:
+        await read_body(Client(b"x" * 6), b"6", first)
+        with budget.lease() as second, pytest.raises(Unavailable) as refused:
+            await read_body(Client(b"x" * 5), None, second)
+        assert refused.value.code == "OVERLOADED"
+        assert budget.held == 6
+    assert budget.held == 0
+
+
+def answer(results: Results, **options: Any) -> tuple[int, dict[bytes, bytes], dict[str, Any]]:
+    status, headers, body = results.answer(**{"durable": True, **options})
+    return status, dict(headers), orjson.loads(body)
+
+
+def test_results_make_the_status() -> None:
+    results = Results(2)
+    results.stored(0, "k0", STORED, stamped="2026-01-01T00:00:00.000Z")
+    results.duplicate(1, "k1", STORED)
+    status, headers, body = answer(results)
+    assert (status, headers) == (202, {b"content-type": b"application/json"})
+    assert body == {
+        "accepted": 1, "duplicate": 1, "refused": 0, "unavailable": 0,
+        "results": [
+            {"index": 0, "status": "accepted", "key": "k0", "stream": "EVENTS_HTTP", "sequence": 7,
+             "stamped": "2026-01-01T00:00:00.000Z"},
+            {"index": 1, "status": "duplicate", "key": "k1", "stream": "EVENTS_HTTP", "sequence": 7},
+        ],
+    }  # fmt: skip
+    assert answer(results, complete=True)[0] == 200
+    assert answer(results, durable=False)[2]["durable"] is False
+
+
+def test_one_event_that_cannot_be_stored_now_makes_it_a_503() -> None:
+    results = Results(3)
+    results.stored(0, "k0", STORED)
+    results.failed(1, Refused("TYPE_UNKNOWN", "no", pointer="/type"))
+    results.failed(2, Unavailable("STREAM_FULL", "full", retry_after=9.5), "k2")
+    status, headers, body = answer(results)
+    assert (status, headers[b"retry-after"], body["code"]) == (503, b"10", "STREAM_FULL")
+    assert [each["status"] for each in body["results"]] == ["accepted", "refused", "unavailable"]
+    assert body["results"][2]["key"] == "k2"
+    assert body["results"][1]["pointer"] == "/type"
+
+
+def test_refusals_of_one_kind_keep_their_status() -> None:
+    results = Results(2)
+    results.failed(0, Refused("EVENT_TOO_LARGE", "large"))
+    results.failed(1, Refused("EVENT_TOO_LARGE", "large"))
+    assert answer(results)[0] == 413
+    mixed = Results(2)
+    mixed.failed(0, Refused("EVENT_TOO_LARGE", "large"))
+    mixed.failed(1, Refused("TYPE_UNKNOWN", "no"))
+    assert answer(mixed)[0] == 400

@@ -1,0 +1,116 @@
+"""Bearer keys: shown once, kept as hashes, gone when revoked."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock import keys
+from penstock.contracts import load
+from penstock.errors import Refused
+
+NOW = 1_795_219_200_000_000_000
+
+
+def create(path: Path, identity: str = "web_shop", **options: Any) -> tuple[str, keys.Key]:
+    return keys.create(path, load(), identity=identity, now_ns=NOW, **options)
+
+
+class Clock:
+    """Seconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_file_opens_no_door(tmp_path: Path) -> None:
+    path = tmp_path / "secrets" / "keys.json"
+    text, key = create(path, datasets=["logs"], types=["*"], roles=["reader"])
+    assert text not in path.read_text()
+    assert text.split("_")[2] not in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert keys.KeyFile(path).find(text, NOW) == key
+    assert keys.KeyFile(path).find(key.sha256, NOW) is None
+
+
+def test_no_two_keys_are_alike_and_both_work(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda n: create(path, f"caller_{n}"), range(8)))
+    assert len({text for text, _ in made}) == 8
+    file = keys.KeyFile(path)
+    assert all(file.find(text, NOW) == key for text, key in made)
+
+
+def test_a_new_key_works_at_once_and_a_revoked_one_soon_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    clock = Clock()
+    file = keys.KeyFile(path, clock)
+    assert file.find("pk_00000000_none", NOW) is None
+    text, key = create(path)
+    assert file.find(text, NOW) == key
+    keys.revoke(path, key.id, now_ns=NOW)
+    clock.now += 1
+    assert file.find(text, NOW) is None
+    assert keys.read(path)[0].revoked_at is not None
+
+
+def test_a_key_expires(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    text, _ = create(path, expires_at="2026-11-21T00:00:01Z")
+    file = keys.KeyFile(path)
+    assert file.find(text, NOW) is not None
+    assert file.find(text, NOW + 1_000_000_000) is None
+
+
+def test_a_broken_file_leaves_the_keys_as_they_were_and_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    clock = Clock()
+    file = keys.KeyFile(path, clock)
+    text, _ = create(path)
+    assert file.find(text, NOW)
+    sound = path.read_bytes()
+    path.write_bytes(sound[:-10])
+    clock.now += 1
+    assert file.find(text, NOW)
+    assert file.fault is not None
+    path.write_bytes(sound)
+    clock.now += 1
+    assert file.find(text, NOW)
+    assert file.fault is None
+    path.unlink()
+    clock.now += 1
+    assert file.find(text, NOW) is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"identity": "indexer"},
+        {"identity": "billing"},
+        {"identity": "Web-Shop"},
+        {"identity": "a.b"},
+        {"identity": "http"},
+        {"datasets": ["nothing"]},
+        {"types": ["log.line"]},
+        {"roles": ["*"]},
+        {"expires_at": "tomorrow"},
+    ],
+)
+def test_a_key_for_what_does_not_exist_is_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(Refused):
+        create(tmp_path / "keys.json", **options)
+    assert keys.read(tmp_path / "keys.json") == []
+
+
+def test_revoking_a_key_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as refused:
+        keys.revoke(tmp_path / "keys.json", "00000000", now_ns=NOW)
+    assert refused.value.code == "NOT_FOUND"
