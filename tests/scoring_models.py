@@ -8,7 +8,7 @@ from typing import Any
 from penstock import contracts
 from penstock.scoring.features import SCHEMA_DIGEST, Extractor
 from services.trainer.export import export
-from services.trainer.model import set_threads, train
+from services.trainer.model import train
 
 TYPE = "log.line.v1"
 
@@ -35,7 +35,6 @@ def package(seed: int = 1) -> bytes:
 
 @cache
 def _package(seed: int) -> bytes:
-    set_threads()
     extractor = Extractor(contracts.load())
     items = [item(usual(number)) for number in range(1_200)] + [item(RARE)]
     network, figures = train(extractor.extract(items), seed)

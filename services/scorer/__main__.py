@@ -16,7 +16,6 @@ from penstock.worker import Parts, Source, main
 from services.scorer.active import ActiveModel
 from services.scorer.answers import Answers
 from services.scorer.logic import Scorer
-from services.scorer.model import set_threads
 from services.scorer.settings import ScorerSettings
 
 NAME = "scorer"
@@ -27,7 +26,6 @@ async def build(broker: Broker, _: Settings) -> Parts:
     """All lanes of this process share one model and one committer."""
     own = ScorerSettings()
     known = contracts.load()
-    set_threads()
     stop = asyncio.Event()
     committer = Committer(broker)
     await committer.start()

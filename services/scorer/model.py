@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same numbers on every machine
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +27,6 @@ _ALLOWED = """
     StopGradient StridedSlice StringJoin Sub Sum VarHandleOp
 """
 ALLOWED_OPERATIONS = frozenset(_ALLOWED.split())
-
-
-def set_threads() -> None:
-    """One thread: a process is the unit of scale. To be called before anything is computed."""
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 @dataclass(frozen=True, slots=True)

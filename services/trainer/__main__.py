@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 import time
 from importlib.metadata import version
@@ -19,7 +20,7 @@ from penstock.scoring.features import SCHEMA_DIGEST, Extractor
 from penstock.settings import Settings, settings
 from services.trainer.export import export
 from services.trainer.history import History, connect, read_history
-from services.trainer.model import set_threads, train
+from services.trainer.model import train
 from services.trainer.upload import upload
 
 _log = structlog.get_logger("penstock.trainer")
@@ -75,11 +76,11 @@ def main(words: list[str]) -> int:
     """Exit code 0 when the version is registered (and active, where asked)."""
     chosen, place, known = arguments(words), settings(), contracts.load()
     telemetry.configure_logging(place.log_level, "trainer")
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)
     try:
         unknown = [name for name in chosen.types or () if name not in known.types]
         if unknown:
             raise Refused("TYPE_UNKNOWN", f"{', '.join(unknown)}: not in the contracts")
-        set_threads()
         with connect(place) as client:
             types = sorted(chosen.types or known.types)
             history = read_history(client, known, types=types, limit=chosen.limit, seed=chosen.seed)

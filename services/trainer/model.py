@@ -27,12 +27,6 @@ FREQUENT = 4  # a token in fewer lines is a value, not part of a template
 SERIES_LEAST = 8  # samples that a series needs for a level of its own
 
 
-def set_threads() -> None:
-    """One thread, so that sums are always added in one order. To be called before anything is computed."""
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-
-
 def train(features: Features, seed: int) -> tuple[Network, dict[str, float]]:
     """A model of these events, and figures about its training. The same events and seed give the same model."""
     keras.utils.set_random_seed(seed)

@@ -8,12 +8,7 @@ all aspects → raw (the strongest, and a share of the others) → percentile wi
 
 from __future__ import annotations
 
-import os
 from typing import Any
-
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same numbers on every machine
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import tensorflow as tf

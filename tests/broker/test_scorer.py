@@ -55,7 +55,13 @@ async def ship(
     for message in messages:
         number = next(_numbers)
         entity = f"host-{number % 50}"
-        value = {"specversion": "1.0", "id": f"line-{number}", "source": "/app", "type": TYPE, "subject": entity}
+        value: dict[str, Any] = {
+            "specversion": "1.0",
+            "id": f"line-{number}",
+            "source": "/app",
+            "type": TYPE,
+            "subject": entity,
+        }
         value |= {"time": timestamps.text(TIME + number * 1_000_000), "data": {"message": message}}
         pp = (subjects.partition(entity) + wrong_pp) % subjects.PARTITIONS
         outgoing += [Outgoing(subjects.event(pp, "http", "web_shop", TYPE), orjson.dumps(value), headers)] * times

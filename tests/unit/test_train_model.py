@@ -16,7 +16,7 @@ from penstock import contracts
 from penstock.errors import Refused
 from penstock.scoring.features import Extractor, Features
 from penstock.scoring.package import Package, verify
-from services.scorer.model import Answers, Model, set_threads
+from services.scorer.model import Answers, Model
 from services.trainer.export import export
 from services.trainer.model import train
 from tests.unit.drain import templates
@@ -55,7 +55,6 @@ class Trial:
 
 @pytest.fixture(scope="module")
 def trial() -> Trial:
-    set_threads()
     items = [*log_lines(), *audit_records(), *metric_samples(step=6)]
     extractor = Extractor(contracts.load())
     features = extractor.extract(items)
