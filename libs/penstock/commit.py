@@ -1,9 +1,9 @@
 """submissions → one atomic batch at a time (ADR-50) → where each message is stored.
 
-Group commit: while one batch waits for the disk, what is submitted meanwhile becomes the next, so groups grow with the
-load and nobody waits for a clock. A few messages are published one by one, which is faster then. Whatever goes wrong with a batch, its messages are published again one by one, each
-with an answer of its own. A message may so be stored twice (when a batch was stored and its answer lost); every sink
-writes by key and takes that as one.
+Group commit: while one batch waits for the disk, what is submitted meanwhile becomes the next, so groups grow with
+the load and nobody waits for a clock. A few messages are published one by one, which is faster then. Whatever goes
+wrong with a batch, its messages are published again one by one, each with an answer of its own. A message may so be
+stored twice (when a batch was stored and its answer lost); every sink writes by key and takes that as one.
 """
 
 from __future__ import annotations
