@@ -13,6 +13,7 @@ from rich.table import Table
 from bench.ground import Ground
 from bench.model import train
 from bench.watch import cpu_seconds, resident_mb
+from stack.probes import percentile, time_stages
 
 FLEET = ("operator_0", "indexer_0", "writer_0", "scorer_0", "ingress_0")
 SERVERS = ("nats", "elasticsearch", "cassandra")
@@ -30,9 +31,10 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
     rows = {}
     for rate in (0, 3000, 1000):
         rows[str(rate or "flat out")] = await _run(base, rate, arguments.seconds, pids)
-    table = Table("load", "events/s end to end", *(f"{name} µs" for name in pids), title="end to end")
+    table = Table("load", "events/s", "indexed p99 ms", *(f"{name} µs" for name in pids), title="end to end")
     for name, row in rows.items():
-        table.add_row(name, f"{row['rate']:,}", *(f"{value:.0f}" for value in row["cpu_us"].values()))
+        indexed = row["accept_to_ms"]["indexed"]["p99"]
+        table.add_row(name, f"{row['rate']:,}", f"{indexed:,.0f}", *(f"{v:.0f}" for v in row["cpu_us"].values()))
     console.print(table)
     memory = {name: round(resident_mb(pid)) for name, pid in pids.items()}
     return {"runs": rows, "mb": memory}
@@ -42,7 +44,12 @@ async def _run(base: Ground, rate: float, seconds: float, pids: dict[str, int]) 
     before, began = await base.stored(), time.perf_counter()
     cpu = {name: cpu_seconds(pid) for name, pid in pids.items()}
     batch = 100 if rate != 1000 else 20
-    seen = await base.load(seconds=seconds, batch=batch, connections=8, rate=rate)
+    url = f"http://127.0.0.1:{base.place.local_port('ingress')}"
+    probes = int(5 * seconds)
+    seen, waits = await asyncio.gather(
+        base.load(seconds=seconds, batch=batch, connections=8, rate=rate),
+        time_stages(url, base.key, count=probes, at_once=probes, every=seconds / probes),
+    )
     await _caught_up(base)
     took = time.perf_counter() - began
     events = await base.stored() - before
@@ -52,6 +59,9 @@ async def _run(base: Ground, rate: float, seconds: float, pids: dict[str, int]) 
         "behind_seconds": round(took - float(str(seen["seconds"])), 2),
         "answer_p50_ms": seen["p50_ms"],
         "answer_p99_ms": seen["p99_ms"],
+        "accept_to_ms": {
+            stage: {"p50": percentile(times, 0.5), "p99": percentile(times, 0.99)} for stage, times in waits.items()
+        },
         "cpu_us": {name: round(1e6 * (cpu_seconds(pid) - cpu[name]) / events, 1) for name, pid in pids.items()},
     }
 

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from bench.events import events, lines
 from penstock.settings import settings
+from stack.probes import percentile
 
 
 class Load:
@@ -70,11 +71,6 @@ class Load:
             if status == 202:
                 self.events += count
         writer.close()
-
-
-def percentile(values: list[float], share: float) -> float:
-    """The value below which `share` of the sorted values lie; 0 for none."""
-    return values[min(len(values) - 1, int(len(values) * share))] if values else 0.0
 
 
 async def run(arguments: argparse.Namespace, key: str) -> dict[str, object]:

@@ -7,23 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import httpx
-import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.rule import Rule
 from rich.table import Table
 
-from penstock import contracts, keys, timestamps
+from penstock import contracts, keys
 from penstock.broker import Broker
 from penstock.check import Checker
 from penstock.cli import client
@@ -33,6 +30,7 @@ from penstock.cli.show import print_hits
 from penstock.errors import PenstockError, Refused
 from stack.ledger import STAGES, Ledger, ledger
 from stack.place import CHECKOUT, Place
+from stack.probes import percentile, time_stages
 
 IDENTITY = "demo"
 MOST = 20_000  # events; the machine's logs may be long
@@ -47,7 +45,7 @@ def run(place: Place, files: list[str], console: Console) -> None:
     sent = _ship(islice(source, MOST), console)
     with ledger(place) as book:
         asyncio.run(_catch_up(place, book, sent, console))
-        waits = asyncio.run(_time_stages())
+        waits = asyncio.run(time_stages(client.door_url(), client.bearer_key(), count=PROBES, at_once=8))
         _show_counts(asyncio.run(_on_stream(place, sent)), book, sent, console)
     _show_waits(waits, console)
     _ask(console)
@@ -168,39 +166,6 @@ def _train(place: Place) -> None:
         raise PenstockError("CHILD_DIED", f"the trainer ended with {done.returncode}; its log is {log}")
 
 
-async def _time_stages() -> dict[str, list[float]]:
-    """Sends events one by one, each waiting for all stages; milliseconds from request to answer, by stage."""
-    found: dict[str, list[float]] = {"stored": [], "indexed": [], "scored": []}
-    headers = client.headers() | {"content-type": "application/cloudevents+json", "prefer": "wait=20"}
-    async with httpx.AsyncClient(base_url=client.door_url(), headers=headers, timeout=30) as http:
-        room = asyncio.Semaphore(8)
-
-        async def probe(event: bytes) -> None:
-            async with room:
-                answer = (await http.post("/v1/events", content=event)).raise_for_status().json()
-            for stage, said in answer["results"][0]["stages"].items():
-                found[stage].append(said["ms"])
-
-        await asyncio.gather(*(probe(event) for event in islice(_probes(), PROBES)))
-    return {stage: sorted(times) for stage, times in found.items()}
-
-
-def _probes() -> Iterator[bytes]:
-    run = os.urandom(4).hex()
-    for number in range(PROBES):
-        yield orjson.dumps(
-            {
-                "specversion": "1.0",
-                "type": "log.line.v1",
-                "source": f"/penstock/demo/{run}",
-                "id": str(number),
-                "time": timestamps.text(time.time_ns()),
-                "subject": socket.gethostname()[:255],
-                "data": {"message": f"penstock demo probe {number} of {PROBES}", "level": "info"},
-            }
-        )
-
-
 async def _on_stream(place: Place, sent: set[str]) -> int:
     """How many of the keys are on their stream: each message is read back and its key computed anew."""
     checker = Checker(contracts.load())
@@ -231,12 +196,9 @@ def _show_counts(on_stream: int, book: Ledger, sent: set[str], console: Console)
 
 
 def _show_waits(waits: dict[str, list[float]], console: Console) -> None:
-    table = Table("from accept to", "p50 ms", "p99 ms", "events")
+    table = Table("from accept to", "p50 ms", "p99 ms", "events sent one by one")
     for stage, times in waits.items():
-        if times:
-            table.add_row(
-                stage, f"{times[len(times) // 2]:.0f}", f"{times[int(len(times) * 0.99)]:.0f}", str(len(times))
-            )
+        table.add_row(stage, f"{percentile(times, 0.5):.0f}", f"{percentile(times, 0.99):.0f}", str(len(times)))
     console.print(table)
 
 
