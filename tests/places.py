@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from stack import nats, ports, process, up
 from stack.place import Place
@@ -39,9 +40,9 @@ class Places:
                 return base
         raise RuntimeError(f"no {SPAN} free ports in a row between {BASES.start} and {BASES.stop}")
 
-    def make(self, name: str) -> Place:
-        """A new place with a state folder and ports of its own."""
-        return Place(state=self.folder / name, port_base=self.free_port_base())
+    def make(self, name: str, **settings: Any) -> Place:
+        """A new place with a state folder and ports of its own, and with these settings besides."""
+        return Place(state=self.folder / name, port_base=self.free_port_base(), **settings)
 
     def close(self) -> None:
         """Stop whatever still runs in any of them, and delete them."""

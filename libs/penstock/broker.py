@@ -33,6 +33,7 @@ _log = structlog.get_logger("penstock.broker")
 
 CONNECT_SECONDS = 5.0
 LONGEST_RECONNECT_WAIT = 1.0  # seconds, with jitter: a restarted server is found again within two
+LONGEST_REFUSED_WAIT = 5.0  # seconds, where the server is there and does not let us in
 WAITING_BYTES = 16 * 1024 * 1024  # of unsent data while there is no connection, or of a peer that does not read
 READ_BYTES = 256 * 1024
 MAX_PAYLOAD = 1024 * 1024
@@ -131,6 +132,7 @@ class Broker(JetStream):
         self._answers: dict[str, tuple[AnswerCallback, str]] = {}
         self._answer_prefix = self.inbox() + "."
         self._attempt = 0
+        self._refused = False
         self._renewal: Renewal | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._handed_over: asyncio.Event | None = None  # there during a hand-over; set when it is done
@@ -413,6 +415,10 @@ class Broker(JetStream):
         _log.error("broker_callback_failed", identity=self.identity, exc_info=error)
 
     async def _nats_error(self, error: Exception) -> None:
+        client = self._client
+        self._refused = "authorization" in str(error).lower()
+        if not client.is_connected and client._transport is not None:
+            client._transport.close()  # type: ignore[no-untyped-call]  # of a refused attempt; nobody else would
         _log.warning("broker_trouble", identity=self.identity, reason=f"{type(error).__name__}: {error}")
 
     async def _disconnected(self) -> None:
@@ -449,7 +455,8 @@ class Broker(JetStream):
     def _choose_server(self, servers: list[Server], _info: dict[str, object]) -> tuple[Server | None, float]:
         """Round robin; the first try at once, then with growing, random waits."""
         server = servers[self._attempt % len(servers)]
-        longest = min(LONGEST_RECONNECT_WAIT, 0.05 * 2**self._attempt)
+        longest = LONGEST_REFUSED_WAIT if self._refused else LONGEST_RECONNECT_WAIT
+        longest = min(longest, 0.05 * 2 ** min(self._attempt, 10))
         wait = 0.0 if self._attempt == 0 else random.uniform(longest / 2, longest)  # noqa: S311 - not a secret
         self._attempt += 1
         return server, wait

@@ -97,7 +97,6 @@ class Revocations:
             if len(messages) < MOST_PER_GET:
                 break
         if new := self.denied - before:
-            _log.info("identities_denied", identities=sorted(new))
             for callback in self._changed:
                 callback(new)
 

@@ -32,7 +32,11 @@ class PuttingOut:
         self._revocations = revocations
         self._trail = trail
         self._denied = asyncio.Event()
-        revocations.on_change(lambda _: self._denied.set())
+        revocations.on_change(self._noticed)
+
+    def _noticed(self, identities: frozenset[str]) -> None:
+        _log.info("identities_denied", identities=sorted(identities))
+        self._denied.set()
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -1,0 +1,224 @@
+"""Denied identities are put out of the real server, stay out, and come back when they are allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+
+from penstock.broker import Broker
+from penstock.cli import identity as cli
+from penstock.errors import Refused
+from penstock.revocations import NUDGE, Revocations, write
+from penstock.rights import CORE_API
+from penstock.sessions import sessions
+from stack import up
+from tests.broker.authority import AuthorityRig
+from tests.broker.rig import true, until
+from tests.mint import Mint
+from tests.places import Places
+
+
+@pytest.fixture(scope="module")
+async def rig(places: Places) -> AsyncIterator[AuthorityRig]:
+    place = places.make("denials", auth="callout")
+    rig = await AuthorityRig(place, Mint(place.state / "mint")).open()
+    yield rig
+    await rig.close()
+    up.clean(place)
+
+
+@pytest.fixture(autouse=True)
+async def closed(rig: AuthorityRig) -> AsyncIterator[None]:
+    yield
+    await rig.close_clients()
+
+
+@pytest.fixture
+async def warden(rig: AuthorityRig) -> AsyncIterator[Broker]:
+    warden = await rig.nkey("warden")
+    yield warden
+    for entry in await cli._entries(warden):
+        if entry.denied:
+            await write(warden, entry.identity, denied=False, by="test", reason="clean up")
+
+
+def deny(warden: Broker, identity: str) -> Any:
+    return write(warden, identity, denied=True, by="test", reason="on trial")
+
+
+async def lost(broker: Broker) -> None:
+    await true(lambda: not broker.connected)
+
+
+async def test_a_denied_identity_is_out_within_two_seconds(rig: AuthorityRig, warden: Broker) -> None:
+    connections = [await rig.token("billing", rig.mint.token) for _ in range(3)]
+    other = await rig.token("metrics_agent", lambda: rig.mint.token("penstock-metrics-agent"))
+    began = time.monotonic()
+    await deny(warden, "billing")
+    await asyncio.gather(*(lost(broker) for broker in connections))
+    assert time.monotonic() - began < 2.0
+    assert other.connected
+
+
+async def test_it_stays_out_and_the_trail_says_why(rig: AuthorityRig, warden: Broker) -> None:
+    broker = await rig.token("billing", rig.mint.token)
+    await deny(warden, "billing")
+    await lost(broker)
+    record = await rig.refused(rig.mint.token())
+    assert record["code"] == "IDENTITY_REVOKED"
+    assert not broker.connected
+
+
+async def test_allowed_again_it_comes_back_by_itself(rig: AuthorityRig, warden: Broker) -> None:
+    broker = await rig.token("billing", rig.mint.token)
+    await deny(warden, "billing")
+    await lost(broker)
+    await write(warden, "billing", denied=False, by="test", reason="it was nothing")
+    await broker.wait_connected(10)
+    assert (await broker.publish("evt.00.nats.billing.log.line.v1", b"{}")).stream == "EVENTS_NATS"
+
+
+async def test_a_denial_without_a_nudge_is_found_by_the_next_look(rig: AuthorityRig, warden: Broker) -> None:
+    broker = await rig.token("billing", rig.mint.token)
+    entry = {"identity": "billing", "denied": True, "by": "test", "reason": "quietly", "at": ""}
+    began = time.monotonic()
+    await warden.publish("$KV.denials.billing", orjson.dumps(entry))
+    await lost(broker)
+    assert time.monotonic() - began < 3.0
+
+
+async def test_what_cannot_be_read_on_the_list_denies(rig: AuthorityRig, warden: Broker) -> None:
+    broker = await rig.token("billing", rig.mint.token)
+    await warden.publish("$KV.denials.billing", b"not JSON")
+    warden.send(NUDGE)
+    await lost(broker)
+    assert (await rig.refused(rig.mint.token()))["code"] == "IDENTITY_REVOKED"
+
+
+async def test_nobody_slips_in_who_connects_while_denied(rig: AuthorityRig, warden: Broker) -> None:
+    stop = asyncio.Event()
+
+    async def keep_trying() -> None:
+        while not stop.is_set():
+            await raw_connect_and_stay(rig, stop)
+
+    tries = [asyncio.create_task(keep_trying()) for _ in range(8)]
+    await until(lambda: connected(warden, at_least=1))
+    await deny(warden, "billing")
+    left = await sessions(warden, "billing")
+    async with asyncio.timeout(10):
+        while left:
+            left = await sessions(warden, "billing")
+    stop.set()
+    await asyncio.gather(*tries)
+    record = await rig.refused(rig.mint.token())
+    assert record["code"] == "IDENTITY_REVOKED"
+
+
+async def connected(warden: Broker, at_least: int) -> bool | None:
+    return len(await sessions(warden, "billing")) >= at_least or None
+
+
+async def raw_connect_and_stay(rig: AuthorityRig, stop: asyncio.Event) -> None:
+    """Connects and stays until put out, or until the end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.place.local_port("nats"))
+    ended = asyncio.create_task(stop.wait())
+    try:
+        await reader.readline()
+        options = {"verbose": False, "lang": "x", "version": "1", "protocol": 1, "auth_token": rig.mint.token()}
+        writer.write(f"CONNECT {json.dumps(options)}\r\nPING\r\n".encode())
+        closed = asyncio.create_task(reader.read())
+        await asyncio.wait([closed, ended], return_when=asyncio.FIRST_COMPLETED)
+        closed.cancel()
+        await asyncio.gather(closed, return_exceptions=True)
+    finally:
+        ended.cancel()
+        writer.close()
+        await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+
+
+async def test_putting_out_is_on_the_trail(rig: AuthorityRig, warden: Broker) -> None:
+    await rig.token("billing", rig.mint.token)
+    first = await rig.next_audit()
+    await deny(warden, "billing")
+
+    async def look() -> dict[str, Any] | None:
+        return next((record for record in await rig.audited(first) if record["decision"] == "put_out"), None)
+
+    assert (await until(look))["identity"] == "billing"
+
+
+async def test_the_list_can_be_followed_from_app(rig: AuthorityRig, warden: Broker) -> None:
+    ingress = await rig.token("ingress", lambda: rig.mint.token("penstock-ingress"))
+    revocations = Revocations(ingress)
+    await revocations.start()
+    assert not revocations.is_revoked("web_shop")
+    await deny(warden, "web_shop")
+    await true(lambda: revocations.is_revoked("web_shop"), bound=2.0)
+    await write(warden, "web_shop", denied=False, by="test", reason="over")
+    await true(lambda: not revocations.is_revoked("web_shop"), bound=2.0)
+    await revocations.stop()
+
+
+async def test_nobody_but_the_warden_writes_the_list(rig: AuthorityRig) -> None:
+    for identity in ("ingress", "billing"):
+        broker = await rig.token(identity, lambda identity=identity: rig.mint.token(f"penstock-{identity}"))  # type: ignore[misc]
+        with pytest.raises(Refused, match="FORBIDDEN"):
+            await broker.publish("$KV.denials.indexer", b"{}", timeout=2.0)
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "*", ">", "a b", "x" * 65, "ä"])
+async def test_what_cannot_be_an_identity_cannot_be_denied(warden: Broker, name: str) -> None:
+    with pytest.raises(Refused, match="QUERY_INVALID"):
+        await deny(warden, name)
+
+
+def penstock(rig: AuthorityRig, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "penstock.cli.main", "identity", *arguments],
+        env={**os.environ, **rig.place.environment()},
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+
+
+async def test_the_command_line_denies_shows_and_allows(rig: AuthorityRig, warden: Broker) -> None:
+    broker = await rig.token("billing", rig.mint.token)
+    said = await asyncio.to_thread(penstock, rig, "revoke", "billing", "--reason", "lost laptop")
+    assert said.returncode == 0, said.stderr
+    assert said.stdout == "billing is denied\n"
+    assert not broker.connected
+    [shown] = json.loads((await asyncio.to_thread(penstock, rig, "show", "billing", "--json")).stdout)
+    assert shown["denied"]
+    assert shown["decision"]["reason"] == "lost laptop"
+    listed = json.loads((await asyncio.to_thread(penstock, rig, "list", "--json")).stdout)
+    assert [entry["identity"] for entry in listed if entry["denied"]] == ["billing"]
+    assert (await asyncio.to_thread(penstock, rig, "allow", "billing", "--reason", "found")).returncode == 0
+    await broker.wait_connected(10)
+
+
+async def test_the_command_line_does_not_promise_what_it_cannot_do(rig: AuthorityRig) -> None:
+    said = await asyncio.to_thread(penstock, rig, "revoke", "provision", "--reason", "x")
+    assert said.returncode == 1
+    assert "nkey" in said.stderr
+
+
+async def test_the_trail_has_who_denied_and_why(rig: AuthorityRig, warden: Broker) -> None:
+    first = await rig.next_audit()
+    await deny(warden, "billing")
+    [message] = await rig.reader.get_many("AUDIT", sequence=first, subject="audit.warden.>")
+    record = orjson.loads(message.data)
+    assert (record["actor"], record["identity"], record["reason"]) == ("test", "billing", "on trial")
+    assert rig.reader.prefix == CORE_API
