@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -11,11 +11,16 @@ from stack import cassandra as cassandra_server
 from stack import elasticsearch as elasticsearch_server
 from stack import nats, process, up
 from stack.place import Place
+from tests.journeys.site import Site
 from tests.places import Places, Running
 
 # What a developer may have set for a stack of their own must not leak into the tests; where data and tools are, may.
 KEPT = {"PENSTOCK_DATA", "PENSTOCK_CACHE", "PENSTOCK_JAVA_HOME"}
 JAVA_SERVERS = {"elasticsearch": elasticsearch_server.start, "cassandra": cassandra_server.start}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the files of tests/golden anew")
 
 
 def pytest_configure() -> None:
@@ -73,6 +78,16 @@ def fleet(stack_env: Place, nats_server: Running, elasticsearch: Running, cassan
     up.provision(stack_env)
     up.start_fleet(stack_env)
     return Running(stack_env)
+
+
+@pytest.fixture(scope="session")
+async def site(places: Places) -> AsyncIterator[Site]:
+    """A whole stack with a model, for tests that break it: whatever they do, it must come back by itself."""
+    site = Site(places.make("site", elasticsearch_heap="512m", cassandra_heap="512m"))
+    try:
+        yield await site.open()
+    finally:
+        await site.close()
 
 
 @pytest.fixture
