@@ -30,13 +30,16 @@ class ActiveModel:
         self._name = name
         self._scorer = scorer
         self._refused = ""
+        self._loading = "the registry was not read yet"
         metrics.MODEL_VERSION.labels(name).set(0)
 
     def trouble(self) -> str:
         """Why nothing is scored, or not by the version that should; empty while all is well."""
         if self._refused:
             return self._refused
-        return "" if self._scorer.model else f"no model: none is active under the name {self._name}"
+        if self._scorer.model is not None:
+            return ""
+        return self._loading or f"no model: none is active under the name {self._name}"
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Loads the active version, and every one that becomes it, until `stop`."""
@@ -45,8 +48,10 @@ class ActiveModel:
     async def _changed(self, entries: dict[str, Entry]) -> None:
         entry = entries.get(active_key(self._name))
         if entry is None:
+            self._loading = ""
             return
         active = orjson.loads(entry.value)
+        self._loading = f"{self._name} v{active['version']} is being loaded"
         present = self._scorer.model
         if present and (present.identity.version, present.identity.digest) == (active["version"], active["digest"]):
             self._refused = ""

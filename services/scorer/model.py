@@ -69,13 +69,16 @@ class Model:
                 "MODEL_INVALID",
                 f"{name} v{version} reads events by schema {package.schema[:12]}, this scorer by {SCHEMA_DIGEST[:12]}",
             )
+        identity = Identity(name, version, package.schema, package.digest)
         with tempfile.TemporaryDirectory(prefix="penstock-model-") as folder:
             path = package.unpack(Path(folder))
             _refuse_operations(name, version, path / "saved_model.pb")
-            loaded = tf.saved_model.load(str(path))
-        identity = Identity(name, version, package.schema, package.digest)
-        model = cls(identity, tuple(package.manifest.get("types", ())), loaded)
-        model.warm_up()
+            try:
+                model = cls(identity, tuple(package.manifest.get("types", ())), tf.saved_model.load(str(path)))
+                model.warm_up()
+            except Exception as error:  # whatever is wrong with a package must not end the process
+                text = f"{name} v{version} does not load: {type(error).__name__}: {str(error)[:300]}"
+                raise Refused("MODEL_INVALID", text) from error
         return model
 
     def warm_up(self) -> None:

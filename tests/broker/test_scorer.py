@@ -169,7 +169,7 @@ async def test_without_a_model_events_wait_and_none_is_lost(home: Rig, monkeypat
     first = await home.next_sequence("SCORES")
     async with RunningWorker(home, "scorer", build_scorer, ready=False) as worker:
         sequences = await ship(home, [usual(number) for number in range(120)])
-        assert worker.troubles() == ["no model: none is active under the name later"]
+        await true(lambda: worker.troubles() == ["no model: none is active under the name later"])
         asker = await home.broker("indexer")
         with pytest.raises(Unavailable, match="MODEL_UNAVAILABLE"):
             await ask(asker, "score", "embed", {"text": "user 1 logged in"})

@@ -8,14 +8,17 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
+import tensorflow as tf
 
 from penstock import contracts
 from penstock.errors import Refused
-from penstock.scoring.features import Extractor, Features
-from penstock.scoring.package import Package, verify
+from penstock.scoring.features import SCHEMA, Extractor, Features
+from penstock.scoring.package import MANIFEST, SCHEMA_FILE, THRESHOLDS, Package, pack, verify
 from services.scorer.model import Answers, Model
 from services.trainer.export import export
 from services.trainer.model import train
@@ -174,6 +177,28 @@ def test_a_model_of_another_feature_schema_is_refused(trial: Trial) -> None:
     other = Package(trial.package.raw, trial.package.digest, "0" * 64, trial.package.manifest)
     with pytest.raises(Refused, match="MODEL_INVALID"):
         Model.load("surprise", 2, other)
+
+
+def test_a_package_that_tensorflow_cannot_load_is_refused(trial: Trial, tmp_path: Path) -> None:
+    trial.package.unpack(tmp_path)
+    (tmp_path / "saved_model" / "variables" / "variables.index").write_bytes(b"nothing")
+    with pytest.raises(Refused, match="does not load"):
+        Model.load("surprise", 2, verify(pack(tmp_path)))
+
+
+def test_a_graph_with_foreign_operations_is_refused(tmp_path: Path) -> None:
+    class Reader(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[])  # type: ignore[untyped-decorator]
+        def score(self) -> dict[str, object]:
+            return {"vector": tf.io.read_file("/etc/hostname")}
+
+    reader = Reader()
+    tf.saved_model.save(reader, str(tmp_path / "saved_model"), signatures={"score": reader.score})
+    (tmp_path / "saved_model" / "variables" / "variables.data-00000-of-00001").touch()
+    for name, body in ((SCHEMA_FILE, orjson.dumps(dict(SCHEMA))), (MANIFEST, b"{}"), (THRESHOLDS, b"{}")):
+        (tmp_path / name).write_bytes(body)
+    with pytest.raises(Refused, match="ReadFile"):
+        Model.load("surprise", 2, verify(pack(tmp_path)))
 
 
 def test_the_same_events_and_seed_give_the_same_model() -> None:
