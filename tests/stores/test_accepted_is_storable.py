@@ -88,7 +88,7 @@ def test_no_keyword_or_number_that_is_accepted_is_left_out_of_the_index(index: h
     assert left_out <= {"event.data.client.address"}
 
 
-RECORD = "SELECT record FROM events WHERE period = ? AND pp = ? AND key = ?"
+RECORD = "SELECT record FROM {keyspace}.events WHERE period = ? AND pp = ? AND key = ?"
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -1,0 +1,216 @@
+"""Events and scores into the real Elasticsearch: once, whatever happens meanwhile, and nothing is dropped for load."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from elasticsearch import AsyncElasticsearch
+
+from penstock.outcome import Done, Drop, Retry
+from services.indexer import bulk as bulk_module
+from services.indexer.__main__ import connect
+from services.indexer.bulk import Bulker, Line
+from services.indexer.indices import Indices
+from services.indexer.logic import Indexer, event_line
+from stack import process
+from tests.deliveries import CONTRACTS, event_of, line, sample, score_of
+from tests.places import Running
+from tests.stores.conftest import EPOCHS
+
+
+async def stored(client: AsyncElasticsearch, alias: str, key: str) -> dict[str, Any]:
+    answer: dict[str, Any] = (await client.get(index=alias, id=key)).body
+    return answer
+
+
+async def test_an_event_is_stored_under_its_key_with_its_record(client: AsyncElasticsearch, indexer: Indexer) -> None:
+    event = event_of(line("hello"), sequence=5)
+    assert await indexer.events([event]) == [Done()]
+    found = await stored(client, "events-logs-2026", event.key)
+    assert found["_version"] == (1 << 48) + 5
+    assert found["_source"]["event"]["data"]["message"] == "hello"
+    assert found["_source"]["sequence"] == 5
+
+
+async def test_whoever_waits_is_told_the_key(indexer: Indexer) -> None:
+    event = event_of(line("hello"), headers={"x-reply-to": "_INBOX.ingress.1"})
+    assert await indexer.events([event]) == [Done({"stage": "indexed", "key": event.key})]
+
+
+async def test_the_same_message_again_changes_nothing(client: AsyncElasticsearch, indexer: Indexer) -> None:
+    event = event_of(line("once"), sequence=9)
+    for _ in range(2):
+        assert await indexer.events([event, event]) == [Done(), Done()]
+    found = await stored(client, "events-logs-2026", event.key)
+    assert found["_version"] == (1 << 48) + 9
+    assert found["_seq_no"] == (await stored(client, "events-logs-2026", event.key))["_seq_no"]
+
+
+async def test_an_older_message_that_comes_later_does_not_win(client: AsyncElasticsearch, indexer: Indexer) -> None:
+    older, newer = (event_of(line(text, id="same"), sequence=n) for text, n in (("old", 3), ("new", 4)))
+    assert older.key == newer.key
+    assert await indexer.events([newer]) == [Done()]
+    assert await indexer.events([older]) == [Done()]
+    assert (await stored(client, "events-logs-2026", newer.key))["_source"]["event"]["data"]["message"] == "new"
+
+
+async def test_several_indexers_make_an_index_at_once(client: AsyncElasticsearch, elasticsearch: Running) -> None:
+    clients = [connect(elasticsearch.place) for _ in range(4)]
+    indexers = [Indexer(Bulker(each, Indices(each, CONTRACTS)), EPOCHS) for each in clients]
+    batches = [[event_of(sample("cpu", n, time=f"2026-0{1 + n % 3}-01T00:00:00Z"))] for n in range(4)]
+    outcomes = await asyncio.gather(*(each.events(batch) for each, batch in zip(indexers, batches, strict=True)))
+    for each in clients:
+        await each.close()
+    assert outcomes == [[Done()]] * 4
+    made = await client.indices.get_alias(name="events-metrics")
+    assert sorted(made.body) == [f"events-metrics-2026-0{month}-g1" for month in (1, 2, 3)]
+
+
+async def test_an_index_has_the_mapping_of_the_contracts(client: AsyncElasticsearch, indexer: Indexer) -> None:
+    await indexer.events([event_of(line("hello", time="2019-01-01T00:00:00Z"))])
+    [index] = (await client.indices.get_mapping(index="events-logs-2019")).body.values()
+    assert index["mappings"]["dynamic"] == "false"
+    assert index["mappings"]["properties"]["event"]["properties"]["data"]["properties"]["pid"]["type"] == "long"
+
+
+async def test_a_score_is_stored_under_its_event_s_key_and_version(
+    client: AsyncElasticsearch, indexer: Indexer
+) -> None:
+    event = event_of(line("hello"), sequence=12)
+    assert await indexer.scores([score_of(event, version=3)]) == [Done()]
+    found = await stored(client, "scored-lines_v3-logs-2026", event.key)
+    assert found["_version"] == (1 << 48) + 12
+    assert found["_source"]["fields"]["message"] == "hello"
+
+
+async def test_what_the_store_refuses_is_dropped_with_its_reason_and_the_rest_is_kept(indexer: Indexer) -> None:
+    scores = [score_of(event_of(line(text))) for text in ("a", "b", "c")]
+    poison = replace(scores[1], raw=scores[1].raw.replace(b'"model":{', b'"model":"lines","was":{'))
+    before, dropped, after = await indexer.scores([scores[0], poison, scores[2]])
+    assert (before, after) == (Done(), Done())
+    assert isinstance(dropped, Drop)
+    assert dropped.code == "SINK_REFUSED"
+    assert "document_parsing_exception" in dropped.reason
+    assert "lines" not in dropped.reason.partition("document_parsing_exception")[2].replace("[model]", "")
+
+
+@pytest.mark.parametrize(
+    "block", [{"blocks.write": True}, {"blocks.read_only_allow_delete": True}], ids=["write-block", "full-disk"]
+)
+async def test_a_read_only_index_makes_events_wait(
+    client: AsyncElasticsearch, indexer: Indexer, block: dict[str, bool]
+) -> None:
+    await indexer.events([event_of(line("first"))])
+    await client.indices.put_settings(index="events-logs-2026", settings={"index": block})
+    logs, metrics = event_of(line("second")), event_of(sample("cpu", 1.0))
+    waiting, done = await indexer.events([logs, metrics])
+    assert isinstance(waiting, Retry)
+    assert done == Done()
+    await client.indices.put_settings(index="events-logs-2026", settings={"index": dict.fromkeys(block, None)})
+    assert await indexer.events([logs]) == [Done()]
+
+
+async def test_a_closed_index_makes_events_wait(client: AsyncElasticsearch, indexer: Indexer) -> None:
+    event = event_of(line("hello", time="2018-01-01T00:00:00Z"))
+    await indexer.events([event])
+    await client.indices.close(index="events-logs-2018")
+    again = event_of(line("again", time="2018-01-02T00:00:00Z"))
+    [waiting] = await indexer.events([again])
+    assert isinstance(waiting, Retry)
+    await client.indices.open(index="events-logs-2018", wait_for_active_shards=1)
+    assert await indexer.events([again]) == [Done()]
+
+
+async def test_a_cluster_that_takes_no_more_indices_makes_events_wait(
+    client: AsyncElasticsearch, indexer: Indexer
+) -> None:
+    await indexer.events([event_of(line("first"))])
+    await client.cluster.put_settings(persistent={"cluster.max_shards_per_node": 1})
+    event = event_of(line("hello", time="2017-01-01T00:00:00Z"))
+    [waiting] = await indexer.events([event])
+    await client.cluster.put_settings(persistent={"cluster.max_shards_per_node": None})
+    assert isinstance(waiting, Retry)
+    assert "shards" in waiting.why
+    assert await indexer.events([event]) == [Done()]
+
+
+async def test_a_batch_larger_than_a_request_is_sent_in_parts(
+    indexer: Indexer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_module, "LARGEST_REQUEST", 4096)
+    assert await indexer.events([event_of(line("x" * 500)) for _ in range(50)]) == [Done()] * 50
+
+
+async def test_a_stopped_node_delays_events_and_loses_none(
+    client: AsyncElasticsearch, bulker: Bulker, indexer: Indexer, elasticsearch: Running
+) -> None:
+    await indexer.events([event_of(line("first"))])
+    batch = [event_of(line(f"line {n}")) for n in range(500)]
+    async with frozen(elasticsearch, "elasticsearch"):
+        waiting = asyncio.create_task(indexer.events(batch))
+        await until(lambda: bulker.trouble is not None)
+        assert not waiting.done()
+        assert bulker.limit.width == 1
+    assert await waiting == [Done()] * 500
+    assert bulker.trouble is None
+
+
+async def test_a_killed_node_delays_events_and_loses_none(
+    client: AsyncElasticsearch, bulker: Bulker, indexer: Indexer, elasticsearch: Running
+) -> None:
+    batch = [event_of(line(f"line {n}")) for n in range(500)]
+    first = await indexer.events(batch[:250])
+    elasticsearch.kill("elasticsearch")
+    waiting = asyncio.create_task(indexer.events(batch))
+    await until(lambda: bulker.trouble is not None)
+    await asyncio.to_thread(elasticsearch.restart, "elasticsearch")
+    assert first == [Done()] * 250
+    assert await waiting == [Done()] * 500
+    await client.indices.refresh(index="events-logs")
+    keys = [event.key for event in batch]
+    answer = await client.search(index="events-logs", query={"ids": {"values": keys}}, track_total_hits=True, size=0)
+    assert answer["hits"]["total"]["value"] == 500
+
+
+async def test_who_stops_meanwhile_hands_its_events_back(
+    bulker: Bulker, indexer: Indexer, elasticsearch: Running
+) -> None:
+    await indexer.events([event_of(line("first"))])
+    async with frozen(elasticsearch, "elasticsearch"):
+        waiting = asyncio.create_task(indexer.events([event_of(line("second"))]))
+        await until(lambda: bulker.trouble is not None)
+        bulker.stop()
+        [outcome] = await asyncio.wait_for(waiting, 10)
+    assert isinstance(outcome, Retry)
+
+
+async def test_a_request_that_is_not_understood_drops_nothing(bulker: Bulker) -> None:
+    good = event_line(event_of(line("hello")), epoch=1)
+    [outcome] = await bulker.send([Line(good.alias, b'{"index":{"_unknown":1}}\n{}\n')])
+    assert isinstance(outcome, Retry)
+
+
+@asynccontextmanager
+async def frozen(running: Running, name: str) -> AsyncIterator[None]:
+    """The server answers nothing, as in a long pause of its machine."""
+    record = process.alive(running.place, name)
+    assert record
+    os.kill(record.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(record.pid, signal.SIGCONT)
+
+
+async def until(condition: Any, seconds: float = 20.0) -> None:
+    """Returns once the condition holds; a bound, not a wait."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is watched has no event
+            await asyncio.sleep(0.01)
