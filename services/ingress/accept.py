@@ -19,15 +19,16 @@ from penstock.commit import Outgoing
 from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.event import Event
+from penstock.stages import REPLY_TO, Ticket
 from services.ingress import metrics
 from services.ingress.auth import Caller, Verifier
 from services.ingress.body import Budget, Lease, read_body
 from services.ingress.link import Link
 from services.ingress.modes import from_binary, mode_of
+from services.ingress.preference import preferred_wait
 from services.ingress.recent import Recent
 from services.ingress.results import Results
 from services.ingress.split import check_grammar, split
-from services.ingress.waiting import Ticket, preferred_wait
 
 MAX_EVENTS = 5000
 SLICE = 200  # events checked before others get their turn
@@ -167,7 +168,7 @@ class Request:
         """An event to publish."""
         headers = self._headers
         if self.ticket is not None:
-            headers = {**(headers or {}), "x-reply-to": self.ticket.address(index)}
+            headers = {**(headers or {}), REPLY_TO: self.ticket.address(index)}
         self.outgoing.append(Outgoing(event.subject, event.raw, headers))
         self.pending.append((index, event.key, timestamps.text(event.time_ns) if stamped else ""))
 

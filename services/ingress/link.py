@@ -14,8 +14,8 @@ from penstock.commit import Committer
 from penstock.errors import PenstockError, Unavailable
 from penstock.jetstream import Stored
 from penstock.settings import Settings
+from penstock.stages import Waiting
 from services.ingress.durability import Durability
-from services.ingress.waiting import Waiting
 
 PATIENCE = 2.0  # seconds that a request waits for a connection that broke just now
 COMMIT_SECONDS = 8.0  # the longest that events wait for their commit

@@ -18,7 +18,7 @@ from penstock.check import Checker
 from penstock.contracts import Contracts
 from penstock.errors import Refused, Unavailable
 from penstock.event import record
-from penstock.jetstream import time_ns
+from penstock.follower import PREFIX, Copies
 from penstock.subjects import parse_event, partition
 from penstock.wire import Message
 from services.ingress import metrics
@@ -35,18 +35,6 @@ class Wanted:
 
     types: frozenset[str]
     entity: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Copied:
-    """A copy, as the check wants a delivery."""
-
-    subject: str
-    data: bytes
-    headers: None
-    stream: str
-    sequence: int
-    stored_at_ns: int
 
 
 class Follower:
@@ -109,8 +97,7 @@ class Tail:
     """All followers of this process; it listens to the broker only while there are any."""
 
     def __init__(self, contracts: Contracts) -> None:
-        self._checker = Checker(contracts)
-        self._streams = frozenset(name for name, stream in contracts.streams.items() if stream.door is not None)
+        self._copies = Copies(contracts, Checker(contracts))
         self._followers: set[Follower] = set()
         self._broker: Broker | None = None
         self._subscription: Subscription | None = None
@@ -156,24 +143,18 @@ class Tail:
 
     def _take(self, message: Message) -> None:
         try:
-            subject = message.subject.removeprefix("tail.")
-            about = parse_event(subject)
+            about = parse_event(message.subject.removeprefix(PREFIX))
             interested = [f for f in self._followers if about.type in f.wanted.types and f.pp in (None, about.pp)]
             if not interested:
                 return
-            frame, entity = self._frame(subject, message)
-        except (Refused, KeyError, ValueError):
+            frame, entity = self._frame(message)
+        except Refused:
             return  # what the stores will not keep is not shown either
         for follower in interested:
             if follower.wanted.entity in (None, entity):
                 follower.push(frame)
 
-    def _frame(self, subject: str, message: Message) -> tuple[bytes, str]:
-        headers = message.headers
-        stream, sequence = headers["Nats-Stream"], int(headers["Nats-Sequence"])
-        # Anybody can have an answer sent to tail.>; only the copies of a stream of events have both of these right.
-        if stream not in self._streams or message.subject != f"tail.{headers['Nats-Subject']}":
-            raise Refused("SUBJECT_MISMATCH", f"{message.subject} is not a copy of what a stream stored")
-        stored_at_ns = time_ns(headers["Nats-Time-Stamp"])
-        event = self._checker.delivered(Copied(subject, message.data, None, stream, sequence, stored_at_ns))
-        return b"event: event\nid: %b:%d\ndata: %b\n\n" % (stream.encode(), sequence, record(event)), event.entity
+    def _frame(self, message: Message) -> tuple[bytes, str]:
+        event = self._copies.event_of(message)
+        head = f"event: event\nid: {event.stream}:{event.sequence}\ndata: "
+        return head.encode() + record(event) + b"\n\n", event.entity

@@ -241,7 +241,9 @@ async def test_prefer_wait_says_which_workers_answered(door: Door, rig: Rig, wor
         response = await door.send([event("m-1"), event("m-2"), {}], prefer="respond-async, wait=20")
     assert (response.status_code, response.headers["preference-applied"]) == (207, "wait=20")
     for result in response.json()["results"][:2]:
-        assert result["stages"] == {each: {"key": result["key"]} for each in ("indexed", "stored", "scored")}
+        assert {stage: answer["key"] for stage, answer in result["stages"].items()} == {
+            "indexed": result["key"], "stored": result["key"], "scored": result["key"]}  # fmt: skip
+        assert all(answer["ms"] > 0 for answer in result["stages"].values())
 
 
 async def test_prefer_wait_ends_in_time_with_what_there_is(door: Door, rig: Rig, workers: Any) -> None:

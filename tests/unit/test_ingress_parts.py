@@ -11,9 +11,9 @@ from penstock.errors import Refused, Unavailable
 from penstock.jetstream import Stored
 from services.ingress.body import MAX_BODY, Budget, read_body
 from services.ingress.modes import from_binary, mode_of
+from services.ingress.preference import preferred_wait
 from services.ingress.recent import Recent
 from services.ingress.results import Results
-from services.ingress.waiting import preferred_wait
 
 STORED = Stored("EVENTS_HTTP", 7)
 

@@ -1,13 +1,12 @@
-"""`Prefer: wait=N` → an x-reply-to for each event → what the workers answer → which stages each event has passed.
+"""x-reply-to of an event → what the workers answer → which stages the event has passed: indexed, stored, scored.
 
-One subscription serves all requests: its subject holds 128 random bits and the tokens behind it say which request and
-event an answer is for. Only the workers may publish there.
+One subscription serves all who wait: its subject holds 128 random bits and the tokens behind it say which group and
+event an answer is for. Nobody but the workers may publish there.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from typing import Any
 
@@ -18,21 +17,14 @@ from penstock.broker import Broker
 from penstock.wire import Message
 
 STAGES = frozenset({"indexed", "stored", "scored"})
-LONGEST = 30  # seconds
-MOST_WAITING = 1000  # requests at one time; each holds little more than its results
+REPLY_TO = "x-reply-to"
+MOST_WAITING = 1000  # groups at one time; each holds little more than its answers
 
-_PREFERENCE = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?=$|[,;\s])", re.IGNORECASE)
-_log = structlog.get_logger("penstock.ingress.waiting")
-
-
-def preferred_wait(prefer: bytes | None) -> int:
-    """Seconds that the caller wants to wait (RFC 7240 section 4.3), at most LONGEST; 0 for no such preference."""
-    found = _PREFERENCE.search(prefer.decode("latin-1")) if prefer else None
-    return min(int(found[1]), LONGEST) if found else 0
+_log = structlog.get_logger("penstock.stages")
 
 
 class Ticket:
-    """One waiting request: the answers that came, by the event's index and stage."""
+    """One group of events that is waited for: the answers that came, by the event's index and stage."""
 
     def __init__(self, waiting: Waiting, number: int) -> None:
         self._waiting = waiting
@@ -76,7 +68,7 @@ class Ticket:
 
 
 class Waiting:
-    """All waiting requests of this process, on one connection."""
+    """All groups that are waited for on one connection."""
 
     def __init__(self, broker: Broker) -> None:
         self.prefix = broker.inbox()
@@ -89,7 +81,7 @@ class Waiting:
         await self._broker.subscribe(f"{self.prefix}.*.*", self._take)
 
     def open(self) -> Ticket | None:
-        """A place for one request, or none when too many wait."""
+        """A place for one group, or none when too many are waited for."""
         if len(self.tickets) >= MOST_WAITING:
             return None
         self._last += 1

@@ -1,0 +1,42 @@
+"""Sends a CloudEvent over HTTP, and waits for the workers: `python examples/post.py`, with the stack up.
+
+Nothing of Penstock is needed for this, only HTTP. PENSTOCK_URL says where the door is, PENSTOCK_KEY holds a key that
+`penstock key create --identity web_shop --types '*'` made.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from datetime import UTC, datetime
+
+import httpx
+
+
+def main() -> None:
+    """One event in structured mode."""
+    event = {
+        "specversion": "1.0",
+        "id": str(uuid.uuid4()),
+        "source": "urn:example:web-1",
+        "type": "log.line.v1",
+        "subject": "web-1",
+        "time": datetime.now(UTC).isoformat(),
+        "data": {"message": "order 4711 failed: card declined", "level": "warning"},
+    }
+    response = httpx.post(
+        os.environ.get("PENSTOCK_URL", "http://127.0.0.1:7410") + "/v1/events",
+        json=event,
+        headers={
+            "authorization": f"Bearer {os.environ['PENSTOCK_KEY']}",
+            "content-type": "application/cloudevents+json",
+            "prefer": "wait=5",
+        },
+        timeout=10,
+    )
+    [result] = response.json()["results"]
+    print(response.status_code, result["status"], result.get("key", result.get("detail")), result.get("stages", {}))
+
+
+if __name__ == "__main__":
+    main()
