@@ -24,10 +24,10 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
     """A load as fast as it goes until every stage has it, then a paced one for the latency."""
     await base.start(*FLEET[:3], "ingress_0")
     await base.load(seconds=120, events=20_000, batch=200, connections=4)
-    await _caught_up(base)
+    await caught_up(base)
     await train(base, console)
     pids = await base.start(*FLEET) | {name: base.pid(name) for name in SERVERS}
-    await _caught_up(base)
+    await caught_up(base)
     rows = {}
     for rate in (0, 3000, 1000):
         rows[str(rate or "flat out")] = await _run(base, rate, arguments.seconds, pids)
@@ -50,7 +50,7 @@ async def _run(base: Ground, rate: float, seconds: float, pids: dict[str, int]) 
         base.load(seconds=seconds, batch=batch, connections=8, rate=rate),
         time_stages(url, base.key, count=probes, at_once=probes, every=seconds / probes),
     )
-    await _caught_up(base)
+    await caught_up(base)
     took = time.perf_counter() - began
     events = await base.stored() - before
     return {
@@ -66,7 +66,7 @@ async def _run(base: Ground, rate: float, seconds: float, pids: dict[str, int]) 
     }
 
 
-async def _caught_up(base: Ground, timeout: float = 600) -> None:
+async def caught_up(base: Ground, timeout: float = 600) -> None:
     """Waits until every event and every score is in its stores."""
     async with asyncio.timeout(timeout):
         while True:
