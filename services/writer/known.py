@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from services.writer.periods import Length
 from services.writer.store import Store
@@ -18,16 +19,16 @@ class KnownPeriods:
         self._store = store
         self._length = length
         self._noted: set[str] = set()
-        self._one = asyncio.Lock()
 
-    async def note(self, period: str) -> None:
-        """Returns when the period is noted on disk. Raises what the driver raises."""
-        if period in self._noted:
-            return
-        async with self._one:
-            if period not in self._noted:
-                await self._store.read(NOTE, (self._length, period))
-                self._noted.add(period)
+    def missing(self, periods: Iterable[str]) -> set[str]:
+        """Those that this process has not noted yet."""
+        return set(periods) - self._noted
+
+    async def note(self, periods: Iterable[str]) -> None:
+        """Returns when the periods are noted on disk. Raises what the driver raises."""
+        missing = self.missing(periods)
+        await asyncio.gather(*(self._store.read(NOTE, (self._length, period)) for period in missing))
+        self._noted |= missing
 
     async def newest_first(self) -> list[str]:
         """All periods that hold anything. Raises what the driver raises."""

@@ -8,6 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -60,6 +61,9 @@ class Writer:
 
     async def _write(self, rows: Sequence[Rows]) -> list[Outcome]:
         outcomes: list[Outcome] = [_DONE] * len(rows)
+        if missing := self._known.missing([row.period for row in rows]):
+            with suppress(Exception):  # whatever fails here fails again below, with its verdict
+                await self._known.note(missing)
         sent = [(part, await self._send([rows[position] for position in part])) for part in partitions(rows)]
         await asyncio.wait([answer for _, answer in sent])
         failed = [(part, error) for part, answer in sent if (error := answer.exception()) is not None]
@@ -107,7 +111,8 @@ class Writer:
         await self._room.acquire()
         began = time.perf_counter()
         try:
-            await self._known.note(rows[0].period)
+            if missing := self._known.missing([rows[0].period]):
+                await self._known.note(missing)
             answer = self._store.write(rows)
         except Exception as error:  # noqa: BLE001 - verdicts.of_error knows what the driver can raise
             answer = asyncio.get_running_loop().create_future()

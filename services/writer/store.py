@@ -60,6 +60,7 @@ class Store:
         self._bridge = Bridge()
         self._inserts: dict[Table, PreparedStatement] = {}
         self._prepared: dict[str, PreparedStatement] = {}
+        self.request_timeout = REQUEST_SECONDS
 
     async def open(self, questions: Iterable[str]) -> None:
         """Connects, prepares the inserts and `questions` (CQL with `{keyspace}`). May be called again after an error.
@@ -105,12 +106,14 @@ class Store:
         for row in rows:
             for table, values in row.statements:
                 add((True, ids[table], values))
-        return self._bridge.future(self._connected().execute_async(batch))
+        return self._bridge.future(self._connected().execute_async(batch, timeout=self.request_timeout))
 
     def read(self, question: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> asyncio.Future[Any]:
         """Asks one of the questions given to `open`; resolves with its first page of rows."""
         session = self._connected()
-        return self._bridge.future(session.execute_async(self._prepared[question], values))
+        return self._bridge.future(
+            session.execute_async(self._prepared[question], values, timeout=self.request_timeout)
+        )
 
     def _connected(self) -> Session:
         if self._session is None:

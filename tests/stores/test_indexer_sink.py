@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -19,10 +15,10 @@ from services.indexer.__main__ import connect
 from services.indexer.bulk import Bulker, Line
 from services.indexer.indices import Indices
 from services.indexer.logic import Indexer, event_line
-from stack import process
 from tests.deliveries import CONTRACTS, event_of, line, sample, score_of
 from tests.places import Running
 from tests.stores.conftest import EPOCHS
+from tests.stores.faults import frozen, until
 
 
 async def stored(client: AsyncElasticsearch, alias: str, key: str) -> dict[str, Any]:
@@ -195,22 +191,3 @@ async def test_a_request_that_is_not_understood_drops_nothing(bulker: Bulker) ->
     good = event_line(event_of(line("hello")), epoch=1)
     [outcome] = await bulker.send([Line(good.alias, b'{"index":{"_unknown":1}}\n{}\n')])
     assert isinstance(outcome, Retry)
-
-
-@asynccontextmanager
-async def frozen(running: Running, name: str) -> AsyncIterator[None]:
-    """The server answers nothing, as in a long pause of its machine."""
-    record = process.alive(running.place, name)
-    assert record
-    os.kill(record.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(record.pid, signal.SIGCONT)
-
-
-async def until(condition: Any, seconds: float = 20.0) -> None:
-    """Returns once the condition holds; a bound, not a wait."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is watched has no event
-            await asyncio.sleep(0.01)

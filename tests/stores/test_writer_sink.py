@@ -1,0 +1,161 @@
+"""Events and scores into the real Cassandra: once, whatever happens meanwhile, and nothing is dropped for load."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from penstock.errors import PenstockError
+from penstock.event import Event, record
+from penstock.outcome import Done, Drop, Retry
+from penstock.settings import Settings
+from services.writer import reads
+from services.writer.logic import Writer, partitions
+from services.writer.periods import period
+from services.writer.rows import Rows, event_rows
+from services.writer.store import REQUEST_SECONDS, Store
+from tests.deliveries import event_of, line, sample, score_of
+from tests.places import Running
+from tests.stores.faults import frozen, until
+
+
+async def stored(store: Store, event: Event) -> list[bytes]:
+    where = (period("month", event.time_ms), event.pp, [UUID(event.key)])
+    return [row.record for row in await store.read(reads.GET, where)]
+
+
+async def test_an_event_is_stored_under_its_key_with_its_record(store: Store, writer: Writer) -> None:
+    event = event_of(line("hello"))
+    assert await writer.events([event]) == [Done()]
+    assert await stored(store, event) == [record(event)]
+
+
+async def test_whoever_waits_is_told_the_key(writer: Writer) -> None:
+    event = event_of(line("hello"), headers={"x-reply-to": "_INBOX.ingress.1"})
+    assert await writer.events([event]) == [Done({"stage": "stored", "key": event.key})]
+
+
+async def test_the_same_message_again_changes_nothing(store: Store, writer: Writer) -> None:
+    event = event_of(line("once"), sequence=9)
+    for _ in range(2):
+        assert await writer.events([event, event]) == [Done(), Done()]
+    assert await stored(store, event) == [record(event)]
+
+
+async def test_an_older_message_that_comes_later_does_not_win(store: Store, writer: Writer) -> None:
+    older = event_of(line("old", id="same"), sequence=3)
+    newer = replace(event_of(line("new", id="same"), sequence=4), stored_at_ns=older.stored_at_ns + 1_000_000)
+    assert older.key == newer.key
+    assert await writer.events([newer]) == [Done()]
+    assert await writer.events([older]) == [Done()]
+    assert await stored(store, newer) == [record(newer)]
+
+
+async def test_a_batch_over_many_partitions_and_periods_is_stored_whole(store: Store, writer: Writer) -> None:
+    batch = [
+        event_of(line(f"line {n}", host=f"host_{n % 90}", time=f"20{10 + n % 16}-0{1 + n % 9}-02T00:00:00Z"))
+        for n in range(1000)
+    ]
+    assert await writer.events(batch) == [Done()] * 1000
+    for event in batch[::50]:
+        assert await stored(store, event) == [record(event)]
+    noted = {row.period for row in await store.read(reads.PERIODS, ("month",))}
+    assert noted >= {period("month", event.time_ms) for event in batch}
+
+
+async def test_the_largest_events_are_stored(store: Store, writer: Writer) -> None:
+    batch = [event_of(line("x" * 65_000, exception={"type": "E", "stack": "y" * 60_000})) for _ in range(5)]
+    assert await writer.events(batch) == [Done()] * 5
+    assert await stored(store, batch[4]) == [record(batch[4])]
+
+
+async def test_scores_of_two_versions_stand_side_by_side(store: Store, writer: Writer) -> None:
+    event = event_of(sample("cpu", 1.0, time="2026-10-01T00:00:00Z"))
+    assert await writer.scores([score_of(event, version=1), score_of(event, version=2)]) == [Done(), Done()]
+    assert await writer.scores([score_of(event, version=2)]) == [Done()]
+    [row] = await store.read(reads.COUNT_SCORES, ("2026-10", list(range(64)), "metrics"))
+    assert row.count == 2
+
+
+async def test_what_the_store_refuses_is_dropped_with_its_reason_and_the_rest_is_kept(
+    store: Store, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = [event_of(line(text)) for text in ("a", "b", "c")]
+
+    def spoilt(event: Event, length: object) -> Rows:
+        rows = event_rows(event, "month")
+        if event is batch[1]:  # no event can do that; a defect of ours could
+            [(events, values), timeline] = rows.statements
+            rows.statements = ((events, (*values[:2], b"short", *values[3:])), timeline)
+        return rows
+
+    monkeypatch.setattr("services.writer.logic.event_rows", spoilt)
+    before, dropped, after = await writer.events(batch)
+    assert (before, after) == (Done(), Done())
+    assert isinstance(dropped, Drop)
+    assert dropped.code == "SINK_REFUSED"
+    assert "InvalidRequest" in dropped.reason
+    assert await stored(store, batch[2]) == [record(batch[2])]
+
+
+async def test_a_stopped_node_delays_events_and_loses_none(store: Store, writer: Writer, cassandra: Running) -> None:
+    await writer.events([event_of(line("first"))])
+    store.request_timeout = 1.0
+    batch = [event_of(line(f"line {n}", host=f"host_{n % 30}")) for n in range(500)]
+    async with frozen(cassandra, "cassandra"):
+        waiting = asyncio.create_task(writer.events(batch))
+        await until(lambda: writer.trouble is not None)
+        assert not waiting.done()
+    assert await waiting == [Done()] * 500
+    store.request_timeout = REQUEST_SECONDS
+    for event in batch[::100]:
+        assert await stored(store, event) == [record(event)]
+
+
+async def test_a_killed_node_delays_events_and_loses_none(store: Store, writer: Writer, cassandra: Running) -> None:
+    batch = [event_of(line(f"line {n}", host=f"host_{n % 30}")) for n in range(500)]
+    assert await writer.events(batch[:250]) == [Done()] * 250
+    cassandra.kill("cassandra")
+    waiting = asyncio.create_task(writer.events(batch))
+    await until(lambda: writer.trouble is not None)
+    await asyncio.to_thread(cassandra.restart, "cassandra")
+    assert await waiting == [Done()] * 500
+    for event in batch[::50]:
+        assert await stored(store, event) == [record(event)]
+
+
+async def test_who_stops_meanwhile_hands_its_events_back(store: Store, writer: Writer, cassandra: Running) -> None:
+    await writer.events([event_of(line("first"))])
+    store.request_timeout = 0.5
+    async with frozen(cassandra, "cassandra"):
+        waiting = asyncio.create_task(writer.events([event_of(line("second"))]))
+        await until(lambda: writer.trouble is not None)
+        writer.stop()
+        [outcome] = await asyncio.wait_for(waiting, 10)
+    store.request_timeout = REQUEST_SECONDS
+    assert isinstance(outcome, Retry)
+
+
+async def test_a_store_that_is_not_open_yet_makes_events_wait(cassandra: Running) -> None:
+    writer = Writer(Store(cassandra.place), "month", patience=0.0)
+    [outcome] = await writer.events([event_of(line("early"))])
+    assert isinstance(outcome, Retry)
+
+
+async def test_a_writer_with_another_period_does_not_start(writer: Writer, cassandra: Running) -> None:
+    await writer.events([event_of(line("first"))])
+    settings = Settings.model_validate({**cassandra.place.model_dump(), "cassandra_period": "day"})
+    with pytest.raises(PenstockError, match="rows by month"):
+        await Store(settings).open(reads.ALL)
+
+
+def test_a_batch_is_of_one_partition_and_bounded() -> None:
+    rows = [event_rows(event_of(line("x" * 900, host=f"host_{n % 3}")), "month") for n in range(600)]
+    parts = list(partitions(rows))
+    assert sorted(position for part in parts for position in part) == list(range(600))
+    for part in parts:
+        assert len({(rows[position].period, rows[position].pp) for position in part}) == 1
+        assert sum(rows[position].size for position in part) <= 64 * 1024
