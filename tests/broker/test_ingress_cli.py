@@ -1,0 +1,221 @@
+"""The commands that talk to the door, as a person runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.services import Asker, serve
+from stack.place import CHECKOUT
+from tests.broker.ingress_door import Door, event
+from tests.broker.rig import BOUND, Rig
+
+KEY = "019aa5b3-4b1a-8c41-9d6e-2f1c7a90e355"
+HIT = {
+    "key": KEY,
+    "type": "log.line.v1",
+    "dataset": "logs",
+    "time": "2026-11-20T10:00:00.000Z",
+    "entity": "web-1",
+    "score": 1.5,
+    "anomaly": {"score": 0.9995, "model": {"name": "lines", "version": 1}},
+    "record": {"time": "2026-11-20T10:00:00.000Z", "entity": "web-1", "event": event("1")},
+}
+
+
+@pytest.fixture(scope="module")
+async def door(rig: Rig) -> AsyncIterator[Door]:
+    door = await Door(rig.place).start()
+    yield door
+    await door.stop()
+
+
+class Command:
+    """One run of `penstock`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def end(self, given: bytes | None = None) -> tuple[int, str, str]:
+        async with asyncio.timeout(BOUND):
+            out, err = await self.process.communicate(given)
+        return self.process.returncode or 0, out.decode(), err.decode()
+
+
+async def penstock(door: Door, *arguments: str, **environment: str) -> Command:
+    settings = {"PENSTOCK_KEY": door.key, "COLUMNS": "200", **environment}
+    return Command(
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "penstock.cli.main", *arguments,
+            env={**os.environ, **door.place.environment(), **settings}, cwd=CHECKOUT,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )
+    )  # fmt: skip
+
+
+async def as_json(door: Door, *arguments: str, given: bytes | None = None) -> Any:
+    code, out, err = await (await penstock(door, *arguments, "--json")).end(given)
+    assert code == 0, err
+    return json.loads(out)
+
+
+async def test_a_key_is_made_used_listed_and_revoked(door: Door) -> None:
+    made = await as_json(door, "key", "create", "--identity", "sender_7", "--types", "log.line.v1")
+    assert (await door.send(event("k-1"), key=made["key"])).status_code == 202
+    listed = await as_json(door, "key", "list")
+    [entry] = [each for each in listed if each["id"] == made["id"]]
+    assert (entry["identity"], entry["types"], entry["roles"]) == ("sender_7", ["log.line.v1"], ["sender"])
+    assert "sha256" not in entry
+    code, out, _ = await (await penstock(door, "key", "revoke", made["id"])).end()
+    assert (code, made["id"] in out) == (0, True)
+    code, _, err = await (await penstock(door, "key", "create", "--identity", "indexer")).end()
+    assert code == 1
+    assert "KEY_INVALID" in err
+
+
+async def test_a_saved_key_is_found_by_the_other_commands(door: Door) -> None:
+    await (await penstock(door, "key", "create", "--identity", "saved", "--types", "*", "--save")).end()
+    assert (door.place.secrets / "key").stat().st_mode & 0o777 == 0o600
+    sending = await penstock(door, "send", "-", "--json", PENSTOCK_KEY="")
+    code, out, err = await sending.end(b"2026-11-20 10:00:00 saved key\n")
+    assert (code, json.loads(out or "{}").get("accepted")) == (0, 1), err
+
+
+async def test_files_are_sent_once_however_often(door: Door, tmp_path: Path) -> None:
+    lines = [f"2026-11-20T10:00:00.{n:03d}Z line {n}\n" for n in range(700)]
+    (tmp_path / "app.log").write_text("".join(lines))
+    record = {
+        "eventSource": "s3.amazonaws.com",
+        "eventName": "Get",
+        "eventTime": "2026-11-20T10:00:00Z",
+        "eventID": "1",
+    }
+    with gzip.open(tmp_path / "trail.jsonl.gz", "wt") as file:
+        file.write(json.dumps(record) + "\n")
+    (tmp_path / "ready.jsonl").write_text(json.dumps(event("ready")) + "\n" + '{"specversion":"1.0","id":"bad"}\n')
+    code, out, _ = await (await penstock(door, "send", str(tmp_path), "--json")).end()
+    first = json.loads(out)
+    assert (code, first["read"], first["accepted"], first["duplicate"]) == (1, 703, 702, 0)
+    assert {code: each["count"] for code, each in first["refused"].items()} == {"ENVELOPE_INVALID": 1}
+    again = json.loads((await (await penstock(door, "send", str(tmp_path), "--json")).end())[1])
+    assert (again["accepted"], again["duplicate"]) == (0, 702)
+    with (tmp_path / "app.log").open("a") as log:
+        log.write("2026-11-20T10:00:01Z one more\n")
+    more = await as_json(door, "send", str(tmp_path / "app.log"))
+    assert (more["accepted"], more["duplicate"]) == (1, 700)
+    code, out, _ = await (await penstock(door, "send", str(tmp_path / "ready.jsonl"))).end()
+    assert code == 1
+    assert "0 accepted, 1 there already, 1 refused" in out
+
+
+async def test_sending_goes_on_after_the_broker_was_away(door: Door, rig: Rig, tmp_path: Path) -> None:
+    (tmp_path / "app.log").write_text("".join(f"2026-11-20T11:00:00.{n:03d}Z line {n}\n" for n in range(300)))
+    rig.running.kill("nats")
+    sending = await penstock(door, "send", str(tmp_path / "app.log"), "--json", "--batch", "100")
+
+    async def turned_away() -> None:
+        while 'status="503"' not in (await door.client.get("/metrics")).text:
+            await door.send({})
+
+    async with asyncio.timeout(BOUND):
+        await turned_away()
+    await asyncio.to_thread(rig.running.restart, "nats")
+    code, out, err = await sending.end()
+    assert (code, json.loads(out)["accepted"]) == (0, 300), err
+
+
+async def test_tail_shows_what_is_sent(door: Door, rig: Rig) -> None:
+    tailing = await penstock(door, "tail", "--most", "1", "--json", "--type", "log.line.v1")
+
+    async def followed() -> None:
+        while "penstock_tail_open 1.0" not in (await door.client.get("/metrics")).text:
+            await asyncio.wait({asyncio.create_task(door.client.get("/livez"))})
+
+    async with asyncio.timeout(BOUND):
+        await followed()
+    await door.send([event("t-0", type="metric.sample.v1", data={"name": "n", "value": 1}), event("t-1")])
+    code, out, _ = await tailing.end()
+    assert (code, json.loads(out)["event"]["id"]) == (0, "t-1")
+
+
+@pytest.fixture
+async def asked(rig: Rig) -> AsyncIterator[list[tuple[str, dict[str, Any]]]]:
+    """Workers that answer with one hit, and what they were asked."""
+    seen: list[tuple[str, dict[str, Any]]] = []
+
+    def answering(name: str, reply: dict[str, Any]) -> Any:
+        async def answer(request: dict[str, Any], _: Asker) -> dict[str, Any]:
+            seen.append((name, request))
+            return reply
+
+        return answer
+
+    page = {"hits": [HIT], "total": {"value": 1, "relation": "eq"}}
+    indexer, writer = await rig.broker("indexer"), await rig.broker("writer")
+    entry = {name: HIT[name] for name in ("key", "time", "type", "dataset")} | {"summary": "hello"}
+    running = [
+        await serve(indexer, "search", {name: answering(name, page) for name in ("query", "similar", "anomalies")}),
+        await serve(
+            writer,
+            "store",
+            {
+                "get": answering("get", {"records": [HIT["record"]]}),
+                "timeline": answering("timeline", {"entity": "web-1", "entries": [entry]}),
+            },
+        ),
+    ]
+    await indexer.flush()
+    await writer.flush()
+    yield seen
+    for responder in running:
+        await responder.stop()
+
+
+async def test_questions_are_asked_and_shown(door: Door, asked: list[tuple[str, dict[str, Any]]]) -> None:
+    code, out, err = await (
+        await penstock(door, "search", "disk full", "-w", "level=error,fatal", "-w", "value>=0.5", "-n", "5")
+    ).end()
+    assert code == 0, err
+    assert all(part in out for part in ("web-1", "hello", "0.9995", KEY, "1 in all"))
+    assert asked[0][1]["filters"] == [
+        {"field": "level", "op": "in", "value": ["error", "fatal"]},
+        {"field": "value", "op": "gte", "value": 0.5},
+    ]
+    assert (await as_json(door, "similar", KEY))["hits"][0]["key"] == KEY
+    assert (await as_json(door, "anomalies", "--from", "2026-11-01T00:00:00Z"))["hits"]
+    assert "hello" in (await (await penstock(door, "timeline", "web-1")).end())[1]
+    assert "hello" in (await (await penstock(door, "get", KEY)).end())[1]
+    assert [name for name, _ in asked] == ["query", "similar", "anomalies", "timeline", "get"]
+    assert asked[1][1]["key"] == KEY
+
+
+async def test_errors_are_told_with_their_code(door: Door) -> None:
+    for arguments, code in (
+        (("search", "-w", "nonsense"), "QUERY_INVALID"),
+        (("search", "--dataset", "Nothing*"), "QUERY_INVALID"),
+        (("get", "no-key"), "QUERY_INVALID"),
+    ):
+        status, _, err = await (await penstock(door, *arguments)).end()
+        assert (status, code in err) == (1, True), err
+    status, _, err = await (await penstock(door, "search", PENSTOCK_KEY="pk_wrong")).end()
+    assert (status, "UNAUTHENTICATED" in err) == (1, True)
+    status, _, err = await (await penstock(door, "tail", PENSTOCK_URL="http://127.0.0.1:1")).end()
+    assert (status, "SERVICE_UNAVAILABLE" in err) == (1, True)
+
+
+async def test_the_example_needs_nothing_but_http(door: Door) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(CHECKOUT / "examples" / "post.py"),
+        env={**os.environ, "PENSTOCK_URL": door.url, "PENSTOCK_KEY": door.key},
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, _ = await Command(process).process.communicate()
+    assert out.decode().startswith("202 accepted ")
