@@ -71,6 +71,14 @@ class KeySet:
             raise Unavailable("ISSUER_UNAVAILABLE", f"no keys from issuer {self._issuer.issuer} yet", retry_after=2)
         return self._keys.get(key_id)
 
+    async def all(self) -> list[SigningKey]:
+        """Every key, read now. Raises Unavailable ISSUER_UNAVAILABLE."""
+        try:
+            await self._read()
+        except (OSError, httpx.HTTPError) as error:
+            raise Unavailable("ISSUER_UNAVAILABLE", f"no keys: {type(error).__name__}: {error}") from None
+        return list(self._keys.values())
+
     async def _read(self) -> None:
         body = await self._fetch() if self._issuer.jwks_url else await self._open(self._issuer.jwks_file)
         keys = parse(body, self._issuer.algorithms)

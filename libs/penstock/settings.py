@@ -21,6 +21,8 @@ PORTS = {
     "cassandra_storage": 5,
     "edge": 6,
     "edge_stats": 7,
+    "elasticsearch_reader": 8,
+    "edge_peers": 9,
     "ingress": 10,
     "indexer": 20,
     "writer": 30,

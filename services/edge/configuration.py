@@ -1,0 +1,129 @@
+"""settings, issuers.yaml and the keys on disk → <state>/edge/haproxy.cfg, once HAProxy itself finds it valid."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from penstock import issuers, seed_file
+from penstock.errors import PenstockError, Refused
+from penstock.issuers import Issuer
+from penstock.settings import Settings
+from services.edge import keys
+from services.edge.plan import Limits, Plan, Reader
+from services.edge.render import render
+from services.edge.settings import EdgeSettings
+
+CHECK_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Where the edge keeps its files."""
+
+    root: Path
+
+    @property
+    def configuration(self) -> Path:
+        """What HAProxy reads."""
+        return self.root / "haproxy.cfg"
+
+    @property
+    def keys(self) -> Path:
+        """Public keys of the issuers."""
+        return self.root / "keys"
+
+    @property
+    def process(self) -> Path:
+        """Number of the master process."""
+        return self.root / "haproxy.pid"
+
+
+def folder(chosen: Settings) -> Folder:
+    """The edge's folder, made if it is not there."""
+    found = Folder(chosen.state / "edge")
+    found.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return found
+
+
+def believed(chosen: Settings) -> tuple[Issuer, ...]:
+    """The issuers; none where there is no file. Raises Refused ISSUERS_INVALID."""
+    return issuers.read(chosen.issuers) if chosen.issuers.exists() else ()
+
+
+def plan(chosen: Settings, edge: EdgeSettings) -> Plan:
+    """What the settings ask for. Raises Refused EDGE_INVALID, CREDENTIALS_INVALID."""
+    addresses = tuple(part.strip() for part in edge.ingress.split(",") if part.strip())
+    if edge.ingress_slots and len(addresses) != 1:
+        raise Refused("EDGE_INVALID", "with PENSTOCK_EDGE_INGRESS_SLOTS, PENSTOCK_EDGE_INGRESS is one DNS name:port")
+    certificate = edge.certificate or chosen.state / "tls" / "edge.pem"
+    if not certificate.exists():
+        raise Refused("EDGE_INVALID", f"{certificate} is not there: certificate and key in PEM, one after the other")
+    return Plan(
+        host=chosen.host,
+        port=chosen.port or chosen.local_port("edge"),
+        stats_port=chosen.local_port("edge_stats"),
+        peer_port=chosen.local_port("edge_peers"),
+        certificate=certificate,
+        ingress=addresses or (f"127.0.0.1:{chosen.local_port('ingress')}",),
+        slots=edge.ingress_slots,
+        bearer_keys=edge.bearer_keys,
+        issuers=believed(chosen),
+        keys=tuple(keys.known(folder(chosen).keys)),
+        limits=Limits(**{name: getattr(edge, name) for name in Limits.__dataclass_fields__}),
+        threads=edge.threads,
+        reader=_reader(chosen) if edge.reader else None,
+    )
+
+
+def write(chosen: Settings, edge: EdgeSettings) -> bool:
+    """Renders and puts in place; whether it is another than before. Raises Refused EDGE_INVALID with HAProxy's words."""
+    text = render(plan(chosen, edge))
+    path = folder(chosen).configuration
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        check(draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
+
+
+def check(path: Path) -> None:
+    """Raises Refused EDGE_INVALID unless HAProxy would start with the file."""
+    command = [binary(), "-c", "-f", str(path)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_SECONDS, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        raise Refused("EDGE_INVALID", f"HAProxy did not check the file within {CHECK_SECONDS:.0f} s") from None
+    if done.returncode:
+        raise Refused("EDGE_INVALID", f"HAProxy refuses the configuration: {done.stderr.strip()[-2000:]}")
+
+
+def binary() -> str:
+    """HAProxy. Raises TOOL_MISSING."""
+    found = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
+    if not found:
+        raise PenstockError("TOOL_MISSING", "HAProxy is missing: apt-get install haproxy (or set PENSTOCK_EDGE=off)")
+    return found
+
+
+def _reader(chosen: Settings) -> Reader | None:
+    """None where Elasticsearch asks for credentials itself: there, make readers an API key of theirs."""
+    urls = [url.strip() for url in chosen.elasticsearch.split(",")]
+    if not all(url.startswith("http://") for url in urls):
+        return None
+    secret = seed_file.ensure(chosen.secrets / "elasticsearch_reader", seed_file.random_text)
+    return Reader(
+        port=chosen.local_port("elasticsearch_reader"),
+        credential=sha256(b"ApiKey " + secret).hexdigest().upper(),
+        servers=tuple(url.removeprefix("http://").rstrip("/") for url in urls),
+    )

@@ -1,0 +1,104 @@
+"""Plan → haproxy.cfg. Pure: the same plan gives the same text."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+
+from services.edge import problems, tokens
+from services.edge.plan import Plan, Reader
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+# The names of a cluster come and go with its processes.
+_RESOLVERS = """\
+resolvers system
+    parse-resolv-conf
+    accepted_payload_size 8192
+    hold valid 5s
+"""
+
+
+class _Template(string.Template):
+    """`@{name}`, since `$` and `%` mean something to HAProxy."""
+
+    delimiter = "@"
+
+
+def render(plan: Plan) -> str:
+    """The configuration. Raises Refused EDGE_INVALID for what cannot be written in one."""
+    text = _fill("edge.cfg", _names(plan))
+    if plan.reader is not None:
+        text += _fill("reader.cfg", _reader_names(plan, plan.reader))
+    text = problems.expand(text, count_refused=plan.limits.refused > 0)
+    return text.replace("<digest>", digest(text))
+
+
+def digest(text: str) -> str:
+    """A short name of a configuration."""
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def _fill(name: str, values: dict[str, object]) -> str:
+    return _Template((TEMPLATES / name).read_text(encoding="utf-8")).substitute(values)
+
+
+def _names(plan: Plan) -> dict[str, object]:
+    limits = plan.limits
+    return {
+        "host": plan.host,
+        "port": plan.port,
+        "stats_port": plan.stats_port,
+        "peer_port": plan.peer_port,
+        "certificate": tokens.plain_path(str(plan.certificate)),
+        "threads": plan.threads,
+        "connections": limits.connections,
+        "drain": limits.drain,
+        "rate": limits.rate,
+        "window": limits.window,
+        "expire": 2 * limits.window,
+        "open": limits.open,
+        "body": limits.body,
+        "addresses": _block(_addresses(limits.refused, limits.window)),
+        "bearer_keys": _block([] if plan.bearer_keys else ["refuse UNAUTHENTICATED 'keys are not taken here' if key"]),
+        "issuers": _block(tokens.rules(plan.issuers, plan.keys)),
+        "servers": _block(_servers(plan)),
+        "resolvers": _RESOLVERS if plan.slots else "",
+        "digest": "<digest>",
+    }
+
+
+def _reader_names(plan: Plan, reader: Reader) -> dict[str, object]:
+    return {
+        "host": plan.host,
+        "port": reader.port,
+        "certificate": tokens.plain_path(str(plan.certificate)),
+        "credential": reader.credential,
+        "servers": _block(f"server elasticsearch_{n} {address}" for n, address in enumerate(reader.servers)),
+    }
+
+
+def _addresses(most: int, window: int) -> list[str]:
+    """Rules against who tries many credentials; they run before any credential is looked at."""
+    if not most:
+        return []
+    return [
+        "http-request track-sc2 src table addresses",
+        f"refuse RATE_LIMITED after {window} 'too many refused credentials from this address' "
+        f"if {{ sc2_gpc0_rate(addresses) gt {most} }}",
+        f"http-response {problems.COUNT_REFUSED} if {{ status 401 }}",
+    ]
+
+
+def _servers(plan: Plan) -> list[str]:
+    if plan.slots:
+        [address] = plan.ingress
+        return [f"server-template ingress_ {plan.slots} {address} resolvers system init-addr none"]
+    return [f"server ingress_{number} {address}" for number, address in enumerate(plan.ingress)]
+
+
+def _block(lines: Iterable[str]) -> str:
+    return "\n".join(f"    {line}" for line in lines)

@@ -1,0 +1,82 @@
+"""Issuers and their keys → the rules that are different for each issuer and key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from penstock.errors import Refused
+from penstock.issuers import Issuer
+from services.edge.plan import PublicKey
+
+ALGORITHM = "RS256"
+MOST_AUDIENCES = 8  # HAProxy 2.6 reads a list only element by element; of longer ones the ingress decides
+MOST_GROUPS = 5  # for the log; what a group allows is decided by the ingress
+_LITERAL = re.compile(r"[ !-&(-~]+\Z")  # printable ASCII without the quote that encloses it
+_PATH = re.compile(r"[A-Za-z0-9_./+@-]+\Z")
+_CLAIM = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
+
+
+def rules(issuers: Iterable[Issuer], keys: Iterable[PublicKey]) -> list[str]:
+    """Sets, for a token of one of the issuers: leeway, signed, audience and groups, as far as the token has them."""
+    keys = list(keys)
+    lines: list[str] = []
+    for number, issuer in enumerate(issuers):
+        if ALGORITHM in issuer.algorithms:
+            lines += _issuer(number, issuer, [key for key in keys if key.issuer == issuer.issuer])
+    return lines
+
+
+def usable(key_id: str) -> bool:
+    """Whether a key id can stand in a rule."""
+    return len(key_id) <= 256 and _LITERAL.match(key_id) is not None
+
+
+def _issuer(number: int, issuer: Issuer, keys: list[PublicKey]) -> list[str]:
+    mine, set_ = f"issuer_{number}", "http-request set-var"
+    payload = "var(txn.bearer),jwt_payload_query"
+    audience = literal(issuer.audience)
+    lists = (f"'$.aud[{place}]'" for place in range(MOST_AUDIENCES))
+    lines = [
+        f"acl {mine} var(txn.claimed) -m str -- {literal(issuer.issuer)}",
+        f"{set_}(txn.leeway) int({issuer.leeway}) if token {mine}",
+        *(
+            f'{set_}(txn.signed) var(txn.bearer),jwt_verify("{ALGORITHM}","{path(key)}") '
+            f"if token {mine} {{ var(txn.kid) -m str -- {literal(key.id)} }}"
+            for key in keys
+        ),
+        *(
+            f"{set_}(txn.audience) str(known) if token {mine} {{ {payload}({where}) -m str -- {audience} }}"
+            for where in ("'$.aud'", *lists)
+        ),
+        f"{set_}(txn.audience) str(unknown) if token {mine} {{ {payload}('$.aud[{MOST_AUDIENCES}]') -m found }}",
+    ]
+    if _CLAIM.match(issuer.groups_claim):
+        claim = f"'$.{issuer.groups_claim}[%d]'"
+        lines.append(f"{set_}(txn.groups) {payload}({claim % 0}) if token {mine}")
+        for place in range(1, MOST_GROUPS):
+            lines.append(f"{set_}(txn.group) {payload}({claim % place}) if token {mine} {{ var(txn.groups) -m found }}")
+            lines.append(
+                f"{set_}(txn.groups) var(txn.groups),concat(' ',txn.group) if token {mine} {{ var(txn.group) -m found }}"
+            )
+            lines.append(f"http-request unset-var(txn.group) if token {mine}")
+    return lines
+
+
+def literal(text: str) -> str:
+    """The text between quotes, as one word of the configuration. Raises Refused EDGE_INVALID."""
+    if not _LITERAL.match(text):
+        raise Refused("EDGE_INVALID", f"{text!r} cannot be written into haproxy.cfg: printable ASCII without ' only")
+    return f"'{text}'"
+
+
+def path(key: PublicKey) -> str:
+    """The file's path, which stands between quotes inside a list. Raises Refused EDGE_INVALID."""
+    return plain_path(str(key.file))
+
+
+def plain_path(text: str) -> str:
+    """A path that needs no quotes. Raises Refused EDGE_INVALID."""
+    if not _PATH.match(text):
+        raise Refused("EDGE_INVALID", f"the path {text!r} has characters that haproxy.cfg cannot hold")
+    return text
