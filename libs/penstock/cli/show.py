@@ -20,16 +20,17 @@ def print_json(body: Any) -> None:
 
 
 def print_hits(page: dict[str, Any], *, score: str = "") -> None:
-    """The hits of a page; `score` is the title of the column with their score, "" for none."""
-    titles = ["time", "entity", *([score] if score else []), "unusual", "event", "key"]
-    table = Table(*titles, box=None, header_style="dim", pad_edge=False)
-    table.columns[-2].overflow = "fold"
-    table.columns[-1].no_wrap = True
+    """The hits of a page, the key under each; `score` is the title of the column with their score, "" for none."""
+    table = Table(*([score] if score else []), "unusual", "time", "event", box=None, header_style="dim", pad_edge=False)
+    table.columns[-2].no_wrap = True
+    table.columns[-1].overflow = "fold"
     for hit in page["hits"]:
-        row = [hit["time"][:19].replace("T", " "), escape(hit["entity"][:32])]
+        row = []
         if score:
             row.append("" if hit.get("score") is None else f"{hit['score']:.3f}")
-        table.add_row(*row, _anomaly(hit.get("anomaly")), _text(hit), hit["key"])
+        moment = hit["time"][:19].replace("T", " ")
+        event = f"[cyan]{escape(hit['entity'][:32])}[/] {_text(hit)}\n[dim]{hit['key']}[/]"
+        table.add_row(*row, _anomaly(hit.get("anomaly")), moment, event)
     console = Console()
     console.print(table if page["hits"] else "nothing found")
     total = page.get("total")
