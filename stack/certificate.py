@@ -80,7 +80,7 @@ def _edge(
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, life: datetime.timedelta
 ) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -116,7 +116,7 @@ def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 def _left(path: Path) -> datetime.timedelta:
     expires = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
-    return expires - datetime.datetime.now(datetime.timezone.utc)
+    return expires - datetime.datetime.now(datetime.UTC)
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

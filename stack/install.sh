@@ -13,6 +13,8 @@ command -v "$python" >/dev/null || fail "Python 3.11 or newer is needed: apt-get
 missing=()
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 command -v mvn >/dev/null || missing+=(maven)
+PATH=$PATH:/usr/local/sbin:/usr/sbin
+[[ ${PENSTOCK_EDGE:-on} == off ]] || command -v haproxy >/dev/null || missing+=(haproxy)
 if ((${#missing[@]})); then
   install="apt-get install -y --no-install-recommends ${missing[*]}"
   if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then

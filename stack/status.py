@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import psutil
 
-from stack import cassandra, elasticsearch, fleet, http_probe, nats, ports, process
+from stack import cassandra, elasticsearch, fleet, haproxy, http_probe, nats, ports, process
 from stack.place import Place
 
 
@@ -38,6 +38,7 @@ def status(place: Place) -> list[Part]:
     """Every process that should be there (the servers and the fleet), and any other that was started here."""
     expected = [nats.NAME, elasticsearch.NAME, cassandra.NAME]
     expected += [child.name for child in fleet.children(place)]
+    expected += [haproxy.NAME] if haproxy.wanted(place) else []
     expected += [record.name for record in process.all_recorded(place) if record.name not in expected]
     return [_part(place, name) for name in expected]
 

@@ -1,4 +1,4 @@
-"""NATS, Elasticsearch, Cassandra → provision → fleet: start in this order what does not run, and take it down again."""
+"""NATS, Elasticsearch, Cassandra → provision → fleet → edge: start what does not run, in this order; take it down again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import partial
 
 from penstock import provision as broker_provision
 from penstock.errors import PenstockError
-from stack import cassandra, elasticsearch, fleet, jars, nats, ports, process
+from stack import cassandra, elasticsearch, fleet, haproxy, jars, nats, ports, process
 from stack.place import Place
 
 # What the reader of `up` is told: (part, what it is doing, seconds since that part began).
@@ -32,14 +32,16 @@ def up(place: Place, report: Report = silent, *, servers_only: bool = False) -> 
         if not servers_only:
             provision(place, report)
             start_fleet(place, report)
+            start_edge(place, report)
 
 
 def down(place: Place, report: Report = silent) -> None:
-    """Stop every process of this place: services first, so that they can still finish what they hold. Data stays."""
+    """Stop every process of this place: from the outside in, so that each can still finish what it holds. Data stays."""
     with _alone(place):
         names = [record.name for record in process.all_recorded(place)]
-        for group in ([n for n in names if n not in SERVERS], [n for n in names if n in SERVERS]):
-            _together(*(partial(_stop, place, name, report) for name in group))
+        edge, servers = {haproxy.NAME} & set(names), SERVERS.keys() & set(names)
+        for group in (edge, set(names) - edge - servers, servers):
+            _together(*(partial(_stop, place, name, report) for name in sorted(group)))
 
 
 def clean(place: Place, report: Report = silent) -> None:
@@ -53,6 +55,9 @@ def require_ports(place: Place, *, servers_only: bool = False) -> None:
     wanted = {module.NAME: module.ports_of(place) for module in (nats, elasticsearch, cassandra)}
     if not servers_only:
         wanted |= {child.name: child.ports for child in fleet.children(place)}
+        if haproxy.wanted(place):
+            haproxy.require_installed()
+            wanted[haproxy.NAME] = haproxy.child(place).ports
     for name, needs in wanted.items():
         if not process.alive(place, name):
             ports.require_free(name, needs)
@@ -77,6 +82,14 @@ def start_service(place: Place, name: str, report: Report = silent) -> None:
     """Start one process of the fleet, like `indexer_0`, unless it runs, and wait until it is ready."""
     [child] = [child for child in fleet.children(place) if child.name == name]
     _wait_service(place, child, process.start(place, child), report)
+
+
+def start_edge(place: Place, report: Report = silent) -> None:
+    """Start HAProxy unless it runs or is not wanted, and wait until it has an ingress behind it."""
+    if haproxy.wanted(place):
+        with _timed(haproxy.NAME, report) as says:
+            says("starting")
+            haproxy.wait_ready(place, haproxy.start(place))
 
 
 def provision(place: Place, report: Report = silent) -> None:

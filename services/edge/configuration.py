@@ -81,7 +81,7 @@ def plan(chosen: Settings, edge: EdgeSettings) -> Plan:
 
 
 def write(chosen: Settings, edge: EdgeSettings) -> bool:
-    """Renders and puts in place; whether it is another than before. Raises Refused EDGE_INVALID with HAProxy's words."""
+    """Renders and puts in place; whether it is another than before. Raises Refused EDGE_INVALID as HAProxy says."""
     text = render(plan(chosen, edge))
     path = folder(chosen).configuration
     if path.exists() and path.read_text(encoding="utf-8") == text:

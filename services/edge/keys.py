@@ -1,8 +1,8 @@
 """issuers.yaml → each issuer's key set (RFC 7517) → <state>/edge/keys/<digest>.pem, as HAProxy wants them.
 
-HAProxy reads keys only at its start and only from `PEM PUBLIC KEY` files (given a certificate it would start, and refuse
-every token), and knows nothing of key sets. So another set of keys is another configuration, and a reload. A file's name
-depends on its content, so that the files of the running configuration are never changed under it.
+HAProxy reads keys only at its start and only from `PEM PUBLIC KEY` files (given a certificate it would start, and
+refuse every token), and knows nothing of key sets. So another set of keys is another configuration, and a reload. A
+file's name depends on its content, so that the files of the running configuration are never changed under it.
 """
 
 from __future__ import annotations

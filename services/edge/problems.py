@@ -3,7 +3,8 @@
 refuse <CODE> [after <seconds>] '<detail>' if|unless <condition>     → http-request deny
 answer <status> <CODE> [after <seconds>] '<detail>'                  → http-error
 
-`after` is for Retry-After. HAProxy has error pages for some states only, so an answer's status may differ from its code's.
+`after` is for Retry-After. HAProxy has error pages for some states only, so an answer's status may differ from that of
+its code.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import re
 from penstock.errors import PenstockError, problem
 
 _REFUSE = re.compile(
-    r"(?P<indent> *)refuse (?P<code>[A-Z_]+)(?: after (?P<after>\d+))? '(?P<detail>[^']*)' (?P<condition>(?:if|unless) .+)"
+    r"(?P<indent> *)refuse (?P<code>[A-Z_]+)(?: after (?P<after>\d+))? '(?P<detail>[^']*)' "
+    r"(?P<condition>(?:if|unless) .+)"
 )
 _ANSWER = re.compile(
     r"(?P<indent> *)answer (?P<status>\d+) (?P<code>[A-Z_]+)(?: after (?P<after>\d+))? '(?P<detail>[^']*)'"

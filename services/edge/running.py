@@ -53,7 +53,7 @@ def serving(chosen: Settings) -> int | None:
     """Number of the process that takes new connections now, or None."""
     url = f"http://127.0.0.1:{chosen.local_port('edge_stats')}/running"
     with suppress(OSError, urllib.error.URLError, ValueError, KeyError):
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - http, to this machine
+        with urllib.request.urlopen(url, timeout=2) as answer:
             return int(json.load(answer)["process"])
     return None
 

@@ -14,7 +14,7 @@ MOST_AUDIENCES = 8  # HAProxy 2.6 reads a list only element by element; of longe
 MOST_GROUPS = 5  # for the log; what a group allows is decided by the ingress
 _LITERAL = re.compile(r"[ !-&(-~]+\Z")  # printable ASCII without the quote that encloses it
 _PATH = re.compile(r"[A-Za-z0-9_./+@-]+\Z")
-_CLAIM = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
+_CLAIM_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 
 
 def rules(issuers: Iterable[Issuer], keys: Iterable[PublicKey]) -> list[str]:
@@ -34,33 +34,44 @@ def usable(key_id: str) -> bool:
 
 def _issuer(number: int, issuer: Issuer, keys: list[PublicKey]) -> list[str]:
     mine, set_ = f"issuer_{number}", "http-request set-var"
-    payload = "var(txn.bearer),jwt_payload_query"
-    audience = literal(issuer.audience)
-    lists = (f"'$.aud[{place}]'" for place in range(MOST_AUDIENCES))
-    lines = [
+    return [
         f"acl {mine} var(txn.claimed) -m str -- {literal(issuer.issuer)}",
         f"{set_}(txn.leeway) int({issuer.leeway}) if token {mine}",
         *(
-            f'{set_}(txn.signed) var(txn.bearer),jwt_verify("{ALGORITHM}","{path(key)}") '
+            f'{set_}(txn.signed) var(txn.bearer),jwt_verify("{ALGORITHM}","{plain_path(str(key.file))}") '
             f"if token {mine} {{ var(txn.kid) -m str -- {literal(key.id)} }}"
             for key in keys
         ),
-        *(
-            f"{set_}(txn.audience) str(known) if token {mine} {{ {payload}({where}) -m str -- {audience} }}"
-            for where in ("'$.aud'", *lists)
-        ),
-        f"{set_}(txn.audience) str(unknown) if token {mine} {{ {payload}('$.aud[{MOST_AUDIENCES}]') -m found }}",
+        # Several lines of one name are one condition, true with the first of them that is.
+        *(f"acl for_us_{number} {claim} -m str -- {literal(issuer.audience)}" for claim in _audiences()),
+        f"acl for_us_{number} {_claim(f'$.aud[{MOST_AUDIENCES}]')} -m found",
+        f"{set_}(txn.audience) str(known) if token {mine} for_us_{number}",
+        *(rule.replace(" if ", f" if token {mine} ") for rule in _groups(issuer.groups_claim)),
     ]
-    if _CLAIM.match(issuer.groups_claim):
-        claim = f"'$.{issuer.groups_claim}[%d]'"
-        lines.append(f"{set_}(txn.groups) {payload}({claim % 0}) if token {mine}")
-        for place in range(1, MOST_GROUPS):
-            lines.append(f"{set_}(txn.group) {payload}({claim % place}) if token {mine} {{ var(txn.groups) -m found }}")
-            lines.append(
-                f"{set_}(txn.groups) var(txn.groups),concat(' ',txn.group) if token {mine} {{ var(txn.group) -m found }}"
-            )
-            lines.append(f"http-request unset-var(txn.group) if token {mine}")
-    return lines
+
+
+def _audiences() -> list[str]:
+    return [_claim("$.aud"), *(_claim(f"$.aud[{place}]") for place in range(MOST_AUDIENCES))]
+
+
+def _groups(claim: str) -> list[str]:
+    """The first groups, side by side; a claim whose name is no plain path stays unread."""
+    if not _CLAIM_NAME.match(claim):
+        return []
+    rules = [f"http-request set-var(txn.groups) {_claim(f'$.{claim}[0]')} if TRUE"]
+    for place in range(1, MOST_GROUPS):
+        rules.append(
+            f"http-request set-var(txn.group) {_claim(f'$.{claim}[{place}]')} if {{ var(txn.groups) -m found }}"
+        )
+        rules.append(
+            "http-request set-var(txn.groups) var(txn.groups),concat(' ',txn.group) if { var(txn.group) -m found }"
+        )
+        rules.append("http-request unset-var(txn.group) if TRUE")
+    return rules
+
+
+def _claim(path: str) -> str:
+    return f"var(txn.bearer),jwt_payload_query('{path}')"
 
 
 def literal(text: str) -> str:
@@ -68,11 +79,6 @@ def literal(text: str) -> str:
     if not _LITERAL.match(text):
         raise Refused("EDGE_INVALID", f"{text!r} cannot be written into haproxy.cfg: printable ASCII without ' only")
     return f"'{text}'"
-
-
-def path(key: PublicKey) -> str:
-    """The file's path, which stands between quotes inside a list. Raises Refused EDGE_INVALID."""
-    return plain_path(str(key.file))
 
 
 def plain_path(text: str) -> str:

@@ -23,6 +23,7 @@ from penstock.stages import REPLY_TO, Ticket
 from services.ingress import metrics
 from services.ingress.auth import Caller, Verifier
 from services.ingress.body import Budget, Lease, read_body
+from services.ingress.handed_on import received_ns
 from services.ingress.link import Link
 from services.ingress.modes import from_binary, mode_of
 from services.ingress.preference import preferred_wait
@@ -95,17 +96,16 @@ class Accept:
         connected = self._link.connected
         if request.seconds and connected is not None:
             request.ticket = connected.waiting.open()
-        now_ns = time.time_ns()
         for start in range(0, len(request.items), SLICE):
             if start:
                 await asyncio.sleep(0)
             for index in range(start, min(start + SLICE, len(request.items))):
-                self._check_one(request, index, now_ns)
+                self._check_one(request, index)
         if request.whole is not None and any(error.code == "JSON_INVALID" for error in request.results.errors):
             check_grammar(request.whole)
 
-    def _check_one(self, request: Request, index: int, now_ns: int) -> None:
-        caller = request.caller
+    def _check_one(self, request: Request, index: int) -> None:
+        caller, now_ns = request.caller, request.came_ns
         try:
             raw, value = self._checker.parse(request.items[index])
             event = self._checker.accept(raw, value, publisher=caller.identity, door="http", now_ns=now_ns, stamp=True)
@@ -146,6 +146,7 @@ class Request:
         self.items = items
         self.whole = whole
         self.caller = caller
+        self.came_ns = received_ns(headers, time.time_ns())
         self.results = Results(len(items))
         self.outgoing: list[Outgoing] = []
         self.pending: list[tuple[int, str, str]] = []  # index, key and time of stamping of each outgoing event

@@ -13,6 +13,7 @@ from penstock.contracts import Contracts
 from penstock.errors import Refused
 from penstock.keys import ALL, Key, KeyFile
 from penstock.rights import operations
+from services.ingress.handed_on import must_agree
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class KeyVerifier:
         key = self.keys.find(bearer(scope), self._now_ns())
         if key is None or key.identity in self._contracts.identities:
             raise Refused("UNAUTHENTICATED", "the key is not known, or it is revoked or has expired")
+        must_agree(scope)
         known = self._callers.get(key.id)
         if known is None or known[0] is not key:
             known = self._callers[key.id] = (key, _caller(key, self._contracts))

@@ -20,6 +20,7 @@ GROUPS = {
     "penstock.cli.rights": "",
     "penstock.cli.key": "key",
     "penstock.cli.identity": "identity",
+    "services.edge.cli": "edge",
     "penstock.cli.send": "",
     "penstock.cli.search": "",
     "penstock.cli.tail": "",

@@ -1,0 +1,65 @@
+"""penstock edge render, keys, reload: HAProxy in front of the ingress."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from penstock.errors import PenstockError, Unavailable
+from penstock.settings import settings
+from services.edge import configuration, keys, running
+from services.edge.settings import EdgeSettings
+
+app = typer.Typer(no_args_is_help=True, help="HAProxy in front of the ingress.")
+
+
+@app.command()
+def render() -> None:
+    """Write haproxy.cfg from the settings, once HAProxy finds it valid; a running edge takes it with `reload`."""
+    chosen = settings()
+    changed = configuration.write(chosen, EdgeSettings())
+    print(f"{configuration.folder(chosen).configuration}: {'written' if changed else 'as it was'}")
+
+
+@app.command("keys")
+def fetch_keys(
+    every: Annotated[float, typer.Option(help="seconds; fetch again and again, and reload when they changed")] = 0,
+) -> None:
+    """Fetch the issuers' public keys; with other keys than before, write haproxy.cfg anew and reload."""
+    while every:
+        try:
+            _fetch()
+        except PenstockError as error:
+            print(f"{error.code} {error.detail}", file=sys.stderr, flush=True)
+        time.sleep(every)
+    if faults := _fetch():
+        raise Unavailable("ISSUER_UNAVAILABLE", "; ".join(faults))
+
+
+@app.command()
+def reload() -> None:
+    """Have the running edge take haproxy.cfg, certificate and keys anew; no request is dropped."""
+    chosen = settings()
+    folder = configuration.folder(chosen)
+    configuration.check(folder.configuration)
+    print(f"process {running.reload(chosen, folder)} serves")
+
+
+def _fetch() -> list[str]:
+    """One round; what could not be fetched."""
+    chosen = settings()
+    folder = configuration.folder(chosen)
+    found, faults = keys.fetch(configuration.believed(chosen), folder.keys)
+    for fault in faults:
+        print(fault, file=sys.stderr, flush=True)
+    changed = configuration.write(chosen, EdgeSettings())
+    if changed and running.serving(chosen) is not None:
+        running.reload(chosen, folder)
+        keys.sweep(folder.keys)
+        print(f"{len(found)} keys; reloaded", flush=True)
+    else:
+        print(f"{len(found)} keys; {'written' if changed else 'as they were'}", flush=True)
+    return faults

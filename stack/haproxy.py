@@ -1,0 +1,62 @@
+"""HAProxy in front of the ingress processes: `python -m services.edge`, which becomes HAProxy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+from penstock.errors import PenstockError
+from stack import certificate, fleet, process
+from stack.place import Place
+
+NAME = "edge"
+
+
+def wanted(place: Place) -> bool:
+    """False where PENSTOCK_EDGE=off leaves it out."""
+    return place.edge == "on"
+
+
+def require_installed() -> None:
+    """Raises TOOL_MISSING, so that `up` says so before anything is started."""
+    if not shutil.which("haproxy", path=_path()):
+        raise PenstockError(
+            "TOOL_MISSING",
+            "HAProxy is missing: apt-get install -y --no-install-recommends haproxy. "
+            "PENSTOCK_EDGE=off does without it; clients then talk to the ingress",
+        )
+
+
+def child(place: Place) -> process.Child:
+    """The edge as a child process. It passes requests on to every ingress that the place has."""
+    doors = [each.ports["HTTP"] for each in fleet.children(place) if each.name.startswith("ingress_")]
+    addresses = ",".join(f"127.0.0.1:{port}" for port in doors)
+    return process.Child(
+        name=NAME,
+        command=(sys.executable, "-m", "services.edge"),
+        ports={
+            "HTTPS": place.local_port("edge"),
+            "HTTP": place.local_port("edge_stats"),
+            "Elasticsearch readers": place.local_port("elasticsearch_reader"),
+            "its own next process": place.local_port("edge_peers"),
+        },
+        environment={"PATH": _path(), "PENSTOCK_EDGE_INGRESS": addresses},
+    )
+
+
+def start(place: Place) -> process.Record:
+    """Start it unless it runs; a certificate that is missing is made."""
+    certificate.ensure(place)
+    return process.start(place, child(place))
+
+
+def wait_ready(place: Place, record: process.Record, timeout: float = 30.0) -> None:
+    """Wait until it takes requests and at least one ingress is behind it."""
+    port = record.ports["HTTP"]
+    process.wait_ready(place, record, lambda: not fleet.reasons(port), timeout)
+
+
+def _path() -> str:
+    """Where programs are; servers are not on everybody's PATH."""
+    return f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin"
