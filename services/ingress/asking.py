@@ -1,15 +1,18 @@
-"""question of a caller → svc.<service>.<operation>.ingress, on the caller's behalf → reply.
+"""question of a caller → audit trail, and svc.<service>.<operation>.ingress on the caller's behalf → reply.
 
 The door checks roles and datasets first, for a quick and clear answer; the worker that answers checks them again.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+from penstock.broker import Broker
 from penstock.contracts import Contracts
 from penstock.questions import Question
 from penstock.services import Person, ask
+from services.ingress import trail
 from services.ingress.auth import Caller
 from services.ingress.link import Link
 
@@ -25,11 +28,22 @@ class Asking:
         """The reply. Raises Refused FORBIDDEN and whatever the worker says; Unavailable when nobody answers in time."""
         caller.must_ask(service, operation)
         connected = await self._link.use()
+        request = question.wire()
+        answering = self._ask(connected.broker, caller, service, operation, request)
+        if service == "score":  # a text on its way into a vector; the question that it belongs to follows
+            return await answering
+        written = trail.write(connected.broker, caller, f"{service}.{operation}", request)
+        reply: dict[str, Any] = (await asyncio.gather(written, answering))[1]
+        return reply
+
+    async def _ask(
+        self, broker: Broker, caller: Caller, service: str, operation: str, request: dict[str, Any]
+    ) -> dict[str, Any]:
         return await ask(
-            connected.broker,
+            broker,
             service,
             operation,
-            question.wire(),
+            request,
             on_behalf=Person(caller.identity, caller.datasets, caller.roles),
             timeout=self._contracts.services[service].operations[operation].timeout.total_seconds(),
         )

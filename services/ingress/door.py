@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import re
 import time
+from functools import lru_cache
 from typing import Any
 
 import orjson
 import structlog
+from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -88,8 +90,14 @@ class Answer:
     def count(self, path: str) -> None:
         """Enters the request into the metrics."""
         known = _PATHS.get(path) or ("/v1/events/{key}" if path.startswith("/v1/events/") else "other")
-        metrics.REQUESTS.labels(known, str(self.status)).inc()
-        metrics.REQUEST_SECONDS.labels(known).observe(time.perf_counter() - self._began)
+        counted, timed = _meters(known, self.status)
+        counted.inc()
+        timed.observe(time.perf_counter() - self._began)
+
+
+@lru_cache(maxsize=1024)
+def _meters(path: str, status: int) -> tuple[Counter, Histogram]:
+    return metrics.REQUESTS.labels(path, str(status)), metrics.REQUEST_SECONDS.labels(path)
 
 
 def request_id(scope: Scope) -> str:

@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from penstock import questions as q
 from penstock.contracts import Contracts
 from penstock.errors import Refused
+from services.ingress import trail
 from services.ingress.asking import Asking
 from services.ingress.auth import Caller, Verifier
 from services.ingress.describe import RECORD, types_page
@@ -46,6 +47,7 @@ def router(contracts: Contracts, asking: Asking, link: Link, tail: Tail) -> APIR
         if wanted.type:
             types &= set(wanted.type)
         connected = await link.use()
+        await trail.write(connected.broker, caller, "tail", {"datasets": datasets, "types": sorted(types)})
         follower = await tail.open(connected.broker, Wanted(frozenset(types), wanted.entity))
         return StreamingResponse(_frames(tail, follower), media_type="text/event-stream", headers=_NO_BUFFERS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 
 from penstock.errors import Refused, Unavailable
@@ -171,6 +172,22 @@ async def test_without_a_worker_the_answer_is_quick_and_says_so(door: Door) -> N
     response = await door.post("/v1/search", {})
     assert (response.status_code, response.json()["code"]) == (503, "SERVICE_UNAVAILABLE")
     assert response.elapsed.total_seconds() < 2
+
+
+async def test_every_question_is_on_the_audit_trail_without_its_words(door: Door, fleet: Fleet, rig: Rig) -> None:
+    first = await rig.next_sequence("AUDIT")
+    for text, filters in (("disk full", []), ("other words", []), ("x", [{"field": "level", "value": "secret"}])):
+        await door.post("/v1/search", {"text": text, "filters": filters, "datasets": ["logs"]})
+    await door.get(f"/v1/events/{KEY}")
+    assert (await door.post("/v1/search", {"size": 0})).status_code == 400
+    messages = await rig.stored("AUDIT", first)
+    assert {message.subject for message in messages} == {"audit.ingress.question"}
+    records = [orjson.loads(message.data) for message in messages]
+    assert [record["operation"] for record in records] == ["search.query"] * 3 + ["store.get"]
+    assert {record["actor"] for record in records} == {"shop"}
+    assert records[0]["datasets"] == ["logs"]
+    assert records[0]["fingerprint"] == records[1]["fingerprint"] != records[2]["fingerprint"]
+    assert not any(word in message.data for message in messages for word in (b"disk", b"secret", KEY.encode()))
 
 
 async def test_the_types_and_the_documentation_are_there(door: Door) -> None:
