@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,15 +32,16 @@ class Scored:
 def score_records(events: Sequence[Event], features: Features, answers: Answers, by: Identity) -> list[Scored]:
     """One record per event; `features` and `answers` are those of the same events, in their order."""
     vectors = answers.vector.astype(">f4").tobytes()
-    model = by.wire()
+    scores = np.clip(answers.score, 0, 1).astype(float).round(7).tolist()
+    raws = answers.raw.astype(float).round(4).tolist()
+    model = orjson.Fragment(orjson.dumps(by.wire()))
     found = []
     for row, event in enumerate(events):
-        pattern = features.patterns[row]
-        score = round(min(max(float(answers.score[row]), 0.0), 1.0), 7)
+        pattern, type = features.patterns[row], event.type
         body = {
             "key": event.key,
-            "type": event.type.type,
-            "dataset": event.type.dataset,
+            "type": type.type,
+            "dataset": type.dataset,
             "time": timestamps.text(event.time_ns),
             "time_ms": event.time_ms,
             "entity": event.entity,
@@ -49,30 +51,41 @@ def score_records(events: Sequence[Event], features: Features, answers: Answers,
             "sequence": event.sequence,
             "stored_at": timestamps.text(event.stored_at_ns),
             "model": model,
-            "score": score,
-            "raw": round(float(answers.raw[row]), 4),
+            "score": scores[row],
+            "raw": raws[row],
             "pattern": pattern.text,
             "pattern_id": pattern.id,
             "vector": b64encode(vectors[row * _ROW : (row + 1) * _ROW]).decode(),
             "fields": indexed_fields(event),
         }
         headers = {"traceparent": event.traceparent} if event.traceparent else None
-        subject = subjects.score(event.pp, by.name, event.type.type)
-        found.append(Scored(Outgoing(subject, orjson.dumps(body), headers), score))
+        subject = subjects.score(event.pp, by.name, type.type)
+        found.append(Scored(Outgoing(subject, orjson.dumps(body), headers), scores[row]))
     return found
 
 
 def indexed_fields(event: Event) -> dict[str, Any]:
     """The values of the indexed members of the event's data, by path; below arrays, a list of all."""
     data = event.value.get("data")
-    found = {}
-    for path in event.type.indexed:
-        value = data
-        for name in path.split("."):
-            value = _member(value, name)
-        if value is not None:
+    if data.__class__ is not dict:
+        return {}
+    plain, deep = _paths(event.type.type, tuple(event.type.indexed))
+    found = {path: data[path] for path in plain if path in data}
+    for path, first, rest in deep:
+        if first in data:
+            value = data[first]
+            for name in rest:
+                value = _member(value, name)
             found[path] = value
-    return found
+    return {path: value for path, value in found.items() if value is not None}
+
+
+@lru_cache(maxsize=1024)
+def _paths(_: str, paths: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[tuple[str, str, tuple[str, ...]], ...]]:
+    """Paths of one member, and those that lead deeper, cut at their dots."""
+    plain = tuple(path for path in paths if "." not in path)
+    cut = ((path, path.split(".")) for path in paths if "." in path)
+    return plain, tuple((path, names[0], tuple(names[1:])) for path, names in cut)
 
 
 def _member(value: Any, name: str) -> Any:
