@@ -36,7 +36,7 @@ class Key(BaseModel):
 
     id: str
     sha256: str = Field(pattern="^[0-9a-f]{64}$", repr=False)
-    identity: str = Field(pattern=subjects.TOKEN.pattern.replace(r"\Z", "$"))
+    identity: str = Field(pattern="^" + subjects.TOKEN.pattern.replace(r"\Z", "$"))
     datasets: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()

@@ -114,3 +114,11 @@ def test_revoking_a_key_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(Refused) as refused:
         keys.revoke(tmp_path / "keys.json", "00000000", now_ns=NOW)
     assert refused.value.code == "NOT_FOUND"
+
+
+def test_a_name_written_into_the_file_by_hand_cannot_reach_other_subjects(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    create(path)
+    path.write_text(path.read_text().replace("web_shop", "x.http.web_shop"))
+    with pytest.raises(Refused):
+        keys.read(path)
