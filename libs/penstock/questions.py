@@ -49,8 +49,8 @@ def _key(text: str) -> str:
     return text
 
 
-Token = Annotated[str, StringConstraints(pattern=TOKEN.pattern.replace(r"\Z", "$"))]
-TypeName = Annotated[str, StringConstraints(pattern=TYPE.pattern.replace(r"\Z", "$"), max_length=255)]
+Token = Annotated[str, StringConstraints(pattern="^" + TOKEN.pattern.replace(r"\Z", "$"))]
+TypeName = Annotated[str, StringConstraints(pattern="^" + TYPE.pattern.replace(r"\Z", "$"), max_length=255)]
 Key = Annotated[str, StringConstraints(max_length=36), AfterValidator(_key)]
 Time = Annotated[str, StringConstraints(max_length=35), AfterValidator(_time)]
 FieldName = Annotated[

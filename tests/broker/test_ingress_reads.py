@@ -141,6 +141,8 @@ async def test_an_event_is_read_by_its_key(door: Door, fleet: Fleet) -> None:
         ({"filters": [{"field": "level", "op": "in", "value": 1}]}, "/filters/0"),
         ({"time": {"from": "yesterday"}}, "/time/from"),
         ({"datasets": ["Logs*"]}, "/datasets/0"),
+        ({"datasets": ["*,logs"]}, "/datasets/0"),
+        ({"types": ["*.log.line.v1"]}, "/types/0"),
         ({"boost_anomaly": "NaN"}, "/boost_anomaly"),
     ],
 )
