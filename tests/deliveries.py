@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -75,10 +76,10 @@ def event_of(raw: bytes, *, sequence: int = 1, publisher: str = "example", heade
 
 
 def score_delivery(
-    event: Event, *, score: float = 0.5, model: str = "lines", version: int = 1, **more: Any
+    event: Event, *, score: float = 0.5, model: str = "lines", version: int = 1, angle: float = 0.0, **members: Any
 ) -> Delivered:
-    """The delivery of what a model said of an event. `vector` and other members can be given."""
-    vector = more.pop("vector", (1.0,) + (0.0,) * (vectors.DIMS - 1))
+    """The delivery of what a model said of an event. `angle` turns its vector; any member can be given."""
+    vector = (math.cos(angle), math.sin(angle), *[0.0] * (vectors.DIMS - 2))
     body = {
         "key": event.key,
         "type": event.type.type,
@@ -98,7 +99,7 @@ def score_delivery(
         "pattern_id": "ab12",
         "vector": vectors.to_text(vector),
         "fields": {path: event.value["data"][path] for path in event.type.indexed if path in event.value["data"]},
-        **more,
+        **members,
     }
     subject = subjects.score(event.pp, model, event.type.type)
     return Delivered(subject, orjson.dumps(body), stream="SCORES")

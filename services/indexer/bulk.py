@@ -23,8 +23,9 @@ from services.indexer.metrics import BULK_BYTES, BULK_FAILED, BULK_SECONDS, BULK
 from services.indexer.verdicts import Again, Create, Verdict, by_operator, of_item, of_request
 
 _log = structlog.get_logger(__name__)
-LARGEST_REQUEST = 5 * 1024 * 1024
+LARGEST_REQUEST = 1024 * 1024 - 512  # bytes; aiohttp hands a body to the socket in one go, and warns beyond this
 MOST_LINES = 5000
+_UNEVEN = 512  # bytes that a part may be larger than its share
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 5.0  # seconds between tries
 DONE = Done()
 
@@ -173,10 +174,12 @@ def _why(verdict: Verdict) -> str:
 
 def _parts(lines: Sequence[Line], positions: range) -> list[range]:
     """Runs of positions, each within the size and number of one request."""
+    total = sum([len(lines[position].body) for position in positions])
+    share = total / max(1, -(-total // LARGEST_REQUEST))  # equal parts: a small rest costs as much as a full request
     parts, begin, size = [], 0, 0
     for position in positions:
         length = len(lines[position].body)
-        if position > begin and (size + length > LARGEST_REQUEST or position - begin >= MOST_LINES):
+        if position > begin and (size + length > share + _UNEVEN or position - begin >= MOST_LINES):
             parts.append(range(begin, position))
             begin, size = position, 0
         size += length

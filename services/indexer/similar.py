@@ -91,7 +91,15 @@ async def _by_pattern(
 
 
 def _knn(vector: list[float], wanted: Json, size: int) -> Json:
-    return {"field": "vector", "query_vector": vector, "k": size, "num_candidates": max(size, 100), "filter": wanted}
+    return {
+        "field": "vector",
+        "query_vector": vector,
+        "k": size,
+        "num_candidates": max(size, 100),
+        "filter": wanted,
+        # The index compares in 8 bits; the nearest are compared again in full.
+        "rescore_vector": {"oversample": 3.0},
+    }
 
 
 def _likeness(answer: Json) -> list[Found]:
