@@ -8,22 +8,22 @@ import sys
 import typer
 from rich.console import Console
 
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, problem
 
-# A module with `app: typer.Typer` → where its commands go ("" is the top level). Loaded one by one, so that an image
-# with few extras still has the groups that it can run.
-GROUPS = {
-    "stack.cli": "",
-    "penstock.cli.contracts": "contracts",
-    "penstock.cli.provision": "",
-    "penstock.cli.model": "model",
-    "penstock.cli.rights": "",
+# A module with `app: typer.Typer` → the group that its commands form, or their names at the top level. Only what the
+# command line names is loaded, as some groups are slow to import, and an image with few extras cannot load them all.
+GROUPS: dict[str, str | tuple[str, ...]] = {
+    "stack.cli": ("up", "down", "status", "clean", "demo", "fetch"),
+    "penstock.cli.send": ("send",),
+    "penstock.cli.search": ("search", "similar", "anomalies", "get", "timeline"),
+    "penstock.cli.tail": ("tail",),
     "penstock.cli.key": "key",
+    "penstock.cli.model": "model",
+    "penstock.cli.contracts": "contracts",
+    "penstock.cli.provision": ("provision",),
+    "penstock.cli.rights": ("rights",),
     "penstock.cli.identity": "identity",
     "services.edge.cli": "edge",
-    "penstock.cli.send": "",
-    "penstock.cli.search": "",
-    "penstock.cli.tail": "",
 }
 OURS = {"penstock", "services", "stack"}
 
@@ -35,27 +35,33 @@ cli = typer.Typer(
 )
 
 
-def load_groups() -> None:
-    """Add every group that this installation can run; one whose extra is not installed is left out."""
-    for module, name in GROUPS.items():
+def load_groups(word: str = "") -> None:
+    """Adds the group that `word`, the first of the command line, belongs to; all of them when it is none's.
+
+    A group whose extra is not installed is left out.
+    """
+    found = [module for module, names in GROUPS.items() if word in ((names,) if isinstance(names, str) else names)]
+    for module in found or GROUPS:
         try:
             group: typer.Typer = importlib.import_module(module).app
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] in OURS and error.name != module:
                 raise
             continue
-        cli.add_typer(group, name=name or None)
+        names = GROUPS[module]
+        cli.add_typer(group, name=names if isinstance(names, str) else None)
 
 
 def app() -> None:
     """The entry point. An error with a code is a message and exit status 1; any other is our fault: a trace."""
-    load_groups()
+    load_groups(sys.argv[1] if len(sys.argv) > 1 else "")
     try:
         cli()
     except PenstockError as error:
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         console.print(f"[bold red]{error.code}[/]", end=" ")
         console.print(error.detail, markup=False)
+        console.print(problem(error)["next_step"], markup=False, style="dim")
         sys.exit(1)
 
 
