@@ -108,8 +108,12 @@ class Subscription:
 
     async def stop(self) -> None:
         """No message reaches the callback afterwards."""
+        self.leave()
+        self._client.parser.callbacks.pop(b"%d" % self._inner._id, None)
+
+    def leave(self) -> None:
+        """Asks for no more; what is on its way still reaches the callback, until `stop`."""
         number = self._inner._id
-        self._client.parser.callbacks.pop(b"%d" % number, None)
         if self._client._subs.pop(number, None) is not None and self._client.is_connected:
             self._client.queue(b"UNSUB %d\r\n" % number)
 
@@ -131,6 +135,7 @@ class Broker(JetStream):
         self._on_disconnect: list[Callable[[], None]] = []
         self._answers: dict[str, tuple[AnswerCallback, str]] = {}
         self._answer_prefix = self.inbox() + "."
+        self._passing: set[int] = set()  # subscriptions that end with the connection
         self._attempt = 0
         self._refused = False
         self._renewal: Renewal | None = None
@@ -314,13 +319,20 @@ class Broker(JetStream):
         return await self.subscribe_raw(subject, build, queue=queue)
 
     async def subscribe_raw(self, subject: str, callback: RawCallback, *, queue: str = "") -> Subscription:
-        """As `subscribe`, with the parts of the message instead of a Message: for the lanes."""
+        """As `subscribe`, with the parts of the message instead of a Message."""
+        return self.listen(subject, callback, queue=queue)
+
+    def listen(self, subject: str, callback: RawCallback, *, queue: str = "", lasting: bool = True) -> Subscription:
+        """As `subscribe_raw`, without a wait. One that is not `lasting` ends with this connection. That is for pulls: a
+        server that found their inbox again would go on with them, but their way back through the accounts is gone."""
         _check(subject, b"")
         client = self._client
         client._sid += 1
         inner = NatsSubscription(client, client._sid, subject, queue=queue, pending_msgs_limit=1)
         client._subs[inner._id] = inner
         client.parser.callbacks[b"%d" % inner._id] = callback
+        if not lasting:
+            self._passing.add(inner._id)
         client.queue(f"SUB {subject} {queue} {inner._id}\r\n".encode())
         return Subscription(client, inner)
 
@@ -363,6 +375,7 @@ class Broker(JetStream):
                 if not subscription.subject.startswith(self._answer_prefix):
                     client.queue(f"UNSUB {number}\r\n".encode())
             await self.flush(HAND_OVER_SECONDS)
+            client._write_pending()  # what waited during the flush still goes out here, and is to be answered here
             client.held = True
             self._unanswered = set(self._answers)
             await self._answered_or_late()
@@ -422,6 +435,10 @@ class Broker(JetStream):
         _log.warning("broker_trouble", identity=self.identity, reason=f"{type(error).__name__}: {error}")
 
     async def _disconnected(self) -> None:
+        for number in self._passing:
+            self._client._subs.pop(number, None)
+            self._client.parser.callbacks.pop(b"%d" % number, None)
+        self._passing.clear()
         if not self._up.is_set():
             return
         if self._handed_over is not None and self._client.held:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import orjson
 import structlog
@@ -27,6 +28,7 @@ SILENCE = 2 * HEARTBEAT + 0.5  # after which it is given up
 EXPIRES = 20.0  # seconds
 SLOTS = 2
 LEAST_BYTES = 1024 * 1024  # of a pull; more than the largest message, or it could never be delivered
+ON_ITS_WAY = 1.0  # seconds that a stop waits for the server's word that no more will come
 AFTER_ERROR = 1.0  # seconds before asking again when the server refused a pull
 
 _ORDINARY = ("Batch Completed", "Message Size Exceeds MaxBytes")  # 409s that end a pull as asked
@@ -83,21 +85,28 @@ class Puller:
 
     async def start(self) -> None:
         """Listens and asks for the first messages."""
-        for slot in self._slots:
-            slot.subscription = await self._broker.subscribe_raw(f"{slot.inbox}*", self._receiver(slot))
-        self.refill()
+        self.renew()
 
     async def stop(self) -> None:
-        """Asks no more, and does not listen any more."""
+        """Asks no more. What is on its way is still delivered: the owner gives it back, where it would otherwise wait
+        for the consumer's ack_wait."""
         self._stopped = True
-        for slot in self._slots:
-            if slot.subscription is not None:
-                await slot.subscription.stop()
+        subscriptions = [slot.subscription for slot in self._slots if slot.subscription is not None]
+        for subscription in subscriptions:
+            subscription.leave()
+        with suppress(Unavailable):
+            await self._broker.flush(ON_ITS_WAY)
+        for subscription in subscriptions:
+            await subscription.stop()
 
     def renew(self) -> None:
-        """Asks anew, whatever was asked before."""
+        """Asks anew at new addresses, whatever was asked before on a connection that is gone."""
+        if self._stopped:
+            return
         for slot in self._slots:
             slot.remaining = 0
+            slot.inbox = self._broker.inbox() + "."
+            slot.subscription = self._broker.listen(f"{slot.inbox}*", self._receiver(slot), lasting=False)
         self._not_before = 0.0
         self.answered_at = time.monotonic()
         self.refill()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import sys
-from types import FrameType
+from collections.abc import Iterator
 
 import structlog
 import uvicorn
@@ -27,12 +29,22 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, ingress: Ingress) -> None:
         super().__init__(config)
         self._ingress = ingress
-        self._loop = asyncio.get_running_loop()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM or SIGINT."""
-        self._loop.call_soon_threadsafe(self._ingress.tail.close)
-        super().handle_exit(sig, frame)
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn's own would give itself the signal again at the end: a stop that was asked for ends with 0."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._told, number)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    def _told(self, number: signal.Signals) -> None:
+        self._ingress.tail.close()
+        self.handle_exit(number, None)
 
 
 async def serve(chosen: Settings) -> int:

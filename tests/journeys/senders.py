@@ -26,6 +26,8 @@ from penstock.broker import Broker
 from penstock.check import Checker
 from penstock.contracts import load
 from penstock.errors import Unavailable
+from penstock.event import Event
+from penstock.subjects import Door
 from stack.place import Place
 
 BOUND = 120.0  # seconds after which a batch that nobody accepts fails the test
@@ -135,8 +137,7 @@ class Senders:
         try:
 
             async def publish(events: list[bytes]) -> list[str] | None:
-                [raw] = events
-                event = self._checker.at_door(raw, publisher=publisher, door="nats", now_ns=time.time_ns())
+                event = self._check(events[0], publisher, "nats")
                 try:
                     await broker.publish(event.subject, event.raw, timeout=5.0)
                 except Unavailable as error:
@@ -166,6 +167,13 @@ class Senders:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
+
+    def checked(self, publisher: str, door: Door) -> Event:
+        """A new event with the key and the subject that it has behind the door."""
+        return self._check(self.event(publisher), publisher, door)
+
+    def _check(self, raw: bytes, publisher: str, door: Door) -> Event:
+        return self._checker.at_door(raw, publisher=publisher, door=door, now_ns=time.time_ns())
 
     def event(self, publisher: str) -> bytes:
         """A new event: log lines of many hosts, and every fourth one a sample."""

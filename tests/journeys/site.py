@@ -38,6 +38,7 @@ class Site(Running):
     def __init__(self, place: Place) -> None:
         super().__init__(place)
         self.accepted: set[str] = set()
+        self.places: dict[str, Place] = {}  # of services whose settings are not those of the others
         self.letters = 0  # dead letters that tests have caused on purpose
         self.keys: dict[str, str] = {}
         self.seer: Broker  # may look at every stream and consumer
@@ -47,6 +48,16 @@ class Site(Running):
         """Starts everything, and trains a model on the first events, which count like all others."""
         await asyncio.to_thread(up.up, self.place)
         self.seer = await Broker.connect(self.place.nats, "operator", self.place.credentials_folder)
+        self.make_keys()
+        async with self.senders(gap=0.05) as senders:
+            await senders.more(FIRST_EVENTS)
+        await self.settled("indexer")
+        await self._train()
+        await self.ready(*SERVICES)
+        return self
+
+    def make_keys(self) -> None:
+        """An HTTP key for each publisher."""
         for publisher in PUBLISHERS:
             self.keys[publisher], _ = keys.create(
                 self.place.keys,
@@ -57,12 +68,6 @@ class Site(Running):
                 roles=["sender", "reader"],
                 now_ns=time.time_ns(),
             )
-        async with self.senders(gap=0.05) as senders:
-            await senders.more(FIRST_EVENTS)
-        await self.settled("indexer")
-        await self._train()
-        await self.ready(*SERVICES)
-        return self
 
     async def close(self) -> None:
         """Stops everything, at once, and deletes it."""
@@ -101,6 +106,13 @@ class Site(Running):
         """Starts what was killed, side by side, and waits until it is ready."""
         await asyncio.gather(*(asyncio.to_thread(self.restart, name) for name in names))
         self.note(f"{', '.join(names)} ready again")
+
+    def restart(self, name: str) -> None:
+        """As Running does, with the service's own settings."""
+        if name in self.places:
+            up.start_service(self.places[name], name)
+        else:
+            super().restart(name)
 
     def signal(self, name: str, number: signal.Signals) -> process.Record:
         """Sends a signal to a running process."""

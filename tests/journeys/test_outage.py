@@ -1,0 +1,181 @@
+"""The broker or a store is away, hangs, or is full: callers are told, nothing is lost, and it recovers by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+import httpx
+import pytest
+
+from penstock import provision
+from penstock.broker import Broker
+from penstock.errors import Unavailable
+from penstock.jetstream import Stored
+from stack import nats, process, up
+from tests.journeys.site import SERVICES, WORKERS, Site, until
+from tests.places import Places
+
+ACK_WAIT = 30.0  # seconds after which a delivery that nobody keeps alive comes again
+PROBLEM = "application/problem+json"
+
+
+async def test_without_the_broker_the_door_says_when_to_come_back(site: Site) -> None:
+    event = site.senders().event("web_shop")
+    await site.down("nats")
+    answer = await site.post("web_shop", event)
+    assert (answer.status_code, answer.headers["content-type"]) == (503, PROBLEM)
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.json()["code"] == "BROKER_UNAVAILABLE"
+    for name in SERVICES:
+        await site.unready(name, "broker")
+
+    await site.again("nats")
+    await site.ready(*SERVICES)
+    answer = await site.post("web_shop", event)
+    assert answer.status_code == 202, answer.text
+    site.accepted.add(answer.json()["results"][0]["key"])
+    await site.assert_complete()
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("away", "hanging", "held_by"),
+    [("elasticsearch", "cassandra", "writer"), ("cassandra", "elasticsearch", "indexer")],
+)
+async def test_a_store_away_and_one_that_hangs_lose_nothing(site: Site, away: str, hanging: str, held_by: str) -> None:
+    await site.settled()
+    before = {worker: await site.redeliveries(worker) for worker in ("indexer", "writer")}
+    async with site.senders(gap=1.0) as senders:
+        await senders.more(100)
+        site.signal(hanging, signal.SIGSTOP)
+        try:
+            await site.down(away)
+            await site.unready("indexer_0", "Elasticsearch")
+            await site.unready("writer_0", "Cassandra")
+            await senders.more(300)  # the door goes on
+            await until(lambda: oldest_is_older(site, held_by, ACK_WAIT + 5), 90, f"{held_by} holds what is old")
+        finally:
+            site.signal(hanging, signal.SIGCONT)
+        await site.again(away)
+        await senders.more(100)
+    await site.assert_complete()
+    await site.ready(*SERVICES)
+    # What a worker held for longer than the broker waits was kept alive, and so not delivered again.
+    assert {worker: await site.redeliveries(worker) for worker in before} == before
+
+
+async def oldest_is_older(site: Site, worker: str, seconds: float) -> bool:
+    """Whether the worker has held a message for so long."""
+    [info] = await site.consumers(worker, "EVENTS_HTTP")
+    if not info["num_ack_pending"]:
+        return False
+    oldest = await site.seer.get("EVENTS_HTTP", sequence=info["ack_floor"]["stream_seq"] + 1)
+    return time.time() - oldest.stored_at_ns / 1e9 > seconds
+
+
+async def test_a_stream_that_is_full_refuses_and_loses_nothing(places: Places) -> None:
+    place = places.make("full")
+    nats.wait_ready(place, nats.start(place, nats.fleet_conf(place)))
+    await provision.apply(place)
+    site = Site(place)
+    try:
+        core = await Broker.connect(place.nats, "provision", place.credentials_folder, prefix="$JS.API")
+        for stream in ("EVENTS_HTTP", "EVENTS_NATS"):
+            info = await core.stream_info(stream)
+            await core.update_stream(info.config | {"max_bytes": 200_000})
+        site.make_keys()
+        up.start_service(place, "ingress_0")
+
+        accepted, refused = await fill(site)
+        info = await core.stream_info("EVENTS_HTTP")
+        assert info.messages == len(accepted) > 100
+
+        billing = await Broker.connect(place.nats, "billing", place.credentials_folder)
+        stored = await fill_directly(site, billing)
+        assert (await core.stream_info("EVENTS_NATS")).messages == stored > 100
+
+        await provision.apply(place)  # as the operator does: more room
+        for body in refused:
+            answer = await site.post("web_shop", body, "cloudevents-batch+json")
+            assert answer.status_code == 202, answer.text
+            accepted |= {result["key"] for result in answer.json()["results"]}
+        assert (await core.stream_info("EVENTS_HTTP")).messages == len(accepted)
+        for broker in (billing, core):
+            await broker.drain(1.0)
+    finally:
+        up.clean(place)
+
+
+async def fill(site: Site) -> tuple[set[str], list[bytes]]:
+    """Posts until the stream is full, and then once more; the keys accepted, and the requests that were refused."""
+    accepted: set[str] = set()
+    refused: list[bytes] = []
+    event = site.senders().event
+    while len(refused) < 2:
+        body = b"[" + b",".join([event("web_shop") for _ in range(40)]) + b"]"
+        answer = await site.post("web_shop", body, "cloudevents-batch+json")
+        if answer.status_code == 503:
+            assert_full(answer)
+            refused.append(body)
+        else:
+            assert answer.status_code == 202, answer.text
+        # A batch of which only a part found room says so event by event.
+        accepted |= {result["key"] for result in answer.json()["results"] if result["status"] == "accepted"}
+    return accepted, refused
+
+
+def assert_full(answer: httpx.Response) -> None:
+    assert answer.headers["content-type"] == PROBLEM
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.json()["code"] == "STREAM_FULL"
+    unavailable = [result for result in answer.json()["results"] if result["status"] != "accepted"]
+    assert unavailable
+    assert {result["code"] for result in unavailable} == {"STREAM_FULL"}
+
+
+async def fill_directly(site: Site, billing: Broker) -> int:
+    """Publishes as billing until the stream is full; how many were stored."""
+    checked = site.senders().checked
+    stored: list[Stored] = []
+
+    async def go_on() -> None:
+        while len(stored) < 2_000:
+            event = checked("billing", "nats")
+            stored.append(await billing.publish(event.subject, event.raw))
+
+    with pytest.raises(Unavailable, match="STREAM_FULL"):
+        await go_on()
+    return len(stored)
+
+
+@pytest.mark.timeout(400)
+async def test_told_to_stop_each_process_ends_by_itself_and_leaves_nothing_waiting(site: Site) -> None:
+    await site.settled()
+    for name in SERVICES:
+        worker = name.removesuffix("_0")
+        async with site.senders() as senders:
+            await senders.more(200)
+            if worker in WORKERS:
+                await site.in_hand(worker)
+            record = site.signal(name, signal.SIGTERM)
+            assert await asyncio.to_thread(process.wait_gone, record, 15.0), f"{name} still runs 15 s after SIGTERM"
+            assert process.exit_code(record) == 0, process.last_lines(site.place.log(name))
+            await site.again(name)
+        if worker in WORKERS:
+            # Long before the broker would deliver again what had been left without a word.
+            await site.settled(worker, bound=ACK_WAIT / 2)
+    await site.assert_complete()
+
+
+async def test_the_count_sees_an_event_that_is_missing(site: Site) -> None:
+    lost = site.senders().checked("billing", "nats").key
+    site.accepted.add(lost)
+    try:
+        with pytest.raises(
+            AssertionError, match=f"not indexed, stored, scored, scores stored: 1 events, such as {lost}"
+        ):
+            await site.assert_complete()
+    finally:
+        site.accepted.discard(lost)
