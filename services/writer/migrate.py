@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
+from cassandra import WriteTimeout
 from cassandra.cluster import Session
 from cassandra.query import SimpleStatement
 
@@ -65,7 +67,8 @@ def migrate(session: Session, migrations: list[Migration], *, patience: float = 
     try:
         return [migration.name for migration in _open(session, migrations) if _apply(session, migration, holder)]
     finally:
-        session.execute("DELETE FROM leases WHERE name = 'migrations' IF holder = %s", (holder,))
+        with suppress(WriteTimeout):  # it ends by itself
+            session.execute("DELETE FROM leases WHERE name = 'migrations' IF holder = %s", (holder,))
 
 
 def _open(session: Session, migrations: list[Migration]) -> list[Migration]:
@@ -95,7 +98,7 @@ def _apply(session: Session, migration: Migration, holder: str) -> bool:
 def _take(session: Session, holder: str, patience: float) -> None:
     deadline = time.monotonic() + patience
     insert = "INSERT INTO leases (name, holder) VALUES ('migrations', %s) IF NOT EXISTS USING TTL %s"
-    while not session.execute(insert, (holder, LEASE_SECONDS)).one().applied:
+    while not _ours(session, insert, (holder, LEASE_SECONDS), holder):
         if time.monotonic() > deadline:
             raise PenstockError(
                 "MIGRATION_REFUSED", f"another run holds the lease; it ends by itself within {LEASE_SECONDS} s"
@@ -105,8 +108,20 @@ def _take(session: Session, holder: str, patience: float) -> None:
 
 def _renew(session: Session, holder: str) -> None:
     renew = "UPDATE leases USING TTL %s SET holder = %s WHERE name = 'migrations' IF holder = %s"
-    if not session.execute(renew, (LEASE_SECONDS, holder, holder)).one().applied:
+    if not _ours(session, renew, (LEASE_SECONDS, holder, holder), holder):
         raise PenstockError("MIGRATION_REFUSED", "the lease ran out before the migration ended; run it again")
+
+
+def _ours(session: Session, statement: str, values: tuple[object, ...], holder: str) -> bool:
+    """Whether the lease is ours after a conditional statement. One that timed out may have been applied nevertheless:
+    trying it again finds our own name."""
+    for _ in range(3):
+        try:
+            row = session.execute(statement, values).one()
+        except WriteTimeout:
+            continue
+        return bool(row.applied) or getattr(row, "holder", None) == holder
+    return False
 
 
 def main() -> int:
