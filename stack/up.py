@@ -1,4 +1,4 @@
-"""NATS, Elasticsearch, Cassandra → provision → fleet → edge: start what does not run, in this order; take it down again."""
+"""NATS, Elasticsearch, Cassandra → provision → fleet → edge: start what does not run, in this order; take it down."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def up(place: Place, report: Report = silent, *, servers_only: bool = False) -> 
 
 
 def down(place: Place, report: Report = silent) -> None:
-    """Stop every process of this place: from the outside in, so that each can still finish what it holds. Data stays."""
+    """Stop every process of this place, from the outside in: each can still finish what it holds. Data stays."""
     with _alone(place):
         names = [record.name for record in process.all_recorded(place)]
         edge, servers = {haproxy.NAME} & set(names), SERVERS.keys() & set(names)

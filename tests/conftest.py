@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
+from penstock.errors import PenstockError
 from stack import cassandra as cassandra_server
 from stack import elasticsearch as elasticsearch_server
+from stack import haproxy as haproxy_server
 from stack import nats, process, up
 from stack.place import Place
 from tests.journeys.site import Site
@@ -34,6 +36,15 @@ def places() -> Iterator[Places]:
     places = Places()
     yield places
     places.close()
+
+
+@pytest.fixture(scope="session")
+def haproxy() -> None:
+    """Skips what needs HAProxy where it is not installed; `make setup` installs it as root, or says how."""
+    try:
+        haproxy_server.require_installed()
+    except PenstockError as error:
+        pytest.skip(error.detail)
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,11 @@ class Folder:
         return self.root / "keys"
 
     @property
+    def socket(self) -> Path:
+        """Between the threads for TLS and those that know the rules."""
+        return self.root / "door.sock"
+
+    @property
     def process(self) -> Path:
         """Number of the master process."""
         return self.root / "haproxy.pid"
@@ -69,6 +74,7 @@ def plan(chosen: Settings, edge: EdgeSettings) -> Plan:
         stats_port=chosen.local_port("edge_stats"),
         peer_port=chosen.local_port("edge_peers"),
         certificate=certificate,
+        socket=folder(chosen).socket,
         ingress=addresses or (f"127.0.0.1:{chosen.local_port('ingress')}",),
         slots=edge.ingress_slots,
         bearer_keys=edge.bearer_keys,

@@ -48,6 +48,7 @@ class Plan:
     stats_port: int
     peer_port: int
     certificate: Path
+    socket: Path
     ingress: tuple[str, ...]
     slots: int
     bearer_keys: bool

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 
+from penstock.contracts import load
 from penstock.errors import PenstockError, problem
 
 _REFUSE = re.compile(
@@ -52,9 +53,9 @@ def _answer(found: re.Match[str]) -> str:
 
 
 def _body(found: re.Match[str], status: int | None = None) -> tuple[int, str]:
-    members = problem(PenstockError(found["code"], found["detail"]))
-    if members["code"] != found["code"] or members["type"].rpartition(":")[2] != found["code"]:
+    if found["code"] not in load().errors:
         raise ValueError(f"{found['code']} is not in contracts/errors.yaml")
+    members = problem(PenstockError(found["code"], found["detail"]))
     members["status"] = status or members["status"]
     text = json.dumps(members).replace("%", "%%").replace("'", "\\u0027")
     text = text[:-1] + ', "request_id": "%[var(txn.id)]"}'

@@ -54,7 +54,9 @@ def _names(plan: Plan) -> dict[str, object]:
         "stats_port": plan.stats_port,
         "peer_port": plan.peer_port,
         "certificate": tokens.plain_path(str(plan.certificate)),
-        "threads": plan.threads,
+        "socket": tokens.socket_path(str(plan.socket)),
+        **_threads(plan.threads),
+        "all_connections": 2 * limits.connections + 100,
         "connections": limits.connections,
         "drain": limits.drain,
         "rate": limits.rate,
@@ -77,8 +79,13 @@ def _reader_names(plan: Plan, reader: Reader) -> dict[str, object]:
         "port": reader.port,
         "certificate": tokens.plain_path(str(plan.certificate)),
         "credential": reader.credential,
+        **_threads(plan.threads),
         "servers": _block(f"server elasticsearch_{n} {address}" for n, address in enumerate(reader.servers)),
     }
+
+
+def _threads(each: int) -> dict[str, object]:
+    return {"all_threads": 2 * each, "tls_threads": f"1-{each}", "rule_threads": f"{each + 1}-{2 * each}"}
 
 
 def _addresses(most: int, window: int) -> list[str]:

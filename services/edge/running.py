@@ -6,9 +6,9 @@ import json
 import os
 import signal
 import time
-import urllib.error
 import urllib.request
 from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,7 +20,7 @@ POLL_SECONDS = 0.05
 
 
 def become(folder: Folder) -> NoReturn:
-    """This process turns into HAProxy's master: SIGUSR2 reloads, SIGUSR1 ends after the last request, SIGTERM at once."""
+    """This process turns into HAProxy's master: SIGUSR2 reloads, SIGUSR1 ends after the last request, SIGTERM now."""
     folder.process.write_text(str(os.getpid()))
     program = binary()
     os.execv(program, [program, "-W", "-f", str(folder.configuration)])  # noqa: S606
@@ -52,10 +52,11 @@ def reload(chosen: Settings, folder: Folder, *, timeout: float = 20.0) -> int:
 def serving(chosen: Settings) -> int | None:
     """Number of the process that takes new connections now, or None."""
     url = f"http://127.0.0.1:{chosen.local_port('edge_stats')}/running"
-    with suppress(OSError, urllib.error.URLError, ValueError, KeyError):
+    try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return int(json.load(answer)["process"])
-    return None
+    except (OSError, HTTPException, ValueError, KeyError):
+        return None
 
 
 def _master(folder: Folder) -> int:

@@ -12,6 +12,7 @@ from services.edge.plan import PublicKey
 ALGORITHM = "RS256"
 MOST_AUDIENCES = 8  # HAProxy 2.6 reads a list only element by element; of longer ones the ingress decides
 MOST_GROUPS = 5  # for the log; what a group allows is decided by the ingress
+MOST_SOCKET = 90  # of 107 characters; HAProxy needs some for a name of its own while it starts
 _LITERAL = re.compile(r"[ !-&(-~]+\Z")  # printable ASCII without the quote that encloses it
 _PATH = re.compile(r"[A-Za-z0-9_./+@-]+\Z")
 _CLAIM_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
@@ -79,6 +80,15 @@ def literal(text: str) -> str:
     if not _LITERAL.match(text):
         raise Refused("EDGE_INVALID", f"{text!r} cannot be written into haproxy.cfg: printable ASCII without ' only")
     return f"'{text}'"
+
+
+def socket_path(text: str) -> str:
+    """The same for a socket, whose path the kernel limits (unix(7)). Raises Refused EDGE_INVALID."""
+    if len(text) > MOST_SOCKET:
+        raise Refused(
+            "EDGE_INVALID", f"the path {text!r} is too long for a socket; set PENSTOCK_STATE to a shorter one"
+        )
+    return plain_path(text)
 
 
 def plain_path(text: str) -> str:

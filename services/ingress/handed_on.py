@@ -20,7 +20,7 @@ _FIELDS = (ISSUER, SUBJECT)
 
 
 def must_agree(scope: Scope, issuer: str = "", subject: str = "") -> None:
-    """Raises Refused UNAUTHENTICATED unless the edge says the same, or nothing. Without arguments: it may say nothing."""
+    """Raises Refused UNAUTHENTICATED unless the edge says the same, or nothing; without arguments, unless nothing."""
     said = [(name, value) for name, value in scope["headers"] if name in _FIELDS]
     if not said:
         return

@@ -1,0 +1,249 @@
+"""Who gets through the edge: each bad token is refused there, before anything behind it has seen the request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from services.issuer import keys as issuer_keys
+from stack.place import Place
+from tests.edge_rig import KEY, Edge, Upstream, believing
+from tests.mint import ISSUER, Mint
+from tests.places import Places
+
+
+@pytest.fixture(scope="module")
+def site(places: Places, haproxy: None) -> tuple[Place, Mint]:
+    return believing(places.make("edge-tokens"))
+
+
+@pytest.fixture(scope="module")
+def mint(site: tuple[Place, Mint]) -> Mint:
+    return site[1]
+
+
+@pytest.fixture(scope="module")
+async def upstream(site: tuple[Place, Mint]) -> AsyncIterator[Upstream]:
+    async with Upstream(site[0].local_port("ingress")) as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="module")
+async def running(site: tuple[Place, Mint], upstream: Upstream) -> AsyncIterator[Edge]:
+    edge = await Edge(site[0]).start()
+    yield edge
+    await edge.close()
+
+
+@pytest.fixture
+def edge(running: Edge, upstream: Upstream, mint: Mint) -> Edge:
+    upstream.seen.clear()
+    mint.publish()
+    return running
+
+
+async def test_a_good_token_passes_and_is_handed_on_with_whose_it_is(
+    edge: Edge, upstream: Upstream, mint: Mint
+) -> None:
+    token = mint.person("ann@example.test", "penstock-readers", "others")
+    answer = await edge.get(token)
+    assert answer.status_code == 200
+    [seen] = upstream.seen
+    assert seen.all("authorization") == [f"Bearer {token}"]
+    assert seen.all("x-auth-subject") == ["ann%40example.test"]
+    assert seen.all("x-auth-issuer") == ["https%3A%2F%2Fid.test%2Frealms%2Fpenstock"]
+    entry = edge.logged(answer.headers["x-request-id"])
+    assert (entry["identity"], entry["issuer"], entry["groups"], entry["status"]) == (
+        "ann@example.test", ISSUER, "penstock-readers others", 200)  # fmt: skip
+    assert token not in edge.place.log("edge").read_text()
+
+
+async def test_an_audience_may_be_one_of_several(edge: Edge, upstream: Upstream, mint: Mint) -> None:
+    for audience in (["account", "penstock"], [*"abcdefg", "penstock"]):
+        assert (await edge.get(mint.token(aud=audience))).status_code == 200
+
+
+async def test_of_a_long_list_of_audiences_the_ingress_decides(edge: Edge, upstream: Upstream, mint: Mint) -> None:
+    assert (await edge.get(mint.token(aud=[*"abcdefghi"]))).status_code == 200
+    assert len(upstream.seen) == 1
+
+
+def with_header(mint: Mint, **header: object) -> str:
+    """Signed as it should be, with another header."""
+    from jose import jwt  # type: ignore[import-untyped]
+
+    token: str = jwt.encode(mint.claims(), mint.keys[-1].signer, "RS256", headers={"kid": mint.keys[-1].id, **header})
+    return token
+
+
+def altered(mint: Mint) -> str:
+    """The claims of another, under a good signature."""
+    head, _, signature = mint.token().split(".")
+    body = urlsafe_b64encode(json.dumps(mint.claims("somebody-else")).encode()).decode().rstrip("=")
+    return f"{head}.{body}.{signature}"
+
+
+BAD: dict[str, tuple[Callable[[Mint], str], str, str]] = {
+    "expired": (lambda mint: mint.token(life=-60), "TOKEN_EXPIRED", "has expired"),
+    "without an end": (lambda mint: mint.token(exp=None), "TOKEN_EXPIRED", "has expired"),
+    "with an end that is text": (lambda mint: mint.token(exp="tomorrow"), "TOKEN_EXPIRED", "has expired"),
+    "with an end beyond all numbers": (lambda mint: mint.token(exp=10**30), "TOKEN_EXPIRED", "has expired"),
+    "not yet valid": (lambda mint: mint.token(nbf=int(time.time()) + 300), "TOKEN_INVALID", "nbf"),
+    "for others": (lambda mint: mint.token(aud="other"), "TOKEN_INVALID", "audience"),
+    "for several others": (lambda mint: mint.token(aud=["other", "more"]), "TOKEN_INVALID", "audience"),
+    "for nobody": (lambda mint: mint.token(aud=None), "TOKEN_INVALID", "audience"),
+    "of another issuer": (lambda mint: mint.token(iss="https://id.test/other"), "TOKEN_INVALID", "issuer"),
+    "of no issuer": (lambda mint: mint.token(iss=None), "TOKEN_INVALID", "issuer"),
+    "without a subject": (lambda mint: mint.token(sub=None), "TOKEN_INVALID", "subject"),
+    "with an empty subject": (lambda mint: mint.token(sub=""), "TOKEN_INVALID", "subject"),
+    "with a line in its subject": (lambda mint: mint.token(sub="a\r\nx-auth-groups: all"), "TOKEN_INVALID", "subject"),
+    "with a line after its subject": (lambda mint: mint.token(sub="a\n"), "TOKEN_INVALID", "subject"),
+    "with a zero in its subject": (lambda mint: mint.token(sub="a\0b"), "TOKEN_INVALID", "subject"),
+    "with a subject beyond ASCII": (lambda mint: mint.token(sub="Zoë"), "TOKEN_INVALID", "subject"),
+    "with a long subject": (lambda mint: mint.token(sub="s" * 256), "TOKEN_INVALID", "subject"),
+    "unsigned": (lambda mint: mint.unsigned(), "TOKEN_INVALID", "RS256"),
+    "signed with the public key by HMAC": (lambda mint: mint.hmac_with_public_key(), "TOKEN_INVALID", "RS256"),
+    "signed with the key set by HMAC": (lambda mint: mint.hmac_with_public_key("jwk"), "TOKEN_INVALID", "RS256"),
+    "signed with a curve": (lambda mint: mint.es256(), "TOKEN_INVALID", "RS256"),
+    "with a name like the algorithm": (lambda mint: with_header(mint, alg="rs256"), "TOKEN_INVALID", "RS256"),
+    "with two algorithms": (lambda mint: with_header(mint, alg=["RS256"]), "TOKEN_INVALID", "RS256"),
+    "of an unknown key": (lambda mint: mint.unknown_key(), "TOKEN_INVALID", "no key of this id"),
+    "of no key": (lambda mint: with_header(mint, kid=None), "TOKEN_INVALID", "no key of this id"),
+    "of another's key": (lambda mint: mint.stolen_id(other_keys(mint)), "TOKEN_INVALID", "signature"),
+    "with other claims": (altered, "TOKEN_INVALID", "signature"),
+    "cut off": (lambda mint: mint.token()[:-20], "TOKEN_INVALID", "signature"),
+    "without a signature": (lambda mint: mint.token().rpartition(".")[0], "TOKEN_INVALID", ""),
+    "no token at all": (lambda _: "hello", "TOKEN_INVALID", "RS256"),
+    "almost a key": (lambda _: KEY[:-1], "TOKEN_INVALID", "RS256"),
+}  # fmt: skip
+
+
+def other_keys(mint: Mint):  # type: ignore[no-untyped-def]
+    folder = mint.folder / "others"
+    issuer_keys.ensure(folder)
+    return folder
+
+
+@pytest.mark.parametrize("what", BAD)
+async def test_a_bad_token_is_refused_at_the_edge(edge: Edge, upstream: Upstream, mint: Mint, what: str) -> None:
+    make, code, why = BAD[what]
+    answer = await edge.get(make(mint))
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (401, code), problem
+    assert why in problem["detail"]
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["www-authenticate"] == 'Bearer realm="penstock"'
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert edge.logged(problem["request_id"])["code"] == code
+    assert upstream.seen == []
+
+
+@pytest.mark.parametrize("characters", [8200, 14_000, 40_000])
+async def test_long_credentials_are_refused(edge: Edge, upstream: Upstream, mint: Mint, characters: int) -> None:
+    token = mint.token(padding="x" * (characters * 3 // 4))
+    assert len(token) > characters
+    assert (await edge.get(token)).status_code in (400, 431)
+    assert upstream.seen == []
+
+
+async def test_without_credentials_or_with_several_nobody_passes(edge: Edge, upstream: Upstream, mint: Mint) -> None:
+    token = mint.token()
+    for given in ([], [f"Basic {token}"], ["Bearer"], [token], [f"Bearer {token}", f"Bearer {token}"]):
+        answer = await edge.client.get("/v1/types", headers=[("authorization", each) for each in given])
+        assert answer.status_code == 401, given
+    assert upstream.seen == []
+
+
+async def test_bad_signatures_break_no_connection_of_others(edge: Edge, mint: Mint) -> None:
+    bad = mint.stolen_id(other_keys(mint))
+
+    async def send_bad() -> int:
+        async with edge.new_client() as client:
+            answers = [await client.get("/v1/types", headers={"authorization": f"Bearer {bad}"}) for _ in range(10)]
+        return sum(answer.status_code == 401 for answer in answers)
+
+    async def send_good() -> int:
+        async with edge.new_client() as client:
+            answers = [await client.get("/v1/types", headers={"authorization": f"Bearer {KEY}"}) for _ in range(40)]
+        return sum(answer.status_code == 200 for answer in answers)
+
+    sent = await asyncio.gather(*(send_bad() for _ in range(8)), *(send_good() for _ in range(4)))
+    assert sent == [10] * 8 + [40] * 4
+
+
+async def test_a_key_passes_without_a_word_on_whose_it_is(edge: Edge, upstream: Upstream) -> None:
+    answer = await edge.get(KEY)
+    [seen] = upstream.seen
+    assert seen.all("authorization") == [f"Bearer {KEY}"]
+    assert seen.all("x-auth-subject") == seen.all("x-auth-issuer") == []
+    entry = edge.logged(answer.headers["x-request-id"])
+    assert (entry["key"], entry["identity"]) == ("0a1b2c3d", "-")
+    assert KEY not in edge.place.log("edge").read_text()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["X-Auth-Subject", "x-auth-subject", "X-AUTH-GROUPS", "X_Auth_Subject", "X-Auth_Subject", "X_Auth-Issuer",
+     "X-Authenticated-User", "Forwarded", "X-Forwarded-For", "X-Forwarded-User", "X_Forwarded_For",
+     "Penstock-Received"],
+)  # fmt: skip
+async def test_nothing_counts_that_a_client_says_of_itself(
+    edge: Edge, upstream: Upstream, mint: Mint, name: str
+) -> None:
+    for credentials in (KEY, mint.token("ann")):
+        headers = [("authorization", f"Bearer {credentials}"), (name, "admin"), (name, "root"), ("connection", name)]
+        assert (await edge.client.get("/v1/types", headers=headers)).status_code == 200
+    for seen in upstream.seen:
+        told = [value for field, value in seen.headers if field != "connection"]
+        assert not {"admin", "root"} & set(told)
+    assert upstream.seen[1].all("x-auth-subject") == ["ann"]
+
+
+async def test_public_paths_need_no_credentials_and_pass_none_on(edge: Edge, upstream: Upstream) -> None:
+    for path in ("/livez", "/docs", "/openapi.json"):
+        assert (await edge.get(None, path)).status_code == 200
+        assert (await edge.get("whatever", path)).status_code == 200
+    assert [seen.all("authorization") for seen in upstream.seen] == [[]] * 6
+
+
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/%6detrics", "//v1/types", "/V1/types", "/docs/", "/v1", "/.%2e/metrics"]
+)
+async def test_there_are_no_other_paths(edge: Edge, upstream: Upstream, path: str) -> None:
+    answer = await edge.get(KEY, path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+    assert upstream.seen == []
+
+
+async def test_a_new_key_of_the_issuer_counts_after_edge_keys_and_a_withdrawn_one_no_longer(
+    edge: Edge, mint: Mint
+) -> None:
+    old = mint.token()
+    first = mint.folder / "keys" / "first.pem"
+    issuer_keys.rotate(mint.folder / "keys")
+    mint.publish()
+    new = mint.token()
+    assert (await edge.anew(new)).json()["detail"].endswith("its issuer has no key of this id")
+    assert "2 keys; reloaded" in await edge.command("keys")
+    assert [(await edge.anew(token)).status_code for token in (old, new)] == [200, 200]
+    kept = first.rename(mint.folder / "first.pem")
+    try:
+        mint.publish()
+        assert "1 keys; reloaded" in await edge.command("keys")
+        assert [(await edge.anew(token)).status_code for token in (old, new)] == [401, 200]
+        assert "1 keys; as they were" in await edge.command("keys")
+    finally:
+        kept.rename(first)
+
+
+async def test_keys_are_refused_once_they_are_switched_off(edge: Edge, upstream: Upstream, mint: Mint) -> None:
+    edge.environment = {**edge.environment, "PENSTOCK_EDGE_BEARER_KEYS": "false"}
+    await edge.command("render")
+    await edge.reload()
+    assert (await edge.anew(KEY)).json()["detail"] == "keys are not taken here"
+    assert upstream.seen == []
