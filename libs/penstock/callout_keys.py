@@ -12,6 +12,7 @@ import os
 from base64 import b32decode, b32encode
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nkeys  # type: ignore[import-untyped]
 from nacl.public import PrivateKey
@@ -23,6 +24,7 @@ ISSUER_FILE = "authority.issuer.nk"
 XKEY_FILE = "authority.xkey.nk"
 _SEED = 18 << 3  # S
 _CURVE = 23 << 3  # X
+_SERVER = 13 << 3  # N
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,8 @@ def ensure(folder: Path) -> CalloutKeys:
     )
 
 
-def issuer(folder: Path) -> nkeys.KeyPair:
-    """The key pair that signs. Raises Refused CREDENTIALS_INVALID."""
+def issuer(folder: Path) -> Any:
+    """The key pair (nkeys.KeyPair) that signs. Raises Refused CREDENTIALS_INVALID."""
     path = folder / ISSUER_FILE
     try:
         pair = nkeys.from_seed(bytearray(seed_file.read(path)))
@@ -72,10 +74,12 @@ def encode_curve_key(key: bytes) -> str:
 
 def decode_curve_key(text: str) -> bytes:
     """X… → 32 bytes. Raises ValueError."""
-    raw = _decode(text)
-    if len(raw) != 33 or raw[0] != _CURVE:
-        raise ValueError("not a public curve key")
-    return raw[1:]
+    return _public(text, _CURVE)
+
+
+def decode_server_key(text: str) -> bytes:
+    """N… → 32 bytes, an ed25519 key. Raises ValueError."""
+    return _public(text, _SERVER)
 
 
 def encode_curve_seed(seed: bytes) -> bytes:
@@ -89,6 +93,13 @@ def decode_curve_seed(text: bytes) -> bytes:
     if len(raw) != 34 or raw[:2] != bytes([_SEED | _CURVE >> 5, (_CURVE & 31) << 3]):
         raise ValueError("not the seed of a curve key")
     return raw[2:]
+
+
+def _public(text: str, prefix: int) -> bytes:
+    raw = _decode(text)
+    if len(raw) != 33 or raw[0] != prefix:
+        raise ValueError("a key of another kind")
+    return raw[1:]
 
 
 def _encode(raw: bytes) -> str:

@@ -1,0 +1,188 @@
+"""Work that outlives many tokens: nothing is lost, and nothing is there twice by its key."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from penstock.broker import Broker
+from penstock.commit import Committer, Outgoing
+from penstock.dead_letters import DeadLetters
+from penstock.delivery import Delivery
+from penstock.errors import Unavailable
+from penstock.jetstream import Stored
+from penstock.lane import Lane
+from penstock.outcome import Done, Outcome
+from penstock.services import ask, serve
+from penstock.token_source import TokenFile
+from stack import up
+from tests.broker.authority import AuthorityRig
+from tests.broker.rig import Working, true
+from tests.mint import Mint
+from tests.places import Places
+
+
+@pytest.fixture(scope="module")
+async def rig(places: Places) -> AsyncIterator[AuthorityRig]:
+    place = places.make("renewal", auth="callout")
+    rig = await AuthorityRig(place, Mint(place.state / "mint")).open()
+    yield rig
+    await rig.close()
+    up.clean(place)
+
+
+@pytest.fixture(autouse=True)
+async def closed(rig: AuthorityRig) -> AsyncIterator[None]:
+    yield
+    await rig.close_clients()
+
+
+class Load:
+    """Publishes numbered messages without a pause, each until it is stored, and notes what a lane gets."""
+
+    def __init__(self) -> None:
+        self.sent: set[bytes] = set()
+        self.got: Counter[bytes] = Counter()
+        self.again = 0  # publishes that had to be repeated
+        self.redelivered = 0
+
+    async def single(self, broker: Broker, until: float) -> None:
+        """One by one, each awaited."""
+        for number in itertools.count():
+            if time.monotonic() > until:
+                return
+            payload = b"single %d" % number
+            while True:
+                try:
+                    await broker.publish("evt.00.nats.billing.log.line.v1", payload, timeout=5.0)
+                    break
+                except Unavailable:
+                    self.again += 1
+            self.sent.add(payload)
+
+    async def grouped(self, broker: Broker, until: float) -> None:
+        """In groups, as the HTTP door does it."""
+        committer = Committer(broker)
+        await committer.start()
+        for number in itertools.count():
+            if time.monotonic() > until:
+                break
+            left = [b"group %d %d" % (number, each) for each in range(20)]
+            self.sent.update(left)
+            while left:
+                items = [Outgoing("evt.00.http.shop.log.line.v1", payload) for payload in left]
+                results = await committer.submit(items)
+                failed = [payload for payload, result in zip(left, results, strict=True) if type(result) is not Stored]
+                self.again += len(failed)
+                left = failed
+            await asyncio.sleep(0.005)
+        await committer.stop()
+
+    async def handle(self, batch: list[Delivery]) -> list[Outcome]:
+        self.got.update(delivery.data for delivery in batch)
+        self.redelivered += sum(delivery.delivered > 1 for delivery in batch)
+        return [Done()] * len(batch)
+
+
+async def run(rig: AuthorityRig, seconds: float, life: float) -> tuple[Load, int]:
+    """The load for a while, with tokens of `life` seconds; and how many tokens that took."""
+    mint, load = rig.mint, Load()
+    billing = await rig.token("billing", lambda: mint.token(life=life))
+    ingress = await rig.token("ingress", lambda: mint.token("penstock-ingress", life=life))
+    indexer = await rig.token("indexer", lambda: mint.token("penstock-indexer", life=life))
+    lanes = [
+        Lane(indexer, stream, "indexer", load.handle, batch=100, linger=0.01, dead_letters=DeadLetters(indexer, "x"))
+        for stream in ("EVENTS_NATS", "EVENTS_HTTP")
+    ]
+    until = time.monotonic() + seconds
+    async with Working(*lanes):
+        await asyncio.gather(load.single(billing, until), load.grouped(ingress, until))
+        await true(lambda: load.got.keys() >= load.sent, bound=45.0)
+    sources = [broker._renewal._source for broker in rig.brokers if broker._renewal is not None]
+    return load, sum(source.given for source in sources)  # type: ignore[attr-defined]
+
+
+async def check(rig: AuthorityRig, seconds: float, life: float, stored_before: int) -> None:
+    load, tokens = await run(rig, seconds, life)
+    stored = await messages(rig) - stored_before
+    print(
+        f"{len(load.sent)} sent, {stored} stored, {load.again} again, {load.redelivered} redelivered, {tokens} tokens"
+    )
+    assert tokens > 3 * seconds / life * 0.8  # three connections, and each of them got on
+    assert set(load.got) == load.sent
+    # A publish that was given up may have been stored all the same; nothing else is there twice.
+    assert len(load.sent) <= stored <= len(load.sent) + load.again
+    assert sum(load.got.values()) - len(load.got) <= load.again + load.redelivered
+
+
+async def messages(rig: AuthorityRig) -> int:
+    return sum([(await rig.reader.stream_info(name)).messages for name in ("EVENTS_NATS", "EVENTS_HTTP")])
+
+
+async def test_a_minute_of_tokens_of_five_seconds(rig: AuthorityRig) -> None:
+    await check(rig, 60.0, 5, await messages(rig))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+async def test_ten_minutes_of_tokens_of_twenty_seconds(rig: AuthorityRig) -> None:
+    await check(rig, 600.0, 20, await messages(rig))
+
+
+async def test_a_question_is_answered_through_the_renewals_of_both_sides(rig: AuthorityRig) -> None:
+    indexer = await rig.token("indexer", lambda: rig.mint.token("penstock-indexer", life=3))
+    ingress = await rig.token("ingress", lambda: rig.mint.token("penstock-ingress", life=3))
+
+    async def count(request: dict[str, object], _: object) -> dict[str, object]:
+        return request
+
+    responder = await serve(indexer, "search", {"count": count}, concurrency=8)
+    asked = failed = 0
+    until = time.monotonic() + 12
+    while time.monotonic() < until:
+        asked += 1
+        try:
+            assert await ask(ingress, "search", "count", {"number": asked}, timeout=2.0) == {"number": asked}
+        except Unavailable:
+            failed += 1
+    await responder.stop()
+    print(f"{asked} asked, {failed} to be asked again")
+    assert failed <= asked / 100
+
+
+async def test_when_no_token_can_be_had_for_a_while_the_work_goes_on_afterwards(rig: AuthorityRig) -> None:
+    issuing = True
+
+    def make() -> str:
+        if not issuing:
+            raise Unavailable("ISSUER_UNAVAILABLE", "on trial")
+        return rig.mint.token(life=2)
+
+    billing = await rig.token("billing", make)
+    issuing = False
+    await true(lambda: not billing.connected)  # the token is over, and there is none
+    issuing = True
+    await billing.wait_connected(15)
+    assert (await billing.publish("evt.00.nats.billing.log.line.v1", b"{}")).stream == "EVENTS_NATS"
+
+
+async def test_a_token_file_is_read_again(rig: AuthorityRig, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(rig.mint.token(life=3))
+    billing = await Broker.connect(
+        rig.place.nats, "billing", rig.place.credentials_folder, token_source=TokenFile(path)
+    )
+    rig.brokers.append(billing)
+    first = await rig.next_audit()
+    path.write_text(rig.mint.token(life=300, jti="the second"))
+    renewed = asyncio.Event()
+    billing.on_reconnect(renewed.set)
+    async with asyncio.timeout(10):
+        await renewed.wait()
+    assert [record["token_id"] for record in await rig.audited(first)] == ["the second"]
