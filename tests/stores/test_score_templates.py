@@ -41,8 +41,8 @@ def test_a_score_is_found_by_its_vector_and_members_and_read_back(index: httpx.C
     nearest = hits(index, dataset, {"knn": {**knn, "filter": {"range": {"score": {"gte": 0.5}}}}})
     assert [hit["_id"] for hit in nearest] == ["largest"]
 
-    words = {"query": {"match": {"pattern": "largest"}}, "_source": {"exclude_vectors": False}}
-    [hit] = hits(index, dataset, words)
+    by_id = {"query": {"ids": {"values": ["largest"]}}, "_source": {"exclude_vectors": False}}
+    [hit] = hits(index, dataset, by_id)
     assert hit["_source"]["vector"] == pytest.approx(NEAR)
 
     single = index.get(f"/scored-test_v1-{dataset}-2026/_doc/largest?_source_exclude_vectors=false").json()

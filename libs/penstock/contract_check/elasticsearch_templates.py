@@ -29,7 +29,8 @@ SETTINGS: Json = {
     "index": {
         "number_of_shards": 1,
         "number_of_replicas": 0,
-        "refresh_interval": "1s",
+        # No refresh_interval: an index that is searched is refreshed each second, one that nobody searches is spared
+        # the work, and the first question to it waits for a refresh.
         # An answer must mean "on disk".
         "translog": {"durability": "request"},
         # Vectors are read back by `_source_exclude_vectors=false`, or as `fields`; kept once, not twice.
@@ -59,7 +60,7 @@ def templates(contracts: Contracts) -> dict[str, dict[str, Json]]:
 def event_mapping(types: Iterable[EventType]) -> Json:
     """The mapping of the stored record (penstock.event.record) of a dataset's events."""
     data = _mapping(_indexed(types))
-    event = _object({"id": KEYWORD, "source": KEYWORD, "type": KEYWORD, "subject": KEYWORD, "time": DATE, "data": data})
+    event = _object({"id": KEYWORD, "source": KEYWORD, "type": KEYWORD, "subject": KEYWORD, "data": data})
     return _root({**_provenance(), "event": event})
 
 
@@ -83,7 +84,6 @@ def score_mapping(types: Iterable[EventType]) -> Json:
             "model": model,
             "score": DOUBLE,
             "raw": DOUBLE,
-            "pattern": {"type": "text", "fields": {"exact": KEYWORD}},
             "pattern_id": KEYWORD,
             "vector": vector,
             "fields": _mapping(_indexed(types)),
