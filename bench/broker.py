@@ -54,8 +54,8 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
     """Single publishes, group commit under several loads, then a lane with a handler that does nothing."""
     place = base.place
     rows = _Rows(base.pid("nats"))
-    ingress = await Broker.connect(place.nats, "ingress", place.credentials_folder)
-    indexer = await Broker.connect(place.nats, "indexer", place.credentials_folder)
+    ingress = await Broker.open(place, "ingress")
+    indexer = await Broker.open(place, "indexer")
     try:
         with rows.row("publish, one after the other", [500]):
             for _ in range(500):

@@ -92,7 +92,7 @@ async def ground(place: Place) -> AsyncIterator[Ground]:
     try:
         await asyncio.to_thread(up.up, place, servers_only=True)
         await asyncio.to_thread(up.provision, place)
-        broker = await Broker.connect(place.nats, "provision", place.credentials_folder, prefix="$JS.API")
+        broker = await Broker.open(place, "provision")
         try:
             yield Ground(place, broker)
         finally:

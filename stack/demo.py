@@ -141,7 +141,7 @@ async def _catch_up(place: Place, book: Ledger, sent: set[str], console: Console
 async def _has_model(place: Place) -> bool:
     from penstock.services import ask
 
-    broker = await Broker.connect(place.nats, "trainer", place.credentials_folder, patience=5.0)
+    broker = await Broker.open(place, "trainer", patience=5.0)
     try:
         found = await ask(broker, "registry", "list", {}, timeout=10.0)
     finally:
@@ -170,7 +170,7 @@ async def _on_stream(place: Place, sent: set[str]) -> int:
     """How many of the keys are on their stream: each message is read back and its key computed anew."""
     checker = Checker(contracts.load())
     found: set[str] = set()
-    broker = await Broker.connect(place.nats, "operator", place.credentials_folder)
+    broker = await Broker.open(place, "operator")
     try:
         info = await broker.stream_info("EVENTS_HTTP")
         sequence = info.first_seq

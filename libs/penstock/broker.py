@@ -23,10 +23,13 @@ from nats.aio.client import Client, Server
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from penstock import telemetry
+from penstock.contracts import load
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.jetstream import JetStream, Stored, stored
 from penstock.renewal import Renewal
-from penstock.token_source import TokenSource
+from penstock.rights import CORE_API, api_prefix
+from penstock.settings import Settings
+from penstock.token_source import TokenSource, source_for
 from penstock.wire import Message, Parser, ProtocolError, RawCallback, encode_headers, publication
 
 _log = structlog.get_logger("penstock.broker")
@@ -179,6 +182,28 @@ class Broker(JetStream):
         if broker._renewal is not None:
             broker._renewing = asyncio.create_task(broker._renewal.run(), name="renewal")
         return broker
+
+    @classmethod
+    async def open(
+        cls,
+        settings: Settings,
+        identity: str,
+        *,
+        on_error: Callable[[PenstockError], None] | None = None,
+        patience: float = 30.0,
+    ) -> Broker:
+        """Connects an identity of the contracts as the settings say: with its nkey, or with tokens of its own, and
+        with the prefix of its account. Raises as `connect` does."""
+        line = load(settings.contracts).identities.get(identity)
+        return await cls.connect(
+            settings.nats,
+            identity,
+            settings.credentials_folder,
+            prefix=api_prefix(line) if line is not None else CORE_API,
+            on_error=on_error,
+            patience=patience,
+            token_source=source_for(identity, settings),
+        )
 
     async def _open(self, urls: list[str], seed: Path, tls: ssl.SSLContext | None) -> None:
         client = self._client

@@ -68,7 +68,7 @@ async def apply(chosen: Settings, *, dry_run: bool = False, replicas: int = 1) -
     """The same, inside an event loop."""
     from penstock.broker import Broker
 
-    broker = await Broker.connect(chosen.nats, "provision", chosen.credentials_folder, prefix="$JS.API")
+    broker = await Broker.open(chosen, "provision")
     try:
         return await provision(broker, load(), dry_run=dry_run, replicas=replicas)
     finally:

@@ -192,7 +192,8 @@ class Publisher:
 async def connect(
     identity: str, *, url: str | None = None, credentials: Path | None = None
 ) -> AsyncIterator[Publisher]:
-    """A connection as `identity`, with the seed in `credentials/<identity>.nk`; closed at the end of the block.
+    """A connection as `identity`, with the seed in `credentials/<identity>.nk`, or with tokens where PENSTOCK_AUTH is
+    `callout`; closed at the end of the block.
 
     `url` and `credentials` are those of the settings (PENSTOCK_NATS_URL, PENSTOCK_CREDENTIALS) unless given. Raises
     Refused CREDENTIALS_INVALID, or Unavailable BROKER_UNAVAILABLE after half a minute.
@@ -200,7 +201,8 @@ async def connect(
     chosen = settings()
     if load().identities.get(identity) is None:
         raise Refused("CREDENTIALS_INVALID", f"{identity!r} has no line in contracts/identities.yaml")
-    broker = await Broker.connect(url or chosen.nats, identity, credentials or chosen.credentials_folder)
+    given = {"nats_url": url or chosen.nats_url, "credentials": credentials or chosen.credentials}
+    broker = await Broker.open(chosen.model_copy(update=given), identity)
     publisher = Publisher(broker)
     try:
         yield publisher

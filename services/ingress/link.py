@@ -81,7 +81,7 @@ class Link:
         while self.connected is None:
             broker: Broker | None = None
             try:
-                broker = await Broker.connect(chosen.nats, self._identity, chosen.credentials_folder, patience=5.0)
+                broker = await Broker.open(chosen, self._identity, patience=5.0)
                 connected = Connected(broker)
                 await connected.start()
                 self.connected = connected

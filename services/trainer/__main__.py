@@ -65,7 +65,7 @@ def build(history: History, chosen: argparse.Namespace, known: contracts.Contrac
 
 async def register(package: bytes, chosen: argparse.Namespace, place: Settings) -> RegisteredModel:
     """Hands the package to the registry."""
-    broker = await Broker.connect(place.nats, "trainer", place.credentials_folder)
+    broker = await Broker.open(place, "trainer")
     try:
         return await upload(broker, chosen.model, package, activate=chosen.activate, reason=chosen.reason)
     finally:

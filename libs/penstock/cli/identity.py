@@ -15,7 +15,7 @@ from penstock.broker import Broker
 from penstock.contracts import load
 from penstock.errors import Refused
 from penstock.revocations import Denial, Revocations, write
-from penstock.rights import CORE_API, rights_of
+from penstock.rights import rights_of
 from penstock.sessions import Session, sessions
 from penstock.settings import settings
 from penstock.subjects import PERSON
@@ -125,8 +125,7 @@ async def _entries(broker: Broker) -> list[Denial]:
 
 
 async def _with_warden(work: Callable[[Broker], Awaitable[T]]) -> T:
-    chosen = settings()
-    broker = await Broker.connect(chosen.nats, WARDEN, chosen.credentials_folder, prefix=CORE_API, patience=5.0)
+    broker = await Broker.open(settings(), WARDEN, patience=5.0)
     try:
         return await work(broker)
     finally:

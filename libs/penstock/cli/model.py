@@ -71,7 +71,7 @@ def train(
 def _ask(operation: str, request: dict[str, Any]) -> dict[str, Any]:
     async def asking() -> dict[str, Any]:
         place = settings()
-        broker = await Broker.connect(place.nats, IDENTITY, place.credentials_folder, patience=5.0)
+        broker = await Broker.open(place, IDENTITY, patience=5.0)
         try:
             return await ask(broker, "registry", operation, request, timeout=10.0)
         finally:
