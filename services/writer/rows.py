@@ -23,21 +23,19 @@ COLUMNS: dict[Table, tuple[str, ...]] = {
     "scores": ("period", "pp", "key", "model", "version", "dataset", "score"),
 }
 _SMALLINT, _INT, _BIGINT = Struct(">h").pack, Struct(">i").pack, Struct(">q").pack
+_OTHERS = 200  # bytes of the values that are always short
 _PP = [_SMALLINT(pp) for pp in range(64)]
 
 
 @dataclass(slots=True)
 class Rows:
-    """All rows of one message, all in one partition. `statements`: table and the bound values of its insert."""
+    """All rows of one message, all in one partition. `statements`: table and the bound values of its insert; `size`:
+    about as many bytes."""
 
     period: str
     pp: int
+    size: int
     statements: tuple[tuple[Table, tuple[bytes, ...]], ...]
-
-    @property
-    def size(self) -> int:
-        """Bytes of all values."""
-        return sum(sum(map(len, values)) for _, values in self.statements)
 
 
 def event_rows(event: Event, length: Length) -> Rows:
@@ -45,12 +43,13 @@ def event_rows(event: Event, length: Length) -> Rows:
     in_period, pp, key_bytes = period(length, event.time_ms), _PP[event.pp], uuid_bytes(event.key)
     period_bytes, written_at = in_period.encode(), _BIGINT(event.stored_at_ns // 1000)
     type = event.type
-    text = summary(type, event.value["data"]).encode()
+    stored, text = record(event), summary(type, event.value["data"]).encode()
     return Rows(
         in_period,
         event.pp,
+        len(stored) + len(text) + _OTHERS,
         (
-            ("events", (period_bytes, pp, key_bytes, type.dataset.encode(), record(event), written_at)),
+            ("events", (period_bytes, pp, key_bytes, type.dataset.encode(), stored, written_at)),
             (
                 "timeline",
                 (
@@ -81,7 +80,7 @@ def score_rows(score: Score, length: Length) -> Rows:
         score.raw,
         _BIGINT(score.stored_at_ns // 1000),
     )
-    return Rows(in_period, score.pp, (("scores", values),))
+    return Rows(in_period, score.pp, len(score.raw) + _OTHERS, (("scores", values),))
 
 
 def uuid_bytes(text: str) -> bytes:
