@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: setup up down status clean demo test check format lock bench help
+.PHONY: setup up down status clean demo test soak check format lock bench help
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -29,6 +29,9 @@ demo: up ## ship log files (FILES='…'), then show found, similar and most unus
 
 test: check ## check, then all tests against real servers
 	$(BIN)/pytest
+
+soak: $(READY) ## faults for MINUTES=30; SEED=<number> tells a story again
+	SOAK_MINUTES=$(or $(MINUTES),30) SOAK_SEED=$(SEED) $(BIN)/pytest -q -s tests/faults/test_soak.py
 
 check: $(READY) ## format, lint, types, contracts, generated files; no server needed
 	$(BIN)/ruff format --check .

@@ -1,6 +1,6 @@
 """Load, and faults as a seed tells them → each accepted event is once in each store, and nothing in the dead letters.
 
-A short round here; `make soak MINUTES=30` runs it long, `SEED=… make soak` tells a story again.
+A short round here; `make soak MINUTES=30` runs it long, `make soak SEED=…` tells a story again.
 """
 
 from __future__ import annotations
