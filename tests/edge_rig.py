@@ -18,6 +18,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from services.edge import configuration, running
+from services.ingress.protocol import Protocol
 from stack import certificate, haproxy, process
 from stack.place import CHECKOUT, Place
 from tests.mint import Mint
@@ -46,10 +47,11 @@ class Upstream:
     port: int
     seen: list[Seen] = field(default_factory=list)
     hold: Callable[[], Awaitable[None]] | None = None
+    breaks: bool = False  # ends the connection instead of answering, as a process does that is killed
 
     async def __aenter__(self) -> Upstream:
         config = uvicorn.Config(
-            self.app, host="127.0.0.1", port=self.port, http="httptools", log_config=None, lifespan="off",
+            self.app, host="127.0.0.1", port=self.port, http=Protocol, log_config=None, lifespan="off",
             interface="asgi3", proxy_headers=False, timeout_keep_alive=75, timeout_graceful_shutdown=1,
         )  # fmt: skip
         self.server = uvicorn.Server(config)
@@ -76,6 +78,9 @@ class Upstream:
             self.seen.append(Seen(scope["method"], scope["raw_path"].decode(), headers, body))
             if self.hold is not None:
                 await self.hold()
+            if self.breaks:
+                send.__self__.transport.abort()  # type: ignore[attr-defined]  # of uvicorn's own send
+                return
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
         await send({"type": "http.response.body", "body": b"ok"})
 
@@ -145,6 +150,15 @@ class Edge:
         finally:
             writer.transport.abort()
         return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)], answer
+
+    async def ask(self, words: str) -> str:
+        """HAProxy's own command line."""
+        reader, writer = await asyncio.open_unix_connection(configuration.folder(self.place).admin)
+        writer.write(words.encode() + b"\n")
+        async with asyncio.timeout(BOUND):
+            answer = await reader.read(-1)
+        writer.close()
+        return answer.decode()
 
     def logged(self, request_id: str) -> dict[str, Any]:
         """The line of the access log of a request that was answered."""

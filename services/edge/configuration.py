@@ -43,6 +43,11 @@ class Folder:
         return self.root / "door.sock"
 
     @property
+    def admin(self) -> Path:
+        """HAProxy's own command line."""
+        return self.root / "admin.sock"
+
+    @property
     def process(self) -> Path:
         """Number of the master process."""
         return self.root / "haproxy.pid"
@@ -75,6 +80,7 @@ def plan(chosen: Settings, edge: EdgeSettings) -> Plan:
         peer_port=chosen.local_port("edge_peers"),
         certificate=certificate,
         socket=folder(chosen).socket,
+        admin=folder(chosen).admin,
         ingress=addresses or (f"127.0.0.1:{chosen.local_port('ingress')}",),
         slots=edge.ingress_slots,
         bearer_keys=edge.bearer_keys,

@@ -49,6 +49,7 @@ class Plan:
     peer_port: int
     certificate: Path
     socket: Path
+    admin: Path
     ingress: tuple[str, ...]
     slots: int
     bearer_keys: bool

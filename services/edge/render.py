@@ -54,6 +54,7 @@ def _names(plan: Plan) -> dict[str, object]:
         "stats_port": plan.stats_port,
         "peer_port": plan.peer_port,
         "certificate": tokens.plain_path(str(plan.certificate)),
+        "admin": tokens.socket_path(str(plan.admin)),
         "socket": tokens.socket_path(str(plan.socket)),
         **_threads(plan.threads),
         "all_connections": 2 * limits.connections + 100,

@@ -15,6 +15,7 @@ from penstock import telemetry
 from penstock.contracts import load
 from penstock.settings import Settings, settings
 from services.ingress.app import Ingress
+from services.ingress.protocol import Protocol
 
 KEEP_ALIVE_SECONDS = 75  # longer than a proxy keeps idle connections, or it sends into closed ones
 STOP_SECONDS = 8
@@ -55,7 +56,7 @@ async def serve(chosen: Settings) -> int:
         host=chosen.host,
         port=chosen.port or chosen.local_port("ingress", chosen.instance),
         loop="asyncio",
-        http="httptools",  # the pure Python parser costs four times as much
+        http=Protocol,  # on httptools: the pure Python parser costs four times as much
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -28,6 +28,7 @@ PLAN = Plan(
     peer_port=9,
     certificate=Path("/s/tls/edge.pem"),
     socket=Path("/s/edge/door.sock"),
+    admin=Path("/s/edge/admin.sock"),
     ingress=("127.0.0.1:10", "127.0.0.1:11"),
     slots=0,
     bearer_keys=True,
