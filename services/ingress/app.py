@@ -11,10 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 
-from penstock import ijson
+from penstock import ijson, issuers
 from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Refused
 from penstock.keys import KeyFile
+from penstock.oidc import OidcVerifier
 from penstock.settings import Settings
 from services.ingress import describe, health, reads
 from services.ingress.accept import Accept
@@ -22,6 +23,7 @@ from services.ingress.asking import Asking
 from services.ingress.auth import KeyVerifier
 from services.ingress.door import Door, as_problem
 from services.ingress.link import Link
+from services.ingress.oidc import Doorkeeper, OidcCallers
 from services.ingress.tail import Tail
 
 
@@ -32,7 +34,8 @@ class Ingress:
         self.link = Link(settings)
         self.tail = Tail(contracts)
         keys = KeyFile(settings.keys)
-        verifier = KeyVerifier(keys, contracts)
+        tokens = OidcCallers(OidcVerifier(issuers.read(settings.issuers)), contracts) if settings.oidc else None
+        verifier = Doorkeeper(KeyVerifier(keys, contracts), tokens, self.link.is_revoked)
         app = FastAPI(title=describe.TITLE, summary=describe.SUMMARY, lifespan=self._lifespan)
         app.state.verifier = verifier
         app.include_router(reads.router(contracts, Asking(contracts, self.link), self.link, self.tail))

@@ -114,8 +114,19 @@ def as_problem(error: PenstockError, request_id: str) -> tuple[int, Headers, byt
     headers = [PROBLEM]
     if isinstance(error, Unavailable):
         headers.append(retry_after(error))
-    if members["status"] == 401:
-        headers.append((b"www-authenticate", b'Bearer realm="penstock"'))
+    if members["status"] in (401, 403):
+        headers.append((b"www-authenticate", _challenge(error.code)))
     body = orjson.dumps(members)
     headers.append((b"content-length", b"%d" % len(body)))
     return members["status"], headers, body
+
+
+def _challenge(code: str) -> bytes:
+    """RFC 6750 section 3."""
+    match code:
+        case "UNAUTHENTICATED":
+            return b'Bearer realm="penstock"'
+        case "TOKEN_INVALID" | "TOKEN_EXPIRED" | "IDENTITY_REVOKED":
+            return b'Bearer realm="penstock", error="invalid_token"'
+        case _:
+            return b'Bearer realm="penstock", error="insufficient_scope"'

@@ -13,6 +13,7 @@ from penstock.broker import Broker
 from penstock.commit import Committer
 from penstock.errors import PenstockError, Unavailable
 from penstock.jetstream import Stored
+from penstock.revocations import Revocations
 from penstock.settings import Settings
 from penstock.stages import Waiting
 from services.ingress.durability import Durability
@@ -32,10 +33,12 @@ class Connected:
         self.committer = Committer(broker, patience=COMMIT_SECONDS)
         self.waiting = Waiting(broker)
         self.durability = Durability(broker)
+        self.revocations = Revocations(broker)
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Asks the servers whether they are durable, then takes events."""
+        """Reads who is denied, asks the servers whether they are durable, then takes events."""
+        await self.revocations.start()
         await self.waiting.start()
         await self.durability.check()
         await self.committer.start()
@@ -44,6 +47,7 @@ class Connected:
     async def stop(self) -> None:
         """Commits what was taken, then closes."""
         await self.committer.stop()
+        await self.revocations.stop()
         if self._watch is not None:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
@@ -116,6 +120,10 @@ class Link:
                 self._trouble = (result.code, time.monotonic() + TROUBLE_SECONDS)
                 return
         self._trouble = None
+
+    def is_revoked(self, identity: str) -> bool:
+        """Whether the identity is denied entry; before the broker was reached nothing can be had here by anyone."""
+        return self.connected is not None and self.connected.revocations.is_revoked(identity)
 
     @property
     def durable(self) -> bool:

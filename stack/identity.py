@@ -1,0 +1,42 @@
+"""Who says who is who: with `auth: callout` the local issuer or Keycloak, and issuers.yaml, which believes it.
+
+issuers.yaml is written where there is none, and anew as long as it is ours; one that somebody else wrote is left alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from stack import keycloak
+from stack.place import Place
+
+HEAD = "# Made by `penstock up`; changed by hand it stays as it is when this line goes.\n"
+DOORKEEPERS = ("issuer", "authority")  # what must be ready before anybody can connect with a token
+
+
+def prepare(place: Place) -> None:
+    """Writes issuers.yaml for the provider of this place; nothing where identities connect with nkeys."""
+    if place.auth == "nkeys" or place.issuers_file is not None:
+        return
+    path = place.issuers
+    if path.exists() and not path.read_text(encoding="utf-8").startswith(HEAD):
+        return
+    place.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_suffix(".new")
+    draft.write_text(HEAD + yaml.safe_dump({"issuers": [entry(place)]}, sort_keys=False), encoding="utf-8")
+    draft.replace(path)
+
+
+def entry(place: Place) -> dict[str, Any]:
+    """The provider as issuers.yaml has it."""
+    if place.idp == "keycloak":
+        return keycloak.issuer(place)
+    return {
+        "issuer": place.local_issuer,
+        "audience": place.token_audience,
+        "jwks_url": f"{place.local_issuer}/jwks",
+        "gives": ["clients", "groups"],
+        "token_url": f"{place.local_issuer}/token",
+    }
