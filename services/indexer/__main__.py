@@ -17,6 +17,7 @@ from penstock.check import Checker
 from penstock.contracts import Contracts, load
 from penstock.delivery import Delivery
 from penstock.errors import PenstockError
+from penstock.lane import Limits
 from penstock.outcome import Outcome
 from penstock.questions import Embedding, LoadedModels
 from penstock.services import ask
@@ -32,6 +33,8 @@ from services.indexer.questions import Questions
 _log = structlog.get_logger(__name__)
 # Small bulks are what costs, in this process and in Elasticsearch: wait a little for more.
 _BATCH, _IN_FLIGHT, _LINGER = 2000, 3, 0.1
+# Each byte held is held several times over on its way; with large events these bounds count, not the numbers above.
+_LIMITS = Limits(messages=8000, bytes=8 * 1024 * 1024, batch_bytes=2 * 1024 * 1024)
 _CONNECTIONS = 20
 _EPOCHS_EVERY, _TEMPLATES_EVERY = 30.0, 2.0  # seconds
 
@@ -110,6 +113,7 @@ def _source(
         batch=_BATCH,
         in_flight=_IN_FLIGHT,
         linger=_LINGER,
+        limits=_LIMITS,
     )
 
 

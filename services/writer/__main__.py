@@ -15,6 +15,7 @@ from penstock.check import Checker
 from penstock.contracts import load
 from penstock.delivery import Delivery
 from penstock.errors import PenstockError
+from penstock.lane import Limits
 from penstock.outcome import Outcome
 from penstock.settings import Settings
 from penstock.worker import Parts, Source, main
@@ -27,6 +28,8 @@ from services.writer.store import Store
 _log = structlog.get_logger(__name__)
 # A batch falls into as many partitions as it has entities' pp: the larger it is, the more rows go together.
 _BATCH, _IN_FLIGHT, _LINGER = 2000, 2, 0.1
+# Each byte held is held several times over on its way; with large events these bounds count, not the numbers above.
+_LIMITS = Limits(messages=8000, bytes=8 * 1024 * 1024, batch_bytes=2 * 1024 * 1024)
 _OPEN_EVERY = 2.0  # seconds between tries to reach Cassandra
 
 T = TypeVar("T")
@@ -69,6 +72,7 @@ def _source(
         batch=_BATCH,
         in_flight=_IN_FLIGHT,
         linger=_LINGER,
+        limits=_LIMITS,
     )
 
 
