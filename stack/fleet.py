@@ -25,7 +25,8 @@ class Service:
 def services(place: Place) -> tuple[Service, ...]:
     """The fleet in the order of start: who lets others in, who answers, who asks."""
     return (
-        Service("authority", 1 if place.auth == "callout" else 0),
+        Service("issuer", 1 if place.auth == "callout" and place.idp == "local" else 0),
+        Service("authority", 2 if place.auth == "callout" else 0),
         Service("operator"),
         Service("indexer"),
         Service("writer"),

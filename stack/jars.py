@@ -91,8 +91,9 @@ def verify(name: str, folder: Path) -> None:
 
 
 def hashes(folder: Path) -> list[str]:
-    """One line per jar in the format of sha256sum."""
-    return [f"{hashlib.sha256(jar.read_bytes()).hexdigest()}  {jar.name}" for jar in sorted(folder.glob("*.jar"))]
+    """One line per jar, or zip of a distribution, in the format of sha256sum."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".jar", ".zip"))
+    return [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}" for file in files]
 
 
 def _folder(place: Place, name: str) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import psutil
 
-from stack import cassandra, elasticsearch, fleet, haproxy, http_probe, nats, ports, process
+from stack import cassandra, elasticsearch, fleet, haproxy, http_probe, keycloak, nats, ports, process
 from stack.place import Place
 
 
@@ -37,6 +37,7 @@ class Part:
 def status(place: Place) -> list[Part]:
     """Every process that should be there (the servers and the fleet), and any other that was started here."""
     expected = [nats.NAME, elasticsearch.NAME, cassandra.NAME]
+    expected += [keycloak.NAME] if keycloak.wanted(place) else []
     expected += [child.name for child in fleet.children(place)]
     expected += [haproxy.NAME] if haproxy.wanted(place) else []
     expected += [record.name for record in process.all_recorded(place) if record.name not in expected]
@@ -68,6 +69,8 @@ def _reasons(name: str, record: process.Record) -> list[str]:
         ready = http_probe.answers(record.ports["HTTP"], "/_cluster/health?wait_for_status=yellow&timeout=1s")
     elif name == cassandra.NAME:
         ready = not ports.is_free(record.ports["clients"])
+    elif name == keycloak.NAME:
+        ready = http_probe.answers(record.ports["HTTP"], keycloak.DISCOVERY)
     else:
         return fleet.reasons(record.ports["HTTP"]) if "HTTP" in record.ports else []
     return [] if ready else ["it does not answer"]

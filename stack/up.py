@@ -12,7 +12,7 @@ from functools import partial
 
 from penstock import provision as broker_provision
 from penstock.errors import PenstockError
-from stack import cassandra, elasticsearch, fleet, haproxy, jars, nats, ports, process
+from stack import cassandra, elasticsearch, fleet, haproxy, identity, jars, keycloak, nats, ports, process
 from stack.place import Place
 
 # What the reader of `up` is told: (part, what it is doing, seconds since that part began).
@@ -28,7 +28,7 @@ def up(place: Place, report: Report = silent, *, servers_only: bool = False) -> 
     """Bring up what is down, leave alone what runs. Raises PenstockError naming the part that did not start."""
     with _alone(place):
         require_ports(place, servers_only=servers_only)
-        _together(*(partial(start_server, place, name, report) for name in SERVERS))
+        _together(*(partial(start_server, place, name, report) for name in servers(place)))
         if not servers_only:
             provision(place, report)
             start_fleet(place, report)
@@ -53,6 +53,8 @@ def clean(place: Place, report: Report = silent) -> None:
 def require_ports(place: Place, *, servers_only: bool = False) -> None:
     """Refuse with PORT_TAKEN before anything is started, so that the answer comes at once and nothing is half up."""
     wanted = {module.NAME: module.ports_of(place) for module in (nats, elasticsearch, cassandra)}
+    if keycloak.wanted(place):
+        wanted[keycloak.NAME] = keycloak.ports_of(place)
     if not servers_only:
         wanted |= {child.name: child.ports for child in fleet.children(place)}
         if haproxy.wanted(place):
@@ -63,6 +65,11 @@ def require_ports(place: Place, *, servers_only: bool = False) -> None:
             ports.require_free(name, needs)
 
 
+def servers(place: Place) -> list[str]:
+    """Those of SERVERS that this place has."""
+    return [name for name in SERVERS if name != keycloak.NAME or keycloak.wanted(place)]
+
+
 def start_server(place: Place, name: str, report: Report = silent) -> None:
     """Start one of SERVERS unless it runs, and wait until it is ready."""
     with _timed(name, report) as says:
@@ -70,12 +77,19 @@ def start_server(place: Place, name: str, report: Report = silent) -> None:
 
 
 def start_fleet(place: Place, report: Report = silent) -> None:
-    """Start every service that does not run, then wait until all are ready; so they start side by side."""
+    """Start every service that does not run, then wait until all are ready; so they start side by side.
+
+    Those who decide who comes in are ready before the others start.
+    """
     with _timed("fleet", report) as says:
         says("starting")
-        started = [(child, process.start(place, child)) for child in fleet.children(place)]
-        for child, record in started:
-            _wait_service(place, child, record, report)
+        identity.prepare(place)
+        children = fleet.children(place)
+        first = [child for child in children if child.name.startswith(identity.DOORKEEPERS)]
+        for group in (first, [child for child in children if child not in first]):
+            started = [(child, process.start(place, child)) for child in group]
+            for child, record in started:
+                _wait_service(place, child, record, report)
 
 
 def start_service(place: Place, name: str, report: Report = silent) -> None:
@@ -134,10 +148,19 @@ def _cassandra(place: Place, says: Says) -> None:
     cassandra.wait_ready(place, cassandra.start(place))
 
 
+def _keycloak(place: Place, says: Says) -> None:
+    if not jars.installed(place, keycloak.NAME):
+        says("installing")
+        keycloak.home(place)
+    says("starting")
+    keycloak.wait_ready(place, keycloak.start(place))
+
+
 SERVERS: dict[str, Callable[[Place, Says], None]] = {
     nats.NAME: _nats,
     elasticsearch.NAME: _elasticsearch,
     cassandra.NAME: _cassandra,
+    keycloak.NAME: _keycloak,
 }
 
 

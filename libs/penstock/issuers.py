@@ -8,7 +8,9 @@
         client_claim: client_id
         client_proof: {preferred_username: "service-account-{client}"}
         groups_claim: realm_access.roles
+        token_url: https://id.example.com/realms/penstock/protocol/openid-connect/token
 
+The last is where identities of this fleet get their own tokens; the first issuer that has it counts.
 A client claim alone does not make a token that client's: providers also put it into tokens of people who signed in
 through the client. `client_proof` says what tokens of the client itself have besides; the default is the subject.
 """
@@ -47,13 +49,14 @@ class Issuer(BaseModel):
     client_claim: str = "client_id"
     client_proof: dict[str, str] = {"sub": "{client}"}
     groups_claim: str = "groups"
+    token_url: str = ""
 
-    @field_validator("jwks_url")
+    @field_validator("jwks_url", "token_url")
     @classmethod
     def _private(cls, url: str) -> str:
         parts = urlsplit(url)
         if url and not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)):
-            raise ValueError(f"{url}: keys come over https, or from loopback")
+            raise ValueError(f"{url}: keys and tokens come over https, or from loopback")
         return url
 
     @model_validator(mode="after")

@@ -55,7 +55,7 @@ class Settings(BaseSettings):
         "nkeys", description="how identities of identities.yaml with `clients` connect: nkey, or OIDC token"
     )
     issuers_file: Path | None = Field(None, description="the OIDC issuers believed; default: <state>/issuers.yaml")
-    token_url: str = Field("", description="token endpoint for this process's own token; default: the local issuer's")
+    token_url: str = Field("", description="where this process gets its token; default: as issuers.yaml says")
     token_scope: str = Field("", description="scope asked for at the token endpoint")
     token_client: str = Field("", description="client id; default: the first of the identity's `clients`")
     token_secret_file: Path | None = Field(None, description="client secret; default: <state>/secrets/oidc/<client>")
@@ -67,7 +67,9 @@ class Settings(BaseSettings):
     elasticsearch_api_key_file: Path | None = Field(None, description="API key of the indexer, where security is on")
     elasticsearch_ca_file: Path | None = Field(None, description="certificate authority of an https URL")
     cassandra_hosts: str = Field("127.0.0.1", description="comma-separated contact points")
-    cassandra_ca_file: Path | None = Field(None, description="certificate authority; given: the connection is encrypted")
+    cassandra_ca_file: Path | None = Field(
+        None, description="certificate authority; given: the connection is encrypted"
+    )
     cassandra_port: int = Field(0, description="default: the local stack's node")
     cassandra_username: str = Field("writer", description="role of the writer")
     cassandra_password_file: Path | None = Field(None, description="default: <state>/secrets/cassandra_writer")
@@ -94,6 +96,11 @@ class Settings(BaseSettings):
     def issuers(self) -> Path:
         """The file with the OIDC issuers that are believed."""
         return self.issuers_file or self.state / "issuers.yaml"
+
+    @property
+    def oidc(self) -> bool:
+        """Whether tokens are taken: there is a file of issuers."""
+        return self.issuers_file is not None or self.issuers.exists()
 
     @property
     def local_issuer(self) -> str:

@@ -23,7 +23,7 @@ import httpx
 import orjson
 import structlog
 
-from penstock import seed_file
+from penstock import issuers, seed_file
 from penstock.contracts import load
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.settings import Settings
@@ -162,7 +162,7 @@ def expiry(token: str) -> float:
 def source_for(identity: str, chosen: Settings) -> TokenSource | None:
     """The token source of an identity, or None where it connects with its nkey.
 
-    Raises Refused CREDENTIALS_INVALID for an endpoint without encryption.
+    Raises Refused CREDENTIALS_INVALID for an endpoint without encryption, ISSUERS_INVALID.
     """
     line = load(chosen.contracts).identities.get(identity)
     if chosen.auth == "nkeys" or line is None or not line.by_token:
@@ -171,8 +171,14 @@ def source_for(identity: str, chosen: Settings) -> TokenSource | None:
         return TokenFile(chosen.token_file)
     client = chosen.token_client or next(iter(line.clients), identity)
     secret = chosen.token_secret_file or chosen.secrets / "oidc" / client
-    url = chosen.token_url or f"{chosen.local_issuer}/token"
-    return ClientCredentials(url, client, secret, scope=chosen.token_scope)
+    return ClientCredentials(_endpoint(chosen), client, secret, scope=chosen.token_scope)
+
+
+def _endpoint(chosen: Settings) -> str:
+    if chosen.token_url or not chosen.oidc:
+        return chosen.token_url or f"{chosen.local_issuer}/token"
+    found = [issuer.token_url for issuer in issuers.read(chosen.issuers) if issuer.token_url]
+    return found[0] if found else f"{chosen.local_issuer}/token"
 
 
 def _error(answer: httpx.Response) -> str:
