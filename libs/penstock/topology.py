@@ -169,9 +169,7 @@ def read_identities(body: Mapping[str, Any]) -> tuple[dict[str, Identity], dict[
     identities = {name: Identity.model_validate(member) for name, member in body["identities"].items()}
     for name in identities:
         if name.startswith(subjects.PERSON):
-            raise ValueError(
-                f"identity {name!r}: {subjects.PERSON}… is for who has no line here"
-            )
+            raise ValueError(f"identity {name!r}: {subjects.PERSON}… is for who has no line here")
     for kind in ("clients", "subjects"):
         named = [entry for identity in identities.values() for entry in getattr(identity, kind)]
         if twice := sorted({entry for entry in named if named.count(entry) > 1}):

@@ -48,9 +48,9 @@ def test_items_are_the_bytes_as_sent(items: Any, before: Any, behind: Any) -> No
 @example([{}, {}], random.Random(1), ord("]"))
 def test_a_damaged_batch_is_cut_only_if_every_item_shows_the_damage(values: Any, chance: Any, byte: Any) -> None:
     """Where orjson refuses the whole, cutting fails or an item fails by itself; never do all items look sound."""
-    body = bytearray(orjson.dumps(values))
-    body[chance.randrange(len(body))] = byte
-    body = bytes(body)
+    sound = orjson.dumps(values)
+    where = chance.randrange(len(sound))
+    body = sound[:where] + bytes([byte]) + sound[where + 1 :]
     try:
         whole = orjson.loads(body)
     except orjson.JSONDecodeError:
