@@ -69,6 +69,7 @@ def _names(plan: Plan) -> dict[str, object]:
         "bearer_keys": _block([] if plan.bearer_keys else ["refuse UNAUTHENTICATED 'keys are not taken here' if key"]),
         "issuers": _block(tokens.rules(plan.issuers, plan.keys)),
         "servers": _block(_servers(plan)),
+        "tail_servers": _block(f"{server} track ingress/{server.split()[1]}" for server in _servers(plan)),
         "resolvers": _RESOLVERS if plan.slots else "",
         "digest": "<digest>",
     }
@@ -104,8 +105,10 @@ def _addresses(most: int, window: int) -> list[str]:
 def _servers(plan: Plan) -> list[str]:
     if plan.slots:
         [address] = plan.ingress
-        return [f"server-template ingress_ {plan.slots} {address} resolvers system init-addr none"]
-    return [f"server ingress_{number} {address}" for number, address in enumerate(plan.ingress)]
+        found = (f"ingress_{number} {address} resolvers system init-addr none" for number in range(plan.slots))
+    else:
+        found = (f"ingress_{number} {address}" for number, address in enumerate(plan.ingress))
+    return [f"server {each}" for each in found]
 
 
 def _block(lines: Iterable[str]) -> str:

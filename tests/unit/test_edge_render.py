@@ -136,5 +136,5 @@ def test_keys_are_refused_where_they_are_switched_off() -> None:
 
 def test_a_cluster_is_found_by_its_name() -> None:
     text = render(replace(PLAN, slots=4, ingress=("ingress.example:7410",)))
-    assert "server-template ingress_ 4 ingress.example:7410 resolvers system" in text
+    assert text.count(" ingress.example:7410 resolvers system init-addr none") == 2 * 4
     assert "\nresolvers system\n" in text
