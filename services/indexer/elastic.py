@@ -70,7 +70,8 @@ class Elastic:
         self._reachable()
         docs = [{"_index": alias, "_id": key} for alias, key in places]
         try:
-            answer = await self._client.mget(docs=docs, source=source, realtime=False)
+            # In real time: an index that nobody searches is not refreshed.
+            answer = await self._client.mget(docs=docs, source=source)
         except (ApiError, TransportError) as error:
             raise _ours(error) from error
         return [doc.get("_source") if doc.get("found") else None for doc in answer.body["docs"]]

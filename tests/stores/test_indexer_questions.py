@@ -224,6 +224,18 @@ async def test_a_score_whose_event_is_not_indexed_yet_is_shown_without_record(
     await client.delete(index="scored-lines_v2-logs-2026", id=event.key, refresh=True)
 
 
+async def test_a_record_is_shown_before_its_index_is_refreshed(corpus: Corpus, client: AsyncElasticsearch) -> None:
+    indexer = Indexer(Bulker(client, Indices(client, CONTRACTS)), EPOCHS)
+    event = event_of(line("just now", host="fresh"))
+    await indexer.events([event])
+    await indexer.scores([score_of(event, version=2, pattern_id="fresh", angle=2.0)])
+    await client.indices.refresh(index="scored-lines_v2-logs")
+    [hit] = (await corpus.questions.anomalies({"entity": "fresh"}, LOGS))["hits"]
+    assert hit["record"]["event"]["data"]["message"] == "just now"
+    for alias in ("scored-lines_v2-logs-2026", "events-logs-2026"):
+        await client.delete(index=alias, id=event.key, refresh=True)
+
+
 async def test_the_nearest_events_come_first(corpus: Corpus) -> None:
     page = await corpus.questions.similar({"key": corpus.events[0].key}, LOGS)
     assert corpus.numbers(page) == [1, 2, 3, 4]
