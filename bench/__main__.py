@@ -1,6 +1,6 @@
 """`make bench`: events/s and CPU-µs per event of each process, on real servers, counted at the sinks.
 
-    python -m bench [--events 200000] [--seconds 20] [--only broker,ingress,workers,end_to_end,memory]
+    python -m bench [--events 200000] [--seconds 20] [--only broker,ingress,workers,end_to_end,memory,compare]
 
 Everything runs on this machine at once, servers, fleet and load; the ratios and the CPU-µs are what carries over.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import broker, end_to_end, ingress, memory, workers
+from bench import broker, compare, end_to_end, ingress, memory, workers
 from bench.ground import ground
 from stack.place import CHECKOUT, Place
 
@@ -25,6 +25,7 @@ PARTS = {
     "workers": workers.measure,
     "end_to_end": end_to_end.measure,
     "memory": memory.measure,
+    "compare": compare.measure,
 }
 USUAL = "broker,ingress,workers,end_to_end"
 
@@ -47,6 +48,9 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=200_000, help="backlog for the workers")
     parser.add_argument("--seconds", type=float, default=20, help="length of each load")
     parser.add_argument("--minutes", type=float, default=10, help="length of the memory run")
+    parser.add_argument("--rounds", type=int, default=5, help="of each contestant of compare")
+    parser.add_argument("--parts", default=compare.PARTS, help=f"of compare; default: {compare.PARTS}")
+    parser.add_argument("--quick", action="store_true", help="a smoke test of compare; its figures are not kept")
     parser.add_argument("--only", default=USUAL, help=f"of {', '.join(PARTS)}; default: {USUAL}")
     parser.add_argument("--state", type=Path, default=CHECKOUT / ".state" / "bench")
     parser.add_argument("--port-base", type=int, default=8400)

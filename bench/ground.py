@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from penstock import contracts, keys
 from penstock.broker import Broker
@@ -51,22 +52,9 @@ class Ground:
             raise RuntimeError(f"{name} does not run")
         return record.pid
 
-    async def load(self, **options: float) -> dict[str, object]:
-        """Runs bench.load in a process of its own; returns what it saw."""
-        url = f"http://127.0.0.1:{self.place.local_port('ingress')}"
-        words = [word for name, value in options.items() for word in (f"--{name}", f"{value:g}")]
-        load = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bench.load", "--url", url, *words),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            cwd=CHECKOUT,
-            env={**os.environ, **self.place.environment()},
-        )
-        out, _ = await load.communicate(self.key.encode() + b"\n")
-        if load.returncode:
-            raise RuntimeError(f"the load ended with {load.returncode}")
-        result: dict[str, object] = json.loads(out)
-        return result
+    async def load(self, **options: float) -> dict[str, Any]:
+        """Loads the ingress; returns what the load saw."""
+        return await load(f"http://127.0.0.1:{self.place.local_port('ingress')}", self.key, self.place, **options)
 
     async def stored(self) -> int:
         """Messages on the streams of events."""
@@ -84,6 +72,23 @@ class Ground:
     async def scored(self) -> int:
         """Scores on their stream."""
         return (await self.broker.stream_info("SCORES")).messages
+
+
+async def load(url: str, key: str, place: Place, **options: float) -> dict[str, Any]:
+    """Runs bench.load on a door in a process of its own; returns what it saw."""
+    words = [word for name, value in options.items() for word in (f"--{name}", f"{value:g}")]
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.load", "--url", url, *words),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=CHECKOUT,
+        env={**os.environ, **place.environment()},
+    )
+    out, _ = await running.communicate(key.encode() + b"\n")
+    if running.returncode:
+        raise RuntimeError(f"the load ended with {running.returncode}")
+    result: dict[str, Any] = json.loads(out)
+    return result
 
 
 @asynccontextmanager

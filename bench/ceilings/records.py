@@ -1,0 +1,23 @@
+"""Events as the workers see them, made without a stream: the same lines, checked and with a place on a stream."""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+
+from bench.events import events, lines
+from penstock.check import Checker
+from penstock.contracts import load
+from penstock.event import Event
+from penstock.settings import settings
+
+
+def stored_events(count: int) -> list[Event]:
+    """So many new events, as if delivered."""
+    checker, now_ns = Checker(load()), time.time_ns()
+    found = []
+    for number, raw in enumerate(islice(events(lines(settings().data), now_ns), count), 1):
+        event = checker.at_door(raw, publisher="bench", door="http", now_ns=now_ns)
+        event.stream, event.sequence, event.stored_at_ns = "EVENTS_HTTP", number, now_ns
+        found.append(event)
+    return found

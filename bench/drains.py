@@ -1,0 +1,127 @@
+"""A backlog behind a paused consumer → released → how fast each worker puts it into its store, in turn.
+
+Filling costs the worker nothing: its consumer is paused meanwhile (ADR-34), and the process stays warm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from bench.ceilings import run as ceiling
+from bench.ceilings.records import stored_events
+from bench.peers.site import KEYSPACE, STREAM, Site, subject
+from bench.rounds import Measure, Sample, as_json, interleave
+from bench.watch import Watch, resident_mb
+from penstock import timestamps
+from penstock.broker import Broker
+from penstock.commit import Committer, Outgoing
+from penstock.contracts import load
+from penstock.errors import PenstockError
+
+OURS = "EVENTS_HTTP"
+_SINKS = {"indexer": "elasticsearch", "writer": "cassandra"}
+_PATIENCE = 300.0
+
+
+async def measure(site: Site, worker: str, rounds: int, events: int) -> dict[str, Any]:
+    """The indexer or the writer against its peers and its ceiling."""
+    server = site.base.pid(_SINKS[worker])
+    ours = (await site.base.start(f"{worker}_0"))[f"{worker}_0"]
+    mine = partial(_ours, site, [worker], ours, server, events)
+    contestants: dict[str, Measure] = {"Penstock": mine, "Penstock again": mine}
+    languages = ("python", "go") if site.has_go else ("python",)
+    for language in languages:
+        pid = await site.start(f"peer_{language}_{worker}", language, worker, language)
+        contestants[NAMES[worker, language]] = partial(_theirs, site, language, worker, pid, server, events)
+    direct = "bulk" if worker == "indexer" else "rows"
+    target = "peer-ceiling" if worker == "indexer" else KEYSPACE
+    contestants[NAMES[worker, "direct"]] = partial(ceiling, site.place, direct, events, server, target)
+    found = await interleave(contestants, rounds)
+    await site.base.stop(f"{worker}_0", *(f"peer_{language}_{worker}" for language in languages))
+    return as_json(found)
+
+
+NAMES = {
+    ("indexer", "python"): "FastStream, async_bulk",
+    ("indexer", "go"): "Go, BulkIndexer",
+    ("indexer", "direct"): "direct _bulk",
+    ("writer", "python"): "FastStream, a statement a row",
+    ("writer", "go"): "Go, gocql batches",
+    ("writer", "direct"): "direct batches",
+}
+
+
+async def measure_scorer(site: Site, rounds: int, events: int) -> dict[str, Any]:
+    """The scorer against the bare signature."""
+    pid = (await site.base.start("scorer_0"))["scorer_0"]
+    lanes = load().streams[OURS].members("scorer")
+    mine = partial(_ours, site, lanes, pid, site.base.pid("nats"), events)
+    contestants: dict[str, Measure] = {
+        "Penstock": mine,
+        "Penstock again": mine,
+        "bare signature": partial(ceiling, site.place, "signature", 8 * events),
+    }
+    found = await interleave(contestants, rounds)
+    await site.base.stop("scorer_0")
+    return as_json(found)
+
+
+async def _ours(site: Site, consumers: Sequence[str], pid: int, server: int, events: int) -> Sample:
+    place = site.place
+    filler = await Broker.connect(place.nats, "ingress", place.credentials_folder)
+    group = [Outgoing(event.subject, event.raw) for event in await asyncio.to_thread(stored_events, events)]
+    try:
+        return await drain(site.base.broker, filler, OURS, consumers, group, pid, server)
+    finally:
+        await filler.drain()
+
+
+async def _theirs(site: Site, language: str, worker: str, pid: int, server: int, events: int) -> Sample:
+    made = await asyncio.to_thread(stored_events, events)
+    group = [Outgoing(subject(language, event), event.raw) for event in made]
+    return await drain(site.broker, site.broker, STREAM, [f"{language}_{worker}"], group, pid, server)
+
+
+async def drain(
+    broker: Broker,
+    filler: Broker,
+    stream: str,
+    consumers: Sequence[str],
+    group: list[Outgoing],
+    pid: int,
+    server: int,
+) -> Sample:
+    """Fills the stream, releases the consumers, and watches until they have settled everything."""
+    await broker.api(f"STREAM.PURGE.{stream}")
+    soon = timestamps.text(time.time_ns() + int(_PATIENCE * 1e9))
+    for consumer in consumers:
+        await broker.api(f"CONSUMER.PAUSE.{stream}.{consumer}", {"pause_until": soon})
+    await fill(filler, group)
+
+    async def settled() -> int:
+        infos = [await broker.consumer_info(stream, consumer) for consumer in consumers]
+        return len(group) - sum([info.pending + info.ack_pending for info in infos])
+
+    watch = Watch(settled, {"own": pid, "server": server})
+    for consumer in consumers:
+        await broker.api(f"CONSUMER.PAUSE.{stream}.{consumer}", {})
+    await watch.until(len(group), timeout=_PATIENCE, every=0.05)
+    rate, cpu = watch.figures()
+    return Sample(rate, cpu, mb=resident_mb(pid))
+
+
+async def fill(broker: Broker, group: list[Outgoing]) -> None:
+    """Stores all of it. Raises the first error."""
+    committer = Committer(broker)
+    await committer.start()
+    try:
+        for begin in range(0, len(group), 5000):
+            for result in await committer.submit(group[begin : begin + 5000]):
+                if isinstance(result, PenstockError):
+                    raise result
+    finally:
+        await committer.stop()

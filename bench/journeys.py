@@ -1,0 +1,98 @@
+"""POSTs of 100 events → door → stream → both stores: the rate at which everything sent is in both, all told.
+
+A journey begins with the first POST and ends when both consumers have settled the last event. Own CPU is that of the
+door and of both workers; the load's is left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from bench.ground import load
+from bench.peers.site import STREAM, Site
+from bench.rounds import Measure, Sample, as_json, interleave
+from bench.watch import cpu_seconds, resident_mb
+
+LOAD = {"batch": 100, "connections": 8}
+SERVERS = ("nats", "elasticsearch", "cassandra")
+
+
+@dataclass
+class Line:
+    """One contestant: its door, its processes, how much its stream holds and what is left to do."""
+
+    url: str
+    pids: list[int]
+    left: Callable[[], Awaitable[int]]
+
+
+async def measure(site: Site, rounds: int, events: int) -> dict[str, Any]:
+    """Every line in turn; all processes of all lines stay up, idle while it is not theirs."""
+    lines = await _lines(site)
+    found = await interleave({name: _measure(site, line, events) for name, line in lines.items()}, rounds)
+    return as_json(found)
+
+
+async def _lines(site: Site) -> dict[str, Line]:
+    base = site.base
+    pids = list((await base.start("indexer_0", "writer_0", "ingress_0")).values())
+    await _pass_over(site)
+    ours = Line(f"http://127.0.0.1:{base.place.local_port('ingress')}", pids, partial(_ours_left, site))
+    found = {"Penstock": ours, "Penstock again": ours}
+    for name, language, mode in (
+        ("FastAPI, FastStream", "python", "publish"),
+        ("Go, js.PublishAsync", "go", "publish"),
+        ("Go, group commit", "go", "commit"),
+    ):
+        if language == "go" and not site.has_go:
+            continue
+        door = f"peer_line_{language}_{mode}"
+        words = ("door", mode, language) if language == "go" else ("door", language)
+        pids = [
+            await site.start(door, language, *words),
+            await site.start(f"peer_{language}_indexer", language, "indexer", language),
+            await site.start(f"peer_{language}_writer", language, "writer", language),
+        ]
+        found[name] = Line(site.url(door), pids, partial(_theirs_left, site, language))
+    return found
+
+
+async def _pass_over(site: Site) -> None:
+    """What earlier parts left on the streams is not part of the journey."""
+    await site.base.broker.api("STREAM.PURGE.EVENTS_HTTP")
+    await site.broker.api(f"STREAM.PURGE.{STREAM}")
+
+
+async def _ours_left(site: Site) -> int:
+    infos = [await site.base.broker.consumer_info("EVENTS_HTTP", worker) for worker in ("indexer", "writer")]
+    return max(info.pending + info.ack_pending for info in infos)
+
+
+async def _theirs_left(site: Site, language: str) -> int:
+    names = (f"{language}_{worker}" for worker in ("indexer", "writer"))
+    infos = [await site.broker.consumer_info(STREAM, name) for name in names]
+    return max(info.pending + info.ack_pending for info in infos)
+
+
+def _measure(site: Site, line: Line, events: int) -> Measure:
+    async def run() -> Sample:
+        pids = {"own": line.pids, **{name: [site.base.pid(name)] for name in SERVERS}}
+        before = {name: sum(map(cpu_seconds, each)) for name, each in pids.items()}
+        began = time.perf_counter()
+        seen = await load(line.url, site.base.key, site.place, seconds=120, events=events, **LOAD)
+        if seen["events"] < events:
+            raise RuntimeError(f"{line.url} took {seen['events']} of {events} events: {seen['answers']}")
+        async with asyncio.timeout(300):
+            while await line.left():  # noqa: ASYNC110 - the server is asked
+                await asyncio.sleep(0.05)
+        seconds = time.perf_counter() - began
+        micros = {name: 1e6 * (sum(map(cpu_seconds, each)) - before[name]) / events for name, each in pids.items()}
+        memory = sum(map(resident_mb, line.pids))
+        return Sample(events / seconds, micros, seen["p50_ms"], seen["p99_ms"], memory)
+
+    return run

@@ -1,0 +1,174 @@
+"""What the peers stand on: an account, a stream, an index and a keyspace of their own, on the same three servers.
+
+The account is a plain one: no boundary, no rights, subjects peer.<set>.<type>. Indices and tables are made like the
+fleet's. A set has two consumers, <set>_indexer and <set>_writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import sys
+
+import httpx
+import nkeys
+
+from bench.ground import Ground
+from bench.peers import install
+from penstock.broker import Broker
+from penstock.contract_check.elasticsearch_templates import templates
+from penstock.contracts import load
+from penstock.event import Event
+from stack import cassandra_roles, http_probe, nats, process
+from stack.place import Place
+
+STREAM, KEYSPACE, SETS = "PEERS", "peers", ("python", "go")
+_FIRST_PORT = 70
+_MIGRATIONS = "services/writer/migrations/0001_events.cql"
+
+
+class Site:
+    """The peers' side of a bench. `broker` may do everything in their account."""
+
+    def __init__(self, base: Ground, broker: Broker, password: str) -> None:
+        self.base = base
+        self.place = base.place
+        self.broker = broker
+        self.has_go = install.go(self.place) is not None
+        self._password = password
+        self._ports: dict[str, int] = {}
+
+    def url(self, name: str) -> str:
+        """Where a door listens."""
+        return f"http://127.0.0.1:{self._ports[name]}"
+
+    async def start(self, name: str, language: str, *words: str) -> int:
+        """Starts a peer program unless it runs; returns its pid. `words` are its part, its mode and its set."""
+        ports = {}
+        if words[0] in ("door", "empty"):
+            port = self._ports.setdefault(name, self.place.port_base + _FIRST_PORT + len(self._ports))
+            ports = {"HTTP": port}
+        child = process.Child(
+            name=name,
+            command=self._command(language, words, ports.get("HTTP", 0)),
+            ports=ports,
+            environment=self.environment(words[-1], ports.get("HTTP", 0)),
+        )
+        record = await asyncio.to_thread(process.start, self.place, child)
+        if ports:
+            ready = lambda: http_probe.answers(ports["HTTP"], "/livez")  # noqa: E731
+            await asyncio.to_thread(process.wait_ready, self.place, record, ready, 30)
+        return record.pid
+
+    def _command(self, language: str, words: tuple[str, ...], port: int) -> tuple[str, ...]:
+        match language:
+            case "go":
+                return (str(install.go(self.place)), *words)
+            case "python":
+                return (str(install.python(self.place)), str(install.HERE / "python" / f"{words[0]}.py"), words[-1])
+            case _:
+                return (sys.executable, "-m", "bench.ceilings.empty", str(port))
+
+    def environment(self, name: str = "none", port: int = 0) -> dict[str, str]:
+        """What a peer program is told."""
+        return {
+            "PEER_NATS": self.place.nats,
+            "PEER_USER": "program",
+            "PEER_PASSWORD": self._password,
+            "PEER_KEY": self.base.key,
+            "PEER_PORT": str(port),
+            "PEER_ELASTICSEARCH": self.place.elasticsearch,
+            "PEER_INDEX": f"peer-{name}",
+            "PEER_CASSANDRA": f"127.0.0.1:{self.place.cassandra}",
+            "PEER_CASSANDRA_USERNAME": cassandra_roles.ADMIN,
+            "PEER_CASSANDRA_PASSWORD_FILE": str(self.place.secrets / "cassandra_admin"),
+            "PEER_KEYSPACE": KEYSPACE,
+        }
+
+    async def stored(self) -> int:
+        """Messages that the peers' stream has taken, those purged included."""
+        return (await self.broker.stream_info(STREAM)).last_seq
+
+
+def subject(name: str, event: Event) -> str:
+    """Where a peer publishes an event."""
+    return f"peer.{name}.{event.type.type}"
+
+
+async def open_site(base: Ground) -> Site:
+    """Makes everything; the server of NATS is started again with one account more, which its clients survive."""
+    password = secrets.token_urlsafe(24)
+    install.python(base.place)
+    await asyncio.to_thread(_add_account, base.place, password)
+    await base.broker.wait_connected(10)
+    broker = await Broker.connect(base.place.nats, "peers", base.place.credentials_folder, prefix="$JS.API")
+    await broker.create_stream(
+        {
+            "name": STREAM,
+            "subjects": ["peer.>"],
+            "storage": "file",
+            "retention": "limits",
+            "num_replicas": 1,
+            "allow_atomic": True,
+            "duplicate_window": 100_000_000,
+        }
+    )
+    for name in SETS:
+        for worker in ("indexer", "writer"):
+            await broker.ensure_consumer(
+                STREAM,
+                {
+                    "name": f"{name}_{worker}",
+                    "durable_name": f"{name}_{worker}",
+                    "filter_subject": f"peer.{name}.>",
+                    "ack_policy": "explicit",
+                    "ack_wait": 30_000_000_000,
+                    "max_ack_pending": 20_000,
+                    "deliver_policy": "all",
+                },
+            )
+    await _make_indices(base.place)
+    await asyncio.to_thread(_make_tables, base.place)
+    return Site(base, broker, password)
+
+
+def _add_account(place: Place, password: str) -> None:
+    seed = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
+    path = place.credentials_folder / "peers.nk"
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(seed)
+    public = nkeys.from_seed(bytearray(seed)).public_key.decode()
+    users = f'[{{nkey: "{public}"}}, {{user: "program", password: "{password}"}}]'
+    conf = nats.fleet_conf(place)
+    marker = "accounts: {\n"
+    if conf.count(marker) != 1:
+        raise RuntimeError("the configuration of NATS has no place for one more account")
+    account = f'{marker}  PEERS: {{\n    jetstream: "enabled"\n    users: {users}\n  }}\n'
+    nats.wait_ready(place, nats.start(place, conf.replace(marker, account)))
+
+
+async def _make_indices(place: Place) -> None:
+    made = templates(load())["component"]
+    body = {
+        "settings": made["penstock-settings"]["template"].get("settings", {}),
+        "mappings": made["penstock-events-logs"]["template"]["mappings"],
+    }
+    async with httpx.AsyncClient(base_url=place.elasticsearch, timeout=60) as http:
+        for name in (*SETS, "ceiling"):
+            (await http.put(f"/peer-{name}", json=body)).raise_for_status()
+
+
+def _make_tables(place: Place) -> None:
+    text = (install.HERE.parents[1] / _MIGRATIONS).read_text(encoding="utf-8")
+    with cassandra_roles.admin(place) as session:
+        session.execute(
+            f"CREATE KEYSPACE IF NOT EXISTS {KEYSPACE} WITH replication = "
+            "{'class': 'SimpleStrategy', 'replication_factor': 1}"
+        )
+        session.set_keyspace(KEYSPACE)
+        for statement in text.split(";"):
+            if "CREATE TABLE" in statement:
+                session.execute(statement)
+        session.execute(f"GRANT MODIFY ON KEYSPACE {KEYSPACE} TO {cassandra_roles.WRITER}")
+        session.execute(f"GRANT SELECT ON KEYSPACE {KEYSPACE} TO {cassandra_roles.WRITER}")
