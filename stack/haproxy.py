@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from dataclasses import replace
 
 from penstock.errors import PenstockError
 from stack import certificate, fleet, process
 from stack.place import Place
 
 NAME = "edge"
+UPDATE_SECONDS = 60.0
 
 
 def wanted(place: Place) -> bool:
@@ -46,9 +48,14 @@ def child(place: Place) -> process.Child:
 
 
 def start(place: Place) -> process.Record:
-    """Start it unless it runs; a certificate that is missing is made."""
+    """Start it; one that runs takes what has changed: processes of the ingress, keys of issuers, its certificate."""
     certificate.ensure(place)
-    return process.start(place, child(place))
+    wanted = child(place)
+    if running := process.alive(place, NAME):
+        command = (*wanted.command, "update")
+        process.run(place, replace(wanted, name=f"{NAME}_update", command=command, ports={}), UPDATE_SECONDS)
+        return running
+    return process.start(place, wanted)
 
 
 def wait_ready(place: Place, record: process.Record, timeout: float = 30.0) -> None:

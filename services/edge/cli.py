@@ -10,8 +10,9 @@ import typer
 
 from penstock.errors import PenstockError, Unavailable
 from penstock.settings import settings
-from services.edge import configuration, keys, running
+from services.edge import configuration, running
 from services.edge.settings import EdgeSettings
+from services.edge.update import update
 
 app = typer.Typer(no_args_is_help=True, help="HAProxy in front of the ingress.")
 
@@ -48,18 +49,10 @@ def reload() -> None:
     print(f"process {running.reload(chosen, folder)} serves")
 
 
-def _fetch() -> list[str]:
+def _fetch() -> tuple[str, ...]:
     """One round; what could not be fetched."""
-    chosen = settings()
-    folder = configuration.folder(chosen)
-    found, faults = keys.fetch(configuration.believed(chosen), folder.keys)
-    for fault in faults:
+    done = update(settings(), EdgeSettings())
+    for fault in done.faults:
         print(fault, file=sys.stderr, flush=True)
-    changed = configuration.write(chosen, EdgeSettings())
-    if changed and running.serving(chosen) is not None:
-        running.reload(chosen, folder)
-        keys.sweep(folder.keys)
-        print(f"{len(found)} keys; reloaded", flush=True)
-    else:
-        print(f"{len(found)} keys; {'written' if changed else 'as they were'}", flush=True)
-    return faults
+    print(done, flush=True)
+    return done.faults

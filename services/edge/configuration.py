@@ -15,7 +15,7 @@ from penstock.issuers import Issuer
 from penstock.settings import Settings
 from services.edge import keys
 from services.edge.plan import Limits, Plan, Reader
-from services.edge.render import render
+from services.edge.render import digest, render
 from services.edge.settings import EdgeSettings
 
 CHECK_SECONDS = 20.0
@@ -62,7 +62,7 @@ def folder(chosen: Settings) -> Folder:
 
 def believed(chosen: Settings) -> tuple[Issuer, ...]:
     """The issuers; none where there is no file. Raises Refused ISSUERS_INVALID."""
-    return issuers.read(chosen.issuers) if chosen.issuers.exists() else ()
+    return issuers.read(chosen.issuers) if chosen.oidc else ()
 
 
 def plan(chosen: Settings, edge: EdgeSettings) -> Plan:
@@ -79,6 +79,7 @@ def plan(chosen: Settings, edge: EdgeSettings) -> Plan:
         stats_port=chosen.local_port("edge_stats"),
         peer_port=chosen.local_port("edge_peers"),
         certificate=certificate,
+        certificate_digest=digest(certificate.read_text()),
         socket=folder(chosen).socket,
         admin=folder(chosen).admin,
         ingress=addresses or (f"127.0.0.1:{chosen.local_port('ingress')}",),

@@ -48,6 +48,7 @@ class Plan:
     stats_port: int
     peer_port: int
     certificate: Path
+    certificate_digest: str  # another certificate is another configuration, and leads to a reload
     socket: Path
     admin: Path
     ingress: tuple[str, ...]

@@ -54,6 +54,7 @@ def _names(plan: Plan) -> dict[str, object]:
         "stats_port": plan.stats_port,
         "peer_port": plan.peer_port,
         "certificate": tokens.plain_path(str(plan.certificate)),
+        "certificate_digest": plan.certificate_digest,
         "admin": tokens.socket_path(str(plan.admin)),
         "socket": tokens.socket_path(str(plan.socket)),
         **_threads(plan.threads),

@@ -173,6 +173,22 @@ async def test_requests_are_shared_between_the_ingress_processes(edge: Edge, key
     assert names == {"ingress_0", "ingress_1"}
 
 
+async def test_another_ingress_is_found_when_the_stack_goes_up_again(edge: Edge, rig: Rig) -> None:
+    more = rig.place.model_copy(update={"fleet": {"ingress": 3}})
+    before = running.serving(rig.place)
+    try:
+        await asyncio.to_thread(haproxy_server.start, more)
+        found = await edge.ask("show servers state ingress")
+        assert "ingress_2" in found
+        assert running.serving(rig.place) != before
+    finally:
+        await asyncio.to_thread(haproxy_server.start, rig.place)
+    assert "ingress_2" not in await edge.ask("show servers state ingress")
+    again = running.serving(rig.place)
+    await asyncio.to_thread(haproxy_server.start, rig.place)
+    assert running.serving(rig.place) == again
+
+
 async def test_a_tail_goes_on_over_a_reload_and_then_lets_the_old_process_end(edge: Edge, rig: Rig, key: str) -> None:
     headers = {"authorization": f"Bearer {key}"}
     old = running.serving(rig.place)

@@ -27,6 +27,7 @@ PLAN = Plan(
     stats_port=7,
     peer_port=9,
     certificate=Path("/s/tls/edge.pem"),
+    certificate_digest="cd",
     socket=Path("/s/edge/door.sock"),
     admin=Path("/s/edge/admin.sock"),
     ingress=("127.0.0.1:10", "127.0.0.1:11"),

@@ -1,0 +1,36 @@
+"""issuers' key sets and settings → haproxy.cfg → a reload, if it is another configuration than the running one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.settings import Settings
+from services.edge import configuration, keys, running
+from services.edge.settings import EdgeSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """What a round did; `faults` are issuers whose keys could not be fetched, and which keep their last ones."""
+
+    keys: int
+    written: bool
+    reloaded: bool
+    faults: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if self.reloaded:
+            return f"{self.keys} keys; reloaded"
+        return f"{self.keys} keys; {'written' if self.written else 'as they were'}"
+
+
+def update(chosen: Settings, edge: EdgeSettings) -> Updated:
+    """One round. Raises PenstockError as the parts do."""
+    folder = configuration.folder(chosen)
+    found, faults = keys.fetch(configuration.believed(chosen), folder.keys)
+    written = configuration.write(chosen, edge)
+    reloaded = written and running.serving(chosen) is not None
+    if reloaded:
+        running.reload(chosen, folder)
+        keys.sweep(folder.keys)
+    return Updated(len(found), written, reloaded, tuple(faults))
