@@ -1,0 +1,86 @@
+"""The real Keycloak as the provider: its tokens let machines in at the broker and people at the HTTP door."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from penstock import issuers, provision
+from penstock.broker import Broker
+from penstock.contracts import load
+from penstock.oidc import Claims, OidcVerifier
+from penstock.who import who
+from stack import identity, keycloak, up
+from stack.place import Place
+from tests.broker.ingress_door import Door, event
+from tests.places import Places
+
+pytestmark = pytest.mark.timeout(600)  # the first start of a place builds Keycloak
+
+
+@pytest.fixture(scope="module")
+async def place(places: Places) -> AsyncIterator[Place]:
+    place = places.make("keycloak", auth="callout", idp="keycloak", issuer_token_seconds=60)
+    for name in ("nats", "keycloak"):
+        await asyncio.to_thread(up.start_server, place, name)
+    await provision.apply(place)
+    identity.prepare(place)
+    for name in ("authority_0", "authority_1"):
+        await asyncio.to_thread(up.start_service, place, name)
+    yield place
+    up.clean(place)
+
+
+async def token_of_alice(place: Place) -> str:
+    form = {
+        "grant_type": "password",
+        "client_id": keycloak.PEOPLE,
+        "username": keycloak.PERSON,
+        "password": (place.secrets / "oidc" / keycloak.PERSON).read_text(),
+    }
+    async with httpx.AsyncClient(timeout=20) as client:
+        answer = await client.post(keycloak.token_url(place), data=form)
+    assert answer.status_code == 200, answer.text
+    token: str = answer.json()["access_token"]
+    return token
+
+
+async def verified(place: Place, token: str) -> Claims:
+    return await OidcVerifier(issuers.read(place.issuers)).verify(token)
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"), [("billing", "evt.00.nats.billing.log.line.v1"), ("ingress", "evt.00.http.x.log.line.v1")]
+)
+async def test_a_client_of_the_realm_is_an_identity_of_the_contracts(place: Place, name: str, subject: str) -> None:
+    broker = await Broker.open(place, name)
+    assert (await broker.publish(subject, b"{}")).sequence > 0
+    await broker.drain()
+
+
+async def test_a_connection_outlives_its_token(place: Place) -> None:
+    broker = await Broker.open(place, "billing")
+    renewed = asyncio.Event()
+    broker.on_reconnect(renewed.set)
+    async with asyncio.timeout(60):
+        await renewed.wait()
+    assert (await broker.publish("evt.00.nats.billing.log.line.v1", b"{}")).stream == "EVENTS_NATS"
+    await broker.drain()
+
+
+async def test_a_person_has_the_roles_of_its_groups_and_is_no_client(place: Place) -> None:
+    claims = await verified(place, await token_of_alice(place))
+    assert claims.client == ""
+    assert set(claims.groups) == set(keycloak.PERSON_GROUPS)
+    assert who(claims, load()).roles == ("sender", "reader")
+
+
+async def test_a_person_sends_over_http(place: Place) -> None:
+    door = await Door(place).start()
+    token = await token_of_alice(place)
+    answer = await door.send(event("keycloak-1"), key=token)
+    assert answer.status_code == 202, answer.text
+    await door.stop()
