@@ -34,7 +34,7 @@ def go(place: Place) -> Path | None:
     program = place.cache / "bench-peers" / f"peer-{_digest(*sources)}"
     if not program.exists():
         program.parent.mkdir(parents=True, exist_ok=True)
-        command = ["go", "build", "-trimpath", "-o", str(program), "."]
+        command = ["go", "build", "-o", str(program), "."]
         subprocess.run(command, cwd=HERE / "go", check=True, timeout=900)
     return program
 

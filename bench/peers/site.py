@@ -99,7 +99,8 @@ def subject(name: str, event: Event) -> str:
 async def open_site(base: Ground) -> Site:
     """Makes everything; the server of NATS is started again with one account more, which its clients survive."""
     password = secrets.token_urlsafe(24)
-    install.python(base.place)
+    await asyncio.to_thread(install.python, base.place)
+    await asyncio.to_thread(install.go, base.place)
     await asyncio.to_thread(_add_account, base.place, password)
     await base.broker.wait_connected(10)
     broker = await Broker.connect(base.place.nats, "peers", base.place.credentials_folder, prefix="$JS.API")
