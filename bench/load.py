@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import ssl
 import sys
 import time
 from collections import Counter
@@ -28,6 +29,8 @@ class Load:
     def __init__(self, url: str, key: str, batch: int, rate: float, most: int, deadline: float) -> None:
         parts = urlsplit(url)
         self.host, self.port = parts.hostname or "127.0.0.1", parts.port or 80
+        https = parts.scheme == "https"  # the edge of the same place
+        self._tls = ssl.create_default_context(cafile=settings().state / "tls" / "ca.pem") if https else None
         kind = "cloudevents-batch+json" if batch > 1 else "cloudevents+json"
         self._head = (
             f"POST /v1/events HTTP/1.1\r\nHost: {self.host}\r\nAuthorization: Bearer {key}\r\n"
@@ -55,7 +58,7 @@ class Load:
     async def connection(self) -> None:
         """One connection: request, answer, request … until the time or the events are up."""
         loop = asyncio.get_running_loop()
-        transport, client = await loop.create_connection(lambda: _Client(loop), self.host, self.port)
+        transport, client = await loop.create_connection(lambda: _Client(loop), self.host, self.port, ssl=self._tls)
         while request := self._request():
             if self._gap:
                 self._next += self._gap
@@ -134,7 +137,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--rate", type=float, default=0, help="events a second in all; 0: as fast as answers come")
     arguments = parser.parse_args()
-    if not arguments.url.startswith("http://127.0.0.1") or arguments.seconds > 600:
+    if urlsplit(arguments.url).hostname != "127.0.0.1" or arguments.seconds > 600:
         parser.error("this load goes to 127.0.0.1 only, for at most 600 s")
     print(json.dumps(asyncio.run(run(arguments, sys.stdin.readline().strip()))))
 
