@@ -1,6 +1,6 @@
 """`make bench`: events/s and CPU-µs per event of each process, on real servers, counted at the sinks.
 
-    python -m bench [--events 200000] [--seconds 20] [--only broker,ingress,workers,end_to_end,memory,compare]
+    python -m bench [--events 200000] [--seconds 20] [--only broker,ingress,edge,workers,end_to_end,memory,compare]
 
 Everything runs on this machine at once, servers, fleet and load; the ratios and the CPU-µs are what carries over.
 """
@@ -15,13 +15,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import broker, compare, end_to_end, ingress, memory, workers
+from bench import broker, compare, edge, end_to_end, ingress, memory, workers
 from bench.ground import ground
 from stack.place import CHECKOUT, Place
 
 PARTS = {
     "broker": broker.measure,
     "ingress": ingress.measure,
+    "edge": edge.measure,
     "workers": workers.measure,
     "end_to_end": end_to_end.measure,
     "memory": memory.measure,

@@ -67,6 +67,7 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
         results["conditions"]["load_average_after"] = os.getloadavg()
     finally:
         await site.broker.drain()
+        await site.core.drain()
     results["ratios"] = ratios(results)
     table = Table("figure", "value", "is", "goal", title="ratios that matter")
     for row in results["ratios"]:

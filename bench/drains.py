@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.ceilings import run as ceiling
 from bench.ceilings.records import stored_events
-from bench.peers.site import KEYSPACE, STREAM, Site, subject
+from bench.peers.site import KEYSPACE, STREAM, Site, pass_over, subject
 from bench.rounds import Measure, Sample, as_json, interleave
 from bench.watch import Watch, resident_mb
 from penstock import timestamps
@@ -30,11 +30,13 @@ _PATIENCE = 300.0
 async def measure(site: Site, worker: str, rounds: int, events: int) -> dict[str, Any]:
     """The indexer or the writer against its peers and its ceiling."""
     server = site.base.pid(_SINKS[worker])
+    await pass_over(site.core, OURS, [worker])
     ours = (await site.base.start(f"{worker}_0"))[f"{worker}_0"]
     mine = partial(_ours, site, [worker], ours, server, events)
     contestants: dict[str, Measure] = {"Penstock": mine, "Penstock again": mine}
     languages = ("python", "go") if site.has_go else ("python",)
     for language in languages:
+        await pass_over(site.broker, STREAM, [f"{language}_{worker}"])
         pid = await site.start(f"peer_{language}_{worker}", language, worker, language)
         contestants[NAMES[worker, language]] = partial(_theirs, site, language, worker, pid, server, events)
     direct = "bulk" if worker == "indexer" else "rows"
@@ -57,8 +59,9 @@ NAMES = {
 
 async def measure_scorer(site: Site, rounds: int, events: int) -> dict[str, Any]:
     """The scorer against the bare signature."""
-    pid = (await site.base.start("scorer_0"))["scorer_0"]
     lanes = load().streams[OURS].members("scorer")
+    await pass_over(site.core, OURS, lanes)
+    pid = (await site.base.start("scorer_0"))["scorer_0"]
     mine = partial(_ours, site, lanes, pid, site.base.pid("nats"), events)
     contestants: dict[str, Measure] = {
         "Penstock": mine,
@@ -75,7 +78,7 @@ async def _ours(site: Site, consumers: Sequence[str], pid: int, server: int, eve
     filler = await Broker.connect(place.nats, "ingress", place.credentials_folder)
     group = [Outgoing(event.subject, event.raw) for event in await asyncio.to_thread(stored_events, events)]
     try:
-        return await drain(site.base.broker, filler, OURS, consumers, group, pid, server)
+        return await drain(site.core, filler, OURS, consumers, group, pid, server)
     finally:
         await filler.drain()
 
@@ -96,7 +99,6 @@ async def drain(
     server: int,
 ) -> Sample:
     """Fills the stream, releases the consumers, and watches until they have settled everything."""
-    await broker.api(f"STREAM.PURGE.{stream}")
     soon = timestamps.text(time.time_ns() + int(_PATIENCE * 1e9))
     for consumer in consumers:
         await broker.api(f"CONSUMER.PAUSE.{stream}.{consumer}", {"pause_until": soon})

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from bench.drains import OURS
 from bench.ground import load
-from bench.peers.site import STREAM, Site
+from bench.peers.site import SETS, STREAM, Site, pass_over
 from bench.rounds import Measure, Sample, as_json, interleave
 from bench.watch import cpu_seconds, resident_mb
 
 LOAD = {"batch": 100, "connections": 8}
+WORKERS = ("indexer", "writer")
 SERVERS = ("nats", "elasticsearch", "cassandra")
 
 
@@ -40,8 +42,9 @@ async def measure(site: Site, rounds: int, events: int) -> dict[str, Any]:
 
 async def _lines(site: Site) -> dict[str, Line]:
     base = site.base
+    await pass_over(site.core, OURS, WORKERS)
+    await pass_over(site.broker, STREAM, [f"{name}_{worker}" for name in SETS for worker in WORKERS])
     pids = list((await base.start("indexer_0", "writer_0", "ingress_0")).values())
-    await _pass_over(site)
     ours = Line(f"http://127.0.0.1:{base.place.local_port('ingress')}", pids, partial(_ours_left, site))
     found = {"Penstock": ours, "Penstock again": ours}
     for name, language, mode in (
@@ -62,19 +65,13 @@ async def _lines(site: Site) -> dict[str, Line]:
     return found
 
 
-async def _pass_over(site: Site) -> None:
-    """What earlier parts left on the streams is not part of the journey."""
-    await site.base.broker.api("STREAM.PURGE.EVENTS_HTTP")
-    await site.broker.api(f"STREAM.PURGE.{STREAM}")
-
-
 async def _ours_left(site: Site) -> int:
-    infos = [await site.base.broker.consumer_info("EVENTS_HTTP", worker) for worker in ("indexer", "writer")]
+    infos = [await site.base.broker.consumer_info(OURS, worker) for worker in WORKERS]
     return max(info.pending + info.ack_pending for info in infos)
 
 
 async def _theirs_left(site: Site, language: str) -> int:
-    names = (f"{language}_{worker}" for worker in ("indexer", "writer"))
+    names = (f"{language}_{worker}" for worker in WORKERS)
     infos = [await site.broker.consumer_info(STREAM, name) for name in names]
     return max(info.pending + info.ack_pending for info in infos)
 

@@ -12,7 +12,7 @@ import psutil
 
 from bench.ceilings.records import stored_events
 from bench.drains import OURS, fill
-from bench.peers.site import STREAM, Site, subject
+from bench.peers.site import STREAM, Site, pass_over, subject
 from bench.rounds import Sample, as_json, interleave
 from penstock.broker import Broker
 from penstock.commit import Outgoing
@@ -55,7 +55,7 @@ class _Timed:
 
 
 async def _ours(site: Site, ingress: Broker, indexer: Broker, group: list[Outgoing]) -> Sample:
-    await site.base.broker.api(f"STREAM.PURGE.{OURS}")
+    await pass_over(site.core, OURS, ["indexer"])
     await fill(ingress, group)
     stop, done, count = asyncio.Event(), Done(), 0
 
@@ -72,7 +72,7 @@ async def _ours(site: Site, ingress: Broker, indexer: Broker, group: list[Outgoi
 
 
 async def _theirs(site: Site, group: list[Outgoing]) -> Sample:
-    await site.broker.api(f"STREAM.PURGE.{STREAM}")
+    await pass_over(site.broker, STREAM, ["go_indexer"])
     await fill(site.broker, group)
     told = site.environment()
     client = await nats.connect(told["PEER_NATS"], user=told["PEER_USER"], password=told["PEER_PASSWORD"])

@@ -10,6 +10,7 @@ import asyncio
 import os
 import secrets
 import sys
+from collections.abc import Iterable
 
 import httpx
 import nkeys
@@ -29,12 +30,13 @@ _MIGRATIONS = "services/writer/migrations/0001_events.cql"
 
 
 class Site:
-    """The peers' side of a bench. `broker` may do everything in their account."""
+    """The peers' side of a bench. `broker` may do all in their account, `core` in that of the fleet's streams."""
 
-    def __init__(self, base: Ground, broker: Broker, password: str) -> None:
+    def __init__(self, base: Ground, broker: Broker, core: Broker, password: str) -> None:
         self.base = base
         self.place = base.place
         self.broker = broker
+        self.core = core
         self.has_go = install.go(self.place) is not None
         self._password = password
         self._ports: dict[str, int] = {}
@@ -91,6 +93,17 @@ class Site:
         return (await self.broker.stream_info(STREAM)).last_seq
 
 
+async def pass_over(broker: Broker, stream: str, consumers: Iterable[str]) -> None:
+    """Has the consumers begin behind what is on the stream now; nobody may be pulling from them."""
+    behind = (await broker.stream_info(stream)).last_seq + 1
+    for name in consumers:
+        config = (await broker.api(f"CONSUMER.INFO.{stream}.{name}"))["config"]
+        config.pop("pause_until", None)
+        config |= {"name": name, "deliver_policy": "by_start_sequence", "opt_start_seq": behind}
+        await broker.api(f"CONSUMER.DELETE.{stream}.{name}")
+        await broker.ensure_consumer(stream, config)
+
+
 def subject(name: str, event: Event) -> str:
     """Where a peer publishes an event."""
     return f"peer.{name}.{event.type.type}"
@@ -131,22 +144,30 @@ async def open_site(base: Ground) -> Site:
             )
     await _make_indices(base.place)
     await asyncio.to_thread(_make_tables, base.place)
-    return Site(base, broker, password)
+    core = await Broker.connect(base.place.nats, "bench", base.place.credentials_folder, prefix="$JS.API")
+    return Site(base, broker, core, password)
 
 
 def _add_account(place: Place, password: str) -> None:
+    users = f'[{{nkey: "{_new_key(place, "peers")}"}}, {{user: "program", password: "{password}"}}]'
+    account = f'  PEERS: {{\n    jetstream: "enabled"\n    users: {users}\n  }}\n'
+    core = '    jetstream: "enabled"\n    users: [\n'
+    conf = nats.fleet_conf(place)
+    for marker, more in ((core, f'      {{nkey: "{_new_key(place, "bench")}"}}\n'), ("accounts: {\n", account)):
+        if conf.count(marker) != 1:
+            raise RuntimeError(f"the configuration of NATS has no place behind {marker!r}")
+        conf = conf.replace(marker, marker + more)
+    nats.wait_ready(place, nats.start(place, conf))
+
+
+def _new_key(place: Place, name: str) -> str:
+    """A new seed among the credentials; returns its public key."""
     seed = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
-    path = place.credentials_folder / "peers.nk"
+    path = place.credentials_folder / f"{name}.nk"
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(seed)
-    public = nkeys.from_seed(bytearray(seed)).public_key.decode()
-    users = f'[{{nkey: "{public}"}}, {{user: "program", password: "{password}"}}]'
-    conf = nats.fleet_conf(place)
-    marker = "accounts: {\n"
-    if conf.count(marker) != 1:
-        raise RuntimeError("the configuration of NATS has no place for one more account")
-    account = f'{marker}  PEERS: {{\n    jetstream: "enabled"\n    users: {users}\n  }}\n'
-    nats.wait_ready(place, nats.start(place, conf.replace(marker, account)))
+    public: str = nkeys.from_seed(bytearray(seed)).public_key.decode()
+    return public
 
 
 async def _make_indices(place: Place) -> None:
