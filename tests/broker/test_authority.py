@@ -131,5 +131,5 @@ async def test_without_any_replica_nobody_comes_in_and_with_one_again_they_do(ri
         await rig.token("billing", rig.mint.token, patience=1.0)
     trying = asyncio.create_task(rig.token("billing", rig.mint.token, patience=30.0))
     await asyncio.to_thread(rig.start, 0)
-    assert (await trying).connected
+    await (await trying).wait_connected(30.0)
     await asyncio.to_thread(rig.start, 1)
