@@ -177,7 +177,11 @@ class Broker(JetStream):
                 await broker._open([part.strip() for part in url.split(",")], seed, tls)
         except TimeoutError:
             await broker._client.close()
-            raise Unavailable("BROKER_UNAVAILABLE", f"no NATS server at {url} within {patience} s") from None
+            if broker._refused:
+                reason = f"identity {identity} was not let in within {patience} s; the log of the authority says why"
+            else:
+                reason = f"no NATS server at {url} within {patience} s"
+            raise Unavailable("BROKER_UNAVAILABLE", reason) from None
         await broker.subscribe_raw(broker._answer_prefix + "*", broker._answered)
         if broker._renewal is not None:
             broker._renewing = asyncio.create_task(broker._renewal.run(), name="renewal")
