@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from penstock.errors import PenstockError, Refused, Unavailable
 from stack import up
+from stack.place import Place
 from tests.broker.authority import AuthorityRig, raw_connect
+from tests.broker.matrix import IDENTITIES, PUBLISH, SUBSCRIBE
 from tests.mint import Mint
 from tests.places import Places
 
@@ -133,3 +137,39 @@ async def test_without_any_replica_nobody_comes_in_and_with_one_again_they_do(ri
     await asyncio.to_thread(rig.start, 0)
     await (await trying).wait_connected(30.0)
     await asyncio.to_thread(rig.start, 1)
+
+
+@pytest.mark.parametrize("name", [name for name, line in IDENTITIES.items() if line.by_token])
+async def test_with_a_token_an_identity_may_do_exactly_what_its_line_says(rig: AuthorityRig, name: str) -> None:
+    token = rig.mint.token(IDENTITIES[name].clients[0])
+    operations = [f"PUB {subject} 5\r\nprobe" for subject in PUBLISH]
+    operations += [f"SUB {subject} {number}" for number, subject in enumerate(SUBSCRIBE)]
+    refused = {
+        (what.lower(), subject.lower())
+        for what, subject in re.findall(
+            r"Permissions Violation for (Publish|Subscription) to \"([^\"]+)\"", await say(rig.place, token, operations)
+        )
+    }
+    expected = {("publish", subject.lower()) for subject, names in PUBLISH.items() if name not in names}
+    expected |= {("subscription", subject.lower()) for subject, names in SUBSCRIBE.items() if name not in names}
+    assert refused == expected
+
+
+async def say(place: Place, token: str, operations: list[str]) -> str:
+    """What the server answers to these operations, up to the answer to a PING behind them."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", place.local_port("nats"), limit=1 << 20)
+    options = {"verbose": False, "lang": "x", "version": "1", "protocol": 1, "auth_token": token}
+    lines = [f"CONNECT {json.dumps(options)}", "PING", *operations, "PING"]
+    answer, pongs = "", 0
+    try:
+        async with asyncio.timeout(20):
+            writer.write("".join(f"{line}\r\n" for line in lines).encode())
+            while pongs < 2:
+                line = (await reader.readline()).decode()
+                assert line, answer
+                pongs += line.startswith("PONG")
+                answer += line
+    finally:
+        writer.close()
+        await writer.wait_closed()
+    return answer
