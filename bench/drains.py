@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import psutil
+
 from bench.ceilings import run as ceiling
 from bench.ceilings.records import stored_events
 from bench.peers.site import KEYSPACE, STREAM, Site, pass_over, subject
@@ -104,11 +106,16 @@ async def drain(
         await broker.api(f"CONSUMER.PAUSE.{stream}.{consumer}", {"pause_until": soon})
     await fill(filler, group)
 
+    process = psutil.Process(pid)
+
     async def settled() -> int:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            raise RuntimeError(f"the consumer of {stream} has died; see its log")
         infos = [await broker.consumer_info(stream, consumer) for consumer in consumers]
         return len(group) - sum([info.pending + info.ack_pending for info in infos])
 
     watch = Watch(settled, {"own": pid, "server": server})
+    await watch.sample()
     for consumer in consumers:
         await broker.api(f"CONSUMER.PAUSE.{stream}.{consumer}", {})
     await watch.until(len(group), timeout=_PATIENCE, every=0.05)

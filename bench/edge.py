@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 
 from rich.console import Console
 from rich.table import Table
@@ -23,6 +24,7 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
     mint = await asyncio.to_thread(lambda: Mint(base.place.state / "mint"))
     place = Place(**{**base.place.model_dump(exclude_unset=True), "issuers_file": mint.issuers_file})
     child = next(each for each in fleet.children(place) if each.name == "ingress_0")
+    os.environ["PENSTOCK_EDGE_RATE"] = "1000000"  # one identity sends all there is here
     record = await asyncio.to_thread(process.start, place, child)
     await asyncio.to_thread(fleet.wait_ready, place, child, record)
     await asyncio.to_thread(lambda: haproxy.wait_ready(place, haproxy.start(place)))

@@ -14,12 +14,13 @@ from elasticsearch import AsyncElasticsearch
 from elasticsearch.helpers import async_bulk
 from faststream import FastStream
 from faststream.nats import JStream, NatsBroker, PullSub
+from faststream.security import SASLPlaintext
 from settings import NATS, PASSWORD, STREAM, USER, key_of
 
 SET = sys.argv[1]
 INDEX = os.environ["PEER_INDEX"]
 client = AsyncElasticsearch(os.environ["PEER_ELASTICSEARCH"], request_timeout=60)
-broker = NatsBroker(NATS, user=USER, password=PASSWORD, logger=None)
+broker = NatsBroker(NATS, security=SASLPlaintext(USER, PASSWORD), logger=None)
 
 
 @broker.subscriber(

@@ -20,6 +20,7 @@ from cassandra.cluster import Cluster
 from cassandra.concurrent import execute_concurrent
 from faststream import FastStream
 from faststream.nats import JStream, NatsBroker, PullSub
+from faststream.security import SASLPlaintext
 from settings import NATS, PASSWORD, STREAM, USER, key_of
 
 SET = sys.argv[1]
@@ -36,7 +37,7 @@ EVENT = session.prepare("INSERT INTO events (period, pp, key, dataset, record) V
 ENTRY = session.prepare(
     "INSERT INTO timeline (period, pp, entity, key, type, publisher, summary) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-broker = NatsBroker(NATS, user=USER, password=PASSWORD, logger=None)
+broker = NatsBroker(NATS, security=SASLPlaintext(USER, PASSWORD), logger=None)
 
 
 @broker.subscriber(
