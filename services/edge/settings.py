@@ -22,7 +22,7 @@ class EdgeSettings(BaseSettings):
     )
     certificate: Path | None = Field(None, description="PEM with certificate and key; default: <state>/tls/edge.pem")
     bearer_keys: bool = Field(True, description="pass keys of `penstock key` to the ingress; off: only OIDC tokens")
-    rate: int = Field(10_000, ge=1, description="requests of one identity within `window`")
+    rate: int = Field(20_000, ge=1, description="requests of one identity within `window`")
     window: int = Field(10, ge=1, le=3600, description="seconds over which requests are counted")
     open: int = Field(200, ge=1, description="requests of one identity at one time, tails included")
     refused: int = Field(
