@@ -259,6 +259,8 @@ def time_ns(text: str) -> int:
 def _get_error(message: Message, stream: str) -> PenstockError:
     if message.status == 404:
         return Refused("NOT_FOUND", f"{stream} holds no such message")
+    if message.status == 503:
+        return Unavailable("BROKER_UNAVAILABLE", f"there is no {stream} to read, or no leader", retry_after=2)
     reason = (message.raw_headers or b"").split(b"\r\n")[0].decode("utf-8", "replace")
     return Refused("QUERY_INVALID", f"direct get from {stream}: {reason}")
 

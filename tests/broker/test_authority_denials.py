@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
@@ -16,15 +16,15 @@ import pytest
 
 from penstock.broker import Broker
 from penstock.cli import identity as cli
-from penstock.errors import Refused
+from penstock.errors import Refused, Unavailable
 from penstock.revocations import NUDGE, Revocations, write
 from penstock.rights import CORE_API
 from penstock.sessions import sessions
-from stack import up
+from stack import nats, up
 from tests.broker.authority import AuthorityRig
 from tests.broker.rig import true, until
 from tests.mint import Mint
-from tests.places import Places
+from tests.places import Places, Running
 
 
 @pytest.fixture(scope="module")
@@ -222,3 +222,13 @@ async def test_the_trail_has_who_denied_and_why(rig: AuthorityRig, warden: Broke
     record = orjson.loads(message.data)
     assert (record["actor"], record["identity"], record["reason"]) == ("test", "billing", "on trial")
     assert rig.reader.prefix == CORE_API
+
+
+async def test_without_the_list_nobody_is_told_that_all_is_well(throwaway_nats: Callable[..., Running]) -> None:
+    """Before `penstock provision` there is no bucket: whoever follows the list waits for it, and does not go on."""
+    place = throwaway_nats(nats.fleet_conf).place
+    ingress = await Broker.open(place, "ingress")
+    revocations = Revocations(ingress)
+    with pytest.raises(Unavailable, match="KV_denials"):
+        await revocations.start()
+    await ingress.drain()
