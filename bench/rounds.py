@@ -25,7 +25,10 @@ class Sample:
 
 
 async def interleave(contestants: Mapping[str, Measure], rounds: int) -> dict[str, list[Sample]]:
-    """Measures each contestant `rounds` times; every other round goes backwards."""
+    """Measures each contestant `rounds` times; every other round goes backwards. A first round only warms up: of the
+    servers' code and of the contestants', and it makes indices and tables."""
+    for measure in contestants.values():
+        await measure()
     found: dict[str, list[Sample]] = {name: [] for name in contestants}
     for number in range(rounds):
         for name in list(contestants)[:: 1 if number % 2 == 0 else -1]:
