@@ -23,12 +23,10 @@ def _rows(results: dict[str, Any]) -> Iterator[Row]:
         for name, other in found.items():
             if not name.startswith("Penstock"):
                 yield _row(f"{part}: rate, Penstock / {name}", ours["rate"] / other["rate"], "")
-                if other["cpu_us"]["own"]:
-                    yield _row(
-                        f"{part}: CPU per event, Penstock / {name}",
-                        _all_cpu(ours) / _all_cpu(other),
-                        "with the servers",
-                    )
+                yield _row(f"{part}: own CPU, Penstock / {name}", _own(ours) / max(_own(other), 0.1), "")
+                yield _row(
+                    f"{part}: all CPU, Penstock / {name}", _all(ours) / max(_all(other), 0.1), "with the servers"
+                )
     if "lane" in results:
         yield {**_row("lane, handler does nothing", results["lane"]["Penstock"]["cpu_us"]["own"], ""), "unit": "µs CPU"}
     half = results.get("doors", {}).get("batches_at_half_load", {}).get("Penstock")
@@ -45,7 +43,11 @@ def _parts(results: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{what} POSTs", results["doors"][what]
 
 
-def _all_cpu(row: Row) -> float:
+def _own(row: Row) -> float:
+    return float(row["cpu_us"]["own"])
+
+
+def _all(row: Row) -> float:
     return float(sum(row["cpu_us"].values()))
 
 
