@@ -6,7 +6,7 @@ A document stored twice counts twice.
 
 from __future__ import annotations
 
-import json
+import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -22,6 +22,7 @@ from stack import cassandra_roles
 from stack.place import Place
 
 _CHUNK = 1000  # keys in one question to Elasticsearch
+_SHARD_SECONDS = 30.0
 _ROWS = 100  # keys in one question to Cassandra
 STAGES = ("indexed", "stored", "scored", "scores stored")
 
@@ -40,7 +41,7 @@ class Ledger:
     def counts(self, keys: Iterable[str]) -> dict[str, int]:
         """How many documents and rows there are for these keys, by stage (STAGES)."""
         wanted = sorted(set(keys))
-        self._http.post("/events-*,scored-*/_refresh").raise_for_status()
+        self._refresh("events-*,scored-*")
         return {
             "indexed": self._documents("events-*", wanted),
             "stored": sum(self._found("events", wanted).values()),
@@ -53,7 +54,7 @@ class Ledger:
         wanted = sorted(set(keys))
         if stage in ("indexed", "scored"):
             indices = "events-*" if stage == "indexed" else "scored-*"
-            self._http.post(f"/{indices}/_refresh").raise_for_status()
+            self._refresh(indices)
             found = self._ids(indices, wanted)
         else:
             found = self._found("events" if stage == "stored" else "scores", wanted)
@@ -61,7 +62,7 @@ class Ledger:
 
     def totals(self) -> dict[str, int]:
         """All documents and rows there are, by stage."""
-        self._http.post("/events-*,scored-*/_refresh").raise_for_status()
+        self._refresh("events-*,scored-*")
         keyspace = self._session.keyspace
         return {
             "indexed": self._search("events-*", {"match_all": {}})["hits"]["total"]["value"],
@@ -85,14 +86,19 @@ class Ledger:
 
     def _search(self, indices: str, query: dict[str, Any], size: int = 0) -> dict[str, Any]:
         body = {"query": query, "size": size, "track_total_hits": True, "_source": False}
-        answer = self._http.post(
-            f"/{indices}/_search?ignore_unavailable=true&allow_no_indices=true",
-            content=json.dumps(body),
-            headers={"content-type": "application/json"},
-        )
-        answer.raise_for_status()
+        answer = self._post(f"/{indices}/_search?ignore_unavailable=true&allow_no_indices=true", json=body)
         result: dict[str, Any] = answer.json()
         return result
+
+    def _refresh(self, indices: str) -> None:
+        self._post(f"/{indices}/_refresh")
+
+    def _post(self, path: str, **options: Any) -> httpx.Response:
+        """A question; asked again for a while when an index was made this moment and its shard is not there yet."""
+        end = time.monotonic() + _SHARD_SECONDS
+        while (answer := self._http.post(path, **options)).status_code == 503 and time.monotonic() < end:
+            time.sleep(0.1)
+        return answer.raise_for_status()
 
     def _found(self, table: str, keys: list[str]) -> Counter[str]:
         partitions: dict[tuple[str, int], list[str]] = defaultdict(list)
