@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 from typing import Any
 
 from rich.console import Console
@@ -62,7 +63,9 @@ def record_line(record: dict[str, Any]) -> str:
 def _text(hit: dict[str, Any]) -> str:
     marked = next((texts[0] for texts in (hit.get("highlight") or {}).values() if texts), None)
     if marked is not None:
-        return escape(marked).replace("<em>", "[bold green]").replace("</em>", "[/]")
+        # The index escapes the text for HTML and marks the words that were found in it.
+        plain = escape(unescape(marked.replace("<em>", "\1").replace("</em>", "\2")))
+        return plain.replace("\1", "[bold green]").replace("\2", "[/]")
     if hit.get("record"):
         return escape(summary(hit["record"])[:400])
     return escape((hit.get("anomaly") or {}).get("pattern") or hit["type"])
