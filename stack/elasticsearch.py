@@ -65,8 +65,8 @@ def start(place: Place) -> process.Record:
     )
 
 
-def wait_ready(place: Place, record: process.Record, timeout: float = 120.0) -> None:
-    """Wait until every primary shard answers."""
+def wait_ready(place: Place, record: process.Record, timeout: float = 300.0) -> None:
+    """Wait until every primary shard answers; after a crash it first indexes again what was not flushed."""
     port = place.local_port("elasticsearch")
     path = "/_cluster/health?wait_for_status=yellow&timeout=1s"
     process.wait_ready(place, record, lambda: http_probe.answers(port, path), timeout)
