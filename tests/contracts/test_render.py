@@ -99,7 +99,7 @@ def test_only_the_record_and_indexed_members_are_mapped() -> None:
     mapping = bodies["penstock-events-metrics"]["template"]["mappings"]
     assert mapping["dynamic"] is False
     event = mapping["properties"]["event"]["properties"]
-    assert set(event) == {"id", "source", "type", "subject", "time", "data"}
+    assert set(event) == {"id", "source", "type", "subject", "data"}
     assert set(event["data"]["properties"]) == set(CONTRACTS.types["metric.sample.v1"].indexed)
     scored = bodies["penstock-scored-metrics"]["template"]["mappings"]["properties"]
     assert scored["vector"]["dims"] == DIMS
