@@ -111,6 +111,10 @@ class Subscription:
 
     async def stop(self) -> None:
         """No message reaches the callback afterwards."""
+        self.end()
+
+    def end(self) -> None:
+        """The same, from where nothing can be awaited."""
         self.leave()
         self._client.parser.callbacks.pop(b"%d" % self._inner._id, None)
 

@@ -3,6 +3,10 @@
 While one pull is being filled the next already waits at the server, so no round trip stands between them. Every pull
 has an expiry and a heartbeat; one that falls silent is given up, and after a new connection all are asked anew,
 because a restarted server has forgotten them.
+
+An event without a single byte cuts off its pull: the server takes an empty answer across accounts for the last one,
+forgets the way back, and goes on delivering. What it sends then comes again only after the consumer's ack_wait. So
+the pull is given up at once, and for a while messages are pulled one by one, where nothing can be lost behind another.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ EXPIRES = 20.0  # seconds
 SLOTS = 2
 LEAST_BYTES = 1024 * 1024  # of a pull; more than the largest message, or it could never be delivered
 ON_ITS_WAY = 1.0  # seconds that a stop waits for the server's word that no more will come
+CAREFUL = 60.0  # seconds of single pulls after an empty message; longer than the ack_wait, as others may come again
 AFTER_ERROR = 1.0  # seconds before asking again when the server refused a pull
 
 _ORDINARY = ("Batch Completed", "Message Size Exceeds MaxBytes")  # 409s that end a pull as asked
@@ -74,6 +79,7 @@ class Puller:
         self._prefix = prefix_of(stream, consumer)
         self._slots = [_Slot(broker.inbox()) for _ in range(SLOTS)]
         self._not_before = 0.0
+        self._careful_until = 0.0
         self._stopped = False
         self._refused = telemetry.DELIVERIES_REFUSED.labels(stream, consumer)
         broker.on_reconnect(self.renew)
@@ -104,9 +110,7 @@ class Puller:
         if self._stopped:
             return
         for slot in self._slots:
-            slot.remaining = 0
-            slot.inbox = self._broker.inbox() + "."
-            slot.subscription = self._broker.listen(f"{slot.inbox}*", self._receiver(slot), lasting=False)
+            self._move(slot)
         self._not_before = 0.0
         self.answered_at = time.monotonic()
         self.refill()
@@ -116,9 +120,17 @@ class Puller:
         now = time.monotonic()
         for slot in self._slots:
             if slot.remaining > 0 and now - slot.alive > SILENCE and self._broker.connected:
-                slot.remaining = 0
+                self._move(slot)
                 telemetry.PULLS_RENEWED.labels(self._stream, self._consumer).inc()
         self.refill()
+
+    def _move(self, slot: _Slot) -> None:
+        """Goes to a new address, where nothing is asked for yet; the server drops a pull whose address nobody hears."""
+        if slot.subscription is not None:
+            slot.subscription.end()
+        slot.remaining = 0
+        slot.inbox = self._broker.inbox() + "."
+        slot.subscription = self._broker.listen(f"{slot.inbox}*", self._receiver(slot), lasting=False)
 
     def refill(self) -> None:
         """Sends a pull from every idle slot for which there is room."""
@@ -133,9 +145,10 @@ class Puller:
             messages, size = self._room()
             messages -= self.outstanding
             size -= sum(other.bytes for other in self._slots if other.remaining > 0)
-            if messages <= 0 or messages < self._most // 2 or size < LEAST_BYTES:
+            most = 1 if now < self._careful_until else self._most
+            if messages <= 0 or messages < most // 2 or size < LEAST_BYTES:
                 return  # small pulls cost as much as large ones: wait until there is room for half of one
-            slot.remaining = min(messages, self._most)
+            slot.remaining = min(messages, most)
             slot.bytes = max(size // 2, LEAST_BYTES)
             slot.alive = now
             slot.number += 1
@@ -178,6 +191,10 @@ class Puller:
             if slot.remaining > 0:
                 slot.remaining -= 1
             deliver(delivery)
+            if not data and raw_headers is None and not self._stopped:
+                self._careful_until = clock() + CAREFUL
+                if slot.remaining > 0:
+                    self._move(slot)
             if slot.remaining == 0:
                 self.refill()
 

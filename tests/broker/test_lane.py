@@ -126,6 +126,21 @@ async def test_a_slow_handler_keeps_its_messages(rig: Rig, lane: MakeLane) -> No
     assert [delivery.delivered for delivery in sink.seen] == [1] * 20
 
 
+async def test_an_empty_message_holds_up_nothing_behind_it(rig: Rig) -> None:
+    await rig.consumer(stream="EVENTS_NATS")
+    indexer, billing, sink = await rig.broker("indexer"), await rig.broker("billing"), Sink()
+    working = Lane(indexer, "EVENTS_NATS", CONSUMER, sink.handle, dead_letters=DeadLetters(indexer, "indexer"))
+    async with Working(working):
+        began = time.monotonic()
+        for n in range(400):
+            empty = n % 100 == 20 or n in (21, 22)
+            await billing.publish("evt.00.nats.billing.log.line.v1", b"" if empty else b"%d" % n)
+        await sink.wait(400)
+        await rig.settled("EVENTS_NATS")
+    assert time.monotonic() - began < 15, "the consumer's ack_wait is 30 s"
+    assert len(sink.seen) == 400, "each came once"
+
+
 async def test_what_a_lane_holds_is_bounded(rig: Rig, lane: MakeLane) -> None:
     release = asyncio.Event()
     sink = Sink()

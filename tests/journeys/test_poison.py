@@ -87,7 +87,9 @@ async def test_each_bad_event_is_dead_lettered_once_by_each_worker_and_the_good_
                 good = senders.checked("billing", "nats")
                 await brokers["billing"].publish(good.subject, good.raw)
                 site.accepted.add(good.key)
+        site.note(f"{len(expected)} letters expected")
         await site.settled()
+        site.note("everything is settled")
     finally:
         for broker in brokers.values():
             await broker.drain(1.0)
