@@ -13,7 +13,7 @@ import os
 import random
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,7 @@ class Broker(JetStream):
         self._client = _Client(self._server_error, self._callback_failed)
         self._on_reconnect: list[Callable[[], None]] = []
         self._on_disconnect: list[Callable[[], None]] = []
+        self._before_hand_over: list[Callable[[], Awaitable[None]]] = []
         self._answers: dict[str, tuple[AnswerCallback, str]] = {}
         self._answer_prefix = self.inbox() + "."
         self._passing: set[int] = set()  # subscriptions that end with the connection
@@ -275,6 +276,10 @@ class Broker(JetStream):
         """Calls `callback` after every loss of the connection."""
         self._on_disconnect.append(callback)
 
+    def before_hand_over(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Awaits `callback` before a connection is given up for one with a new token; `on_reconnect` follows."""
+        self._before_hand_over.append(callback)
+
     # -- sending
 
     def send(
@@ -380,6 +385,7 @@ class Broker(JetStream):
     async def drain(self, timeout: float = 5.0) -> None:
         """Sends what is queued, then closes; there is no way back."""
         self._on_reconnect.clear()
+        self._before_hand_over.clear()
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.gather(self._renewing, return_exceptions=True)
@@ -404,6 +410,7 @@ class Broker(JetStream):
             return  # the next connection will have the new token
         self._handed_over = asyncio.Event()
         try:
+            await asyncio.gather(*[callback() for callback in self._before_hand_over])
             for number, subscription in list(client._subs.items()):
                 if not subscription.subject.startswith(self._answer_prefix):
                     client.queue(f"UNSUB {number}\r\n".encode())

@@ -139,9 +139,9 @@ class Lane:
             await asyncio.gather(*chores, stopped, return_exceptions=True)
 
     async def _finish(self, feed: asyncio.Task[None], grace: float) -> None:
+        await self._puller.stop()  # meanwhile what comes is worked on as ever
         self._stopping.set()
         self._wake.set()
-        await self._puller.stop()
         await asyncio.wait([feed, *self._tasks], timeout=grace)
         for task in (feed, *self._tasks):
             task.cancel()

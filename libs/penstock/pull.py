@@ -32,7 +32,8 @@ SILENCE = 2 * HEARTBEAT + 0.5  # after which it is given up
 EXPIRES = 20.0  # seconds
 SLOTS = 2
 LEAST_BYTES = 1024 * 1024  # of a pull; more than the largest message, or it could never be delivered
-ON_ITS_WAY = 1.0  # seconds that a stop waits for the server's word that no more will come
+ON_ITS_WAY = 1.0  # seconds that a stop waits for what was asked for, and for the server's word that no more will come
+QUIET = 0.1  # seconds without a delivery, after which what was asked for is not coming soon
 CAREFUL = 60.0  # seconds of single pulls after an empty message; longer than the ack_wait, as others may come again
 AFTER_ERROR = 1.0  # seconds before asking again when the server refused a pull
 
@@ -80,9 +81,12 @@ class Puller:
         self._slots = [_Slot(broker.inbox()) for _ in range(SLOTS)]
         self._not_before = 0.0
         self._careful_until = 0.0
+        self._delivered_at = 0.0
+        self._dry = False
         self._stopped = False
         self._refused = telemetry.DELIVERIES_REFUSED.labels(stream, consumer)
         broker.on_reconnect(self.renew)
+        broker.before_hand_over(self.run_dry)
 
     @property
     def outstanding(self) -> int:
@@ -93,9 +97,23 @@ class Puller:
         """Listens and asks for the first messages."""
         self.renew()
 
+    async def run_dry(self) -> None:
+        """Asks no more until `renew`, and returns when what was asked for has come or nothing has for a moment.
+
+        The server hands deliveries over to a queue of its own before it sends them. Leaving while they flow would lose
+        what is in that queue for the consumer's ack_wait.
+        """
+        self._dry = True
+        began = time.monotonic()
+        while self.outstanding and self._broker.connected:
+            now = time.monotonic()
+            if now - max(began, self._delivered_at) > QUIET or now - began > ON_ITS_WAY:
+                return
+            await asyncio.sleep(QUIET / 10)
+
     async def stop(self) -> None:
-        """Asks no more. What is on its way is still delivered: the owner gives it back, where it would otherwise wait
-        for the consumer's ack_wait."""
+        """Asks no more. What is on its way is still delivered."""
+        await self.run_dry()
         self._stopped = True
         subscriptions = [slot.subscription for slot in self._slots if slot.subscription is not None]
         for subscription in subscriptions:
@@ -111,6 +129,7 @@ class Puller:
             return
         for slot in self._slots:
             self._move(slot)
+        self._dry = False
         self._not_before = 0.0
         self.answered_at = time.monotonic()
         self.refill()
@@ -134,7 +153,7 @@ class Puller:
 
     def refill(self) -> None:
         """Sends a pull from every idle slot for which there is room."""
-        if self._stopped or self.paused or not self._broker.connected:
+        if self._stopped or self._dry or self.paused or not self._broker.connected:
             return
         now = time.monotonic()
         if now < self._not_before:
@@ -187,7 +206,7 @@ class Puller:
             except ValueError:
                 self._refuse(subject, reply)
                 return
-            slot.alive = self.answered_at = clock()
+            slot.alive = self.answered_at = self._delivered_at = clock()
             if slot.remaining > 0:
                 slot.remaining -= 1
             deliver(delivery)

@@ -25,6 +25,7 @@ from services.writer.store import open_cluster
 
 FOLDER = Path(__file__).parent / "migrations"
 LEASE_SECONDS = 60
+PATIENCE = 3.0 * LEASE_SECONDS  # another run may be at work, or have died with the lease
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.cql\Z")
 _COMMENT = re.compile(r"--[^\n]*")
 
@@ -52,7 +53,7 @@ def read(folder: Path = FOLDER) -> list[Migration]:
     return found
 
 
-def migrate(session: Session, migrations: list[Migration], *, patience: float = 30.0) -> list[str]:
+def migrate(session: Session, migrations: list[Migration], *, patience: float = PATIENCE) -> list[str]:
     """Applies what is not applied yet to the session's keyspace; returns the names.
 
     Raises PenstockError MIGRATION_REFUSED: a file changed after it was applied, or another run holds the lease.

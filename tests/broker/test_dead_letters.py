@@ -184,6 +184,7 @@ async def test_a_message_that_kills_its_worker_three_times_alone_is_dead_lettere
     command = [sys.executable, "-m", "tests.broker.victim", str(tmp_path)]
     environment = rig.place.environment()
     ends: list[int] = []
+    handled = tmp_path / "handled"
 
     async def live() -> list[StoredMessage] | None:
         child = await asyncio.create_subprocess_exec(*command, env=environment)
@@ -197,13 +198,14 @@ async def test_a_message_that_kills_its_worker_three_times_alone_is_dead_lettere
         return await arrived()
 
     async def arrived() -> list[StoredMessage] | None:
-        handled = tmp_path / "handled"
-        both = handled.exists() and handled.read_text().count("\n") == 2
+        both = handled.exists() and set(handled.read_text().splitlines()) == {"good 1", "good 2"}
         return (await post.letters() or None) if both else None
 
     (letter,) = await until(live, bound=4 * BOUND)
     assert letter.data == b"poison"
     assert letter.headers["x-penstock-code"] == "WORKER_CRASHED"
-    assert ends == [-signal.SIGKILL] * 6 + [0], "three deliveries in a batch, three alone; then the worker goes on"
-    assert sorted((tmp_path / "handled").read_text().splitlines()) == ["good 1", "good 2"]
+    *deaths, end = ends
+    assert set(deaths) == {-signal.SIGKILL}
+    assert 3 <= len(deaths) <= 6, "up to three deliveries in a batch, three alone"
+    assert end == 0, "then the worker goes on"
     await rig.settled()

@@ -181,15 +181,25 @@ class Site(Running):
     async def settled(self, *workers: str, bound: float = SETTLED) -> None:
         """Waits until the workers (default: all) have settled all there is; events first, since scores come of them."""
 
+        waiting = ""
+
         async def all_settled() -> bool:
+            nonlocal waiting
             for streams in (EVENTS, ("SCORES",)):
                 for worker in workers or WORKERS:
                     for info in await self.consumers(worker, *streams):
                         if info["num_pending"] or info["num_ack_pending"]:
+                            waiting = (
+                                f"{info['stream_name']}/{info['name']}: {info['num_pending']} to deliver, "
+                                f"{info['num_ack_pending']} delivered and not settled"
+                            )
                             return False
             return True
 
-        await until(all_settled, bound, "everything settled", every=0.2)
+        try:
+            await until(all_settled, bound, "everything settled", every=0.2)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {waiting}") from None
 
     async def redeliveries(self, worker: str) -> int:
         """Deliveries so far beyond the first of each message; to be asked when all is settled."""
