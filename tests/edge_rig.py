@@ -8,7 +8,8 @@ import re
 import ssl
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -24,6 +25,7 @@ from stack.place import CHECKOUT, Place
 from tests.mint import Mint
 
 BOUND = 20.0  # seconds after which a test gives up waiting
+LOGGED_WITHIN = 10.0  # seconds
 KEY = "pk_0a1b2c3d_" + "A" * 43  # has the form of a key; whether it opens anything is for the ingress to say
 
 
@@ -161,15 +163,21 @@ class Edge:
         return answer.decode()
 
     def logged(self, request_id: str) -> dict[str, Any]:
-        """The line of the access log of a request that was answered."""
-        for line in reversed(self.place.log(haproxy.NAME).read_text().splitlines()):
-            if line.startswith("{") and (entry := json.loads(line)).get("request_id") == request_id:
-                found: dict[str, Any] = entry
-                return found
-        raise AssertionError(f"no line with {request_id}")
+        """The line of the access log of a request that was answered; HAProxy writes it a little after the answer."""
+        deadline = time.monotonic() + LOGGED_WITHIN
+        while (found := self._line(request_id)) is None:
+            assert time.monotonic() < deadline, f"no line with {request_id}"
+            time.sleep(0.02)
+        return found
+
+    def _line(self, request_id: str) -> dict[str, Any] | None:
+        # What follows the last newline may be half a line.
+        lines = self.place.log(haproxy.NAME).read_text().rpartition("\n")[0].splitlines()
+        entries: Iterator[dict[str, Any]] = (json.loads(line) for line in reversed(lines) if line.startswith("{"))
+        return next((entry for entry in entries if entry.get("request_id") == request_id), None)
 
 
 def believing(place: Place) -> tuple[Place, Mint]:
     """The place with an issuer that it believes."""
     mint = Mint(place.state / "mint")
-    return Place(state=place.state, port_base=place.port_base, issuers_file=mint.issuers_file), mint
+    return place.model_copy(update={"issuers_file": mint.issuers_file}), mint
