@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 import struct
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Sequence
 
 from penstock.errors import Refused
@@ -21,6 +21,6 @@ def to_text(vector: Sequence[float]) -> str:
 def from_text(text: str) -> tuple[float, ...]:
     """The vector that `to_text` wrote. Raises Refused SCORE_INVALID when it is not one."""
     try:
-        return _LAYOUT.unpack(b64decode(text, validate=True))
+        return _LAYOUT.unpack(binascii.a2b_base64(text, strict_mode=True))
     except (binascii.Error, struct.error, ValueError) as error:
         raise Refused("SCORE_INVALID", f"not base64 of {DIMS} big-endian floats: {error}") from None
