@@ -487,3 +487,9 @@ class StageAnswer(Reply):
 
 
 SimilarQuery.model_rebuild()
+
+# --- the audit trail
+
+from penstock.audit_questions import AuditEntry as AuditEntry  # noqa: E402 - it is built on what stands above
+from penstock.audit_questions import AuditPage as AuditPage  # noqa: E402
+from penstock.audit_questions import AuditQuery as AuditQuery  # noqa: E402

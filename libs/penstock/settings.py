@@ -32,6 +32,7 @@ PORTS = {
     "issuer": 55,
     "keycloak": 56,
     "keycloak_management": 57,
+    "auditor": 58,
 }
 
 
@@ -84,6 +85,15 @@ class Settings(BaseSettings):
     keys_file: Path | None = Field(None, description="hashes of HTTP bearer keys; default: <state>/secrets/keys.json")
 
     def local_port(self, name: str, instance: int = 0) -> int:
+    seal_keys_file: Path | None = Field(
+        None, description="public keys that the audit trail's seals are checked with; default: the auditor's own"
+    )
+    audit_seconds: float = Field(
+        10.0, ge=0.1, le=60, description="of a window of publishes on the audit trail, and between its seals"
+    )
+    nats_log_file: Path | None = Field(
+        None, description="log of a NATS server, in which the auditor finds violations of permissions"
+    )
         """The port of a part of the local stack (PORTS), for its `instance`-th replica."""
         return self.port_base + PORTS[name] + instance
 
@@ -135,6 +145,11 @@ class Settings(BaseSettings):
     @property
     def cassandra_password(self) -> Path:
         """The file with the password of the writer's role."""
+    @property
+    def seal_keys(self) -> Path:
+        """The file with the public keys of the audit trail's seals."""
+        return self.seal_keys_file or self.credentials_folder / "auditor.seal.pub"
+
         return self.cassandra_password_file or self.secrets / "cassandra_writer"
 
 
