@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 
 from penstock.errors import PenstockError
-from stack import cassandra_roles, http_probe, process
+from stack import cassandra_roles, http_probe, nats, process
 from stack.place import CHECKOUT, Place
 
 # A new stack has no model yet, and the scorer says so and waits for one: `up` has then done what it can.
@@ -27,6 +27,7 @@ def services(place: Place) -> tuple[Service, ...]:
     return (
         Service("issuer", 1 if place.auth == "callout" and place.idp == "local" else 0),
         Service("authority", 2 if place.auth == "callout" else 0),
+        Service("auditor"),
         Service("operator"),
         Service("indexer"),
         Service("writer"),
@@ -45,12 +46,18 @@ def children(place: Place) -> list[process.Child]:
             environment={
                 "PENSTOCK_PORT": str(place.local_port(service.name, instance)),
                 "PENSTOCK_INSTANCE": str(instance),
+                **_besides(place, service.name),
             },
         )
         for service in services(place)
         if (CHECKOUT / "services" / service.name / "__main__.py").exists()
         for instance in range(place.fleet.get(service.name, service.count))
     ]
+
+
+def _besides(place: Place, name: str) -> dict[str, str]:
+    """What only one service is told."""
+    return {"PENSTOCK_NATS_LOG_FILE": str(place.log(nats.NAME))} if name == "auditor" else {}
 
 
 def reasons(port: int) -> list[str]:

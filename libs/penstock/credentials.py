@@ -1,4 +1,7 @@
-"""One nkey per identity: the seed in <folder>/<identity>.nk, mode 600; the server knows the public key only."""
+"""One nkey per identity: the seed in <folder>/<identity>.nk, mode 600; the server knows the public key only.
+
+The public key is beside it, in <identity>.pub: whoever reads the server's reports learns from these who a key is.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,17 @@ def ensure(contracts: Contracts, folder: Path) -> dict[str, str]:
     Raises Refused CREDENTIALS_INVALID when a file is no seed of a user or others may read it.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return {identity: _public_key(path) for identity, path in _paths(contracts, folder).items() if _create(path)}
+    keys = {identity: _public_key(path) for identity, path in _paths(contracts, folder).items() if _create(path)}
+    for identity, key in keys.items():
+        beside = folder / f"{identity}.pub"
+        if not beside.exists() or beside.read_text(encoding="ascii") != key:
+            beside.write_text(key, encoding="ascii")
+    return keys
+
+
+def names(folder: Path) -> dict[str, str]:
+    """The identity of each public key in the folder."""
+    return {path.read_text(encoding="ascii").strip(): path.stem for path in folder.glob("[a-z]*.pub")}
 
 
 def public_keys(contracts: Contracts, folder: Path) -> dict[str, str]:

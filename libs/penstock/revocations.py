@@ -12,11 +12,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import orjson
 import structlog
 
+from penstock import trail
 from penstock.broker import Broker, Subscription
 from penstock.errors import PenstockError, Refused
 from penstock.jetstream import MOST_PER_GET
@@ -139,9 +139,8 @@ async def write(broker: Broker, identity: str, *, denied: bool, by: str, reason:
     if not identity.replace("_", "a").isalnum() or not identity.isascii() or len(identity) > 64:
         raise Refused("QUERY_INVALID", f"{identity!r} is no identity", pointer="/identity")
     entry = Denial(identity, denied, by[:128], reason[:1024], datetime.now(UTC).isoformat(timespec="milliseconds"))
-    record: dict[str, Any] = {"actor": entry.by, **asdict(entry)}
     verb = "revoke" if denied else "allow"
-    await broker.publish(f"audit.{broker.identity}.{verb}", orjson.dumps(record))
+    await broker.publish(f"audit.{broker.identity}.{verb}", trail.record(entry.by, broker.identity, **asdict(entry)))
     await broker.publish(f"$KV.{BUCKET}.{identity}", orjson.dumps(asdict(entry)))
     broker.send(NUDGE)
     return entry

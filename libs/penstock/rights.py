@@ -102,7 +102,7 @@ def consumers(contracts: Contracts, entries: Iterable[str]) -> tuple[tuple[str, 
 def answers_to(contracts: Contracts, name: str) -> tuple[str, ...]:
     """The identities to whose inboxes this one may publish: who may ask it, and whose events it may answer."""
     identity = contracts.identities[name]
-    doors = {contracts.streams[entry.partition("/")[0]].door for entry in identity.consumes} - {None}
+    doors = {door for entry in identity.consumes if (door := _reads_events_of(contracts, entry)) is not None}
     found = []
     for other, them in contracts.identities.items():
         asked = any(service in identity.answers for service, _ in operations(contracts, them.asks))
@@ -154,12 +154,12 @@ def _publish_api(contracts: Contracts, identity: Identity) -> Iterator[str]:
     for stream, consumer in consumers(contracts, identity.consumes):
         yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         yield f"$JS.ACK.{stream}.{consumer}.>"
-    for entry in (*identity.consumes, *identity.watches):
+    for entry in (*identity.consumes, *identity.gets, *identity.watches):
         yield f"{api}.STREAM.INFO.{entry.partition('/')[0]}"
     for stream, consumer in consumers(contracts, (*identity.consumes, *identity.watches)):
         yield f"{api}.CONSUMER.INFO.{stream}.{consumer}"
-    for bucket in (*identity.reads, *identity.writes):
-        stream = bucket_stream(contracts, bucket)
+    behind = [bucket_stream(contracts, bucket) for bucket in (*identity.reads, *identity.writes)]
+    for stream in (*identity.gets, *behind):
         yield from (f"{api}.DIRECT.GET.{stream}", f"{api}.DIRECT.GET.{stream}.>")
     for bucket in identity.writes:
         stream = bucket_stream(contracts, bucket)
@@ -187,6 +187,13 @@ def _subscribe(name: str, identity: Identity) -> Iterator[str]:
         yield f"svc.{service}.*.*"
         for verb in SURVEYS:
             yield from (f"$SRV.{verb}", f"$SRV.{verb}.{service}", f"$SRV.{verb}.{service}.*")
+
+
+def _reads_events_of(contracts: Contracts, entry: str) -> str | None:
+    """The door whose events a consumer delivers, to be answered; none where it withholds them."""
+    stream, _, consumer = entry.partition("/")
+    body = contracts.streams[stream]
+    return None if body.consumers[consumer].headers_only else body.door
 
 
 def _unique(items: Iterable[str]) -> tuple[str, ...]:

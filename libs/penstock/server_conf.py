@@ -51,6 +51,12 @@ AUTH_NEEDS = {"audit.>", "DIRECT.GET.*", "DIRECT.GET.*.>"}
 # CONNECT holds the token and is one control line; so long that a token which is too long is refused by the authority,
 # which says why, and not by the server.
 LONGEST_CONTROL_LINE_WITH_TOKEN = 64 << 10
+# What SYS lets the streams of CORE take, and under which subject: connections that began, ended, or were refused.
+SESSION_EVENTS = {
+    "$SYS.ACCOUNT.*.CONNECT": "session.$1.CONNECT",
+    "$SYS.ACCOUNT.*.DISCONNECT": "session.$1.DISCONNECT",
+    "$SYS.SERVER.*.CLIENT.AUTH.ERR": "session.$1.ERR",
+}
 # What CORE lets APP listen to.
 FEEDS = ("tail.>",)
 
@@ -125,6 +131,7 @@ def accounts(contracts: Contracts, users: Mapping[str, list[dict[str, Any]]]) ->
                 _export(SERVER_SETTINGS, "Stream", "APP", "CORE"),
                 _export(SERVER_CONNECTIONS, "Stream", "APP", "AUTH"),
                 _export(SERVER_KICK, "Singleton", "AUTH"),
+                *({"stream": subject, "accounts": ["CORE"]} for subject in SESSION_EVENTS),
             ]
         },
         "AUTH": {"users": users["AUTH"], "imports": list(_auth_imports(contracts))},
@@ -132,7 +139,10 @@ def accounts(contracts: Contracts, users: Mapping[str, list[dict[str, Any]]]) ->
             "jetstream": "enabled",
             "users": users["CORE"],
             "exports": core_exports,
-            "imports": [_import("SYS", SERVER_SETTINGS)],
+            "imports": [
+                _import("SYS", SERVER_SETTINGS),
+                *({"stream": {"account": "SYS", "subject": each}, "to": to} for each, to in SESSION_EVENTS.items()),
+            ],
         },
         "APP": {
             "users": users["APP"],

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 import structlog
 
-from penstock import subjects, telemetry
+from penstock import subjects, telemetry, trail
 from penstock.broker import MAX_PAYLOAD, Broker, Subscription
 from penstock.contracts import load
 from penstock.errors import PenstockError, Refused, Unavailable
@@ -33,6 +33,7 @@ ON_BEHALF = "x-on-behalf"
 TIMEOUT = "x-timeout"  # seconds that the caller waits
 TRACEPARENT = "traceparent"
 SPEAKER = "ingress"  # the one identity that is believed about others
+AUDITED = ("search", "store")  # services that answer with events
 ALL = "*"
 WAITING = 8  # questions held for each that may be worked on; a burst is not an overload
 LONGEST = 30.0  # seconds for a question, where the contract says nothing
@@ -62,7 +63,8 @@ class Asker:
         return ALL in self.datasets or dataset in self.datasets
 
 
-Operation = Callable[[dict[str, Any], Asker], Awaitable[dict[str, Any]]]
+Json = dict[str, Any]
+Operation = Callable[[Json, Asker], Awaitable[Json]]
 
 
 @dataclass(slots=True)
@@ -141,7 +143,12 @@ class Responder:
             request = _object(message.data)
             async with asyncio.timeout(min(self._limits[operation], _seconds(message.headers.get(TIMEOUT)))):
                 async with self._free:
-                    answer = await self.operations[operation](request, asker)
+                    try:
+                        answer = await self.operations[operation](request, asker)
+                    except PenstockError as error:
+                        await self._tell(operation, request, error, asker, started)
+                        raise
+            await self._tell(operation, request, answer, asker, started)
             payload = orjson.dumps(answer)
             if len(payload) > MAX_PAYLOAD:
                 raise Refused(
@@ -164,6 +171,18 @@ class Responder:
         stats.nanoseconds += time.perf_counter_ns() - started
         telemetry.ANSWERS.labels(self.service, operation, result).inc()
         telemetry.ANSWER_SECONDS.labels(self.service, operation).observe((time.perf_counter_ns() - started) / 1e9)
+
+    async def _tell(
+        self, operation: str, request: Json, answer: Json | PenstockError, asker: Asker, started: int
+    ) -> None:
+        """Puts a question onto the audit trail, unless the ingress asks, which does so itself. What cannot be put
+        there is not answered: raises Unavailable."""
+        if self.service not in AUDITED or asker.identity == SPEAKER:
+            return
+        seconds = (time.perf_counter_ns() - started) / 1e9
+        said = trail.asked(request, answer, seconds, load().types)
+        record = trail.record(asker.identity, self.broker.identity, operation=f"{self.service}.{operation}", **said)
+        await self.broker.publish(f"audit.{self.broker.identity}.question", record)
 
     def _refuse(self, message: Message, operation: str, error: PenstockError) -> None:
         stats = self._stats[operation]

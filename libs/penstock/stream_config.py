@@ -65,6 +65,7 @@ def stream_config(name: str, stream: Stream, replicas: int) -> dict[str, Any]:
         "max_bytes": stream.max_bytes,
         "max_age": int(stream.max_age.total_seconds()) * _NS,
         "max_msg_size": stream.max_message,
+        "discard": stream.discard,
         "num_replicas": replicas,
         "allow_atomic": stream.atomic,
         "republish": {"src": ">", "dest": stream.republish} if stream.republish else None,
@@ -88,13 +89,13 @@ def bucket_config(name: str, subjects: tuple[str, ...], bucket: Bucket, replicas
 
 
 def consumer_config(name: str, filters: tuple[str, ...], consumer: Consumer) -> dict[str, Any]:
-    """The configuration of a durable pull consumer: every message, acknowledged one by one, until it is."""
+    """The configuration of a durable pull consumer: every message, until it is acknowledged."""
     return {
         "name": name,
         "durable_name": name,
         "description": consumer.meaning,
         "deliver_policy": "all",
-        "ack_policy": "explicit",
+        "ack_policy": consumer.ack,
         "replay_policy": "instant",
         "ack_wait": int(consumer.ack_wait.total_seconds()) * _NS,
         "max_deliver": -1,
@@ -102,7 +103,7 @@ def consumer_config(name: str, filters: tuple[str, ...], consumer: Consumer) -> 
         "max_waiting": 512,
         "filter_subjects": list(filters),
         "backoff": None,
-        "headers_only": False,
+        "headers_only": consumer.headers_only,
         "rate_limit_bps": 0,
         "deliver_subject": None,
         "num_replicas": 0,

@@ -36,6 +36,8 @@ class Consumer(_Data):
     max_ack_pending: int = Field(gt=0)
     ack_wait: timedelta = timedelta(seconds=30)
     lanes: int = Field(0, ge=0, le=subjects.PARTITIONS)
+    headers_only: bool = False
+    ack: Literal["explicit", "all"] = "explicit"
 
 
 class Stream(_Data):
@@ -49,6 +51,7 @@ class Stream(_Data):
     door: Literal["http", "nats"] | None = None
     atomic: bool = False
     republish: str | None = None
+    discard: Literal["new", "old"] = "new"
     consumers: Mapping[str, Consumer] = {}
 
     @model_validator(mode="after")
@@ -114,6 +117,7 @@ class Identity(_Data):
     door: Literal["http", "nats"] | None = None
     publishes: tuple[str, ...] = ()
     consumes: tuple[str, ...] = ()
+    gets: tuple[str, ...] = ()
     watches: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()

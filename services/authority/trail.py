@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 import structlog
 
+from penstock import trail
 from penstock.errors import PenstockError
 from penstock.oidc import Claims
 from services.authority.decide import Admission
@@ -50,7 +50,7 @@ class Trail:
             "expires": _iso(admission.expires_at),
         }
         _log.info("admitted", identity=admission.who.identity, host=question.host, expires=record["expires"])
-        await self._write("connect", record)
+        await self._write("connect", record, actor=admission.who.identity)
 
     async def refused(self, question: Question, claims: Claims | None, error: PenstockError) -> None:
         """Raises Unavailable when the record could not be stored."""
@@ -73,7 +73,7 @@ class Trail:
         """A connection of a denied identity was closed. Raises Unavailable when the record could not be stored."""
         _log.warning("put_out", identity=identity, server=server, connection=number)
         record = {"decision": "put_out", "identity": identity, "server": server, "connection": number, "client": name}
-        await self._write("put_out", record)
+        await self._write("put_out", record, actor=self._emitter)
 
     async def settle(self) -> None:
         """Begins a new minute where the last is over, and writes what was only counted in it."""
@@ -85,9 +85,8 @@ class Trail:
             _log.warning("refused_uncounted", counts=dict(counted))
             await self._write("connect", {"decision": "refused", "counts": dict(counted), "seconds": int(MINUTE)})
 
-    async def _write(self, what: str, record: dict[str, Any]) -> None:
-        body = {"actor": self._emitter, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **record}
-        await self._publish(f"audit.{self._emitter}.{what}", orjson.dumps(body))
+    async def _write(self, what: str, record: dict[str, Any], actor: str = "") -> None:
+        await self._publish(f"audit.{self._emitter}.{what}", trail.record(actor, self._emitter, **record))
 
 
 def _connection(question: Question) -> dict[str, Any]:

@@ -1,17 +1,19 @@
-"""question of a caller → audit trail, and svc.<service>.<operation>.ingress on the caller's behalf → reply.
+"""question of a caller → svc.<service>.<operation>.ingress on the caller's behalf → audit trail → reply.
 
 The door checks roles and datasets first, for a quick and clear answer; the worker that answers checks them again.
 """
 
 from __future__ import annotations
 
-import asyncio
+import time
 from typing import Any
 
 from penstock.broker import Broker
 from penstock.contracts import Contracts
+from penstock.errors import PenstockError
 from penstock.questions import Question
 from penstock.services import Person, ask
+from penstock.trail import asked
 from services.ingress import trail
 from services.ingress.auth import Caller
 from services.ingress.link import Link
@@ -32,8 +34,16 @@ class Asking:
         answering = self._ask(connected.broker, caller, service, operation, request)
         if service == "score":  # a text on its way into a vector; the question that it belongs to follows
             return await answering
-        written = trail.write(connected.broker, caller, f"{service}.{operation}", request)
-        reply: dict[str, Any] = (await asyncio.gather(written, answering))[1]
+        began = time.perf_counter()
+        reply: dict[str, Any] | PenstockError
+        try:
+            reply = await answering
+        except PenstockError as error:
+            reply = error
+        said = asked(request, reply, time.perf_counter() - began, self._contracts.types)
+        await trail.write(connected.broker, caller, f"{service}.{operation}", said)
+        if isinstance(reply, PenstockError):
+            raise reply
         return reply
 
     async def _ask(

@@ -1,6 +1,6 @@
 """svc.registry.{list,upload,activate} → packages in the object store, versions and the active one in the registry
 
-    pieces ─▶ package, verified ─▶ object <model>_v<N> ─▶ key version.<model>.<N>
+    pieces ─▶ package, verified ─▶ audit ─▶ object <model>_v<N> ─▶ key version.<model>.<N>
     activate ─▶ audit ─▶ key active.<model> ─▶ nudge to the scorers
 
 The only writer of both buckets. A version is described only after its package is stored whole, and never changes.
@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import structlog
 
-from penstock import subjects, timestamps
+from penstock import subjects, timestamps, trail
 from penstock.broker import Broker
 from penstock.buckets import Keys, Objects
 from penstock.contracts import load
@@ -60,7 +60,7 @@ class Registry:
             return UploadState(upload=chunk.upload, received=received).wire()
         package = await asyncio.to_thread(verify, received, chunk.digest)
         async with self._writing:
-            model = await self._store(chunk.name, package, _name(asker))
+            model = await self._store(chunk.name, package, asker)
         return UploadState(upload=chunk.upload, received=len(received), model=model).wire()
 
     async def activate(self, request: Json, asker: Asker) -> Json:
@@ -83,7 +83,7 @@ class Registry:
         self._broker.send(f"ctl.{NUDGE}")
         return model.wire()
 
-    async def _store(self, name: str, package: Package, who: str) -> RegisteredModel:
+    async def _store(self, name: str, package: Package, asker: Asker) -> RegisteredModel:
         if len(orjson.dumps(package.manifest)) > MOST_MANIFEST:
             raise Refused("MODEL_INVALID", f"the manifest has more than {MOST_MANIFEST} bytes")
         versions = [model for model in await self._all() if model.name == name]
@@ -91,6 +91,8 @@ class Registry:
             if model.digest == package.digest:
                 return model
         version = max((model.version for model in versions), default=0) + 1
+        said = {"model": name, "version": version, "digest": package.digest, "size": len(package.raw)}
+        await self._audit("model_uploaded", asker, said)
         await self._objects.put(object_name(name, version), package.raw, metadata={"sha256": package.digest})
         model = RegisteredModel(
             name=name,
@@ -101,11 +103,11 @@ class Registry:
             size=len(package.raw),
             types=list(package.manifest.get("types", ())),
             created_at=timestamps.text(time.time_ns()),
-            created_by=who,
+            created_by=_name(asker),
             manifest=package.manifest,
         )
         await self._keys.put(version_key(name, version), orjson.dumps(model.wire()), expected=0)
-        _log.info("model_registered", model=name, version=version, digest=package.digest, by=who)
+        _log.info("model_registered", model=name, version=version, digest=package.digest, by=_name(asker))
         return model
 
     async def _all(self) -> list[RegisteredModel]:
@@ -123,8 +125,8 @@ class Registry:
         return sorted(found, key=lambda model: (model.name, model.version))
 
     async def _audit(self, what: str, asker: Asker, detail: Json) -> None:
-        record = {"time": timestamps.text(time.time_ns()), "actor": _name(asker), "through": asker.identity, **detail}
-        await self._broker.publish(f"audit.{self._broker.identity}.{what}", orjson.dumps(record))
+        record = trail.record(_name(asker), asker.identity, **detail)
+        await self._broker.publish(f"audit.{self._broker.identity}.{what}", record)
 
 
 def _may(asker: Asker, operation: str) -> None:

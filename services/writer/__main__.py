@@ -1,4 +1,4 @@
-"""EVENTS_HTTP, EVENTS_NATS, SCORES → writer → Cassandra;  svc.store.* → Cassandra → reply"""
+"""EVENTS_HTTP, EVENTS_NATS, SCORES, AUDIT → writer → Cassandra;  svc.store.* → Cassandra → reply"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from penstock.lane import Limits
 from penstock.outcome import Outcome
 from penstock.settings import Settings
 from penstock.worker import Parts, Source, main
-from services.writer import reads
+from services.writer import reads, trail
 from services.writer.logic import Writer
 from services.writer.questions import Questions
 from services.writer.reads import Reads
@@ -48,10 +48,16 @@ async def build(_: Broker, settings: Settings) -> Parts:
     return Parts(
         sources=(
             *(_source(stream, checker.delivered, writer.events) for stream in streams),
+            _source("AUDIT", trail.read, writer.audit),
             _source("SCORES", lambda delivery: scores.read(delivery, contracts), writer.scores),
         ),
         service="store",
-        operations={"get": questions.get, "timeline": questions.timeline, "count": questions.count},
+        operations={
+            "get": questions.get,
+            "timeline": questions.timeline,
+            "count": questions.count,
+            "audit": questions.audit,
+        },
         ready=lambda: f"Cassandra: {asked.trouble}" if asked.trouble else "",
         chores=(
             lambda stop: _open(store, asked, stop),

@@ -1,5 +1,6 @@
 """EVENTS_HTTP, EVENTS_NATS → rows by partition → one batch each → Cassandra events, timeline
 SCORES                   → rows by partition → one batch each → Cassandra scores
+AUDIT                    → rows by hour      → one batch each → Cassandra audit
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import structlog
 from penstock.event import Event
 from penstock.outcome import Done, Outcome, Retry
 from penstock.scores import Score
+from services.writer import trail
 from services.writer.known import KnownPeriods
 from services.writer.metrics import BATCH_SECONDS, BATCHES_FAILED
 from services.writer.periods import Length
@@ -59,9 +61,13 @@ class Writer:
         """One outcome per score."""
         return await self._write([score_rows(score, self._length) for score in batch])
 
+    async def audit(self, batch: Sequence[trail.Record]) -> list[Outcome]:
+        """One outcome per record of the audit trail."""
+        return await self._write([trail.rows(record) for record in batch])
+
     async def _write(self, rows: Sequence[Rows]) -> list[Outcome]:
         outcomes: list[Outcome] = [_DONE] * len(rows)
-        if missing := self._known.missing([row.period for row in rows]):
+        if missing := self._known.missing([row.period for row in rows if row.noted]):
             with suppress(Exception):  # whatever fails here fails again below, with its verdict
                 await self._known.note(missing)
         sent = [(part, await self._send([rows[position] for position in part])) for part in partitions(rows)]
@@ -111,7 +117,7 @@ class Writer:
         await self._room.acquire()
         began = time.perf_counter()
         try:
-            if missing := self._known.missing([rows[0].period]):
+            if rows[0].noted and (missing := self._known.missing([rows[0].period])):
                 await self._known.note(missing)
             answer = self._store.write(rows)
         except Exception as error:  # noqa: BLE001 - verdicts.of_error knows what the driver can raise

@@ -1,4 +1,4 @@
-"""svc.store.{get,timeline,count} → Cassandra → records, entries, numbers
+"""svc.store.{get,timeline,count,audit} → Cassandra → records, entries, numbers
 
 Each operation checks its request again and answers with nothing of a dataset that is not granted to whoever asks.
 """
@@ -6,6 +6,7 @@ Each operation checks its request again and answers with nothing of a dataset th
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
@@ -14,10 +15,13 @@ import orjson
 from pydantic import ValidationError
 
 from penstock import subjects
+from penstock.audit_questions import AuditQuery
 from penstock.contracts import Contracts
 from penstock.errors import Refused
 from penstock.questions import GetRecords, Question, StoreCount, StoreCountQuery, StoreCounts, TimelineQuery
-from penstock.services import Asker
+from penstock.rights import operations
+from penstock.services import SPEAKER, Asker
+from services.writer import trail
 from services.writer.periods import Length, overlapping
 from services.writer.reads import COUNT_EVENTS, COUNT_SCORES, GET, PERIODS, Reads
 from services.writer.rows import partition_of
@@ -89,6 +93,17 @@ class Questions:
 
         counts = await asyncio.gather(*(one(dataset, period) for dataset in datasets for period in periods))
         return StoreCounts(counts=[count for count in counts if count.events or count.scores]).wire()
+
+    async def audit(self, request: Json, asker: Asker) -> Json:
+        """AuditQuery → AuditPage, newest first, for an identity that may ask this, or a person with a role that may."""
+        if asker.on_behalf is None and asker.identity == SPEAKER:
+            raise Refused("FORBIDDEN", f"{SPEAKER} asks about the audit trail for others only")
+        roles = [self._contracts.roles[role] for role in asker.roles if role in self._contracts.roles]
+        if asker.on_behalf is not None and not any(
+            ("store", "audit") in operations(self._contracts, role.asks) for role in roles
+        ):
+            raise Refused("FORBIDDEN", f"no role of {asker.on_behalf.name} allows store.audit")
+        return await trail.page(self._reads, _parse(AuditQuery, request), time.time_ns())
 
     async def _records(self, keys: Sequence[str], asker: Asker) -> dict[str, bytes]:
         """Records by key, of those that the asker may read."""

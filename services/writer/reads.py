@@ -26,8 +26,12 @@ COUNT_EVENTS = (
 COUNT_SCORES = (
     "SELECT count(*) AS count FROM {keyspace}.scores WHERE period = ? AND pp IN ? AND dataset = ? ALLOW FILTERING"
 )
+AUDIT = (
+    "SELECT sequence, subject, stored_at, names, record FROM {keyspace}.audit "
+    "WHERE day = ? AND hour = ? AND sequence < ? LIMIT ?"
+)
 ALIVE = "SELECT key FROM system.local WHERE key = 'local'"
-ALL = (NOTE, LIST, GET, TIMELINE, COUNT_EVENTS, COUNT_SCORES, ALIVE)
+ALL = (NOTE, LIST, GET, TIMELINE, COUNT_EVENTS, COUNT_SCORES, AUDIT, ALIVE)
 _LOOK_SECONDS, _LOOK_EVERY = 3.0, 2.0
 
 

@@ -16,11 +16,12 @@ from penstock.scores import Score
 from services.writer.periods import Length, period
 from services.writer.summary import summary
 
-Table = Literal["events", "timeline", "scores"]
+Table = Literal["events", "timeline", "scores", "audit"]
 COLUMNS: dict[Table, tuple[str, ...]] = {
     "events": ("period", "pp", "key", "dataset", "record"),
     "timeline": ("period", "pp", "entity", "key", "type", "publisher", "summary"),
     "scores": ("period", "pp", "key", "model", "version", "dataset", "score"),
+    "audit": ("day", "hour", "sequence", "subject", "stored_at", "names", "record"),
 }
 _SMALLINT, _INT, _BIGINT = Struct(">h").pack, Struct(">i").pack, Struct(">q").pack
 _OTHERS = 200  # bytes of the values that are always short
@@ -30,12 +31,13 @@ _PP = [_SMALLINT(pp) for pp in range(64)]
 @dataclass(slots=True)
 class Rows:
     """All rows of one message, all in one partition. `statements`: table and the bound values of its insert; `size`:
-    about as many bytes."""
+    about as many bytes; `noted`: whether its period stands in the table `periods`."""
 
     period: str
     pp: int
     size: int
     statements: tuple[tuple[Table, tuple[bytes, ...]], ...]
+    noted: bool = True
 
 
 def event_rows(event: Event, length: Length) -> Rows:

@@ -94,13 +94,16 @@ def inbox_writers(owner: str) -> set[str]:
     them = IDENTITIES[owner]
     services = {entry.partition(".")[0] for entry in them.asks}
     streams = {name for name, stream in CONTRACTS.streams.items() if them.door is not None and stream.door == them.door}
+    withheld = {
+        f"{name}/{each}" for name in streams for each, c in CONTRACTS.streams[name].consumers.items() if c.headers_only
+    }
     return {
         n
         for n, i in ITEMS
         if (
             services & set(i.answers)
             or (them.surveys and i.answers)
-            or streams & {entry.partition("/")[0] for entry in i.consumes}
+            or streams & {entry.partition("/")[0] for entry in i.consumes if entry not in withheld}
         )
     }
 
@@ -151,12 +154,14 @@ def apis() -> Iterator[Probe]:
         yield f"$JS.API.STREAM.PURGE.{stream}", set()
     for stream in CONTRACTS.streams:
         seers = {
-            n for n, i in ITEMS if i.inspects or any(e.partition("/")[0] == stream for e in (*i.consumes, *i.watches))
+            n
+            for n, i in ITEMS
+            if i.inspects or any(e.partition("/")[0] == stream for e in (*i.consumes, *i.gets, *i.watches))
         }
         yield f"$JS.core.API.STREAM.INFO.{stream}", seers
         yield f"$JS.core.API.STREAM.PURGE.{stream}", set()
         for tail in ("", ".evt.1c.http.shop.log.line.v1"):
-            yield f"$JS.core.API.DIRECT.GET.{stream}{tail}", {n for n, i in ITEMS if i.inspects}
+            yield f"$JS.core.API.DIRECT.GET.{stream}{tail}", {n for n, i in ITEMS if i.inspects or stream in i.gets}
             yield f"$JS.API.DIRECT.GET.{stream}{tail}", set()
     yield "$JS.API.STREAM.NAMES", provisions
     for subject in ("$JS.API.INFO", "$JS.API.STREAM.LIST", "$JS.API.ACCOUNT.PURGE.CORE", "$JS.core.API.INFO"):

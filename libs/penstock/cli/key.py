@@ -1,9 +1,12 @@
-"""penstock key create, list, revoke: bearer keys of the HTTP door."""
+"""penstock key create, list, revoke: bearer keys of the HTTP door. What is made or ended goes onto the audit trail."""
 
 from __future__ import annotations
 
+import asyncio
+import getpass
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -12,13 +15,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from penstock import keys, timestamps
+from penstock import keys, timestamps, trail
+from penstock.broker import Broker
 from penstock.cli.client import key_path
 from penstock.contracts import load
+from penstock.errors import PenstockError
 from penstock.settings import settings
 
 app = typer.Typer(no_args_is_help=True, help="Bearer keys of the HTTP door.")
 
+WARDEN = "warden"
+REACH_SECONDS = 5.0
+Untold = Annotated[bool, typer.Option("--untold", help="also without the broker, and then not on the audit trail")]
 As_json = Annotated[bool, typer.Option("--json", help="for programs")]
 
 
@@ -32,6 +40,7 @@ def create(
     ] = "",
     days: Annotated[float | None, typer.Option(help="days until it expires", min=0)] = None,
     save: Annotated[bool, typer.Option(help="also write it where the other commands look for their key")] = False,
+    untold: Untold = False,
     as_json: As_json = False,
 ) -> None:
     """Make a key. It is shown once and kept only as a hash."""
@@ -46,6 +55,7 @@ def create(
         roles=chosen,
         expires_at=None if days is None else timestamps.text(now_ns + int(days * 86_400e9)),
         now_ns=now_ns,
+        told=lambda key: _tell("key_created", key, untold),
     )
     if save:
         _write(key_path(), text)
@@ -78,10 +88,32 @@ def list_keys(as_json: As_json = False) -> None:
 
 
 @app.command()
-def revoke(id: Annotated[str, typer.Argument(help="as `penstock key list` shows it")]) -> None:
+def revoke(id: Annotated[str, typer.Argument(help="as `penstock key list` shows it")], untold: Untold = False) -> None:
     """End a key; every door closes to it within a second."""
-    key = keys.revoke(settings().keys, id, now_ns=time.time_ns())
+    key = keys.revoke(settings().keys, id, now_ns=time.time_ns(), told=lambda key: _tell("key_revoked", key, untold))
     print(f"key {key.id} of {key.identity} is revoked")
+
+
+def _tell(what: str, key: keys.Key, untold: bool) -> None:
+    """Returns when it is on the trail. Raises Unavailable, Refused; nothing where it need not be."""
+    granted = {name: sorted(getattr(key, name)) for name in ("roles", "datasets", "types")}
+    record = trail.record(
+        getpass.getuser(), WARDEN, identity=key.identity, key=key.id, expires=key.expires_at, **granted
+    )
+
+    async def publish() -> None:
+        broker = await Broker.open(settings(), WARDEN, patience=REACH_SECONDS)
+        try:
+            await broker.publish(f"audit.{WARDEN}.{what}", record)
+        finally:
+            await broker.drain()
+
+    try:
+        asyncio.run(publish())
+    except PenstockError as error:
+        if not untold:
+            raise
+        print(f"not on the audit trail: {error.detail}", file=sys.stderr)
 
 
 def _names(text: str) -> list[str]:

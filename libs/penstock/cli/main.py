@@ -17,12 +17,14 @@ GROUPS: dict[str, str | tuple[str, ...]] = {
     "penstock.cli.send": ("send",),
     "penstock.cli.search": ("search", "similar", "anomalies", "get", "timeline"),
     "penstock.cli.tail": ("tail",),
+    "penstock.cli.login": ("login", "logout", "whoami"),
     "penstock.cli.key": "key",
     "penstock.cli.model": "model",
     "penstock.cli.contracts": "contracts",
     "penstock.cli.provision": ("provision",),
     "penstock.cli.rights": ("rights",),
     "penstock.cli.identity": "identity",
+    "penstock.cli.audit": "audit",
     "services.edge.cli": "edge",
 }
 OURS = {"penstock", "services", "stack"}

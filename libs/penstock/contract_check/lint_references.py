@@ -74,6 +74,9 @@ def _missing(contracts: Contracts, identity: Identity) -> Iterator[tuple[str, st
             known = contracts.streams.get(stream)
             if known is None or ((consumer or kind == "consumes") and consumer not in known.consumers):
                 yield kind, entry
+    for entry in identity.gets:
+        if entry not in contracts.streams:
+            yield "gets", entry
     for kind in ("reads", "writes"):
         for entry in getattr(identity, kind):
             if entry not in contracts.buckets:

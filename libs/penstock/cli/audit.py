@@ -1,0 +1,102 @@
+"""penstock audit search, verify: what is on the audit trail, and whether it is as it was written."""
+
+from __future__ import annotations
+
+import asyncio
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from penstock import seals, verify
+from penstock.broker import Broker
+from penstock.errors import Refused
+from penstock.services import ask
+from penstock.settings import settings
+
+EXAMINER = "examiner"
+REACH_SECONDS = 5.0
+ASK_SECONDS = 10.0
+WIDTH = 100  # characters of a record on the terminal
+
+app = typer.Typer(no_args_is_help=True, help="The audit trail: search it, and prove that nothing was taken out of it.")
+
+JSON = Annotated[bool, typer.Option("--json", help="for programs")]
+
+
+@app.command()
+def search(
+    identity: Annotated[str, typer.Option(help="who did it, or who is concerned")] = "",
+    action: Annotated[str, typer.Option(help="connect, published, question, dead_letters, admin, sessions, …")] = "",
+    since: Annotated[str, typer.Option("--from", help="RFC 3339; default: 24 hours before --to")] = "",
+    to: Annotated[str, typer.Option(help="RFC 3339; default: now")] = "",
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+    json: JSON = False,
+) -> None:
+    """Records, newest first. The search itself is on the trail, too."""
+    time = {name: bound for name, bound in (("from", since), ("to", to)) if bound}
+    members = {"time": time, "identity": identity, "action": action}
+    found = asyncio.run(_search({name: each for name, each in members.items() if each}, limit))
+    if json:
+        print(jsonlib.dumps(found))
+        return
+    for entry in found:
+        print(_line(entry))
+
+
+@app.command("verify")
+def verify_trail(
+    store: Annotated[bool, typer.Option("--store", help="also compare Cassandra's copy")] = False,
+    keys: Annotated[Path | None, typer.Option(help="public keys of the seals, one a line")] = None,
+    json: JSON = False,
+) -> None:
+    """Compute the chain of hashes again, from the oldest record that is kept; exit 1 if one was removed or changed."""
+    report = asyncio.run(_verify(seals.keys(keys or settings().seal_keys), store))
+    if json:
+        print(jsonlib.dumps(report.as_dict()))
+        if not report.good:
+            raise typer.Exit(1)
+        return
+    if not report.good:
+        raise Refused("TRAIL_BROKEN", f"record {report.bad}: {report.what}; proven up to {report.proven_to}")
+    print(f"proven: {report.proven_to - report.proven_from + 1} records, {report.proven_from} to {report.proven_to}")
+    print(f"seals: {report.seals}; not sealed yet: {report.unsealed}")
+    if report.kept_from < report.proven_from:
+        print(f"kept and not proven: {report.kept_from} to {report.proven_from - 1}, whose seals have expired")
+    if store:
+        print(f"the same in the store: {report.in_store}")
+
+
+async def _search(question: dict[str, Any], limit: int) -> list[dict[str, Any]]:
+    broker = await Broker.open(settings(), EXAMINER, patience=REACH_SECONDS)
+    found: list[dict[str, Any]] = []
+    try:
+        while len(found) < limit:
+            page = await ask(
+                broker, "store", "audit", question | {"limit": min(limit - len(found), 1000)}, timeout=ASK_SECONDS
+            )
+            found += page["records"]
+            if not page.get("cursor"):
+                break
+            question["cursor"] = page["cursor"]
+    finally:
+        await broker.drain()
+    return found
+
+
+async def _verify(keys: frozenset[str], with_store: bool) -> verify.Report:
+    broker = await Broker.open(settings(), EXAMINER, patience=REACH_SECONDS)
+    try:
+        return await verify.verify(broker, keys, verify.store(broker) if with_store else None)
+    finally:
+        await broker.drain()
+
+
+def _line(entry: dict[str, Any]) -> str:
+    record = entry.get("record") or {}
+    rest = {name: value for name, value in record.items() if name not in ("time", "actor", "through", "marks")}
+    text = " ".join(f"{name}={jsonlib.dumps(value)}" for name, value in rest.items())
+    return (
+        f"{entry['sequence']} {entry['time'][:23]} {entry['action']:14} {record.get('actor') or '-':16} {text[:WIDTH]}"
+    )

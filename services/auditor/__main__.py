@@ -1,0 +1,47 @@
+"""EVENTS_HTTP, EVENTS_NATS (headers) → who published what → AUDIT
+DLQ, ADMIN, SESSIONS, the server's log → who, what, when      → AUDIT
+AUDIT → chain of hashes → every 10 s its head, signed          → AUDIT
+
+Any number of processes may run: each record says up to where it goes, and the stream takes it only if it follows the
+last one (journal.py). So whichever is killed, the next one goes on, and nothing is told twice or left out.
+"""
+
+from __future__ import annotations
+
+from penstock import credentials, seals
+from penstock.broker import Broker
+from penstock.contracts import load
+from penstock.settings import Settings
+from penstock.worker import Parts, main
+from services.auditor.admin import Calls
+from services.auditor.follow import Follow
+from services.auditor.journal import Journal
+from services.auditor.letters import letter
+from services.auditor.publishes import Publishes
+from services.auditor.sealer import Sealer
+from services.auditor.sessions import Sessions
+from services.auditor.violations import Violations
+
+
+async def build(broker: Broker, settings: Settings) -> Parts:
+    """The parts of the auditor."""
+    streams = [name for name, stream in load().streams.items() if stream.door is not None]
+    names = credentials.names(settings.credentials_folder)
+    publishes = [Publishes(broker, stream, every=settings.audit_seconds) for stream in streams]
+    follows = [
+        Follow(broker, "DLQ", "dead_letters", lambda page: [letter(message) for message in page]),
+        Follow(broker, "ADMIN", "admin", Calls(load(), names).entries),
+        Follow(broker, "SESSIONS", "sessions", Sessions(names).entries),
+    ]
+    signer = seals.Signer(settings.credentials_folder)
+    sealer = Sealer(broker, Journal(broker, "seal"), signer, settings.seal_keys, every=settings.audit_seconds)
+    parts: list[Publishes | Follow | Sealer] = [*publishes, *follows, sealer]
+    log = [Violations(broker, settings.nats_log_file, names).run] if settings.nats_log_file else []
+    return Parts(
+        chores=[*(part.run for part in parts), *log],
+        ready=lambda: "; ".join(part.trouble for part in parts if part.trouble),
+    )
+
+
+if __name__ == "__main__":
+    main("auditor", build)

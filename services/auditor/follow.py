@@ -1,0 +1,76 @@
+"""stream → a page of messages → entries → audit.auditor.<what>, each record saying from where to where it goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import orjson
+
+from penstock.broker import Broker
+from penstock.jetstream import StoredMessage
+from services.auditor import metrics
+from services.auditor.journal import Journal, keep_on, pause
+
+EVERY = 2.0  # seconds
+PAGE = 500
+MOST_BYTES = 40 * 1024  # of the entries of a record; AUDIT takes 64 KiB
+
+Entry = dict[str, Any]
+Describe = Callable[[Sequence[StoredMessage]], Sequence[Entry | None]]
+
+
+class Follow:
+    """Follows one stream. `describe` gives an entry for each message, or None for what does not go onto the trail."""
+
+    def __init__(self, broker: Broker, stream: str, what: str, describe: Describe, *, every: float = EVERY) -> None:
+        self.trouble = ""
+        self._broker = broker
+        self._stream = stream
+        self._describe = describe
+        self._every = every
+        self._journal = Journal(broker, what)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`."""
+        await keep_on(self._lead, self._journal, stop, self._say)
+
+    def _say(self, trouble: str) -> None:
+        self.trouble = trouble
+
+    async def _lead(self, stop: asyncio.Event) -> None:
+        written = await self._journal.end()
+        seen = written
+        while not stop.is_set():
+            page = await self._broker.get_many(self._stream, sequence=seen + 1, most=PAGE)
+            for first, last, entries in _parts(page, self._describe(page)):
+                body = {"stream": self._stream, "from": written + 1 if written else first}
+                await self._journal.write(body | {"to": last, "count": len(entries), "entries": entries})
+                metrics.ENTRIES.labels(self._stream).inc(len(entries))
+                written = last
+            if page:
+                seen = page[-1].sequence
+            self.trouble = ""
+            if len(page) < PAGE:
+                await pause(stop, self._every)
+
+
+def _parts(page: Sequence[StoredMessage], entries: Sequence[Entry | None]) -> Iterator[tuple[int, int, list[Entry]]]:
+    """(first, last, entries) of each record; nothing for messages without any."""
+    part: list[Entry] = []
+    first = last = size = 0
+    for message, entry in zip(page, entries, strict=True):
+        if entry is None:
+            continue
+        bytes = len(orjson.dumps(entry))
+        if part and size + bytes > MOST_BYTES:
+            yield first, last, part
+            part, size = [], 0
+        if not part:
+            first = message.sequence
+        part.append(entry)
+        size += bytes
+        last = message.sequence
+    if part:
+        yield first, last, part

@@ -1,0 +1,105 @@
+"""record → audit.auditor.<what>, only if the last record there is the one that this process knows.
+
+The last record says how far it goes, so it is the checkpoint, and there is no other. Two processes cannot both write
+the same stretch: the stream takes one of them, and the other learns it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import orjson
+import structlog
+
+from penstock import timestamps
+from penstock.broker import Broker
+from penstock.chain import STREAM
+from penstock.errors import PenstockError, Refused
+from penstock.jetstream import StoredMessage
+
+_log = structlog.get_logger("penstock.auditor")
+
+AFTER_ERROR = 1.0  # seconds
+STAND_BY = 30.0  # seconds without a record of the other process, after which this one tries
+
+
+class Journal:
+    """The records under one subject."""
+
+    def __init__(self, broker: Broker, what: str) -> None:
+        self.subject = f"audit.{broker.identity}.{what}"
+        self._broker = broker
+        self._last = 0  # sequence of the last record, on AUDIT
+
+    async def last(self) -> StoredMessage | None:
+        """The last record. What is written next must follow it. Raises Unavailable."""
+        try:
+            message = await self._broker.get(STREAM, last_by_subject=self.subject)
+        except Refused as error:
+            if error.code != "NOT_FOUND":
+                raise
+            self._last = 0
+            return None
+        self._last = message.sequence
+        return message
+
+    async def end(self) -> int:
+        """Up to where the last record goes (its member `to`); 0 when there is none. Raises Unavailable."""
+        message = await self.last()
+        return 0 if message is None else int(orjson.loads(message.data)["to"])
+
+    async def write(self, body: dict[str, Any]) -> None:
+        """Adds a record. Raises Refused CONFLICT when another process was first, Unavailable when it is not certain
+        that the record is stored; then `last` tells."""
+        named = {"time": timestamps.text(time.time_ns()), "through": self._broker.identity}
+        await self.write_raw(orjson.dumps(named | body))
+
+    async def write_raw(self, payload: bytes) -> None:
+        """The same, of bytes."""
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(self._last)}
+        self._last = (await self._broker.publish(self.subject, payload, headers)).sequence
+
+
+async def keep_on(
+    work: Callable[[asyncio.Event], Awaitable[None]],
+    journal: Journal,
+    stop: asyncio.Event,
+    trouble: Callable[[str], None],
+) -> None:
+    """Runs `work` until `stop`, again after each error. Where another process does the same work, this one waits until
+    the other has been silent for STAND_BY seconds."""
+    while not stop.is_set():
+        try:
+            await work(stop)
+        except PenstockError as error:
+            if error.code == "CONFLICT":
+                _log.info("standing_by", subject=journal.subject)
+                trouble("")
+                await _silence(journal, stop)
+            else:
+                trouble(f"{journal.subject}: {error.code}: {error.detail}")
+                _log.warning("not_written", subject=journal.subject, code=error.code, reason=error.detail)
+                await pause(stop, AFTER_ERROR)
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Returns after so many seconds, or as soon as the process stops."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+
+
+async def _silence(journal: Journal, stop: asyncio.Event) -> None:
+    seen = -1
+    while not stop.is_set():
+        with suppress(PenstockError):
+            message = await journal.last()
+            now = 0 if message is None else message.sequence
+            if now == seen:
+                return
+            seen = now
+        await pause(stop, STAND_BY)

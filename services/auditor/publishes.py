@@ -1,0 +1,145 @@
+"""EVENTS_* (headers only) → counted by identity → every 10 s audit.auditor.published.<stream> → acknowledged
+
+The windows of a stream follow each other without a hole. The consumer is the cheap way to see every event; where it
+leaves a hole, because another process was given some of it, or a pull broke, the events are read from the stream. So
+what the trail says does not depend on who was given which delivery.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+
+from penstock.broker import Broker
+from penstock.delivery import ACK, Delivery, settle_bytes
+from penstock.errors import Unavailable
+from penstock.pull import Puller
+from services.auditor import metrics
+from services.auditor.journal import Journal, keep_on
+from services.auditor.tally import Tally
+
+CONSUMER = "auditor"
+EVERY = 10.0  # seconds of a window
+LOOK = 0.5  # seconds
+HELD = 20_000  # events counted and not written yet
+HELD_BYTES = 64 * 1024 * 1024  # of headers
+PULL = 4000
+EMPTY_READS = 20  # of a stretch that was delivered, after which it has expired meanwhile
+
+
+class Publishes:
+    """One stream. `trouble` says why nothing is written; empty while all is well."""
+
+    def __init__(self, broker: Broker, stream: str, *, every: float = EVERY) -> None:
+        self.trouble = ""
+        self._broker = broker
+        self._stream = stream
+        self._every = every
+        self._journal = Journal(broker, f"published.{stream}")
+        self._behind = metrics.BEHIND.labels(stream)
+        self._reset(0)
+
+    def _reset(self, end: int) -> None:
+        self._written = end
+        self._open: Tally | None = Tally(end + 1, self._now()) if end else None
+        self._closed: deque[Tally] = deque()
+        self._seen = 0  # highest sequence delivered
+        self._wake = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`."""
+        await keep_on(self._lead, self._journal, stop, self._say)
+
+    def _say(self, trouble: str) -> None:
+        self.trouble = trouble
+
+    async def _lead(self, stop: asyncio.Event) -> None:
+        self._reset(await self._journal.end())
+        puller = Puller(self._broker, self._stream, CONSUMER, self._deliver, self._room, PULL)
+        await puller.start()
+        try:
+            while not stop.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK):
+                        await self._wake.wait()
+                self._wake.clear()
+                puller.check()
+                await self._fill()
+                if self._open is not None and self._open.count and self._now() - self._open.since >= self._every:
+                    self._close()
+                await self._write()
+                puller.refill()
+            self._close()
+            await self._write()
+        finally:
+            await puller.stop()
+
+    def _room(self) -> tuple[int, int]:
+        held = sum(tally.count for tally in self._closed) + (self._open.count if self._open else 0)
+        return HELD - held, HELD_BYTES
+
+    def _deliver(self, delivery: Delivery) -> None:
+        sequence, tally = delivery.sequence, self._open
+        if tally is None:  # the first ever
+            tally = self._open = Tally(sequence, self._now())
+        if sequence == tally.next:
+            if not tally.count:
+                tally.since = self._now()
+            tally.add(delivery.subject, sequence, delivery.stored_at_ns)
+            tally.reply = delivery.reply
+            if tally.full:
+                self._close()
+        elif sequence > tally.next:
+            self._seen = max(self._seen, sequence)
+            self._wake.set()
+        elif sequence <= self._written:
+            self._acknowledge(delivery.reply)
+        else:
+            tally.reply = delivery.reply
+
+    async def _fill(self) -> None:
+        """Reads what lies between what is counted and what was delivered. Deliveries go on meanwhile."""
+        empty = 0
+        while self._open is not None and self._open.next <= self._seen:
+            page = await self._broker.get_many(self._stream, sequence=self._open.next, most=500)
+            if not page:  # a replica that lags behind, or it has expired
+                empty += 1
+                if empty == EMPTY_READS:
+                    self._open.miss(self._seen + 1)
+                await asyncio.sleep(LOOK / 2)
+            for message in page:
+                if message.sequence < self._open.next:
+                    continue  # delivered meanwhile
+                if message.sequence > self._open.next:
+                    self._open.miss(message.sequence)
+                self._open.add(message.subject, message.sequence, message.stored_at_ns)
+                if self._open.full:
+                    self._close()
+            metrics.FILLED.inc(len(page))
+
+    def _close(self) -> None:
+        if self._open is not None and self._open.next > self._open.first:
+            self._closed.append(self._open)
+            self._open = Tally(self._open.next, self._now())
+            self._wake.set()
+
+    async def _write(self) -> None:
+        while self._closed:
+            tally = self._closed[0]
+            await self._journal.write(tally.record(self._stream))
+            self._closed.popleft()
+            self._written = tally.next - 1
+            metrics.EVENTS.labels(self._stream).inc(tally.count)
+            self._behind.set(self._now() - tally.since)
+            if tally.reply:
+                self._acknowledge(tally.reply)
+        self.trouble = ""
+
+    def _acknowledge(self, reply: str) -> None:
+        with suppress(Unavailable):  # it comes again, and is then known
+            self._broker.write(settle_bytes([reply], ACK))
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,116 @@
+"""the server's log → publishes and subscriptions that were not permitted → audit.auditor.violations.
+
+Best effort: the server tells of violations in its log only. It is followed from its end on, so what is written while no
+auditor runs is in the log alone. Beyond MOST a minute violations are counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+from penstock import timestamps
+from penstock.broker import Broker
+from penstock.errors import PenstockError
+from services.auditor.journal import pause
+
+_log = structlog.get_logger("penstock.auditor")
+
+EVERY = 2.0  # seconds
+MOST = 60
+MINUTE = 60.0
+READ = 1024 * 1024  # bytes at a time
+_LINE = re.compile(
+    r"\[ERR\] (?P<host>\S+?):\d+ - cid:(?P<cid>\d+) .*?(?P<what>Publish|Subscription) Violation"
+    r"(?P<rest>.*)$"
+)
+_USER = re.compile(r'(?:User|Nkey|JWT User) "(?P<user>[^"]*)"')
+_SUBJECT = re.compile(r'Subject "(?P<subject>[^"]*)"')
+
+
+class Violations:
+    """Follows one file; one that is replaced is read from its beginning."""
+
+    def __init__(self, broker: Broker, path: Path, names: Mapping[str, str]) -> None:
+        self._broker = broker
+        self._path = path
+        self._names = names
+        self._place: tuple[int, int] | None = None  # inode and offset
+        self._rest = b""
+        self._minute = time.monotonic()
+        self._written = 0
+        self._counted: Counter[str] = Counter()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`."""
+        self._lines()  # goes to the end
+        while not stop.is_set():
+            await pause(stop, EVERY)
+            entries = [entry for line in self._lines() if (entry := violation(line, self._names)) is not None]
+            if entries := self._limited(entries):
+                await self._write(entries)
+
+    def _lines(self) -> list[str]:
+        try:
+            with self._path.open("rb") as file:
+                inode = self._path.stat().st_ino
+                if self._place is None:
+                    self._place = (inode, file.seek(0, 2))
+                    return []
+                if self._place[0] != inode or file.seek(0, 2) < self._place[1]:
+                    self._place, self._rest = (inode, 0), b""
+                file.seek(self._place[1])
+                data = file.read(READ)
+        except OSError:
+            return []
+        self._place = (inode, self._place[1] + len(data))
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [line.decode("utf-8", "replace") for line in lines]
+
+    def _limited(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if time.monotonic() - self._minute >= MINUTE:
+            counted = [
+                {"identity": who, "count": number, "seconds": int(MINUTE)} for who, number in self._counted.items()
+            ]
+            self._minute, self._written, self._counted = time.monotonic(), 0, Counter()
+            entries = counted[:MOST] + entries
+        room = MOST - self._written
+        self._written += min(room, len(entries))
+        self._counted.update(entry["identity"] for entry in entries[room:])
+        return entries[:room]
+
+    async def _write(self, entries: list[dict[str, Any]]) -> None:
+        record = {
+            "time": timestamps.text(time.time_ns()),
+            "through": self._broker.identity,
+            "count": len(entries),
+            "entries": entries,
+        }
+        try:
+            await self._broker.publish(f"audit.{self._broker.identity}.violations", orjson.dumps(record))
+        except PenstockError as error:
+            _log.warning("violations_not_written", code=error.code, reason=error.detail)
+
+
+def violation(line: str, names: Mapping[str, str]) -> dict[str, Any] | None:
+    """The entry of a line, if it tells of one."""
+    found = _LINE.search(line)
+    if found is None:
+        return None
+    user, subject = _USER.search(found["rest"]), _SUBJECT.search(found["rest"])
+    who = user["user"] if user else ""
+    return {
+        "identity": names.get(who, who),
+        "kind": found["what"].lower(),
+        "subject": subject["subject"][:256] if subject else "",
+        "connection": int(found["cid"]),
+        "host": found["host"],
+    }
