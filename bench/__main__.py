@@ -1,6 +1,6 @@
 """`make bench`: events/s and CPU-µs per event of each process, on real servers, counted at the sinks.
 
-    python -m bench [--events 200000] [--seconds 20] [--only broker,ingress,edge,workers,end_to_end,memory,compare]
+    python -m bench [--events 200000] [--seconds 20] [--only broker,ingress,edge,identity,workers,end_to_end,…]
 
 Everything runs on this machine at once, servers, fleet and load; the ratios and the CPU-µs are what carries over.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import broker, compare, edge, end_to_end, ingress, memory, workers
+from bench import broker, compare, edge, end_to_end, identity, ingress, memory, workers
 from bench.ground import ground
 from stack.place import CHECKOUT, Place
 
@@ -23,6 +23,7 @@ PARTS = {
     "broker": broker.measure,
     "ingress": ingress.measure,
     "edge": edge.measure,
+    "identity": identity.measure,
     "workers": workers.measure,
     "end_to_end": end_to_end.measure,
     "memory": memory.measure,
@@ -37,7 +38,9 @@ async def run(arguments: argparse.Namespace) -> dict[str, object]:
     results: dict[str, object] = {"machine": f"{platform.machine()}, Python {platform.python_version()}"}
     for number, name in enumerate(arguments.only.split(",")):
         console.print(f"[bold]{name}[/] starts its servers …")
-        place = Place(state=arguments.state / name, port_base=arguments.port_base + 100 * number)
+        # Connecting with nkeys: what is measured needs neither issuer nor authority (`identity` starts its own).
+        base_port = arguments.port_base + 100 * number
+        place = Place(state=arguments.state / name, port_base=base_port, auth="nkeys")
         async with ground(place) as base:
             results[name] = await PARTS[name](base, arguments, console)
     return results

@@ -80,7 +80,9 @@ def _grant(place: Place, opened: Session) -> None:
         f"CREATE KEYSPACE IF NOT EXISTS {keyspace} "
         "WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}"
     )
-    _role(opened, f"{WRITER} WITH SUPERUSER = false", secret.password(place, "cassandra_writer"))
+    password = secret.password(place, "cassandra_writer")
+    _role(opened, f"{WRITER} WITH SUPERUSER = false", password)
+    opened.execute(f"ALTER ROLE {WRITER} WITH PASSWORD = '{password}'")  # the file may have been changed since
     for right in ("SELECT", "MODIFY"):
         opened.execute(f"GRANT {right} ON KEYSPACE {keyspace} TO {WRITER}")
 

@@ -1,4 +1,7 @@
-"""HAProxy in front of the ingress processes: `python -m services.edge`, which becomes HAProxy."""
+"""HAProxy in front of the ingress processes: `python -m services.edge`, which becomes HAProxy.
+
+Beside it, where tokens are taken, `python -m services.edge keys`: an issuer's new keys reach HAProxy without a hand.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from stack import certificate, fleet, process
 from stack.place import Place
 
 NAME = "edge"
+KEYS = "edge_keys"
 UPDATE_SECONDS = 60.0
 
 
@@ -56,6 +60,13 @@ def start(place: Place) -> process.Record:
         process.run(place, replace(wanted, name=f"{NAME}_update", command=command, ports={}), UPDATE_SECONDS)
         return running
     return process.start(place, wanted)
+
+
+def start_keys(place: Place) -> None:
+    """Start what looks for the issuers' new keys, unless it runs or there are no issuers."""
+    if place.oidc:
+        edge = child(place)
+        process.start(place, replace(edge, name=KEYS, command=(*edge.command, "keys"), ports={}))
 
 
 def wait_ready(place: Place, record: process.Record, timeout: float = 30.0) -> None:

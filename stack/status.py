@@ -40,6 +40,7 @@ def status(place: Place) -> list[Part]:
     expected += [keycloak.NAME] if keycloak.wanted(place) else []
     expected += [child.name for child in fleet.children(place)]
     expected += [haproxy.NAME] if haproxy.wanted(place) else []
+    expected += [haproxy.KEYS] if haproxy.wanted(place) and place.oidc else []
     expected += [record.name for record in process.all_recorded(place) if record.name not in expected]
     return [_part(place, name) for name in expected]
 

@@ -1,4 +1,9 @@
-"""NATS, Elasticsearch, Cassandra → provision → fleet → edge: start what does not run, in this order; take it down."""
+"""Start what does not run, in this order; take it down.
+
+NATS → streams → who lets others in ─┐
+Elasticsearch ───────────────────────┼▶ tables → fleet → edge
+Cassandra ───────────────────────────┘
+"""
 
 from __future__ import annotations
 
@@ -28,18 +33,22 @@ def up(place: Place, report: Report = silent, *, servers_only: bool = False) -> 
     """Bring up what is down, leave alone what runs. Raises PenstockError naming the part that did not start."""
     with _alone(place):
         require_ports(place, servers_only=servers_only)
-        _together(*(partial(start_server, place, name, report) for name in servers(place)))
-        if not servers_only:
-            provision(place, report)
-            start_fleet(place, report)
-            start_edge(place, report)
+        starts = {name: partial(start_server, place, name, report) for name in servers(place)}
+        if servers_only:
+            _together(*starts.values())
+            return
+        # NATS is up long before the Java servers are; what it needs to let the fleet in comes up in their shadow.
+        _together(partial(_start_broker, place, report), *(starts[name] for name in starts if name != nats.NAME))
+        _migrate(place, report)
+        start_fleet(place, report)
+        start_edge(place, report)
 
 
 def down(place: Place, report: Report = silent) -> None:
     """Stop every process of this place, from the outside in: each can still finish what it holds. Data stays."""
     with _alone(place):
         names = [record.name for record in process.all_recorded(place)]
-        edge, servers = {haproxy.NAME} & set(names), SERVERS.keys() & set(names)
+        edge, servers = {haproxy.NAME, haproxy.KEYS} & set(names), SERVERS.keys() & set(names)
         for group in (edge, set(names) - edge - servers, servers):
             _together(*(partial(_stop, place, name, report) for name in sorted(group)))
 
@@ -81,15 +90,19 @@ def start_fleet(place: Place, report: Report = silent) -> None:
 
     Those who decide who comes in are ready before the others start.
     """
+    start_doorkeepers(place, report)
     with _timed("fleet", report) as says:
         says("starting")
-        identity.prepare(place)
-        children = fleet.children(place)
-        first = [child for child in children if child.name.startswith(identity.DOORKEEPERS)]
-        for group in (first, [child for child in children if child not in first]):
-            started = [(child, process.start(place, child)) for child in group]
-            for child, record in started:
-                _wait_service(place, child, record, report)
+        _start_services(place, [child for child in fleet.children(place) if not _lets_in(child)], report)
+
+
+def start_doorkeepers(place: Place, report: Report = silent) -> None:
+    """Start the issuer and the authority unless they run, and wait until they are ready; the streams must be there.
+
+    Nothing to do where identities connect with nkeys.
+    """
+    identity.prepare(place)
+    _start_services(place, [child for child in fleet.children(place) if _lets_in(child)], report)
 
 
 def start_service(place: Place, name: str, report: Report = silent) -> None:
@@ -99,21 +112,47 @@ def start_service(place: Place, name: str, report: Report = silent) -> None:
 
 
 def start_edge(place: Place, report: Report = silent) -> None:
-    """Start HAProxy unless it runs or is not wanted, and wait until it has an ingress behind it."""
+    """Start HAProxy unless it runs or is not wanted, and wait until it has an ingress behind it; and, where there are
+    issuers, the process that keeps it up to date with their keys."""
     if haproxy.wanted(place):
         with _timed(haproxy.NAME, report) as says:
             says("starting")
             haproxy.wait_ready(place, haproxy.start(place))
+            haproxy.start_keys(place)
 
 
 def provision(place: Place, report: Report = silent) -> None:
     """Streams, consumers, buckets and tables, idempotently; the indexer makes its indices itself."""
+    _provision_streams(place, report)
+    _migrate(place, report)
+
+
+def _start_broker(place: Place, report: Report) -> None:
+    start_server(place, nats.NAME, report)
+    _provision_streams(place, report)
+    start_doorkeepers(place, report)
+
+
+def _provision_streams(place: Place, report: Report) -> None:
     with _timed("streams", report) as says:
         says("provisioning")
         broker_provision.run(place)
+
+
+def _migrate(place: Place, report: Report) -> None:
     with _timed("tables", report) as says:
         says("migrating")
         process.run(place, fleet.migration(place), timeout=120.0)
+
+
+def _lets_in(child: process.Child) -> bool:
+    return child.name.startswith(identity.DOORKEEPERS)
+
+
+def _start_services(place: Place, children: list[process.Child], report: Report) -> None:
+    started = [(child, process.start(place, child)) for child in children]
+    for child, record in started:
+        _wait_service(place, child, record, report)
 
 
 def _wait_service(place: Place, child: process.Child, record: process.Record, report: Report) -> None:

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from stack import nats, ports, process, up
 from stack.place import Place
@@ -40,9 +40,13 @@ class Places:
                 return base
         raise RuntimeError(f"no {SPAN} free ports in a row between {BASES.start} and {BASES.stop}")
 
-    def make(self, name: str, **settings: Any) -> Place:
-        """A new place with a state folder and ports of its own, and with these settings besides."""
-        return Place(state=self.folder / name, port_base=self.free_port_base(), **settings)
+    def make(self, name: str, *, auth: Literal["nkeys", "callout"] = "nkeys", **settings: Any) -> Place:
+        """A new place with a state folder and ports of its own, and with these settings besides.
+
+        Identities connect with nkeys, unlike in a stack that `penstock up` starts: a test that is not about tokens
+        needs neither issuer nor authority.
+        """
+        return Place(state=self.folder / name, port_base=self.free_port_base(), auth=auth, **settings)
 
     def close(self) -> None:
         """Stop whatever still runs in any of them, and delete them."""

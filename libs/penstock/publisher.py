@@ -192,16 +192,19 @@ class Publisher:
 async def connect(
     identity: str, *, url: str | None = None, credentials: Path | None = None
 ) -> AsyncIterator[Publisher]:
-    """A connection as `identity`, with the seed in `credentials/<identity>.nk`, or with tokens where PENSTOCK_AUTH is
-    `callout`; closed at the end of the block.
+    """A connection as `identity`, with tokens, or where PENSTOCK_AUTH is `nkeys` with its nkey; closed at the end of
+    the block.
 
-    `url` and `credentials` are those of the settings (PENSTOCK_NATS_URL, PENSTOCK_CREDENTIALS) unless given. Raises
+    `url` is that of the settings (PENSTOCK_NATS_URL) unless given. With `credentials`, a folder that holds the seed
+    `<identity>.nk`, it connects with that nkey whatever the settings say. Raises
     Refused CREDENTIALS_INVALID, or Unavailable BROKER_UNAVAILABLE after half a minute.
     """
     chosen = settings()
     if load().identities.get(identity) is None:
         raise Refused("CREDENTIALS_INVALID", f"{identity!r} has no line in contracts/identities.yaml")
-    given = {"nats_url": url or chosen.nats_url, "credentials": credentials or chosen.credentials}
+    given: dict[str, object] = {"nats_url": url or chosen.nats_url}
+    if credentials is not None:
+        given |= {"credentials": credentials, "auth": "nkeys"}
     broker = await Broker.open(chosen.model_copy(update=given), identity)
     publisher = Publisher(broker)
     try:

@@ -6,6 +6,7 @@ import os
 import secrets
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from penstock.errors import Refused
@@ -40,6 +41,35 @@ def read(path: Path) -> bytes:
     if not content:
         raise Refused("CREDENTIALS_INVALID", f"{path} is empty")
     return content
+
+
+class Followed:
+    """The content of a file that may be replaced while the process runs; a file that breaks leaves the last content.
+
+    Raises Refused CREDENTIALS_INVALID at the start, as `read` does.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._value = read(path).decode()
+        self._seen = version(path)
+
+    def value(self) -> str:
+        """The content as it is now; costs one stat."""
+        if (now := version(self._path)) != self._seen:
+            self._seen = now
+            with suppress(Refused):
+                self._value = read(self._path).decode()
+        return self._value
+
+
+def version(path: Path) -> tuple[int, int, int] | None:
+    """Another value for another content, without reading it; None where there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def random_text() -> bytes:

@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     nats_url: str = Field("", description="default: the local stack's server")
     credentials: Path | None = Field(None, description="folder with <identity>.nk; default: <state>/credentials")
     auth: Literal["nkeys", "callout"] = Field(
-        "nkeys", description="how identities of identities.yaml with `clients` connect: nkey, or OIDC token"
+        "callout", description="how identities of identities.yaml with `clients` connect: OIDC token, or nkey"
     )
     issuers_file: Path | None = Field(None, description="the OIDC issuers believed; default: <state>/issuers.yaml")
     token_url: str = Field("", description="where this process gets its token; default: as issuers.yaml says")
@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     token_secret_file: Path | None = Field(None, description="client secret; default: <state>/secrets/oidc/<client>")
     token_audience: str = Field("penstock", description="audience of the tokens that the local issuer gives")
     issuer_token_seconds: int = Field(300, ge=2, le=86_400, description="life of the tokens of the local issuer")
+    issuer_key_ahead: int = Field(
+        150, ge=0, le=86_400, description="seconds that a new key of the local issuer is published before it signs"
+    )
     token_file: Path | None = Field(None, description="a token kept fresh by others, e.g. Kubernetes; no token_url")
 
     elasticsearch_url: str = Field("", description="default: the local stack's node; several, separated by commas")
@@ -82,9 +85,6 @@ class Settings(BaseSettings):
     cassandra_consistency: Literal["ONE", "QUORUM", "LOCAL_QUORUM", "EACH_QUORUM", "ALL"] = Field(
         "LOCAL_QUORUM", description="replicas that must have a row on disk before it is acknowledged"
     )
-    keys_file: Path | None = Field(None, description="hashes of HTTP bearer keys; default: <state>/secrets/keys.json")
-
-    def local_port(self, name: str, instance: int = 0) -> int:
     seal_keys_file: Path | None = Field(
         None, description="public keys that the audit trail's seals are checked with; default: the auditor's own"
     )
@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     nats_log_file: Path | None = Field(
         None, description="log of a NATS server, in which the auditor finds violations of permissions"
     )
+    keys_file: Path | None = Field(None, description="hashes of HTTP bearer keys; default: <state>/secrets/keys.json")
+
+    def local_port(self, name: str, instance: int = 0) -> int:
         """The port of a part of the local stack (PORTS), for its `instance`-th replica."""
         return self.port_base + PORTS[name] + instance
 
@@ -143,13 +146,13 @@ class Settings(BaseSettings):
         return self.keys_file or self.secrets / "keys.json"
 
     @property
-    def cassandra_password(self) -> Path:
-        """The file with the password of the writer's role."""
-    @property
     def seal_keys(self) -> Path:
         """The file with the public keys of the audit trail's seals."""
         return self.seal_keys_file or self.credentials_folder / "auditor.seal.pub"
 
+    @property
+    def cassandra_password(self) -> Path:
+        """The file with the password of the writer's role."""
         return self.cassandra_password_file or self.secrets / "cassandra_writer"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from services.edge.render import digest, render
 from services.edge.settings import EdgeSettings
 
 CHECK_SECONDS = 20.0
+_NAME = re.compile(r'"configuration":"([0-9a-f]+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,12 @@ def write(chosen: Settings, edge: EdgeSettings) -> bool:
     finally:
         draft.unlink(missing_ok=True)
     return True
+
+
+def name(path: Path) -> str:
+    """The digest that a configuration on disk says of itself, as the process that serves it does."""
+    found = _NAME.search(path.read_text(encoding="utf-8"))
+    return found[1] if found else ""
 
 
 def check(path: Path) -> None:

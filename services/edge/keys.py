@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Iterable
 from hashlib import sha256
@@ -78,6 +79,6 @@ def _write(folder: Path, issuer: Issuer, keys: dict[str, bytes]) -> list[PublicK
 
 def _replace(path: Path, content: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.new")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     draft.write_bytes(content)
     draft.replace(path)

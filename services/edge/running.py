@@ -51,12 +51,24 @@ def reload(chosen: Settings, folder: Folder, *, timeout: float = 20.0) -> int:
 
 def serving(chosen: Settings) -> int | None:
     """Number of the process that takes new connections now, or None."""
+    found = _says(chosen).get("process")
+    return found if isinstance(found, int) else None
+
+
+def configuration(chosen: Settings) -> str | None:
+    """Name of the configuration that takes new connections now, or None."""
+    found = _says(chosen).get("configuration")
+    return str(found) if found is not None else None
+
+
+def _says(chosen: Settings) -> dict[str, object]:
     url = f"http://127.0.0.1:{chosen.local_port('edge_stats')}/running"
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
-            return int(json.load(answer)["process"])
-    except (OSError, HTTPException, ValueError, KeyError):
-        return None
+            said: dict[str, object] = json.load(answer)
+            return said
+    except (OSError, HTTPException, ValueError):
+        return {}
 
 
 def _master(folder: Folder) -> int:

@@ -31,6 +31,7 @@ class EdgeSettings(BaseSettings):
     body: int = Field(8 * 1024 * 1024, ge=1024, le=99_999_999, description="bytes of a body")
     connections: int = Field(2000, ge=10, description="connections at one time")
     drain: int = Field(60, ge=1, description="seconds that the old process may go on after a reload")
+    keys_every: float = Field(60.0, gt=0, description="seconds between two looks for new keys of the issuers")
     threads: int = Field(1, ge=1, le=32, description="threads for TLS, and as many more for the rules")
     reader: bool = Field(True, description="offer Elasticsearch to readers, where elasticsearch_url is http://")
 

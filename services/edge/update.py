@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from dataclasses import dataclass
 
 from penstock.settings import Settings
@@ -25,12 +26,18 @@ class Updated:
 
 
 def update(chosen: Settings, edge: EdgeSettings) -> Updated:
-    """One round. Raises PenstockError as the parts do."""
+    """One round; others wait for its end. Raises PenstockError as the parts do.
+
+    What is compared is what runs: a reload that failed is made up for in the next round.
+    """
     folder = configuration.folder(chosen)
-    found, faults = keys.fetch(configuration.believed(chosen), folder.keys)
-    written = configuration.write(chosen, edge)
-    reloaded = written and running.serving(chosen) is not None
-    if reloaded:
-        running.reload(chosen, folder)
-        keys.sweep(folder.keys)
+    with (folder.root / ".update.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found, faults = keys.fetch(configuration.believed(chosen), folder.keys)
+        written = configuration.write(chosen, edge)
+        serves = running.configuration(chosen)
+        reloaded = serves is not None and serves != configuration.name(folder.configuration)
+        if reloaded:
+            running.reload(chosen, folder)
+            keys.sweep(folder.keys)
     return Updated(len(found), written, reloaded, tuple(faults))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import structlog
+from elastic_transport import AsyncTransport
 from elastic_transport.client_utils import DEFAULT
 from elasticsearch import AsyncElasticsearch, OrjsonSerializer
 
-from penstock import scores
+from penstock import scores, seed_file
 from penstock.broker import Broker
 from penstock.check import Checker
 from penstock.contracts import Contracts, load
@@ -45,12 +47,27 @@ class Json(OrjsonSerializer):
     mimetype = "application/vnd.elasticsearch+json"
 
 
+def keyed(file: Path) -> type[AsyncTransport]:
+    """A transport that puts the API key of the file on each request, so that another one needs no restart.
+
+    Raises Refused CREDENTIALS_INVALID when there is none in it.
+    """
+    key = seed_file.Followed(file)
+
+    class Transport(AsyncTransport):
+        async def perform_request(self, method: str, target: str, **options: Any) -> Any:  # type: ignore[override]
+            headers = {**(options.pop("headers", None) or {}), "authorization": f"ApiKey {key.value()}"}
+            return await super().perform_request(method, target, headers=headers, **options)
+
+    return Transport
+
+
 def connect(settings: Settings) -> AsyncElasticsearch:
     """A client that never retries by itself: the bulker's policy is the only one."""
     key = settings.elasticsearch_api_key_file
     return AsyncElasticsearch(
         settings.elasticsearch.split(","),
-        api_key=key.read_text(encoding="utf-8").strip() if key else None,
+        transport_class=keyed(key) if key else AsyncTransport,
         ca_certs=str(settings.elasticsearch_ca_file) if settings.elasticsearch_ca_file else DEFAULT,
         serializers={Json.mimetype: Json()},
         connections_per_node=_CONNECTIONS,

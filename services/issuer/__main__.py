@@ -1,4 +1,8 @@
-"""settings → keys and clients → HTTP server until SIGTERM. `python -m services.issuer rotate` makes a new key."""
+"""settings → keys and clients → HTTP server until SIGTERM.
+
+`python -m services.issuer rotate` makes a new key, `python -m services.issuer add <client> <group> …` one more client,
+and says in which file its secret is. A server that runs takes both.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,8 @@ from penstock.settings import settings
 from services.issuer import clients, keys
 from services.issuer.app import Issuing, application
 
+CLIENTS = "clients.yaml"
+
 
 def main() -> None:
     """Serves, or rotates."""
@@ -21,6 +27,9 @@ def main() -> None:
     if sys.argv[1:] == ["rotate"]:
         print(keys.rotate(folder))
         return
+    if sys.argv[1:2] == ["add"] and len(sys.argv) > 2:
+        print(clients.add(folder / CLIENTS, chosen.secrets / "oidc", sys.argv[2], tuple(sys.argv[3:])))
+        return
     telemetry.configure_logging(chosen.log_level, "issuer")
     keys.ensure(folder)
     issuing = Issuing(
@@ -28,7 +37,8 @@ def main() -> None:
         audience=chosen.token_audience,
         life=chosen.issuer_token_seconds,
         keys=partial(keys.ensure, folder),
-        clients=clients.ensure(load(), folder / "clients.yaml", chosen.secrets / "oidc"),
+        ahead=chosen.issuer_key_ahead,
+        clients=clients.Clients(load(), folder / CLIENTS, chosen.secrets / "oidc"),
     )
     port = chosen.port or chosen.local_port("issuer")
     uvicorn.run(application(issuing), host=chosen.host, port=port, log_config=None, access_log=False)

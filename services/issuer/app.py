@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from services.issuer.clients import Clients
-from services.issuer.keys import Key
+from services.issuer.keys import Key, signing
 
 _log = structlog.get_logger("penstock.issuer")
 
@@ -32,13 +32,14 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 @dataclass(frozen=True, slots=True)
 class Issuing:
-    """What is issued: `life` in seconds; `keys` gives all keys, the one that signs last."""
+    """What is issued: `life` in seconds; `keys` gives all keys, the newest last, which signs after `ahead` seconds."""
 
     issuer: str
     audience: str
     life: int
     keys: Callable[[], list[Key]]
     clients: Clients
+    ahead: float = 0.0
     now: Callable[[], float] = time.time
 
 
@@ -101,7 +102,8 @@ class Issuer:
         if client.groups:
             claims["groups"] = list(client.groups)
         _log.info("token_issued", client=name, token_id=claims["jti"], seconds=self._issuing.life)
-        body_out = {"access_token": keys[-1].sign(claims), "token_type": "Bearer", "expires_in": self._issuing.life}
+        key = signing(keys, now, self._issuing.ahead)
+        body_out = {"access_token": key.sign(claims), "token_type": "Bearer", "expires_in": self._issuing.life}
         return JSONResponse(body_out, headers=_NO_STORE)
 
 

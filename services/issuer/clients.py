@@ -3,20 +3,26 @@
 clients:
   sensor:             # secret in <state>/secrets/oidc/sensor, made where there is none
     groups: [penstock-senders]
+
+The file is read again when it has changed, and a secret each time it is asked for: neither needs a restart.
+`python -m services.issuer add <client> <group> …` writes an entry and its secret.
 """
 
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+import os
 from pathlib import Path
 
+import structlog
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from penstock import seed_file
 from penstock.contracts import Contracts
 from penstock.errors import Refused
+
+_log = structlog.get_logger("penstock.issuer")
 
 
 class Client(BaseModel):
@@ -33,32 +39,72 @@ class _File(BaseModel):
     clients: dict[str, Client] = {}
 
 
-@dataclass(frozen=True, slots=True)
 class Clients:
-    """All clients by id, and the folder with their secrets."""
+    """All clients; makes the secrets that are missing. A file that breaks later leaves the clients as they were.
 
-    known: dict[str, Client]
-    secrets: Path
+    Raises Refused ISSUERS_INVALID or CREDENTIALS_INVALID.
+    """
+
+    def __init__(self, contracts: Contracts, file: Path, secrets: Path) -> None:
+        self._own = {client: Client() for identity in contracts.identities.values() for client in identity.clients}
+        self._file = file
+        self._secrets = secrets
+        self._seen = seed_file.version(self._file)
+        self._known = self._read()
 
     def check(self, client: str, secret: str) -> Client | None:
         """The client, if the secret is its own."""
-        found = self.known.get(client)
-        expected = seed_file.read(self.secrets / client) if found else b"no such client"
+        self._look()
+        found = self._known.get(client)
+        expected = seed_file.read(self._secrets / client) if found else b"no such client"
         same = hmac.compare_digest(expected, secret.encode())
         return found if same else None
 
-
-def ensure(contracts: Contracts, file: Path, secrets: Path) -> Clients:
-    """The clients; makes the secrets that are missing. Raises Refused ISSUERS_INVALID."""
-    known = {client: Client() for identity in contracts.identities.values() for client in identity.clients}
-    if file.exists():
+    def _look(self) -> None:
+        if (version := seed_file.version(self._file)) == self._seen:
+            return
+        self._seen = version
         try:
-            more = _File.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")) or {}).clients
-        except (yaml.YAMLError, ValidationError) as error:
-            raise Refused("ISSUERS_INVALID", f"{file}: {error}") from None
-        known = {**more, **known}  # none of them may become an identity of the contracts with groups
-    for client in known:
-        if not client.replace("-", "").replace("_", "").isalnum():
-            raise Refused("ISSUERS_INVALID", f"{file}: {client!r} cannot be a client id")
-        seed_file.ensure(secrets / client, seed_file.random_text)
-    return Clients(known, secrets)
+            self._known = self._read()
+        except Refused as error:
+            _log.error("clients_not_read", code=error.code, reason=error.detail)
+
+    def _read(self) -> dict[str, Client]:
+        # None of them may become an identity of the contracts with groups.
+        known = {**_entries(self._file), **self._own}
+        for client in known:
+            seed_file.ensure(self._secrets / client, seed_file.random_text)
+        return known
+
+
+def add(file: Path, secrets: Path, client: str, groups: tuple[str, ...]) -> Path:
+    """Writes the client into the file, in place of an entry of the same name; the file with its secret.
+
+    Raises Refused ISSUERS_INVALID.
+    """
+    _require_id(client)
+    entries = {**_entries(file), client: Client(groups=groups)}
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.{os.getpid()}.new")
+    body = {"clients": {name: {"groups": list(each.groups)} for name, each in entries.items()}}
+    draft.write_text(yaml.safe_dump(body, sort_keys=False), encoding="utf-8")
+    seed_file.ensure(secrets / client, seed_file.random_text)
+    draft.replace(file)
+    return secrets / client
+
+
+def _entries(file: Path) -> dict[str, Client]:
+    if not file.exists():
+        return {}
+    try:
+        found = _File.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")) or {}).clients
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        raise Refused("ISSUERS_INVALID", f"{file}: {error}") from None
+    for client in found:
+        _require_id(client)
+    return found
+
+
+def _require_id(client: str) -> None:
+    if not client.replace("-", "").replace("_", "").isalnum():
+        raise Refused("ISSUERS_INVALID", f"{client!r} cannot be a client id: letters, digits, - and _ only")

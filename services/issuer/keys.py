@@ -1,6 +1,7 @@
-"""<state>/issuer/<key id>.pem → the key that signs (the newest) and the public set (RFC 7517) of all of them.
+"""<state>/issuer/<key id>.pem → the key that signs and the public set (RFC 7517) of all of them.
 
-`python -m services.issuer rotate` makes one more; tokens signed before stay valid as long as the old file stays.
+`python -m services.issuer rotate` makes one more. It is published at once and signs a little later, when everybody who
+verifies has read the set anew; tokens signed before stay valid as long as the old file stays.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ BITS = 2048
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key pair; `public` is its member of the set."""
+    """A key pair; `public` is its member of the set, `since` when it was made, in Unix seconds."""
 
     id: str
     signer: Any  # jose's key
     public: dict[str, str]
+    since: float = 0.0
 
     def sign(self, claims: dict[str, Any], *, type: str = "at+jwt") -> str:
         """A token with these claims."""
@@ -40,6 +42,11 @@ def ensure(folder: Path) -> list[Key]:
         rotate(folder, first=True)
     paths = sorted(folder.glob("*.pem"), key=lambda path: path.stat().st_mtime_ns)
     return [_load(path) for path in paths]
+
+
+def signing(keys: list[Key], now: float, ahead: float) -> Key:
+    """Of all keys the one that signs: the newest that is at least `ahead` seconds old, else the oldest."""
+    return next((key for key in reversed(keys) if key.since + ahead <= now), keys[0])
 
 
 def rotate(folder: Path, *, first: bool = False) -> str:
@@ -59,4 +66,5 @@ def _load(path: Path) -> Key:
     signer = jwk.construct(seed_file.read(path), ALGORITHM)
     public = {name: value for name, value in signer.public_key().to_dict().items() if name in ("kty", "n", "e")}
     public = {name: value.decode() if isinstance(value, bytes) else value for name, value in public.items()}
-    return Key(path.stem, signer, {**public, "kid": path.stem, "use": "sig", "alg": ALGORITHM})
+    member = {**public, "kid": path.stem, "use": "sig", "alg": ALGORITHM}
+    return Key(path.stem, signer, member, path.stat().st_mtime)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import structlog
 from cassandra import ConsistencyLevel
-from cassandra.auth import PlainTextAuthProvider
+from cassandra.auth import AuthProvider, PlainTextAuthenticator
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
 from cassandra.policies import DCAwareRoundRobinPolicy, ExponentialReconnectionPolicy, TokenAwarePolicy
 from cassandra.query import BatchStatement, BatchType, PreparedStatement, named_tuple_factory
@@ -25,6 +26,18 @@ _CONNECT_SECONDS = 5.0
 _LENGTHS = "SELECT DISTINCT length FROM {keyspace}.periods"
 
 
+class PasswordFile(AuthProvider):  # type: ignore[misc]  # the driver has no types
+    """Logs in with the password that is in the file when a connection is made, so that it may be changed."""
+
+    def __init__(self, username: str, path: Path) -> None:
+        self._username = username
+        self._path = path
+
+    def new_authenticator(self, host: str) -> PlainTextAuthenticator:  # noqa: ARG002 - the driver says which
+        """For one connection. Raises OSError when the file is not there."""
+        return PlainTextAuthenticator(self._username, self._path.read_text(encoding="utf-8").strip())
+
+
 def open_cluster(settings: Settings) -> Cluster:
     """A cluster object that has not connected yet."""
     profile = ExecutionProfile(
@@ -37,9 +50,7 @@ def open_cluster(settings: Settings) -> Cluster:
     return Cluster(
         [host.strip() for host in settings.cassandra_hosts.split(",")],
         port=settings.cassandra,
-        auth_provider=PlainTextAuthProvider(
-            settings.cassandra_username, settings.cassandra_password.read_text(encoding="utf-8").strip()
-        ),
+        auth_provider=PasswordFile(settings.cassandra_username, settings.cassandra_password),
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         ssl_context=ssl.create_default_context(cafile=str(ca)) if (ca := settings.cassandra_ca_file) else None,
         # Version 5 adds checksums to every frame, computed in Python; TLS and the commit log have theirs.

@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from base64 import b64encode
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
+import nkeys  # type: ignore[import-untyped]
 import pytest
 
+from penstock.contracts import load
 from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.who import person
 from stack import up
 from stack.place import Place
+from tests import bad_tokens
+from tests.bad_tokens import Bad
 from tests.broker.authority import AuthorityRig, raw_connect
 from tests.broker.matrix import IDENTITIES, PUBLISH, SUBSCRIBE
 from tests.mint import Mint
@@ -33,6 +40,7 @@ async def closed(rig: AuthorityRig) -> AsyncIterator[None]:
     await rig.close_clients()
 
 
+STORED = ("evt.", "score.", "dlq.", "audit.")
 SUBJECT = "evt.00.nats.billing.log.line.v1"
 
 
@@ -48,39 +56,28 @@ async def test_it_may_do_nothing_beyond_its_line(rig: AuthorityRig) -> None:
             await billing.publish(subject, b"{}", timeout=1.0)
 
 
-BAD: dict[str, tuple[Callable[[Mint], str], str, str]] = {
-    "expired": (lambda mint: mint.token(life=-60), "TOKEN_EXPIRED", "expired"),
-    "over, within the leeway": (lambda mint: mint.token(life=-5), "TOKEN_EXPIRED", "expired"),
-    "not yet valid": (lambda mint: mint.token(nbf=2**32), "TOKEN_INVALID", "not yet valid"),
-    "other audience": (lambda mint: mint.token(aud="other"), "TOKEN_INVALID", "audience"),
-    "other issuer": (lambda mint: mint.token(iss="https://evil.test"), "TOKEN_INVALID", "issuer"),
-    "unsigned": (lambda mint: mint.unsigned(), "TOKEN_INVALID", "'none'"),
-    "HMAC with the public key": (lambda mint: mint.hmac_with_public_key(), "TOKEN_INVALID", "'HS256'"),
-    "ES256 where it is not allowed": (lambda mint: mint.es256(), "TOKEN_INVALID", "'ES256'"),
-    "without subject": (lambda mint: mint.token(sub=None), "TOKEN_INVALID", "sub"),
-    "unknown key": (lambda mint: mint.unknown_key(), "TOKEN_INVALID", "no key"),
-    "14 kB": (lambda mint: mint.token(padding="x" * 10_000), "TOKEN_INVALID", "characters"),
-    "no token": (lambda _: "", "TOKEN_INVALID", "0 characters"),
-    "in no group": (lambda mint: mint.person("alice"), "FORBIDDEN", "in no group"),
-    "only reads": (lambda mint: mint.person("alice", "penstock-readers"), "FORBIDDEN", "ingress"),
+BAD = bad_tokens.BAD | {
+    "14 kB long": bad_tokens.LONG,
+    "over, within the leeway": Bad(lambda mint: mint.token(life=-5), "TOKEN_EXPIRED", "expired"),
+    "no token": Bad(lambda _: "", "TOKEN_INVALID", "0 characters"),
+    "in no group": Bad(lambda mint: mint.person("alice"), "FORBIDDEN", "in no group"),
+    "only reads": Bad(lambda mint: mint.person("alice", "penstock-readers"), "FORBIDDEN", "ingress"),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
 async def test_a_bad_token_is_refused_and_the_trail_says_why(rig: AuthorityRig, name: str) -> None:
-    make, code, reason = BAD[name]
-    token = make(rig.mint)
+    bad = BAD[name]
+    token = bad.make(rig.mint)
     record = await rig.refused(token)
-    assert (record["decision"], record["code"]) == ("refused", code)
-    assert reason in record["reason"]
-    if token:
+    assert (record["decision"], record["code"]) == ("refused", bad.code)
+    assert bad.reason in record["reason"]
+    if token.count(".") == 2:
         assert token not in rig.logs()
         assert token.split(".")[1] not in rig.logs()
 
 
 async def test_who_has_no_line_publishes_in_a_name_of_its_own(rig: AuthorityRig) -> None:
-    from penstock.who import person
-
     name = person(rig.mint.issuer, "alice")
     alice = await rig.token(name, lambda: rig.mint.person("alice", "penstock-senders"))
     assert (await alice.publish(f"evt.00.nats.{name}.log.line.v1", b"{}")).stream == "EVENTS_NATS"
@@ -139,30 +136,85 @@ async def test_without_any_replica_nobody_comes_in_and_with_one_again_they_do(ri
     await asyncio.to_thread(rig.start, 1)
 
 
-@pytest.mark.parametrize("name", [name for name, line in IDENTITIES.items() if line.by_token])
+# The table of tests/broker/matrix.py with the authority behind the server: for lines that come with tokens, for those
+# that keep their nkey, and for people, who have no line.
+BY_TOKEN = [name for name, line in IDENTITIES.items() if line.by_token]
+BY_NKEY = [name for name, line in IDENTITIES.items() if not line.by_token]
+ROLES = load().roles
+
+
+@pytest.mark.parametrize("name", BY_TOKEN)
 async def test_with_a_token_an_identity_may_do_exactly_what_its_line_says(rig: AuthorityRig, name: str) -> None:
-    token = rig.mint.token(IDENTITIES[name].clients[0])
-    operations = [f"PUB {subject} 5\r\nprobe" for subject in PUBLISH]
-    operations += [f"SUB {subject} {number}" for number, subject in enumerate(SUBSCRIBE)]
-    refused = {
-        (what.lower(), subject.lower())
-        for what, subject in re.findall(
-            r"Permissions Violation for (Publish|Subscription) to \"([^\"]+)\"", await say(rig.place, token, operations)
-        )
-    }
+    assert await refused(rig, rig.mint.token(IDENTITIES[name].clients[0])) == beyond(name)
+
+
+@pytest.mark.parametrize("name", BY_NKEY)
+async def test_beside_the_authority_an_nkey_may_do_exactly_what_its_line_says(rig: AuthorityRig, name: str) -> None:
+    seed = (rig.place.credentials_folder / f"{name}.nk").read_bytes().strip()
+    assert await refused(rig, nkeys.from_seed(bytearray(seed))) == beyond(name)
+
+
+@pytest.mark.parametrize("name", [name for name in BY_TOKEN if IDENTITIES[name].account == "APP"])
+async def test_what_a_token_allows_to_publish_to_a_stream_is_stored(rig: AuthorityRig, name: str) -> None:
+    broker = await rig.token(name, lambda: rig.mint.token(IDENTITIES[name].clients[0]))
+    mine = [subject for subject, names in PUBLISH.items() if name in names and subject.startswith(STORED)]
+    answers = await asyncio.gather(*(broker.publish(subject, b"probe") for subject in mine))
+    assert all(answer.sequence > 0 for answer in answers)
+
+
+@pytest.mark.parametrize("roles", [[name] for name in ROLES] + [list(ROLES)], ids="+".join)
+async def test_a_person_may_send_what_the_roles_say_in_its_own_name_and_nothing_else(
+    rig: AuthorityRig, roles: list[str]
+) -> None:
+    name = person(rig.mint.issuer, "alice")
+    token = rig.mint.person("alice", *(group for role in roles for group in ROLES[role].groups))
+    sends = {type for role in roles if ROLES[role].sends for type in ROLES[role].types}
+    if not sends:
+        assert (await rig.refused(token))["code"] == "FORBIDDEN"
+        return
+    own = [f"evt.1c.nats.{name}.{type}" for type in load().types]
+    allowed = {("publish", subject) for subject in own if "*" in sends or subject.split(".", 4)[4] in sends}
+    inbox = ("subscription", f"_inbox.{name}.>")
+    everything = {("publish", subject.lower()) for subject in (*PUBLISH, *own)} | {inbox}
+    everything |= {("subscription", subject.lower()) for subject in SUBSCRIBE}
+    found = await refused(rig, token, publish=(*PUBLISH, *own), subscribe=(*SUBSCRIBE, f"_INBOX.{name}.>"))
+    assert everything - found == allowed | {inbox}
+
+
+def beyond(name: str) -> set[tuple[str, str]]:
+    """What the line of the identity does not allow."""
     expected = {("publish", subject.lower()) for subject, names in PUBLISH.items() if name not in names}
-    expected |= {("subscription", subject.lower()) for subject, names in SUBSCRIBE.items() if name not in names}
-    assert refused == expected
+    return expected | {("subscription", subject.lower()) for subject, names in SUBSCRIBE.items() if name not in names}
 
 
-async def say(place: Place, token: str, operations: list[str]) -> str:
+async def refused(
+    rig: AuthorityRig,
+    credentials: str | nkeys.KeyPair,
+    publish: Iterable[str] = PUBLISH,
+    subscribe: Iterable[str] = SUBSCRIBE,
+) -> set[tuple[str, str]]:
+    """What the server refuses to a connection with this token or nkey."""
+    operations = [f"PUB {subject} 5\r\nprobe" for subject in publish]
+    operations += [f"SUB {subject} {number}" for number, subject in enumerate(subscribe)]
+    said = await say(rig.place, credentials, operations)
+    found = re.findall(r"Permissions Violation for (Publish|Subscription) to \"([^\"]+)\"", said)
+    return {(what.lower(), subject.lower()) for what, subject in found}
+
+
+async def say(place: Place, credentials: str | nkeys.KeyPair, operations: list[str]) -> str:
     """What the server answers to these operations, up to the answer to a PING behind them."""
     reader, writer = await asyncio.open_connection("127.0.0.1", place.local_port("nats"), limit=1 << 20)
-    options = {"verbose": False, "lang": "x", "version": "1", "protocol": 1, "auth_token": token}
-    lines = [f"CONNECT {json.dumps(options)}", "PING", *operations, "PING"]
+    options: dict[str, Any] = {"verbose": False, "lang": "x", "version": "1", "protocol": 1}
     answer, pongs = "", 0
     try:
         async with asyncio.timeout(20):
+            nonce = json.loads((await reader.readline()).split(b" ", 1)[1]).get("nonce", "")
+            if isinstance(credentials, str):
+                options["auth_token"] = credentials
+            else:
+                options["nkey"] = credentials.public_key.decode()
+                options["sig"] = b64encode(credentials.sign(nonce.encode())).decode()
+            lines = [f"CONNECT {json.dumps(options)}", "PING", *operations, "PING"]
             writer.write("".join(f"{line}\r\n" for line in lines).encode())
             while pongs < 2:
                 line = (await reader.readline()).decode()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
+from elastic_transport import SerializationError, TlsError
 from elasticsearch import Elasticsearch
 
+from services.indexer.__main__ import connect as connect_indexer
 from services.trainer.history import connect
 from stack import certificate
 from stack.place import Place
@@ -44,16 +47,21 @@ def owner(elasticsearch: Running) -> Iterator[Elasticsearch]:
 
 
 @pytest.fixture(scope="module")
-def reader(edge: Edge, place: Place, owner: Elasticsearch) -> Iterator[Elasticsearch]:
-    """The trainer's client, told by settings to go through the edge."""
-    chosen = Place(
+def told(edge: Edge, place: Place, owner: Elasticsearch) -> Place:
+    """Settings that say where to find an Elasticsearch with TLS and API keys; here it is the edge."""
+    return Place(
         state=place.state,
         port_base=place.port_base,
         elasticsearch_url=f"https://127.0.0.1:{place.local_port('elasticsearch_reader')}",
         elasticsearch_api_key_file=place.secrets / "elasticsearch_reader",
         elasticsearch_ca_file=certificate.ensure(place),
     )
-    with connect(chosen) as client:
+
+
+@pytest.fixture(scope="module")
+def reader(told: Place) -> Iterator[Elasticsearch]:
+    """The trainer's client."""
+    with connect(told) as client:
         yield client
 
 
@@ -76,6 +84,29 @@ def test_a_reader_searches_counts_and_pages(reader: Elasticsearch) -> None:
     page = reader.search(pit={"id": point, "keep_alive": "1m"}, sort=[{"_shard_doc": "asc"}], size=2)
     assert len(page["hits"]["hits"]) == 2
     assert reader.close_point_in_time(id=page["pit_id"])["succeeded"]
+
+
+async def test_the_indexer_takes_key_and_authority_by_settings_and_another_key_without_a_restart(
+    told: Place, tmp_path: Path
+) -> None:
+    right = (told.secrets / "elasticsearch_reader").read_text()
+    file = tmp_path / "key"
+    file.touch(mode=0o600)
+    file.write_text(right)
+    async with connect_indexer(told.model_copy(update={"elasticsearch_api_key_file": file})) as client:
+        assert (await client.count(index=INDEX))["count"] == 3
+        file.write_text("wrong")
+        with pytest.raises(SerializationError, match="problem"):  # a refusal of the edge, in words of its own
+            await client.count(index=INDEX)
+        file.write_text(right)
+        assert (await client.count(index=INDEX))["count"] == 3
+
+
+async def test_who_has_another_authority_is_not_talked_to(told: Place, tmp_path: Path, places: Places) -> None:
+    other = certificate.ensure(places.make("other-authority"))
+    async with connect_indexer(told.model_copy(update={"elasticsearch_ca_file": other})) as client:
+        with pytest.raises(TlsError):
+            await client.count(index=INDEX)
 
 
 REFUSED = [

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import time
-from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from services.issuer import keys as issuer_keys
 from stack.place import Place
+from tests import bad_tokens
+from tests.bad_tokens import stolen_id
 from tests.edge_rig import KEY, Edge, Upstream, believing
 from tests.mint import ISSUER, Mint
 from tests.places import Places
@@ -81,63 +80,49 @@ def with_header(mint: Mint, **header: object) -> str:
     return token
 
 
-def altered(mint: Mint) -> str:
-    """The claims of another, under a good signature."""
-    head, _, signature = mint.token().split(".")
-    body = urlsafe_b64encode(json.dumps(mint.claims("somebody-else")).encode()).decode().rstrip("=")
-    return f"{head}.{body}.{signature}"
-
-
 BAD: dict[str, tuple[Callable[[Mint], str], str, str]] = {
-    "expired": (lambda mint: mint.token(life=-60), "TOKEN_EXPIRED", "has expired"),
     "without an end": (lambda mint: mint.token(exp=None), "TOKEN_EXPIRED", "has expired"),
     "with an end that is text": (lambda mint: mint.token(exp="tomorrow"), "TOKEN_EXPIRED", "has expired"),
     "with an end beyond all numbers": (lambda mint: mint.token(exp=10**30), "TOKEN_EXPIRED", "has expired"),
-    "not yet valid": (lambda mint: mint.token(nbf=int(time.time()) + 300), "TOKEN_INVALID", "nbf"),
-    "for others": (lambda mint: mint.token(aud="other"), "TOKEN_INVALID", "audience"),
-    "for several others": (lambda mint: mint.token(aud=["other", "more"]), "TOKEN_INVALID", "audience"),
-    "for nobody": (lambda mint: mint.token(aud=None), "TOKEN_INVALID", "audience"),
-    "of another issuer": (lambda mint: mint.token(iss="https://id.test/other"), "TOKEN_INVALID", "issuer"),
-    "of no issuer": (lambda mint: mint.token(iss=None), "TOKEN_INVALID", "issuer"),
-    "without a subject": (lambda mint: mint.token(sub=None), "TOKEN_INVALID", "subject"),
-    "with an empty subject": (lambda mint: mint.token(sub=""), "TOKEN_INVALID", "subject"),
     "with a line in its subject": (lambda mint: mint.token(sub="a\r\nx-auth-groups: all"), "TOKEN_INVALID", "subject"),
     "with a line after its subject": (lambda mint: mint.token(sub="a\n"), "TOKEN_INVALID", "subject"),
     "with a zero in its subject": (lambda mint: mint.token(sub="a\0b"), "TOKEN_INVALID", "subject"),
     "with a subject beyond ASCII": (lambda mint: mint.token(sub="Zoë"), "TOKEN_INVALID", "subject"),
     "with a long subject": (lambda mint: mint.token(sub="s" * 256), "TOKEN_INVALID", "subject"),
-    "unsigned": (lambda mint: mint.unsigned(), "TOKEN_INVALID", "RS256"),
-    "signed with the public key by HMAC": (lambda mint: mint.hmac_with_public_key(), "TOKEN_INVALID", "RS256"),
-    "signed with the key set by HMAC": (lambda mint: mint.hmac_with_public_key("jwk"), "TOKEN_INVALID", "RS256"),
-    "signed with a curve": (lambda mint: mint.es256(), "TOKEN_INVALID", "RS256"),
     "with a name like the algorithm": (lambda mint: with_header(mint, alg="rs256"), "TOKEN_INVALID", "RS256"),
     "with two algorithms": (lambda mint: with_header(mint, alg=["RS256"]), "TOKEN_INVALID", "RS256"),
-    "of an unknown key": (lambda mint: mint.unknown_key(), "TOKEN_INVALID", "no key of this id"),
     "of no key": (lambda mint: with_header(mint, kid=None), "TOKEN_INVALID", "no key of this id"),
-    "of another's key": (lambda mint: mint.stolen_id(other_keys(mint)), "TOKEN_INVALID", "signature"),
-    "with other claims": (altered, "TOKEN_INVALID", "signature"),
-    "cut off": (lambda mint: mint.token()[:-20], "TOKEN_INVALID", "signature"),
     "without a signature": (lambda mint: mint.token().rpartition(".")[0], "TOKEN_INVALID", ""),
-    "no token at all": (lambda _: "hello", "TOKEN_INVALID", "RS256"),
     "almost a key": (lambda _: KEY[:-1], "TOKEN_INVALID", "RS256"),
 }  # fmt: skip
 
 
-def other_keys(mint: Mint):  # type: ignore[no-untyped-def]
-    folder = mint.folder / "others"
-    issuer_keys.ensure(folder)
-    return folder
+# What the edge says where the library says it in other words, and where one reason must not hide another.
+REASONS = {
+    "not yet valid": "nbf",
+    "for another audience": "audience",
+    "of another issuer": "issuer",
+    "without a subject": "subject",
+    "unsigned": "RS256",
+    "HMAC with the public key": "RS256",
+    "ES256 where RS256 is said": "RS256",
+    "of an unknown key": "no key of this id",
+    "of another's key": "signature",
+    "with other claims": "signature",
+}
 
 
-@pytest.mark.parametrize("what", BAD)
+@pytest.mark.parametrize("what", [*bad_tokens.BAD, *BAD])
 async def test_a_bad_token_is_refused_at_the_edge(edge: Edge, upstream: Upstream, mint: Mint, what: str) -> None:
-    make, code, why = BAD[what]
+    listed = bad_tokens.BAD.get(what)
+    make, code, why = (listed.make, listed.code, REASONS.get(what, "")) if listed else BAD[what]
     answer = await edge.get(make(mint))
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (401, code), problem
     assert why in problem["detail"]
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.headers["www-authenticate"] == 'Bearer realm="penstock"'
+    wrong = "" if code == "UNAUTHENTICATED" else ', error="invalid_token"'
+    assert answer.headers["www-authenticate"] == f'Bearer realm="penstock"{wrong}'
     assert problem["request_id"] == answer.headers["x-request-id"]
     assert edge.logged(problem["request_id"])["code"] == code
     assert upstream.seen == []
@@ -151,6 +136,11 @@ async def test_long_credentials_are_refused(edge: Edge, upstream: Upstream, mint
     assert upstream.seen == []
 
 
+async def test_the_long_token_of_the_list_is_refused(edge: Edge, upstream: Upstream, mint: Mint) -> None:
+    assert (await edge.get(bad_tokens.LONG.make(mint))).status_code in (400, 431)
+    assert upstream.seen == []
+
+
 async def test_without_credentials_or_with_several_nobody_passes(edge: Edge, upstream: Upstream, mint: Mint) -> None:
     token = mint.token()
     for given in ([], [f"Basic {token}"], ["Bearer"], [token], [f"Bearer {token}", f"Bearer {token}"]):
@@ -160,7 +150,7 @@ async def test_without_credentials_or_with_several_nobody_passes(edge: Edge, ups
 
 
 async def test_bad_signatures_break_no_connection_of_others(edge: Edge, mint: Mint) -> None:
-    bad = mint.stolen_id(other_keys(mint))
+    bad = stolen_id(mint)
 
     async def send_bad() -> int:
         async with edge.new_client() as client:

@@ -11,7 +11,7 @@ import pytest
 from penstock import issuers
 from penstock.contracts import load
 from penstock.token_source import ClientCredentials, source_for
-from stack import identity, keycloak
+from stack import fleet, identity, keycloak
 from stack.place import Place
 
 
@@ -32,10 +32,16 @@ def test_the_file_believes_the_provider_of_the_place(tmp_path: Path, idp: str) -
 
 
 def test_without_callout_there_is_no_file_and_no_token(tmp_path: Path) -> None:
-    here = place(tmp_path)
+    here = place(tmp_path, auth="nkeys")
     identity.prepare(here)
     assert not here.issuers.exists()
     assert source_for("indexer", here) is None
+
+
+def test_a_stack_asks_the_authority_unless_it_is_told_otherwise(tmp_path: Path) -> None:
+    assert Place(state=tmp_path).auth == "callout"
+    names = [child.name for child in fleet.children(Place(state=tmp_path))]
+    assert names[:3] == ["issuer_0", "authority_0", "authority_1"]
 
 
 def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
