@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from penstock import chain, seals, timestamps
-from penstock.audit_questions import MAX_RECORDS
 from penstock.broker import Broker
 from penstock.chain import MARK_BYTES, STREAM, Head
 from penstock.errors import Refused
 from penstock.jetstream import StoredMessage
+from penstock.questions import MAX_RECORDS
 from penstock.seals import Seal
 
 SEALS = "audit.auditor.seal"

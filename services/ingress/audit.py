@@ -8,8 +8,7 @@ import orjson
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from penstock.audit_questions import MAX_RECORDS, AuditPage, AuditQuery, Name
-from penstock.questions import Cursor, Question, Time, Token
+from penstock.questions import MAX_RECORDS, AuditName, AuditPage, AuditQuery, Cursor, Question, Time, Token
 from services.ingress.asking import Asking
 from services.ingress.reads import FromCaller
 
@@ -19,7 +18,7 @@ class AuditParameters(Question):
 
     from_: Time | None = Field(None, alias="from", description="when stored, inclusive; default: 24 hours before `to`")
     to: Time | None = Field(None, description="exclusive; default: now")
-    identity: Name | None = Field(None, description="who did it, or who is concerned")
+    identity: AuditName | None = Field(None, description="who did it, or who is concerned")
     action: Token | None = Field(None, description="connect, published, question, dead_letters, admin, sessions, …")
     limit: int = Field(100, ge=1, le=MAX_RECORDS)
     cursor: Cursor | None = Field(None, description="`cursor` of the page before")

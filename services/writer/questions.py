@@ -15,10 +15,9 @@ import orjson
 from pydantic import ValidationError
 
 from penstock import subjects
-from penstock.audit_questions import AuditQuery
 from penstock.contracts import Contracts
 from penstock.errors import Refused
-from penstock.questions import GetRecords, Question, StoreCount, StoreCountQuery, StoreCounts, TimelineQuery
+from penstock.questions import AuditQuery, GetRecords, Question, StoreCount, StoreCountQuery, StoreCounts, TimelineQuery
 from penstock.rights import operations
 from penstock.services import SPEAKER, Asker
 from services.writer import trail

@@ -14,9 +14,9 @@ from typing import Any
 import orjson
 
 from penstock import chain, timestamps, trail
-from penstock.audit_questions import AuditQuery
 from penstock.delivery import Delivery
 from penstock.errors import Refused
+from penstock.questions import AuditQuery
 from services.writer.reads import AUDIT, Reads
 from services.writer.rows import Rows
 
