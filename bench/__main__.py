@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import broker, compare, edge, end_to_end, identity, ingress, memory, workers
+from bench import broker, compare, edge, end_to_end, growth, identity, ingress, memory, workers
 from bench.ground import ground
 from stack.place import CHECKOUT, Place
 
@@ -28,6 +28,7 @@ PARTS = {
     "end_to_end": end_to_end.measure,
     "memory": memory.measure,
     "compare": compare.measure,
+    "growth": growth.measure,
 }
 USUAL = "broker,ingress,workers,end_to_end"
 
@@ -54,6 +55,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10, help="length of the memory run")
     parser.add_argument("--rounds", type=int, default=5, help="of each contestant of compare")
     parser.add_argument("--parts", default=compare.PARTS, help=f"of compare; default: {compare.PARTS}")
+    parser.add_argument("--largest", type=int, default=1_000_000, help="backlog of growth")
     parser.add_argument("--quick", action="store_true", help="a smoke test of compare; its figures are not kept")
     parser.add_argument("--only", default=USUAL, help=f"of {', '.join(PARTS)}; default: {USUAL}")
     parser.add_argument("--state", type=Path, default=CHECKOUT / ".state" / "bench")

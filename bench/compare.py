@@ -69,9 +69,10 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
         await site.broker.drain()
         await site.core.drain()
     results["ratios"] = ratios(results)
-    table = Table("figure", "value", "is", "goal", title="ratios that matter")
+    table = Table("figure", "value", "is", "goal", "reached", title="ratios that matter")
     for row in results["ratios"]:
-        table.add_row(row["figure"], f"{row['value']:.2f}", row["unit"], row["goal"])
+        reached = {True: "yes", False: "[bold red]no[/]", None: ""}[row["reached"]]
+        table.add_row(row["figure"], f"{row['value']:.2f}", row["unit"], row["goal"], reached)
     console.print(table)
     folder = arguments.state / "compare-results" if arguments.quick else FOLDER
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,8 +13,8 @@ from bench.peers.site import Site
 from bench.rounds import Measure, Sample, as_json, interleave, middle
 from bench.watch import cpu_seconds, resident_mb
 
-SINGLE = {"batch": 1, "connections": 256}
-BATCHES = {"batch": 100, "connections": 8}
+SINGLE: dict[str, float] = {"batch": 1, "connections": 256}
+BATCHES: dict[str, float] = {"batch": 100, "connections": 8}
 
 
 @dataclass

@@ -80,7 +80,7 @@ async def _ours(site: Site, consumers: Sequence[str], pid: int, server: int, eve
     filler = await Broker.connect(place.nats, "ingress", place.credentials_folder)
     group = [Outgoing(event.subject, event.raw) for event in await asyncio.to_thread(stored_events, events)]
     try:
-        return await drain(site.core, filler, OURS, consumers, group, pid, server)
+        return await drain(site.core, filler, OURS, consumers, group, [pid], server)
     finally:
         await filler.drain()
 
@@ -88,7 +88,7 @@ async def _ours(site: Site, consumers: Sequence[str], pid: int, server: int, eve
 async def _theirs(site: Site, language: str, worker: str, pid: int, server: int, events: int) -> Sample:
     made = await asyncio.to_thread(stored_events, events)
     group = [Outgoing(subject(language, event), event.raw) for event in made]
-    return await drain(site.broker, site.broker, STREAM, [f"{language}_{worker}"], group, pid, server)
+    return await drain(site.broker, site.broker, STREAM, [f"{language}_{worker}"], group, [pid], server)
 
 
 async def drain(
@@ -97,32 +97,34 @@ async def drain(
     stream: str,
     consumers: Sequence[str],
     group: list[Outgoing],
-    pid: int,
+    pids: Sequence[int],
     server: int,
 ) -> Sample:
-    """Fills the stream, releases the consumers, and watches until they have settled everything."""
+    """Fills the stream, releases the consumers, and watches until the processes `pids` have settled everything."""
     soon = timestamps.text(time.time_ns() + int(_PATIENCE * 1e9))
     for consumer in consumers:
         await broker.api(f"CONSUMER.PAUSE.{stream}.{consumer}", {"pause_until": soon})
     await fill(filler, group)
 
-    process = psutil.Process(pid)
+    processes = [psutil.Process(pid) for pid in pids]
 
     async def settled() -> int:
-        if process.status() == psutil.STATUS_ZOMBIE:
+        if any(process.status() == psutil.STATUS_ZOMBIE for process in processes):
             raise RuntimeError(f"the consumer of {stream} has died; see its log")
         infos = [await broker.consumer_info(stream, consumer) for consumer in consumers]
         return len(group) - sum([info.pending + info.ack_pending for info in infos])
 
-    watch = Watch(settled, {"own": pid, "server": server})
+    watch = Watch(settled, {str(pid): pid for pid in (*pids, server)})
     await watch.sample()
     for consumer in consumers:
         await broker.api(f"CONSUMER.PAUSE.{stream}.{consumer}", {})
     await watch.until(len(group), timeout=_PATIENCE, every=0.05)
     # All of it, from the release on: a worker has read far ahead of what it has settled, so a part would flatter it.
     (began, _, before), (ended, _, after) = watch.samples[0], watch.samples[-1]
-    cpu = {name: 1e6 * (after[name] - before[name]) / len(group) for name in after}
-    return Sample(len(group) / (ended - began), cpu, mb=resident_mb(pid))
+    own = sum(after[str(pid)] - before[str(pid)] for pid in pids)
+    far = after[str(server)] - before[str(server)]
+    cpu = {"own": 1e6 * own / len(group), "server": 1e6 * far / len(group)}
+    return Sample(len(group) / (ended - began), cpu, mb=max(map(resident_mb, pids)))
 
 
 async def fill(broker: Broker, group: list[Outgoing]) -> None:

@@ -41,8 +41,8 @@ async def measure(site: Site, rounds: int, events: int) -> dict[str, Any]:
 class _Timed:
     """Rate and CPU from its making to `sample`."""
 
-    def __init__(self, site: Site) -> None:
-        self._server = psutil.Process(site.base.pid("nats"))
+    def __init__(self, server: int) -> None:
+        self._server = psutil.Process(server)
         self._far, self._own, self._began = self._times(), time.process_time(), time.perf_counter()
 
     def _times(self) -> float:
@@ -57,18 +57,24 @@ class _Timed:
 async def _ours(site: Site, ingress: Broker, indexer: Broker, group: list[Outgoing]) -> Sample:
     await pass_over(site.core, OURS, ["indexer"])
     await fill(ingress, group)
+    return await timed_lane(site.base.pid("nats"), indexer, len(group))
+
+
+async def timed_lane(server: int, indexer: Broker, events: int) -> Sample:
+    """Consumes so many messages of the stream, and does nothing with them."""
     stop, done, count = asyncio.Event(), Done(), 0
+    sample, timed = Sample(0.0), _Timed(server)
 
     async def nothing(batch: list[Delivery]) -> list[Outcome]:
-        nonlocal count
+        nonlocal count, sample
         count += len(batch)
-        if count >= len(group):
+        if count >= events:
+            sample = timed.sample(count)
             stop.set()
         return [done] * len(batch)
 
-    timed = _Timed(site)
     await Lane(indexer, OURS, "indexer", nothing, dead_letters=DeadLetters(indexer, "indexer")).run(stop)
-    return timed.sample(count)
+    return sample
 
 
 async def _theirs(site: Site, group: list[Outgoing]) -> Sample:
@@ -77,7 +83,7 @@ async def _theirs(site: Site, group: list[Outgoing]) -> Sample:
     told = site.environment()
     client = await nats.connect(told["PEER_NATS"], user=told["PEER_USER"], password=told["PEER_PASSWORD"])
     pull = await client.jetstream().pull_subscribe_bind("go_indexer", STREAM)
-    count, timed = 0, _Timed(site)
+    count, timed = 0, _Timed(site.base.pid("nats"))
     while count < len(group):
         for message in await pull.fetch(100, timeout=10):
             await message.ack()

@@ -33,5 +33,5 @@ class Open:
         return self._caller
 
 
-app.Doorkeeper = Open  # type: ignore[assignment,misc]
+app.Doorkeeper = Open  # type: ignore[assignment, attr-defined]
 main()

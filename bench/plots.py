@@ -16,7 +16,9 @@ _SHADES = ("#0b6e4f", "#c8963e", "#7a6f9b", "#5b7f95")
 
 def draw(results: dict[str, Any], folder: Path) -> None:
     """Writes compare-<part>.png."""
-    parts = {name: results[name] for name in ("lane", "indexer", "writer", "scorer", "end_to_end") if name in results}
+    parts: dict[str, Any] = {
+        name: results[name] for name in ("lane", "indexer", "writer", "scorer", "end_to_end") if name in results
+    }
     parts |= {f"{what}_posts": results["doors"][what] for what in ("single", "batches") if "doors" in results}
     for name, rows in parts.items():
         _draw(name.replace("_", " "), rows, folder / f"compare-{name.replace('_', '-')}.png")

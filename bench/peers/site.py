@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable
 
 import httpx
-import nkeys
+import nkeys  # type: ignore[import-untyped]
 
 from bench.ground import Ground
 from bench.peers import install
