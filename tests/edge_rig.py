@@ -162,6 +162,16 @@ class Edge:
         writer.close()
         return answer.decode()
 
+    async def sees(self, server: str) -> None:
+        """Waits until HAProxy's own checks have found an ingress ready."""
+        async with asyncio.timeout(BOUND):
+            while [server, "2"] not in [line.split()[3:6:2] for line in await self._states()]:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    async def _states(self) -> list[str]:
+        """Lines of be_id be_name srv_id srv_name srv_addr srv_op_state …; state 2 is running."""
+        return [line for line in (await self.ask("show servers state ingress")).splitlines() if line[:1].isdigit()][1:]
+
     def logged(self, request_id: str) -> dict[str, Any]:
         """The line of the access log of a request that was answered; HAProxy writes it a little after the answer."""
         deadline = time.monotonic() + LOGGED_WITHIN

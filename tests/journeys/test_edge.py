@@ -140,6 +140,7 @@ async def test_a_killed_ingress_costs_no_request_and_doubles_no_event(edge: Edge
             await asyncio.to_thread(rig.running.kill, name)
             await load.more()
             await asyncio.to_thread(rig.running.restart, name)
+            await edge.sees(name)  # before that the other one is all there is
             await load.more()
     assert load.failed == {}
     stored = keys_of(await rig.stored(STREAM, first))
