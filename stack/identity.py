@@ -37,6 +37,7 @@ def entry(place: Place) -> dict[str, Any]:
         "issuer": place.local_issuer,
         "audience": place.token_audience,
         "jwks_url": f"{place.local_issuer}/jwks",
+        "refresh": 60,  # so a new key is known before it signs (issuer_key_ahead)
         "gives": ["clients", "groups"],
         "token_url": f"{place.local_issuer}/token",
     }

@@ -1,7 +1,8 @@
 """An issuer's public keys (RFC 7517): from a URL or a file → by key id, kept, and read again when they may be others.
 
 A key that the issuer no longer lists is gone here after `refresh` seconds. While the issuer cannot be reached the last
-keys stay. An unknown key id leads to a new read, but to one in ten seconds only: anyone can send unknown ids.
+keys stay. An unknown key id leads to a new read, but to one in ten seconds only: anyone can send unknown ids. A read
+that fails is tried again after a second.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from penstock.issuers import Issuer
 _log = structlog.get_logger("penstock.jwks")
 
 UNKNOWN_ID_PAUSE = 10.0  # seconds between two reads that unknown key ids cause
+FAILED_PAUSE = 1.0  # seconds after which a read that failed is tried again
 FETCH_SECONDS = 3.0
 MOST_BYTES = 256 * 1024
 SHORTEST_RSA = 2048  # bits
@@ -90,6 +92,7 @@ class KeySet:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._reading = None
         if not task.cancelled() and (error := task.exception()) is not None:
+            self._tried_at = self._clock() - UNKNOWN_ID_PAUSE + FAILED_PAUSE
             reason = error.detail if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"
             _log.warning("keys_not_read", issuer=self._issuer.issuer, reason=reason)
 

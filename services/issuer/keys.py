@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def ensure(folder: Path) -> list[Key]:
     if not any(folder.glob("*.pem")):
         rotate(folder, first=True)
     paths = sorted(folder.glob("*.pem"), key=lambda path: path.stat().st_mtime_ns)
-    return [_load(path) for path in paths]
+    return [_load(path, path.stat().st_mtime) for path in paths]
 
 
 def signing(keys: list[Key], now: float, ahead: float) -> Key:
@@ -62,9 +63,11 @@ def generate() -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _load(path: Path) -> Key:
+@lru_cache(maxsize=32)
+def _load(path: Path, since: float) -> Key:
+    """Reading a key takes longer than signing with it; the moment it was written says whether it is still the same."""
     signer = jwk.construct(seed_file.read(path), ALGORITHM)
     public = {name: value for name, value in signer.public_key().to_dict().items() if name in ("kty", "n", "e")}
     public = {name: value.decode() if isinstance(value, bytes) else value for name, value in public.items()}
     member = {**public, "kid": path.stem, "use": "sig", "alg": ALGORITHM}
-    return Key(path.stem, signer, member, path.stat().st_mtime)
+    return Key(path.stem, signer, member, since)

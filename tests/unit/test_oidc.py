@@ -282,6 +282,26 @@ async def test_a_url_that_gives_no_keys_makes_the_issuer_unavailable(mint: Mint,
             await verifier(mint).verify(mint.token())
 
 
+async def test_a_look_for_a_new_key_that_fails_is_made_again_after_a_second(mint: Mint) -> None:
+    clock, good = Clock(), True
+    with serving(lambda: (200, mint.jwks_file.read_bytes()) if good else (500, b"")) as (url, asked):
+        mint.believe(jwks_file=None, jwks_url=url)
+        it = verifier(mint, clock=clock)
+        await it.verify(mint.token())
+        keys.rotate(mint.folder / "keys")
+        mint.publish()
+        clock.seconds += 11
+        good = False
+        for wait, looks in ((0.0, 2), (0.5, 2), (0.6, 3)):
+            clock.seconds += wait
+            with pytest.raises(Refused, match="no key"):
+                await it.verify(mint.token())
+            assert len(asked) == looks
+        good = True
+        clock.seconds += 1.1
+        await it.verify(mint.token())
+
+
 async def test_two_issuers_may_have_a_key_of_the_same_id(mint: Mint, tmp_path: Path) -> None:
     other = Mint(tmp_path / "second", "https://second.test")
     mint.believe(other.entry(gives=["groups"]))
