@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from penstock.errors import Refused, Unavailable
-from penstock.services import Asker, serve
+from penstock.services import Asker, ask, serve
 from penstock.vectors import DIMS, to_text
 from tests.broker.ingress_door import Door
 from tests.broker.rig import Rig
@@ -50,7 +50,7 @@ async def fleet(rig: Rig) -> AsyncIterator[Fleet]:
     running = []
     for identity, service, names in (
         ("indexer", "search", ("query", "similar", "anomalies", "count")),
-        ("writer", "store", ("get", "timeline")),
+        ("writer", "store", ("get", "timeline", "audit")),
         ("scorer", "score", ("embed",)),
     ):
         broker = await rig.broker(identity)
@@ -193,6 +193,42 @@ async def test_every_question_is_on_the_audit_trail_without_its_words(door: Door
 
 
 async def test_the_types_and_the_documentation_are_there(door: Door) -> None:
+async def test_the_audit_trail_says_how_much_came_back_and_how_long_it_took(door: Door, fleet: Fleet, rig: Rig) -> None:
+    first = await rig.next_sequence("AUDIT")
+    fleet.answers["store.get"] = {"records": [{"key": KEY, "event": {"type": "log.line.v1"}}]}
+    fleet.answers["search.query"] = Unavailable("STORE_UNAVAILABLE", "no node", retry_after=7)
+    await door.get(f"/v1/events/{KEY}")
+    await door.post("/v1/search", {"datasets": ["logs"]})
+    fleet.answers["search.query"] = {"hits": [{}, {}]}
+    dashboard = await rig.broker("dashboard")
+    await ask(dashboard, "search", "query", {"datasets": ["metrics"], "text": "no word of this"})
+    get, search, direct = [orjson.loads(message.data) for message in await rig.stored("AUDIT", first)]
+    assert (get["actor"], get["operation"], get["datasets"], get["count"]) == ("shop", "store.get", ["logs"], 1)
+    assert (search["code"], search["datasets"], "count" in search) == ("STORE_UNAVAILABLE", ["logs"], False)
+    assert (direct["actor"], direct["through"], direct["datasets"]) == ("dashboard", "indexer", ["metrics"])
+    assert (direct["operation"], direct["count"]) == ("search.query", 2)
+    assert all(record["milliseconds"] > 0 for record in (get, search, direct))
+
+
+async def test_the_audit_trail_is_read_by_who_has_a_role_that_may(door: Door, fleet: Fleet) -> None:
+    reader = door.make_key("curious", datasets=["*"], roles=["reader", "operator"])
+    refused = await door.get("/v1/audit", key=reader)
+    assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
+    assert fleet.asked == []
+    fleet.answers["store.audit"] = {"records": []}
+    parameters: dict[str, Any] = {"identity": "billing", "action": "revoke", "from": "2026-11-01T00:00:00Z", "limit": 7}
+    found = await door.get("/v1/audit", key=door.make_key("checker", roles=["auditor"]), **parameters)
+    assert (found.status_code, found.json()) == (200, {"records": []})
+    [(_, request, asker)] = fleet.asked
+    assert request == {
+        "identity": "billing",
+        "action": "revoke",
+        "time": {"from": "2026-11-01T00:00:00Z"},
+        "limit": 7,
+    }
+    assert asker.roles == {"auditor"}
+
+
     page = (await door.get("/v1/types")).json()
     line = next(each for each in page["types"] if each["type"] == "log.line.v1")
     assert (line["dataset"], line["indexed"]["message"]) == ("logs", {"as": "text", "search": True})
