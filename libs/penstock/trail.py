@@ -55,7 +55,8 @@ def asked(
 
 
 def _datasets(found: list[Any], types: Mapping[str, Any]) -> list[str]:
-    names = {each["event"]["type"] for each in found if isinstance(each, dict) and isinstance(each.get("event"), dict)}
+    events = [each["event"] for each in found if isinstance(each, dict) and isinstance(each.get("event"), dict)]
+    names = {event["type"] for event in events if isinstance(event.get("type"), str)}
     return sorted({types[name].dataset for name in names if name in types})
 
 

@@ -28,12 +28,11 @@ EVERY = 2.0  # seconds
 MOST = 60
 MINUTE = 60.0
 READ = 1024 * 1024  # bytes at a time
+# A client chooses its name, which comes first, but no subject has a space: what counts is found from the end.
 _LINE = re.compile(
-    r"\[ERR\] (?P<host>\S+?):\d+ - cid:(?P<cid>\d+) .*?(?P<what>Publish|Subscription) Violation"
-    r"(?P<rest>.*)$"
+    r'\[ERR\] (?P<host>\S+):\d+ - cid:(?P<cid>\d+) .*"(?P<account>[^"/]*)/[a-z]+:(?P<user>[^"]*)"'
+    r' - (?P<kind>Publish|Subscription) Violation.* Subject "(?P<subject>[^ ]*)"'
 )
-_USER = re.compile(r'(?:User|Nkey|JWT User) "(?P<user>[^"]*)"')
-_SUBJECT = re.compile(r'Subject "(?P<subject>[^"]*)"')
 
 
 class Violations:
@@ -105,12 +104,11 @@ def violation(line: str, names: Mapping[str, str]) -> dict[str, Any] | None:
     found = _LINE.search(line)
     if found is None:
         return None
-    user, subject = _USER.search(found["rest"]), _SUBJECT.search(found["rest"])
-    who = user["user"] if user else ""
     return {
-        "identity": names.get(who, who),
-        "kind": found["what"].lower(),
-        "subject": subject["subject"][:256] if subject else "",
+        "identity": names.get(found["user"], found["user"]),
+        "account": found["account"],
+        "kind": found["kind"].lower(),
+        "subject": found["subject"][:256],
         "connection": int(found["cid"]),
         "host": found["host"],
     }

@@ -115,7 +115,7 @@ async def test_every_admission_is_on_the_trail_with_who_when_and_from_where(rig:
     assert record["identity"] == "indexer"
     assert record["subject"] == record["client_id"] == "penstock-indexer"
     assert record["host"] == "127.0.0.1"
-    assert record["actor"] == "authority"
+    assert (record["actor"], record["through"]) == ("indexer", "authority")
 
 
 async def test_one_replica_dead_is_not_noticed(rig: AuthorityRig) -> None:
