@@ -49,8 +49,11 @@ def haproxy() -> None:
 
 @pytest.fixture(scope="session")
 def stack_env(places: Places) -> Place:
-    """The place of this session: it is also the Settings that reach its servers."""
-    return places.make("session")
+    """The place of this session: it is also the Settings that reach its servers.
+
+    Its identities come with tokens, as in every stack; they live shorter, and a new key of the issuer signs sooner.
+    """
+    return places.make("session", auth="callout", issuer_token_seconds=40, issuer_key_ahead=8)
 
 
 @pytest.fixture(scope="session")
