@@ -132,6 +132,7 @@ def realm(place: Place) -> dict[str, Any]:
                 "standardFlowEnabled": True,
                 "directAccessGrantsEnabled": True,  # for the command line and the tests; switch it off elsewhere
                 "redirectUris": ["http://127.0.0.1/*"],
+                "attributes": {"oauth2.device.authorization.grant.enabled": "true"},
                 "protocolMappers": _mappers(place.token_audience),
             },
         ],

@@ -43,6 +43,13 @@ def _time(text: str) -> str:
     return text
 
 
+def _within(ns: int) -> int:
+    return max(0, min(ns, _LAST_NS))
+
+
+_LAST_NS = 253_402_300_799_999_999_999  # the end of the year 9999
+
+
 def _key(text: str) -> str:
     if not key.is_key(text):
         raise ValueError(f"{text!r} is not an event key")
@@ -61,7 +68,12 @@ Words = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Cursor = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Datasets = Annotated[list[Token], Field(min_length=1, max_length=32)]
 Types = Annotated[list[TypeName], Field(min_length=1, max_length=32)]
-Plain = bool | int | Annotated[float, Field(allow_inf_nan=False)] | Annotated[str, StringConstraints(max_length=1024)]
+Plain = (
+    bool
+    | Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
+    | Annotated[float, Field(allow_inf_nan=False)]
+    | Annotated[str, StringConstraints(max_length=1024)]
+)
 Vector = Annotated[str, StringConstraints(min_length=4, max_length=8192)]  # penstock.vectors
 
 
@@ -83,7 +95,9 @@ class Question(_Wire):
             return cls.model_validate(request)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            raise Refused("QUERY_INVALID", first["msg"], pointer=ijson.pointer(list(first["loc"]))) from None
+            # Members, not the branches of a union or a validator that pydantic names between them.
+            members = [part for part in first["loc"] if not str(part).startswith(("function-", "constrained-"))]
+            raise Refused("QUERY_INVALID", first["msg"], pointer=ijson.pointer(members)) from None
 
 
 class Reply(_Wire):
@@ -100,17 +114,17 @@ class TimeRange(Question):
 
     @property
     def from_ns(self) -> int | None:
-        """Unix nanoseconds of the beginning."""
-        return None if self.from_ is None else timestamps.parse(self.from_)
+        """Unix nanoseconds of the beginning, within the times that an event can have (1970 to 9999)."""
+        return None if self.from_ is None else _within(timestamps.parse(self.from_))
 
     @property
     def to_ns(self) -> int | None:
-        """Unix nanoseconds of the end."""
-        return None if self.to is None else timestamps.parse(self.to)
+        """Unix nanoseconds of the end, within the times that an event can have."""
+        return None if self.to is None else _within(timestamps.parse(self.to))
 
     @model_validator(mode="after")
     def _forwards(self) -> Self:
-        if self.from_ns is not None and self.to_ns is not None and self.from_ns >= self.to_ns:
+        if self.from_ is not None and self.to is not None and timestamps.parse(self.from_) >= timestamps.parse(self.to):
             raise ValueError("`from` must lie before `to`")
         return self
 
@@ -250,7 +264,7 @@ class Hit(Reply):
     entity: str
     record: dict[str, Any] | None = None
     score: float | None = Field(None, description="relevance or, in similar, likeness (1 is the same)")
-    anomaly: Anomaly | None = None
+    anomaly: Anomaly | None = Field(None, description="absent while no model has scored the event")
     highlight: dict[str, list[str]] | None = Field(None, description="found words by field, marked with <em>")
 
 
@@ -487,6 +501,7 @@ class StageAnswer(Reply):
 
 
 SimilarQuery.model_rebuild()
+
 
 # --- the audit trail
 

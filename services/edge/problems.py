@@ -61,7 +61,9 @@ def _body(found: re.Match[str], status: int | None = None) -> tuple[int, str]:
     text = text[:-1] + ', "request_id": "%[var(txn.id)]"}'
     headers = " hdr cache-control no-store"
     if members["status"] == 401:
-        headers += """ hdr www-authenticate 'Bearer realm="penstock"'"""
+        # RFC 6750 section 3: an error is named where credentials were shown.
+        wrong = "" if found["code"] == "UNAUTHENTICATED" else ', error="invalid_token"'
+        headers += f""" hdr www-authenticate 'Bearer realm="penstock"{wrong}'"""
     if found["after"]:
         headers += f" hdr retry-after {found['after']}"
     return members["status"], f"content-type application/problem+json lf-string '{text}'{headers}"

@@ -28,7 +28,7 @@ async def answer(
     body: Json = {}
     if question.one_per_pattern:
         body["collapse"] = {"field": "pattern_id"}
-    after = None if question.cursor is None else cursor.read(question, question.cursor, 2)
+    after = None if question.cursor is None else cursor.read(question, question.cursor, ["score", "key"])
     chosen = await models.of(scope, question.model)
     found, total = await by_score(elastic, scope, chosen, wanted, question.size, "desc", after, body)
     hits, covered = await with_records(elastic, contracts, found)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
+from penstock import key
 from penstock.errors import Refused
 from penstock.questions import Question
 
+Kind = Literal["key", "time", "score", "place"]  # time in Unix milliseconds; place in a list
 _NOT_PART = {"cursor", "size"}
+_MOST = 1 << 53
 
 
 def write(question: Question, after: list[Any]) -> str:
@@ -20,20 +24,30 @@ def write(question: Question, after: list[Any]) -> str:
     return urlsafe_b64encode(orjson.dumps([_fingerprint(question), *after])).decode().rstrip("=")
 
 
-def read(question: Question, cursor: str, length: int) -> list[Any]:
-    """The sort values in a cursor. Raises Refused QUERY_INVALID when it is not one of this question."""
+def read(question: Question, cursor: str, kinds: Sequence[Kind]) -> list[Any]:
+    """The sort values in a cursor, of these kinds. Raises Refused QUERY_INVALID when it is not one of this question."""
     try:
         found: list[Any] = orjson.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         fingerprint, *after = found
     except (binascii.Error, orjson.JSONDecodeError, TypeError, ValueError):
         fingerprint, after = "", []
-    if fingerprint != _fingerprint(question) or len(after) != length or not all(map(_is_plain, after)):
+    of_these_kinds = len(after) == len(kinds) and all(map(_is, after, kinds))
+    if fingerprint != _fingerprint(question) or not of_these_kinds:
         raise Refused("QUERY_INVALID", "the cursor does not belong to this question", pointer="/cursor")
     return after
 
 
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, str | int | float) and not isinstance(value, bool)
+def _is(value: Any, kind: Kind) -> bool:
+    # Cursors are not signed, so what stands in one may be anything; Elasticsearch must get what it can sort by.
+    match kind:
+        case "key":
+            return isinstance(value, str) and key.is_key(value)
+        case "place":
+            return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST
+        case "time":
+            return isinstance(value, int) and not isinstance(value, bool) and -_MOST < value < _MOST
+        case "score":
+            return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
 
 
 def _fingerprint(question: Question) -> str:

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import structlog
 from elasticsearch import ApiError, AsyncElasticsearch, ConnectionTimeout, TransportError
 
 from penstock.errors import PenstockError, Refused, Unavailable
+
+_log = structlog.get_logger("penstock.indexer")
 
 Json = dict[str, Any]
 _SEARCH_SECONDS = 8.0
@@ -98,7 +101,10 @@ def _ours(error: ApiError | TransportError) -> PenstockError:
     if isinstance(error, ConnectionTimeout):
         return Unavailable("TIMED_OUT", "Elasticsearch did not answer in time", retry_after=1)
     if isinstance(error, ApiError) and error.meta.status == 400:
-        return Refused("QUERY_INVALID", f"Elasticsearch: {_reason(error)}")
+        # The question was checked before, so this is a defect, or a limit of that cluster. The reason may tell of its
+        # inside: it is for the log.
+        _log.error("search_refused", reason=_reason(error))
+        return Refused("QUERY_INVALID", "the index does not take it; ask for less, or report it")
     what = _reason(error) if isinstance(error, ApiError) else error.message
     return Unavailable("STORE_UNAVAILABLE", f"Elasticsearch: {what}"[:400], retry_after=2)
 

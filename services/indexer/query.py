@@ -6,14 +6,20 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from penstock.errors import Refused
 from penstock.questions import Filter, TimeRange
 from services.indexer.scope import Field, Scope, Where
+from services.indexer.values import fit
 
 Json = dict[str, Any]
 _WORD = re.compile(r'(-?)"([^"]*)"|(\S+)')
 _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
+_ANY_WORD = re.compile(r"\w+")
 MOST_WORDS = 64
+MOST_CLAUSES = 1024  # of words and conditions, each field of a word counted; the least that any node takes
+MOST_BYTES = 256 * 1024  # of the query, as much as the door takes of a question
 _EXPANSIONS = 50  # words that a prefix in full text may stand for
 
 
@@ -46,7 +52,40 @@ def build(
             raise Refused(error.code, error.detail, pointer=f"/filters/{number}") from None
         (must_not if asked.op == "exists" and asked.value is False else conditions).append(clause)
     query = {"must": must, "filter": conditions, "must_not": must_not}
-    return {"bool": {name: clauses for name, clauses in query.items() if clauses}}
+    found = {"bool": {name: clauses for name, clauses in query.items() if clauses}}
+    if (clauses := weight(found)) > MOST_CLAUSES:
+        raise Refused(
+            "QUERY_INVALID",
+            f"it comes to {clauses} comparisons, more than {MOST_CLAUSES}: give fewer words, or narrow `types`",
+        )
+    if (size := len(orjson.dumps(found))) > MOST_BYTES:
+        raise Refused(
+            "QUERY_INVALID", f"it comes to {size} bytes, more than {MOST_BYTES}: give fewer or shorter values"
+        )
+    return found
+
+
+def weight(query: Json) -> int:
+    """How many comparisons of a field with a value or a word a query comes to; Elasticsearch counts them much alike."""
+    [(name, body)] = query.items()
+    match name:
+        case "bool":
+            groups = (clauses for clauses in body.values() if isinstance(clauses, list))
+            return sum(weight(clause) for clauses in groups for clause in clauses)
+        case "multi_match":
+            return len(body["fields"]) * _words_in(body["query"])
+        case "terms":
+            return sum(len(values) for values in body.values())
+        case "match_phrase" | "match_phrase_prefix":
+            [found] = body.values()
+            return _words_in(found["query"] if isinstance(found, dict) else found)
+        case _:
+            return 1
+
+
+def _words_in(text: str) -> int:
+    """No fewer than an analyzer makes: in some scripts each character is one, and very long ones are cut."""
+    return max(1, len(_ANY_WORD.findall(text)) + sum(character >= "\u2000" for character in text) + len(text) // 255)
 
 
 def condition(asked: Filter, field: Field) -> Json:
@@ -54,7 +93,7 @@ def condition(asked: Filter, field: Field) -> Json:
     path, value = field.path, asked.value
     if asked.op == "exists":
         return {"exists": {"field": path}}
-    values = [_fit(each, asked, field) for each in (value if isinstance(value, list) else [value])]
+    values = [fit(each, asked, field.kind) for each in (value if isinstance(value, list) else [value])]
     if field.kind == "text":
         return _in_text(asked, path, values)
     match asked.op:
@@ -63,12 +102,8 @@ def condition(asked: Filter, field: Field) -> Json:
         case "in":
             return {"terms": {path: values}}
         case "prefix":
-            if field.kind != "keyword":
-                raise Refused("QUERY_INVALID", f"{asked.field} has no beginning to compare: it is a {field.kind}")
             return {"prefix": {path: {"value": values[0]}}}
         case _:
-            if field.kind == "geo_point" or field.kind == "boolean":
-                raise Refused("QUERY_INVALID", f"{asked.field} has no order: it is a {field.kind}")
             return {"range": {path: {asked.op: values[0]}}}
 
 
@@ -77,26 +112,15 @@ def _in_text(asked: Filter, path: str, values: list[Any]) -> Json:
         case "eq" | "in":
             phrases = [{"match_phrase": {path: value}} for value in values]
             return phrases[0] if len(phrases) == 1 else {"bool": {"should": phrases, "minimum_should_match": 1}}
-        case "prefix":
-            return {"match_phrase_prefix": {path: {"query": values[0], "max_expansions": _EXPANSIONS}}}
         case _:
-            raise Refused("QUERY_INVALID", f"{asked.field} has no order: it is full text")
-
-
-def _fit(value: Any, asked: Filter, field: Field) -> Any:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    fits = {
-        "long": is_number,
-        "double": is_number,
-        "boolean": isinstance(value, bool),
-    }.get(field.kind, isinstance(value, str))
-    if not fits:
-        raise Refused("QUERY_INVALID", f"{asked.field} is a {field.kind}; {value!r} cannot be compared with it")
-    return value
+            return {"match_phrase_prefix": {path: {"query": values[0], "max_expansions": _EXPANSIONS}}}
 
 
 def _bounds(time: TimeRange) -> Json:
-    return {name: bound for name, bound in (("gte", time.from_), ("lt", time.to)) if bound is not None}
+    # In milliseconds, as the index keeps them: the zones that Elasticsearch can read are fewer than RFC 3339 has.
+    bounds = {"gte": time.from_ns, "lt": time.to_ns}
+    found: Json = {name: bound // 1_000_000 for name, bound in bounds.items() if bound is not None}
+    return {**found, "format": "epoch_millis"} if found else {}
 
 
 def _words(text: str, scope: Scope, where: Where) -> tuple[list[Json], list[Json]]:

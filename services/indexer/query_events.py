@@ -38,7 +38,8 @@ async def answer(
     )
     after = None
     if question.cursor is not None:
-        after = cursor.read(question, question.cursor, 1 if question.boost_anomaly else 2)
+        first: cursor.Kind = "time" if by == "time" else "score"
+        after = cursor.read(question, question.cursor, ["place"] if question.boost_anomaly else [first, "key"])
     if question.boost_anomaly:
         return await _boosted(contracts, elastic, models, question, scope, wanted, after)
     if by == "anomaly":
@@ -50,6 +51,7 @@ async def answer(
             body["search_after"] = after
         result = await elastic.search(_aliases(scope), body)
         found, total = _found(result), total_of(result)
+        await _with_scores(elastic, models, question, scope, found)
     hits, covered = await with_records(elastic, contracts, found)
     return SearchPage(hits=hits, total=total, cursor=next_cursor(question, found, covered))
 
@@ -95,6 +97,20 @@ async def _boosted(
     return SearchPage(
         hits=hits, total=total_of(result), cursor=cursor.write(question, [end]) if end < len(found) else None
     )
+
+
+async def _with_scores(
+    elastic: Elastic, models: ActiveModels, question: SearchQuery, scope: Scope, found: list[Found]
+) -> None:
+    """Enters what the models said of the events of a page; one multi-get for each model version."""
+    try:
+        scores = await _scores(elastic, models, question, scope, found)
+    except Refused:  # no model scores these types; only who sorts by anomaly needs one
+        if question.model is not None:
+            raise
+        return
+    for each, scored in zip(found, scores, strict=True):
+        each.scored = scored
 
 
 async def _scores(

@@ -9,10 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
 from penstock.contracts import Contracts
-from penstock.errors import Refused
 from penstock.questions import (
     AnomaliesPage,
     AnomaliesQuery,
@@ -81,14 +78,7 @@ class Questions:
 
 def parse(model: type[Q], request: Mapping[str, Any]) -> Q:
     """The question in a request. Raises Refused QUERY_INVALID with a pointer."""
-    try:
-        return model.model_validate(request)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        pointer = "".join(
-            f"/{part}" for part in first["loc"] if not str(part).startswith(("function-", "constrained-"))
-        )
-        raise Refused("QUERY_INVALID", first["msg"], pointer=pointer) from None
+    return model.read(dict(request))
 
 
 def _timed(page: SearchPage | SimilarPage, began: float) -> Json:

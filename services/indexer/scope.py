@@ -77,11 +77,9 @@ def resolve(
     if types is None:
         chosen = [event_type for event_type in contracts.types.values() if event_type.dataset in known]
     else:
-        for name in types:
-            if name not in contracts.types:
-                raise Refused("QUERY_INVALID", f"{name!r} is not a type of the contract", pointer="/types")
+        readable = [name for name, event_type in contracts.types.items() if event_type.dataset in known]
+        _all_in(types, readable, "/types")
         chosen = [contracts.types[name] for name in types]
-        _all_in((event_type.dataset for event_type in chosen), known, "/types")
         known = [name for name in known if any(event_type.dataset == name for event_type in chosen)]
     if not known:
         raise Refused("FORBIDDEN", "no dataset is granted to you")
@@ -89,7 +87,7 @@ def resolve(
 
 
 def _all_in(asked: Iterable[str], known: Sequence[str], pointer: str) -> None:
-    # A dataset that does not exist and one that is not granted look alike, so that nobody can find out which exist.
+    # What does not exist and what is not granted look alike, so that nobody can find out which datasets there are.
     for name in asked:
         if name not in known:
-            raise Refused("FORBIDDEN", f"dataset {name!r} is not granted to you", pointer=pointer)
+            raise Refused("FORBIDDEN", f"{name!r} is not granted to you", pointer=pointer)

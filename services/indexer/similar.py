@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from math import hypot
 from typing import Any
 
 from penstock import vectors
@@ -38,7 +39,7 @@ async def answer(
         embedding = await embed(question.text)
         vector, model = vectors.from_text(embedding.vector), embedding.model
     elif question.vector is not None and question.embedded_by is not None:
-        vector, model = vectors.from_text(question.vector), question.embedded_by
+        vector, model = _given(question.vector), question.embedded_by
     else:
         raise Refused("QUERY_INVALID", "give one of `key`, `text` and `vector`")
     wanted = query.build(scope, "scored", time=question.time)
@@ -61,6 +62,13 @@ async def _vector_of(
         for hit in (await elastic.search(aliases, body))["hits"]["hits"]:
             return tuple(hit["fields"]["vector"]), ModelRef.model_validate(hit["_source"]["model"])
     raise Refused("NOT_FOUND", f"no active model has scored an event {key}", pointer="/key")
+
+
+def _given(text: str) -> tuple[float, ...]:
+    vector = vectors.from_text(text)
+    if not 0.5 < hypot(*vector) < 2:  # also false where a number is none
+        raise Refused("QUERY_INVALID", "models make vectors of length 1; this is none", pointer="/vector")
+    return vector
 
 
 async def _nearest(elastic: Elastic, aliases: list[str], vector: list[float], wanted: Json, size: int) -> list[Found]:

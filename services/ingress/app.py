@@ -17,7 +17,7 @@ from penstock.errors import PenstockError, Refused
 from penstock.keys import KeyFile
 from penstock.oidc import OidcVerifier
 from penstock.settings import Settings
-from services.ingress import describe, health, reads
+from services.ingress import audit, describe, documentation, health, reads
 from services.ingress.accept import Accept
 from services.ingress.asking import Asking
 from services.ingress.auth import KeyVerifier
@@ -36,12 +36,18 @@ class Ingress:
         keys = KeyFile(settings.keys)
         tokens = OidcCallers(OidcVerifier(issuers.read(settings.issuers)), contracts) if settings.oidc else None
         verifier = Doorkeeper(KeyVerifier(keys, contracts), tokens, self.link.is_revoked)
-        app = FastAPI(title=describe.TITLE, summary=describe.SUMMARY, lifespan=self._lifespan)
+        app = FastAPI(
+            title=describe.TITLE, summary=describe.SUMMARY, lifespan=self._lifespan, docs_url=None, redoc_url=None
+        )
         app.state.verifier = verifier
-        app.include_router(reads.router(contracts, Asking(contracts, self.link), self.link, self.tail))
+        asking = Asking(contracts, self.link)
+        app.include_router(reads.router(contracts, asking, self.link, self.tail))
+        app.include_router(audit.router(asking))
+        app.include_router(documentation.router())
         app.include_router(health.router(self.link, lambda: [f"keys: {keys.fault}"] if keys.fault else []))
         for kind in (PenstockError, RequestValidationError, HTTPException):
             app.add_exception_handler(kind, _answer_error)
+        app.add_exception_handler(Exception, _answer_defect)  # it is raised on to the door, which logs it
         app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
         self.door = Door(Accept(contracts, verifier, self.link), app)
 
@@ -60,6 +66,10 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     response = Response(body, status)
     response.raw_headers = headers
     return response
+
+
+async def _answer_defect(request: Request, _: Exception) -> Response:
+    return await _answer_error(request, PenstockError("INTERNAL", "the request could not be worked on"))
 
 
 def as_refusal(error: Exception) -> PenstockError:

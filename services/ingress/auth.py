@@ -13,6 +13,7 @@ from penstock.contracts import Contracts
 from penstock.errors import Refused
 from penstock.keys import ALL, Key, KeyFile
 from penstock.rights import operations
+from services.ingress.challenge import NoCredentials
 from services.ingress.handed_on import must_agree
 
 
@@ -91,7 +92,7 @@ def bearer(scope: Scope) -> str:
     values = [value for name, value in scope["headers"] if name == b"authorization"]
     scheme, _, credentials = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
     if scheme.lower() != b"bearer" or not credentials.strip():
-        raise Refused("UNAUTHENTICATED", "there is no `Authorization: Bearer` header")
+        raise NoCredentials("there is no `Authorization: Bearer` header")
     return credentials.strip().decode("latin-1")
 
 

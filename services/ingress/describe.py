@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,7 +17,13 @@ Json = dict[str, Any]
 
 TITLE = "Penstock"
 SUMMARY = "Events in; found, followed and scored events out."
-SECURITY: Json = {"bearer": {"type": "http", "scheme": "bearer", "description": "A key from `penstock key create`."}}
+SECURITY: Json = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key from `penstock key create`, or an access token of an issuer that is believed.",
+    }
+}
 
 EVENT: Json = {
     "specversion": "1.0",
@@ -57,10 +66,17 @@ PROBLEM: Json = {
 }
 
 
-def types_page(contracts: Contracts) -> Json:
-    """The answer of GET /v1/types."""
-    with (contracts.root / "envelope.yaml").open(encoding="utf-8") as file:
-        envelope = yaml.safe_load(file)
+@lru_cache(maxsize=64)
+def envelope(root: Path) -> Json:
+    """The attributes of an event, as a JSON Schema."""
+    with (root / "envelope.yaml").open(encoding="utf-8") as file:
+        found: Json = yaml.safe_load(file)
+        return found
+
+
+def types_page(contracts: Contracts, sent: Collection[str], datasets: Collection[str]) -> Json:
+    """The answer of GET /v1/types to who may send the types `sent` and read the datasets; nobody learns of others."""
+    shown = [each for each in contracts.types.values() if each.type in sent or each.dataset in datasets]
     types = [
         {
             "type": each.type,
@@ -73,10 +89,16 @@ def types_page(contracts: Contracts) -> Json:
             "indexed": {path: {"as": field.kind, "search": field.search} for path, field in each.indexed.items()},
             "data": each.data,
         }
-        for each in contracts.types.values()
+        for each in shown
     ]
-    datasets = {name: {"meaning": each.meaning, "owner": each.owner} for name, each in contracts.datasets.items()}
-    return {"types": types, "datasets": datasets, "envelope": envelope, "max_event_bytes": MAX_EVENT_BYTES}
+    named = {each.dataset for each in shown}
+    about = {name: {"meaning": each.meaning, "owner": each.owner} for name, each in contracts.datasets.items()}
+    return {
+        "types": types,
+        "datasets": {name: words for name, words in about.items() if name in named},
+        "envelope": envelope(contracts.root),
+        "max_event_bytes": MAX_EVENT_BYTES,
+    }
 
 
 def events_path() -> Json:

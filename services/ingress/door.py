@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from penstock.errors import PenstockError, Unavailable, problem
 from services.ingress import metrics
 from services.ingress.body import MAX_QUESTION, limited
+from services.ingress.challenge import challenge
 from services.ingress.results import PROBLEM, Headers, retry_after
 
 EVENTS = "/v1/events"
@@ -27,7 +28,7 @@ _PATHS = {
     EVENTS: EVENTS,
     **{
         f"/v1/{name}": f"/v1/{name}"
-        for name in ("timeline", "search", "similar", "anomalies", "tail", "types", "count")
+        for name in ("timeline", "search", "similar", "anomalies", "tail", "types", "count", "whoami")
     },
 }
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}\Z")
@@ -114,19 +115,7 @@ def as_problem(error: PenstockError, request_id: str) -> tuple[int, Headers, byt
     headers = [PROBLEM]
     if isinstance(error, Unavailable):
         headers.append(retry_after(error))
-    if members["status"] in (401, 403):
-        headers.append((b"www-authenticate", _challenge(error.code)))
+    headers += challenge(members["status"], error)
     body = orjson.dumps(members)
     headers.append((b"content-length", b"%d" % len(body)))
     return members["status"], headers, body
-
-
-def _challenge(code: str) -> bytes:
-    """RFC 6750 section 3."""
-    match code:
-        case "UNAUTHENTICATED":
-            return b'Bearer realm="penstock"'
-        case "TOKEN_INVALID" | "TOKEN_EXPIRED" | "IDENTITY_REVOKED":
-            return b'Bearer realm="penstock", error="invalid_token"'
-        case _:
-            return b'Bearer realm="penstock", error="insufficient_scope"'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from penstock.questions import (
@@ -13,7 +15,6 @@ from penstock.questions import (
     Question,
     Time,
     TimelineQuery,
-    TimeRange,
     Token,
     TypeName,
 )
@@ -25,9 +26,11 @@ class _Scope(Question):
     to: Time | None = Field(None, description="of the event's time, exclusive")
     cursor: Cursor | None = Field(None, description="`cursor` of the page before")
 
-    def time(self) -> TimeRange | None:
-        """The range of time, if any bound is given."""
-        return TimeRange(from_=self.from_, to=self.to) if self.from_ or self.to else None
+    def scope(self) -> dict[str, Any]:
+        """The members that all questions share, as far as they are given."""
+        time = {name: bound for name, bound in (("from", self.from_), ("to", self.to)) if bound is not None}
+        members = {"datasets": self.dataset, "time": time, "cursor": self.cursor}
+        return {name: member for name, member in members.items() if member}
 
 
 class TimelineParameters(_Scope):
@@ -37,14 +40,8 @@ class TimelineParameters(_Scope):
     limit: int = Field(100, ge=1, le=MAX_TIMELINE)
 
     def question(self) -> TimelineQuery:
-        """The question."""
-        return TimelineQuery(
-            entity=self.entity,
-            time=self.time(),
-            datasets=self.dataset or None,
-            limit=self.limit,
-            cursor=self.cursor,
-        )
+        """The question. Raises Refused QUERY_INVALID when its members do not fit each other."""
+        return TimelineQuery.read({**self.scope(), "entity": self.entity, "limit": self.limit})
 
 
 class AnomaliesParameters(_Scope):
@@ -58,18 +55,9 @@ class AnomaliesParameters(_Scope):
     one_per_pattern: bool = False
 
     def question(self) -> AnomaliesQuery:
-        """The question."""
-        return AnomaliesQuery(
-            datasets=self.dataset or None,
-            types=self.type or None,
-            time=self.time(),
-            entity=self.entity,
-            min_score=self.min_score,
-            size=self.size,
-            cursor=self.cursor,
-            model=self.model,
-            one_per_pattern=self.one_per_pattern,
-        )
+        """The question. Raises Refused QUERY_INVALID when its members do not fit each other."""
+        own = self.model_dump(include={"entity", "min_score", "size", "model", "one_per_pattern"})
+        return AnomaliesQuery.read({**self.scope(), **own, "types": self.type or None})
 
 
 class TailParameters(Question):

@@ -17,6 +17,7 @@ import orjson
 
 from penstock.errors import PenstockError, Unavailable, problem
 from penstock.jetstream import Stored
+from services.ingress.challenge import challenge
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -100,6 +101,7 @@ class Results:
             members, headers = problem(self._errors[0]), [PROBLEM]
             status = members["status"] if len({problem(error)["status"] for error in self._errors}) == 1 else 400
             members["status"] = status
+            headers += challenge(status, self._errors[0])
         elif self._refused:
             status = 207
         else:

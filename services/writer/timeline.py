@@ -30,13 +30,17 @@ async def page(reads: Reads, length: Length, question: TimelineQuery, types: Map
     noted = [row.period for row in await reads.read(PERIODS, (length,))]
     periods = [name for name in overlapping(length, noted, question.time) if name <= _period(high, length)]
     entries: list[TimelineEntry] = []
-    seen, last = 0, ""
+    seen, before = 0, high
     async for row in _walk(reads, question, low, high, periods):
-        if len(entries) == question.limit or seen == MOST_SEEN:
-            return TimelinePage(entity=question.entity, entries=entries, cursor=last)
-        seen += 1
-        last = str(row.key)
-        if (event_type := types.get(row.type)) is not None:
+        event_type = types.get(row.type)
+        if len(entries) == question.limit and event_type is not None:
+            return TimelinePage(entity=question.entity, entries=entries, cursor=entries[-1].key)
+        # A cursor says that there is more, so what may not be read must not make one, nor stand in it: only a long walk
+        # over it ends the page, and then between two milliseconds.
+        if seen >= MOST_SEEN and _ms(row.key) < _ms(before):
+            return TimelinePage(entity=question.entity, entries=entries, cursor=str(first_key(_ms(before))))
+        seen, before = seen + 1, row.key
+        if event_type is not None:
             entries.append(_entry(row, event_type))
     return TimelinePage(entity=question.entity, entries=entries)
 
@@ -60,6 +64,10 @@ async def _walk(
                 if len(rows) < most:
                     break
                 rows = await slice(name, rows[-1].key)
+
+
+def _ms(key: UUID) -> int:
+    return key.int >> 80
 
 
 def first_key(time_ms: int) -> UUID:

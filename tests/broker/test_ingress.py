@@ -181,7 +181,7 @@ async def test_nobody_gets_in_without_a_valid_key(door: Door, kept: Any) -> None
     response = await until(closed, bound=5)
     assert (response.json()["code"], response.headers["www-authenticate"]) == (
         "UNAUTHENTICATED",
-        'Bearer realm="penstock"',
+        'Bearer realm="penstock", error="invalid_token"',
     )
     for headers in ({}, {"authorization": "Basic x"}, {"authorization": "Bearer pk_00000000_no"}):
         assert (await door.client.post("/v1/events", content=b"{}", headers=headers)).status_code == 401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -192,7 +193,6 @@ async def test_every_question_is_on_the_audit_trail_without_its_words(door: Door
     assert not any(word in message.data for message in messages for word in (b"disk", b"secret", KEY.encode()))
 
 
-async def test_the_types_and_the_documentation_are_there(door: Door) -> None:
 async def test_the_audit_trail_says_how_much_came_back_and_how_long_it_took(door: Door, fleet: Fleet, rig: Rig) -> None:
     first = await rig.next_sequence("AUDIT")
     fleet.answers["store.get"] = {"records": [{"key": KEY, "event": {"type": "log.line.v1"}}]}
@@ -229,6 +229,7 @@ async def test_the_audit_trail_is_read_by_who_has_a_role_that_may(door: Door, fl
     assert asker.roles == {"auditor"}
 
 
+async def test_the_types_and_the_documentation_are_there(door: Door) -> None:
     page = (await door.get("/v1/types")).json()
     line = next(each for each in page["types"] if each["type"] == "log.line.v1")
     assert (line["dataset"], line["indexed"]["message"]) == ("logs", {"as": "text", "search": True})
@@ -236,3 +237,24 @@ async def test_the_audit_trail_is_read_by_who_has_a_role_that_may(door: Door, fl
     assert (await door.client.get("/docs")).status_code == 200
     paths = (await door.client.get("/openapi.json")).json()["paths"]
     assert {"/v1/events", "/v1/search", "/v1/events/{key}", "/v1/tail", "/readyz"} <= paths.keys()
+
+
+async def test_the_documentation_needs_no_other_host(door: Door) -> None:
+    page = await door.client.get("/docs")
+    references = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert {"docs/swagger-ui-bundle.js", "docs/swagger-ui.css", "docs/start.js"} <= set(references)
+    assert "//" not in page.text.replace("<!doctype html>", "")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    for reference in references:
+        if reference.startswith("data:"):
+            continue
+        asset = await door.client.get(f"/{reference}")
+        assert asset.status_code == 200, reference
+        assert len(asset.content) > 100
+    start = (await door.client.get("/docs/start.js")).text
+    assert 'url: "openapi.json"' in start
+    assert "http" not in start
+    styles = (await door.client.get("/docs/swagger-ui.css")).text
+    assert set(re.findall(r"url\(\s*['\"]?([^'\"]{5})", styles)) <= {"data:"}
+    assert "@import" not in styles
+    assert (await door.client.get("/redoc")).status_code == 404

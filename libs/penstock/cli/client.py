@@ -1,13 +1,16 @@
-"""The HTTP client of the commands: where the door is, with which key, and its errors as PenstockError."""
+"""The HTTP client of the commands: where the door is, with which credentials, and its errors as PenstockError."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from penstock.cli import kept_login
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.settings import settings
 
@@ -26,21 +29,41 @@ def key_path() -> Path:
 
 
 def bearer_key() -> str:
-    """PENSTOCK_KEY, else the content of `key_path`. Raises Refused UNAUTHENTICATED."""
+    """PENSTOCK_KEY or PENSTOCK_KEY_FILE where one is set, else the login for this door, else the content of `key_path`.
+
+    Raises Refused UNAUTHENTICATED or LOGIN_FAILED, Unavailable ISSUER_UNAVAILABLE.
+    """
     if key := os.environ.get("PENSTOCK_KEY", "").strip():
         return key
+    if not os.environ.get("PENSTOCK_KEY_FILE") and (token := kept_login.token_for(door_url())) is not None:
+        return token
     try:
         return key_path().read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         raise Refused(
             "UNAUTHENTICATED",
-            f"PENSTOCK_KEY is not set and {key_path()} cannot be read; `penstock key create --save` makes a key",
+            f"PENSTOCK_KEY is not set, nobody has signed in for {door_url()} (`penstock login`), and {key_path()} "
+            "cannot be read; `penstock key create --save` makes a key",
         ) from None
 
 
 def headers() -> dict[str, str]:
     """Headers of every request."""
     return {"authorization": f"Bearer {bearer_key()}", "user-agent": "penstock"}
+
+
+class Bearer(httpx.Auth):
+    """The credentials as they are at each request: a login is refreshed while a long command runs."""
+
+    def sync_auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+        """As httpx asks for."""
+        request.headers["authorization"] = f"Bearer {bearer_key()}"
+        yield request
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncIterator[httpx.Request]:  # type: ignore[override]
+        """As httpx asks for; a refresh asks the issuer, and must not hold up the other requests."""
+        request.headers["authorization"] = f"Bearer {await asyncio.to_thread(bearer_key)}"
+        yield request
 
 
 def ask(method: str, path: str, *, body: dict[str, Any] | None = None, params: Any = None) -> dict[str, Any]:

@@ -1,0 +1,133 @@
+"""$XDG_CONFIG_HOME/penstock/login.json: the tokens of whoever signed in, mode 600, for one door.
+
+A token is sent to no other door than the one that it was got for. It is refreshed shortly before it expires, by one
+process at a time, as a provider may take each refresh token once only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from penstock import seed_file
+from penstock.cli.provider import Provider, TokenRefused, expiry
+from penstock.errors import Refused
+
+EARLY_SECONDS = 20.0  # of life left at which a token is refreshed; a request must not outlive it
+
+
+class Login(BaseModel):
+    """What the file holds. Times in Unix seconds."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    door: str
+    issuer: str
+    client: str
+    access_token: str = Field(min_length=1, repr=False)
+    refresh_token: str = Field("", repr=False)
+    expires_at: float
+
+
+def path() -> Path:
+    """Where the login is kept."""
+    home = os.environ.get("XDG_CONFIG_HOME", "")
+    return (Path(home) if home.startswith("/") else Path.home() / ".config") / "penstock" / "login.json"
+
+
+def of(answer: dict[str, Any], *, door: str, issuer: str, client: str, asked: float, refresh: str = "") -> Login:
+    """The login in an answer of a token endpoint. Raises Refused LOGIN_FAILED when it holds no token."""
+    try:
+        return Login(
+            door=door,
+            issuer=issuer,
+            client=client,
+            access_token=answer["access_token"],
+            refresh_token=answer.get("refresh_token") or refresh,
+            expires_at=expiry(answer, asked),
+        )
+    except (KeyError, ValidationError):
+        raise Refused("LOGIN_FAILED", f"{issuer} gave no access token") from None
+
+
+def read() -> Login | None:
+    """The login, if there is one. Raises Refused CREDENTIALS_INVALID when others may read the file."""
+    if not path().exists():
+        return None
+    try:
+        return Login.model_validate_json(seed_file.read(path()))
+    except ValidationError:
+        raise Refused("CREDENTIALS_INVALID", f"{path()} is damaged; `penstock login` makes it anew") from None
+
+
+def write(login: Login) -> None:
+    """Keeps the login, in place of another."""
+    target = path()
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.new")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(login.model_dump_json())
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(target)
+
+
+def forget() -> Login | None:
+    """Deletes the file; returns what was in it, where that can be read."""
+    try:
+        return read()
+    except Refused:
+        return None
+    finally:
+        path().unlink(missing_ok=True)
+
+
+def token_for(door: str) -> str | None:
+    """A token for the door that is good for some time yet; None where nobody has signed in for it.
+
+    Raises Refused LOGIN_FAILED when it has expired and cannot be refreshed, Unavailable ISSUER_UNAVAILABLE.
+    """
+    login = read()
+    if login is None or login.door != door:
+        return None
+    if login.expires_at - time.time() > EARLY_SECONDS:
+        return login.access_token
+    with _alone():
+        login = read()  # another process may have refreshed it meanwhile, or signed out
+        if login is None or login.door != door:
+            return None
+        if login.expires_at - time.time() <= EARLY_SECONDS:
+            login = _refreshed(login)
+            write(login)
+        return login.access_token
+
+
+def _refreshed(login: Login) -> Login:
+    if not login.refresh_token:
+        if login.expires_at > time.time():
+            return login
+        raise Refused("LOGIN_FAILED", "the token has expired, and there is none to refresh it with")
+    provider, asked = Provider.discover(login.issuer), time.time()
+    try:
+        answer = provider.ask(
+            provider.token, grant_type="refresh_token", client_id=login.client, refresh_token=login.refresh_token
+        )
+    except TokenRefused as refused:
+        raise Refused("LOGIN_FAILED", f"{login.issuer} does not refresh the token: {refused.error}") from None
+    return of(
+        answer, door=login.door, issuer=login.issuer, client=login.client, asked=asked, refresh=login.refresh_token
+    )
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    with path().with_name(".login.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

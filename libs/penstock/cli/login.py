@@ -1,0 +1,103 @@
+"""penstock login, logout, whoami: a person at the HTTP door, by an OIDC provider."""
+
+from __future__ import annotations
+
+import json
+import time
+import webbrowser
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from penstock import issuers
+from penstock.cli import kept_login, sign_in
+from penstock.cli.client import ask, door_url
+from penstock.cli.provider import Provider
+from penstock.errors import PenstockError, Refused
+from penstock.settings import settings
+
+app = typer.Typer()
+
+CLIENT = "penstock-people"
+SCOPE = "openid"
+
+
+@app.command()
+def login(
+    issuer: Annotated[str, typer.Option(envvar="PENSTOCK_ISSUER", help="default: the first of issuers.yaml")] = "",
+    client: Annotated[str, typer.Option(envvar="PENSTOCK_LOGIN_CLIENT", help="a public client of the issuer")] = CLIENT,
+    scope: Annotated[str, typer.Option(help="what to ask for; offline_access gives longer refresh tokens")] = SCOPE,
+    browser: Annotated[bool, typer.Option("--browser", help="sign in with the browser of this machine")] = False,
+) -> None:
+    """Sign in at the OIDC provider, for the door that PENSTOCK_URL names."""
+    door = door_url()
+    provider = Provider.discover(issuer or _configured())
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def show_code(begun: dict[str, Any]) -> None:
+        console.print(f"Open {begun['verification_uri']}", markup=False)
+        console.print(f"and enter the code {begun['user_code']}", markup=False)
+        if begun.get("verification_uri_complete"):
+            console.print(f"or open {begun['verification_uri_complete']}", markup=False)
+
+    def show_page(url: str) -> None:
+        console.print(f"Sign in at {url}", markup=False)
+        with suppress(webbrowser.Error):
+            webbrowser.open(url)
+
+    asked = time.time()
+    if browser:
+        answer = sign_in.with_browser(provider, client, scope, show_page)
+    else:
+        answer = sign_in.with_device(provider, client, scope, show_code)
+    kept_login.write(kept_login.of(answer, door=door, issuer=provider.issuer, client=client, asked=asked))
+    console.print(f"signed in for {door}; kept in {kept_login.path()}", markup=False)
+    try:
+        _say(console, ask("GET", "/v1/whoami"))
+    except PenstockError as error:  # the door may be down, or know nobody of this name: signed in is signed in
+        console.print(f"{error.code}: {error.detail}", markup=False, style="yellow")
+
+
+@app.command()
+def logout() -> None:
+    """Forget the login, and end it at the provider."""
+    known = kept_login.forget()
+    if known is None:
+        print("nobody was signed in")
+        return
+    ended = False
+    if known.refresh_token:
+        with suppress(PenstockError):
+            ended = Provider.discover(known.issuer).revoke(known.client, known.refresh_token)
+    print("signed out" if ended else f"signed out here; {known.issuer} could not be told")
+
+
+@app.command()
+def whoami(as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
+    """Show who you are to the door, and what you may do there."""
+    found = ask("GET", "/v1/whoami")
+    if as_json:
+        print(json.dumps(found))
+    else:
+        _say(Console(highlight=False, soft_wrap=True), found)
+
+
+def _say(console: Console, found: dict[str, Any]) -> None:
+    console.print(f"{found['identity']} at {door_url()}", markup=False)
+    for name in ("roles", "datasets", "types"):
+        console.print(f"  {name}: {', '.join(found[name]) or 'none'}", markup=False)
+
+
+def _configured() -> str:
+    """The issuer of people that this machine knows of."""
+    place = settings()
+    if place.oidc:
+        for known in issuers.read(place.issuers):
+            if "groups" in known.gives:
+                return known.issuer
+    raise Refused(
+        "LOGIN_FAILED",
+        "no issuer of people is known here; give --issuer or PENSTOCK_ISSUER, and in PENSTOCK_URL the door",
+    )

@@ -1,0 +1,70 @@
+"""Hits show what the model said of them, also where the question was not about it."""
+
+from __future__ import annotations
+
+import pytest
+from elasticsearch import AsyncElasticsearch
+
+from penstock.errors import Refused, Unavailable
+from penstock.outcome import Done
+from penstock.questions import LoadedModel, LoadedModels
+from penstock.services import Asker
+from services.indexer.bulk import Bulker
+from services.indexer.elastic import Elastic
+from services.indexer.indices import Indices
+from services.indexer.logic import Indexer
+from services.indexer.models import ActiveModels
+from services.indexer.questions import Questions
+from tests.deliveries import CONTRACTS, event_of, line, score_of
+from tests.stores.conftest import EPOCHS
+from tests.stores.test_indexer_questions import embed
+
+ALL = Asker("trainer", datasets=frozenset({"*"}))
+
+
+@pytest.fixture(scope="module")
+async def elastic(client: AsyncElasticsearch) -> Elastic:
+    """Three lines; two of them are scored, one of these by two versions."""
+    indexer = Indexer(Bulker(client, Indices(client, CONTRACTS)), EPOCHS)
+    events = [event_of(line(f"line {n}", id=f"score-{n}", time=f"2026-10-0{n + 1}T00:00:00Z")) for n in range(3)]
+    scores = [score_of(events[0], score=0.7, version=2), score_of(events[1], score=0.3, version=2)]
+    assert set(await indexer.events(events)) == {Done()}
+    assert set(await indexer.scores([*scores, score_of(events[0], score=0.9, version=1)])) == {Done()}
+    await client.indices.refresh(index="events-logs")
+    elastic = Elastic(client)
+    await elastic.look()
+    return elastic
+
+
+async def version_2() -> LoadedModels:
+    return LoadedModels(models=[LoadedModel(name="lines", version=2, types=["log.line.v1"])])
+
+
+async def no_scorer() -> LoadedModels:
+    raise Unavailable("SERVICE_UNAVAILABLE", "nobody listens")
+
+
+async def shown(questions: Questions, **question: object) -> list[tuple[float, int] | None]:
+    page = await questions.query({"order": "asc", "types": ["log.line.v1"], **question}, ALL)
+    anomalies = [hit.get("anomaly") for hit in page["hits"]]
+    return [(each["score"], each["model"]["version"]) if each else None for each in anomalies]
+
+
+@pytest.mark.parametrize("question", [{}, {"text": "line", "sort": "time"}, {"model": "lines"}])
+async def test_hits_show_the_active_model_s_score_where_there_is_one(
+    elastic: Elastic, question: dict[str, object]
+) -> None:
+    questions = Questions(CONTRACTS, elastic, ActiveModels(elastic, version_2), embed)
+    assert await shown(questions, **question) == [(0.7, 2), (0.3, 2), None]
+
+
+async def test_without_any_model_there_are_hits_without_scores(client: AsyncElasticsearch, elastic: Elastic) -> None:
+    async def other_types() -> LoadedModels:
+        return LoadedModels(models=[LoadedModel(name="lines", version=2, types=["metric.sample.v1"])])
+
+    questions = Questions(CONTRACTS, elastic, ActiveModels(elastic, other_types), embed)
+    assert await shown(questions) == [None, None, None]
+    with pytest.raises(Refused, match="model 'lines' does not score"):
+        await shown(questions, model="lines")
+    newest = Questions(CONTRACTS, elastic, ActiveModels(elastic, no_scorer), embed)
+    assert await shown(newest) == [(0.7, 2), (0.3, 2), None]
