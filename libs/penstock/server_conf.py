@@ -123,7 +123,10 @@ def accounts(contracts: Contracts, users: Mapping[str, list[dict[str, Any]]]) ->
     core_exports += [_export(f"$JS.API.{tail}", kind, *_importers(tail)) for tail, kind in remapped.items()]
     core_exports += [{"stream": subject, "accounts": ["APP"]} for subject in FEEDS]
     app_imports: list[dict[str, Any]] = [_import("CORE", subject) for subject in exports]
-    app_imports += [_import("CORE", f"$JS.API.{tail}", f"{CORE_API}.{tail}") for tail in remapped]
+    for tail in remapped:
+        # What changes something is told to the audit trail with who did it, which the server keeps to itself otherwise.
+        told = {"share": True} if tail.startswith("STREAM.PURGE") else {}
+        app_imports.append(_import("CORE", f"$JS.API.{tail}", f"{CORE_API}.{tail}") | told)
     app_imports += [{"stream": {"account": "CORE", "subject": subject}} for subject in FEEDS]
     return {
         "SYS": {

@@ -42,7 +42,7 @@ class Publishes:
 
     def _reset(self, end: int) -> None:
         self._written = end
-        self._open: Tally | None = Tally(end + 1, self._now()) if end else None
+        self._open = Tally(end + 1, self._now())
         self._closed: deque[Tally] = deque()
         self._seen = 0  # highest sequence delivered
         self._wake = asyncio.Event()
@@ -55,7 +55,8 @@ class Publishes:
         self.trouble = trouble
 
     async def _lead(self, stop: asyncio.Event) -> None:
-        self._reset(await self._journal.end())
+        end = await self._journal.end()
+        self._reset(end or (await self._broker.stream_info(self._stream)).first_seq - 1)
         puller = Puller(self._broker, self._stream, CONSUMER, self._deliver, self._room, PULL)
         await puller.start()
         try:
@@ -66,7 +67,7 @@ class Publishes:
                 self._wake.clear()
                 puller.check()
                 await self._fill()
-                if self._open is not None and self._open.count and self._now() - self._open.since >= self._every:
+                if self._open.count and self._now() - self._open.since >= self._every:
                     self._close()
                 await self._write()
                 puller.refill()
@@ -76,13 +77,10 @@ class Publishes:
             await puller.stop()
 
     def _room(self) -> tuple[int, int]:
-        held = sum(tally.count for tally in self._closed) + (self._open.count if self._open else 0)
-        return HELD - held, HELD_BYTES
+        return HELD - self._open.count - sum(tally.count for tally in self._closed), HELD_BYTES
 
     def _deliver(self, delivery: Delivery) -> None:
         sequence, tally = delivery.sequence, self._open
-        if tally is None:  # the first ever
-            tally = self._open = Tally(sequence, self._now())
         if sequence == tally.next:
             if not tally.count:
                 tally.since = self._now()
@@ -101,7 +99,7 @@ class Publishes:
     async def _fill(self) -> None:
         """Reads what lies between what is counted and what was delivered. Deliveries go on meanwhile."""
         empty = 0
-        while self._open is not None and self._open.next <= self._seen:
+        while self._open.next <= self._seen:
             page = await self._broker.get_many(self._stream, sequence=self._open.next, most=500)
             if not page:  # a replica that lags behind, or it has expired
                 empty += 1
@@ -117,9 +115,10 @@ class Publishes:
                 if self._open.full:
                     self._close()
             metrics.FILLED.inc(len(page))
+            await self._write()
 
     def _close(self) -> None:
-        if self._open is not None and self._open.next > self._open.first:
+        if self._open.next > self._open.first:
             self._closed.append(self._open)
             self._open = Tally(self._open.next, self._now())
             self._wake.set()

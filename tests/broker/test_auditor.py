@@ -114,3 +114,10 @@ async def test_what_was_not_permitted_is_told_from_the_servers_log(rig: Rig, aud
 
 async def test_nothing_of_an_event_is_on_the_trail(auditors: Auditors) -> None:
     assert not [message for message in await auditors.messages("audit.>") if SECRET in message.data]
+
+
+async def test_a_call_from_another_account_is_told_with_who_made_it(rig: Rig, auditors: Auditors) -> None:
+    operator = await rig.broker("operator")
+    await operator.api("STREAM.PURGE.OBJ_models", {"filter": "$O.models.C.none"})
+    entry = await auditors.entry("admin", operation="STREAM.PURGE.OBJ_models")
+    assert (entry["actor"], entry["account"]) == ("operator", "APP")
