@@ -347,6 +347,9 @@ class TimelineEntry(Reply):
     dataset: str
     publisher: str = ""
     summary: str = ""
+    anomaly: Anomaly | None = Field(
+        None, description="score and model only; absent while no model has scored the event"
+    )
 
 
 class TimelinePage(Reply):

@@ -19,6 +19,7 @@ TIMELINE = (
     "SELECT key, type, publisher, summary FROM {keyspace}.timeline "
     "WHERE period = ? AND pp = ? AND entity = ? AND key >= ? AND key < ? LIMIT ?"
 )
+SCORES = "SELECT key, model, version, score FROM {keyspace}.scores WHERE period = ? AND pp = ? AND key IN ?"
 # Filtering reads whole partitions, as counting does anyway.
 COUNT_EVENTS = (
     "SELECT count(*) AS count FROM {keyspace}.events WHERE period = ? AND pp IN ? AND dataset = ? ALLOW FILTERING"
@@ -31,7 +32,7 @@ AUDIT = (
     "WHERE day = ? AND hour = ? AND sequence < ? LIMIT ?"
 )
 ALIVE = "SELECT key FROM system.local WHERE key = 'local'"
-ALL = (NOTE, LIST, GET, TIMELINE, COUNT_EVENTS, COUNT_SCORES, AUDIT, ALIVE)
+ALL = (NOTE, LIST, GET, TIMELINE, SCORES, COUNT_EVENTS, COUNT_SCORES, AUDIT, ALIVE)
 _LOOK_SECONDS, _LOOK_EVERY = 3.0, 2.0
 
 

@@ -17,6 +17,7 @@ from penstock.errors import Refused
 from penstock.questions import TimelineEntry, TimelinePage, TimelineQuery
 from services.writer.periods import Length, overlapping, period
 from services.writer.reads import PERIODS, TIMELINE, Reads
+from services.writer.timeline_scores import with_scores
 
 _ABREAST = 8  # periods asked at once
 MOST_SEEN = 20_000  # rows of other datasets passed over before a page ends without being full
@@ -34,14 +35,17 @@ async def page(reads: Reads, length: Length, question: TimelineQuery, types: Map
     async for row in _walk(reads, question, low, high, periods):
         event_type = types.get(row.type)
         if len(entries) == question.limit and event_type is not None:
+            await with_scores(reads, length, entries)
             return TimelinePage(entity=question.entity, entries=entries, cursor=entries[-1].key)
         # A cursor says that there is more, so what may not be read must not make one, nor stand in it: only a long walk
         # over it ends the page, and then between two milliseconds.
         if seen >= MOST_SEEN and _ms(row.key) < _ms(before):
+            await with_scores(reads, length, entries)
             return TimelinePage(entity=question.entity, entries=entries, cursor=str(first_key(_ms(before))))
         seen, before = seen + 1, row.key
         if event_type is not None:
             entries.append(_entry(row, event_type))
+    await with_scores(reads, length, entries)
     return TimelinePage(entity=question.entity, entries=entries)
 
 

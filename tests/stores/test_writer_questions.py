@@ -96,6 +96,44 @@ async def test_a_timeline_is_newest_first_over_all_periods(corpus: Corpus) -> No
     assert "cursor" not in answer
 
 
+async def test_a_timeline_shows_what_the_newest_version_said(corpus: Corpus, store: Store) -> None:
+    newer = score_of(corpus.lines[1], score=0.9, version=10)
+    scores = [score_of(corpus.lines[1], score=0.2, version=9), newer]
+    assert set(await Writer(store, "month").scores(scores)) == {Done()}
+    answer = await corpus.questions.timeline({"entity": HOST}, LOGS)
+    shown = {entry["key"]: entry["anomaly"] for entry in answer["entries"] if "anomaly" in entry}
+    assert shown.keys() == {corpus.lines[0].key, corpus.lines[1].key}
+    said = shown[corpus.lines[1].key]
+    assert (said["score"], said["model"]["version"]) == (0.9, 10)
+
+
+async def test_a_page_ends_without_a_cursor_where_only_what_is_not_granted_follows(corpus: Corpus) -> None:
+    metrics = Asker("ingress", datasets=frozenset({"metrics"}))
+    page = await corpus.questions.timeline({"entity": HOST, "limit": len(corpus.samples)}, metrics)
+    assert len(page["entries"]) == len(corpus.samples)
+    assert "cursor" not in page  # the lines are older, and not for it
+
+
+async def test_a_long_walk_over_what_is_not_granted_ends_the_page_between_two_moments(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.writer.timeline.MOST_SEEN", 5)
+    seen: list[str] = []
+    pages = 0
+    more: dict[str, Any] = {}
+    known = {event.key for event in corpus.events}
+    while True:
+        answer = await corpus.questions.timeline({"entity": HOST, **more}, LOGS)
+        seen += [entry["key"] for entry in answer["entries"]]
+        pages += 1
+        if "cursor" not in answer:
+            break
+        assert answer["cursor"] not in known
+        more = {"cursor": answer["cursor"]}
+    assert seen == [event.key for event in reversed(corpus.lines)]
+    assert pages > 3
+
+
 async def test_pages_of_a_timeline_follow_each_other_without_gap_or_repeat(corpus: Corpus) -> None:
     seen: list[str] = []
     more: dict[str, Any] = {}
