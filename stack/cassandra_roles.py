@@ -55,6 +55,7 @@ def prepare(place: Place) -> bool:
     try:
         with admin(place) as opened:
             _grant(place, opened)
+            _same_password(place, opened)
         return True
     except NoHostAvailable as error:
         if any(isinstance(reason, AuthenticationFailed) for reason in error.errors.values()):
@@ -74,17 +75,32 @@ def _take_over(place: Place) -> None:
 def _grant(place: Place, opened: Session) -> None:
     keyspace = place.cassandra_keyspace
     opened.execute(f"DROP ROLE IF EXISTS {BUILT_IN}")
-    # The node would still let it in from its cache for 2 s.
-    opened.execute("DELETE FROM system_views.credentials_cache_keys WHERE role = 'cassandra'")
+    _forget(opened, BUILT_IN)
     opened.execute(
         f"CREATE KEYSPACE IF NOT EXISTS {keyspace} "
         "WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}"
     )
-    password = secret.password(place, "cassandra_writer")
-    _role(opened, f"{WRITER} WITH SUPERUSER = false", password)
-    opened.execute(f"ALTER ROLE {WRITER} WITH PASSWORD = '{password}'")  # the file may have been changed since
+    _role(opened, f"{WRITER} WITH SUPERUSER = false", secret.password(place, "cassandra_writer"))
     for right in ("SELECT", "MODIFY"):
         opened.execute(f"GRANT {right} ON KEYSPACE {keyspace} TO {WRITER}")
+
+
+def _same_password(place: Place, opened: Session) -> None:
+    """The file may be another by now. The node takes a new password of a role once in 5 s, so not without need."""
+    password = secret.password(place, "cassandra_writer")
+    try:
+        with session(place, WRITER, password):
+            return
+    except NoHostAvailable as error:
+        if not any(isinstance(reason, AuthenticationFailed) for reason in error.errors.values()):
+            raise
+    opened.execute(f"ALTER ROLE {WRITER} WITH PASSWORD = '{password}'")
+    _forget(opened, WRITER)
+
+
+def _forget(opened: Session, role: str) -> None:
+    # The node would go by its cache for 2 s more.
+    opened.execute(f"DELETE FROM system_views.credentials_cache_keys WHERE role = '{role}'")  # noqa: S608
 
 
 def _role(opened: Session, role: str, password: str) -> None:

@@ -16,6 +16,7 @@ from penstock.who import who
 from stack import identity, keycloak, up
 from stack.place import Place
 from tests.broker.ingress_door import Door, event
+from tests.journeys.spill import Secrets, spilt, written
 from tests.places import Places
 
 pytestmark = pytest.mark.timeout(600)  # the first start of a place builds Keycloak
@@ -76,6 +77,12 @@ async def test_a_person_has_the_roles_of_its_groups_and_is_no_client(place: Plac
     assert claims.client == ""
     assert set(claims.groups) == set(keycloak.PERSON_GROUPS)
     assert who(claims, load()).roles == ("sender", "reader")
+
+
+async def test_no_secret_of_the_realm_is_in_a_log_or_on_a_command_line(place: Place) -> None:
+    secrets = Secrets(place, {"token of alice": await token_of_alice(place)})
+    assert {path.name for path in written(place)} >= {"keycloak.log", "authority_1.log"}
+    assert await asyncio.to_thread(spilt, place, secrets) == []
 
 
 async def test_a_person_sends_over_http(place: Place) -> None:

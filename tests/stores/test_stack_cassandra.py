@@ -6,8 +6,10 @@ import pytest
 from cassandra import Unauthorized
 from cassandra.cluster import NoHostAvailable, Session
 
+from services.writer.store import open_cluster
 from stack import cassandra_roles, secret
 from stack.place import Place
+from tests.broker.rig import true
 from tests.places import Running
 
 
@@ -42,6 +44,28 @@ def test_the_writer_reads_and_writes_its_keyspace_and_nothing_else(cassandra: Ru
     finally:
         with cassandra_roles.admin(place) as admin:
             admin.execute(f"DROP TABLE {place.cassandra_keyspace}.rights")
+
+
+async def test_another_password_of_the_writer_counts_for_its_next_connection_without_a_restart(
+    cassandra: Running,
+) -> None:
+    place = cassandra.place
+    file = place.cassandra_password
+    old = file.read_text()
+    cluster = open_cluster(place)  # the writer's own, made once and kept
+    try:
+        for password in (f"another-{old}", old):
+            file.write_text(password)
+            await true(lambda: cassandra_roles.prepare(place))  # as `penstock up` does
+            session = cluster.connect(place.cassandra_keyspace)  # with new connections
+            assert count(session, "system.local") == 1
+            session.shutdown()
+        with pytest.raises(NoHostAvailable), cassandra_roles.session(place, "writer", f"another-{old}"):
+            pass
+    finally:
+        cluster.shutdown()
+        file.write_text(old)
+        await true(lambda: cassandra_roles.prepare(place))
 
 
 def test_every_acknowledged_row_survives_a_kill(cassandra: Running) -> None:
