@@ -27,14 +27,15 @@ async def build(broker: Broker, settings: Settings) -> Parts:
     """The parts of the auditor."""
     streams = [name for name, stream in load().streams.items() if stream.door is not None]
     names = credentials.names(settings.credentials_folder)
+    stand_by = 3 * settings.audit_seconds
     publishes = [Publishes(broker, stream, every=settings.audit_seconds) for stream in streams]
     follows = [
-        Follow(broker, "DLQ", "dead_letters", lambda page: [letter(message) for message in page]),
-        Follow(broker, "ADMIN", "admin", Calls(load(), names).entries),
-        Follow(broker, "SESSIONS", "sessions", Sessions(names).entries),
+        Follow(broker, "DLQ", "dead_letters", lambda page: [letter(message) for message in page], stand_by),
+        Follow(broker, "ADMIN", "admin", Calls(load(), names).entries, stand_by),
+        Follow(broker, "SESSIONS", "sessions", Sessions(names).entries, stand_by),
     ]
     signer = seals.Signer(settings.credentials_folder)
-    sealer = Sealer(broker, Journal(broker, "seal"), signer, settings.seal_keys, every=settings.audit_seconds)
+    sealer = Sealer(broker, Journal(broker, "seal", stand_by), signer, settings.seal_keys, every=settings.audit_seconds)
     parts: list[Publishes | Follow | Sealer] = [*publishes, *follows, sealer]
     log = [Violations(broker, settings.nats_log_file, names).run] if settings.nats_log_file else []
     return Parts(

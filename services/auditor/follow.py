@@ -11,7 +11,7 @@ import orjson
 from penstock.broker import Broker
 from penstock.jetstream import StoredMessage
 from services.auditor import metrics
-from services.auditor.journal import Journal, keep_on, pause
+from services.auditor.journal import STAND_BY, Journal, keep_on, pause
 
 EVERY = 2.0  # seconds
 PAGE = 500
@@ -24,13 +24,12 @@ Describe = Callable[[Sequence[StoredMessage]], Sequence[Entry | None]]
 class Follow:
     """Follows one stream. `describe` gives an entry for each message, or None for what does not go onto the trail."""
 
-    def __init__(self, broker: Broker, stream: str, what: str, describe: Describe, *, every: float = EVERY) -> None:
+    def __init__(self, broker: Broker, stream: str, what: str, describe: Describe, stand_by: float = STAND_BY) -> None:
         self.trouble = ""
         self._broker = broker
         self._stream = stream
         self._describe = describe
-        self._every = every
-        self._journal = Journal(broker, what)
+        self._journal = Journal(broker, what, stand_by)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`."""
@@ -53,7 +52,7 @@ class Follow:
                 seen = page[-1].sequence
             self.trouble = ""
             if len(page) < PAGE:
-                await pause(stop, self._every)
+                await pause(stop, EVERY)
 
 
 def _parts(page: Sequence[StoredMessage], entries: Sequence[Entry | None]) -> Iterator[tuple[int, int, list[Entry]]]:

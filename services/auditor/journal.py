@@ -24,13 +24,14 @@ from penstock.jetstream import StoredMessage
 _log = structlog.get_logger("penstock.auditor")
 
 AFTER_ERROR = 1.0  # seconds
-STAND_BY = 30.0  # seconds without a record of the other process, after which this one tries
+STAND_BY = 30.0  # seconds
 
 
 class Journal:
-    """The records under one subject."""
+    """The records under one subject. `stand_by`: seconds without a record of another process, before this one tries."""
 
-    def __init__(self, broker: Broker, what: str) -> None:
+    def __init__(self, broker: Broker, what: str, stand_by: float = STAND_BY) -> None:
+        self.stand_by = stand_by
         self.subject = f"audit.{broker.identity}.{what}"
         self._broker = broker
         self._last = 0  # sequence of the last record, on AUDIT
@@ -71,7 +72,7 @@ async def keep_on(
     trouble: Callable[[str], None],
 ) -> None:
     """Runs `work` until `stop`, again after each error. Where another process does the same work, this one waits until
-    the other has been silent for STAND_BY seconds."""
+    the other has been silent for a while."""
     while not stop.is_set():
         try:
             await work(stop)
@@ -102,4 +103,4 @@ async def _silence(journal: Journal, stop: asyncio.Event) -> None:
             if now == seen:
                 return
             seen = now
-        await pause(stop, STAND_BY)
+        await pause(stop, journal.stand_by)

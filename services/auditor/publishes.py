@@ -36,7 +36,7 @@ class Publishes:
         self._broker = broker
         self._stream = stream
         self._every = every
-        self._journal = Journal(broker, f"published.{stream}")
+        self._journal = Journal(broker, f"published.{stream}", 3 * every)
         self._behind = metrics.BEHIND.labels(stream)
         self._reset(0)
 

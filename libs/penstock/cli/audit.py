@@ -64,6 +64,8 @@ def verify_trail(
     print(f"seals: {report.seals}; not sealed yet: {report.unsealed}")
     if report.kept_from < report.proven_from:
         print(f"kept and not proven: {report.kept_from} to {report.proven_from - 1}, whose seals have expired")
+    if not report.chain_from:
+        print(f"the beginning of the chain is not kept: the oldest record is of {report.kept_since}")
     if store:
         print(f"the same in the store: {report.in_store}")
 
