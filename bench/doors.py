@@ -1,4 +1,4 @@
-"""POSTs → each door in turn → its stream: single events from 256 connections, then batches of 100 from 8."""
+"""POSTs → each door in turn → its stream: single events from 256 connections, then batches of 100 from 32."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.rounds import Measure, Sample, as_json, interleave, middle
 from bench.watch import cpu_seconds, resident_mb
 
 SINGLE: dict[str, float] = {"batch": 1, "connections": 256}
-BATCHES: dict[str, float] = {"batch": 100, "connections": 8}
+BATCHES: dict[str, float] = {"batch": 100, "connections": 32}
 
 
 @dataclass

@@ -85,10 +85,13 @@ class _Client(Client):
         self._pending_data_size += len(data)
         if not self._flush_scheduled:
             self._flush_scheduled = True
-            asyncio.get_running_loop().call_soon(self._write_pending)
+            asyncio.get_running_loop().call_soon(self._write_scheduled)
+
+    def _write_scheduled(self) -> None:
+        self._flush_scheduled = False
+        self._write_pending()
 
     def _write_pending(self) -> None:
-        self._flush_scheduled = False
         # While reconnecting, nats-py replays the subscriptions first and then flushes what waited.
         if self._pending and self.is_connected and not self.is_connecting and not self.held and self._transport:
             pending, self._pending, self._pending_data_size = self._pending, [], 0
@@ -289,12 +292,14 @@ class Broker(JetStream):
         _check(subject, payload)
         self.write(publication(subject, payload, reply, encode_headers(headers) if headers else b""))
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, *, now: bool = False) -> None:
         """Queues whole protocol operations (wire.publication) that the caller has checked; the hot path under
-        `send`."""
+        `send`. `now` does not wait for the end of this turn of the loop."""
         if self._client.unsent + len(data) > WAITING_BYTES and self._client.unsent:
             raise Unavailable("OVERLOADED", f"more than {WAITING_BYTES} bytes wait for the broker", retry_after=1)
         self._client.queue(data)
+        if now:
+            self._client._write_pending()
 
     def expect(self, callback: AnswerCallback, subject: str = "") -> str:
         """A reply address for one answer. `callback` is called once: with the answer, or with the error when the

@@ -228,7 +228,9 @@ class Committer:
         reply = self._broker.expect(answered, submission.items[index].subject)
         batch = os.urandom(16).hex()
         try:
-            self._broker.write(_batch_bytes(group, batch, reply))
+            # At once: whoever the last batch was stored for is being answered in this turn of the loop, and meanwhile
+            # the server could be at work.
+            self._broker.write(_batch_bytes(group, batch, reply), now=True)
             async with asyncio.timeout(max(patience / 2, 0.1)):  # the other half is for the second try
                 message = await answer
         except TimeoutError:

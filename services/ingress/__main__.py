@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import structlog
 import uvicorn
 
-from penstock import telemetry
+from penstock import memory, telemetry
 from penstock.contracts import load
 from penstock.settings import Settings, settings
 from services.ingress.app import Ingress
@@ -68,6 +68,7 @@ async def serve(chosen: Settings) -> int:
     )
     server = Server(config, ingress)
     watch = asyncio.create_task(_stop_on_fault(ingress, server))
+    memory.settle()
     await server.serve()
     watch.cancel()
     return 0 if ingress.link.fault is None else 1

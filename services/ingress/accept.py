@@ -27,6 +27,7 @@ from services.ingress.handed_on import received_ns
 from services.ingress.link import Link
 from services.ingress.modes import from_binary, mode_of
 from services.ingress.preference import preferred_wait
+from services.ingress.protocol import BODY_IS_HERE
 from services.ingress.recent import Recent
 from services.ingress.results import Results
 from services.ingress.split import check_grammar, split
@@ -86,7 +87,7 @@ class Accept:
     ) -> tuple[list[bytes], bytes | None]:
         """The bytes of each event; for a batch also those of the whole."""
         mode = mode_of(headers)
-        body = await read_body(receive, headers.get(b"content-length"), lease)
+        body = await read_body(receive, headers.get(b"content-length"), lease, here=BODY_IS_HERE in scope)
         if mode == "batched":
             return split(body, MAX_EVENTS), body
         return [from_binary(scope["headers"], body) if mode == "binary" else body], None

@@ -5,6 +5,7 @@ POST /v1/events goes to its own ASGI callable (accept.py), everything else to Fa
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import time
@@ -31,6 +32,7 @@ _PATHS = {
         for name in ("timeline", "search", "similar", "anomalies", "tail", "types", "count", "whoami")
     },
 }
+_PROCESS, _NUMBERS = os.urandom(8).hex(), itertools.count(1)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}\Z")
 _log = structlog.get_logger("penstock.ingress")
 
@@ -106,7 +108,7 @@ def request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.match(value):
             return str(value, "ascii")
-    return os.urandom(8).hex()
+    return f"{_PROCESS}-{next(_NUMBERS):x}"
 
 
 def as_problem(error: PenstockError, request_id: str) -> tuple[int, Headers, bytes]:

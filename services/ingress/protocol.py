@@ -1,19 +1,63 @@
-"""uvicorn's HTTP/1.1, without trailers: fields behind a chunked body would otherwise join those of the head.
+"""uvicorn's HTTP/1.1, without trailers, and with head and body of an answer in one write.
 
-llhttp reports both alike, and uvicorn appends both to the list that the application gets. A proxy that strips or sets
-fields looks at the head only, so a client could give fields behind its body that the proxy would never let through
-(RFC 9110 section 6.5.1: a recipient must not merge trailers unless it knows that this is safe).
+Without trailers: llhttp reports fields behind a chunked body like those of the head, and uvicorn appends both to the
+list that the application gets. A proxy that strips or sets fields looks at the head only, so a client could give fields
+behind its body that the proxy would never let through (RFC 9110 section 6.5.1: a recipient must not merge trailers
+unless it knows that this is safe).
+
+In one write: uvicorn writes the head by itself. With one small event a request, two calls of the system and two packets
+were a tenth of its cost.
 """
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any, cast
+
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+BODY_IS_HERE = "penstock.body_is_here"  # member of the ASGI scope: all of the request has been read
 
 
 class Protocol(HttpToolsProtocol):
     """The head ends where it ends."""
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Called once, when somebody connects."""
+        super().connection_made(cast(asyncio.Transport, _Gathering(transport)))
+
     def on_headers_complete(self) -> None:
         """Called by the parser; what it reports later goes into a list that nobody reads."""
         self.scope["headers"] = list(self.headers)
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Called by the parser behind the body."""
+        self.scope[BODY_IS_HERE] = True  # type: ignore[literal-required]
+        super().on_message_complete()
+
+
+class _Gathering:
+    """A transport that writes once in a turn of the event loop what was written to it in that turn."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._call_soon = asyncio.get_running_loop().call_soon
+        self._held: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._held:
+            self._call_soon(self._write_held)
+        self._held.append(data)
+
+    def _write_held(self) -> None:
+        if self._held:
+            held, self._held = self._held, []
+            self._transport.write(b"".join(held))
+
+    def close(self) -> None:
+        self._write_held()
+        self._transport.close()

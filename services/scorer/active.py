@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from typing import Any
 
 import orjson
 import structlog
 
+from penstock import memory
 from penstock.broker import Broker
 from penstock.buckets import Entry, Keys, Objects
 from penstock.errors import PenstockError, Refused, Unavailable
@@ -71,7 +71,7 @@ class ActiveModel:
             raise Unavailable(error.code, error.detail) from error  # the watch looks again
         self._refused = ""
         self._scorer.use(model)
-        _settle_memory()
+        memory.settle()  # TensorFlow brings a million lasting objects
         metrics.MODEL_VERSION.labels(self._name).set(model.identity.version)
         _log.info("model_loaded", model=self._name, version=model.identity.version, digest=model.identity.digest)
 
@@ -79,10 +79,3 @@ class ActiveModel:
         name, version = self._name, int(active["version"])
         package = verify(await self._objects.get(object_name(name, version)), active["digest"])
         return await asyncio.to_thread(Model.load, name, version, package)
-
-
-def _settle_memory() -> None:
-    """TensorFlow brings a million lasting objects; looking through them for garbage again and again costs much."""
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -18,10 +17,10 @@ PUBLISHERS = ("web_shop", "till", "crawler")
 
 
 @pytest.fixture(scope="module")
-async def auditors(rig: Rig) -> AsyncIterator[Auditors]:
+async def auditors(rig: Rig) -> Auditors:
     auditors = Auditors(rig, 1)
     auditors.start()
-    yield auditors
+    return auditors
 
 
 async def test_killed_auditors_neither_lose_nor_double_a_publish(rig: Rig, auditors: Auditors) -> None:
