@@ -89,7 +89,8 @@ class Issuer:
             _log.warning("client_refused", client=name[:64])
             return _error(401, "invalid_client")
         keys = await run_in_threadpool(self._issuing.keys)
-        now = int(self._issuing.now())
+        moment = self._issuing.now()
+        now = int(moment)
         claims = {
             "iss": self._issuing.issuer,
             "sub": name,
@@ -102,7 +103,7 @@ class Issuer:
         if client.groups:
             claims["groups"] = list(client.groups)
         _log.info("token_issued", client=name, token_id=claims["jti"], seconds=self._issuing.life)
-        key = signing(keys, now, self._issuing.ahead)
+        key = signing(keys, moment, self._issuing.ahead)
         body_out = {"access_token": key.sign(claims), "token_type": "Bearer", "expires_in": self._issuing.life}
         return JSONResponse(body_out, headers=_NO_STORE)
 
