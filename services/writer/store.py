@@ -109,6 +109,7 @@ class Store:
 
     def write(self, rows: Sequence[Rows]) -> asyncio.Future[Any]:
         """Writes rows of one partition as one batch, which is one mutation: all of them or none."""
+        session = self._connected()
         batch = BatchStatement(BatchType.UNLOGGED)
         batch.routing_key = routing_key(rows[0].period, rows[0].pp)
         # The values are bound already (rows.py), so they go where the driver's own `add` would put them.
@@ -117,7 +118,7 @@ class Store:
         for row in rows:
             for table, values in row.statements:
                 add((True, ids[table], values))
-        return self._bridge.future(self._connected().execute_async(batch, timeout=self.request_timeout))
+        return self._bridge.future(session.execute_async(batch, timeout=self.request_timeout))
 
     def read(self, question: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> asyncio.Future[Any]:
         """Asks one of the questions given to `open`; resolves with its first page of rows."""
