@@ -7,12 +7,16 @@ SHELL := bash
 BIN := .venv/bin
 READY := .venv/.ready
 
+ifdef IDP
+export PENSTOCK_IDP := $(IDP)
+endif
+
 setup: $(READY) ## install everything into .venv, and the servers into the cache
 $(READY): requirements.lock pyproject.toml stack/install.sh $(wildcard stack/maven/*/*)
 	stack/install.sh
 	@touch $@
 
-up: $(READY) ## start NATS, Elasticsearch, Cassandra and the fleet
+up: $(READY) ## start NATS, Elasticsearch, Cassandra and the fleet; IDP=keycloak for its tokens
 	@$(BIN)/penstock up
 
 down: $(READY) ## stop them; the data stays
