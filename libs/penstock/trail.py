@@ -42,7 +42,7 @@ def asked(
     body: dict[str, Any] = {
         "fingerprint": fingerprint(question),
         **{name: question[name] for name in _SHOWN if name in question},
-        "milliseconds": round(seconds * 1000, 1),
+        "milliseconds": round(seconds * 1000, 3),
     }
     if isinstance(reply, PenstockError):
         return body | {"code": reply.code}
