@@ -52,7 +52,7 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
         await site.broker.drain()
         await core.drain()
     for title, rows in found.items():
-        table = Table(*rows[0], title=title)
+        table = Table(*rows[-1], title=title)
         for row in rows:
             table.add_row(*(f"{value:,}" if isinstance(value, int | float) else str(value) for value in row.values()))
         console.print(table)
@@ -121,6 +121,7 @@ async def _processes(base: Ground, core: Broker, filler: Broker, events: int) ->
     await pass_over(core, OURS, ["indexer"])
     group = await _group(events)
     rows: list[Row] = []
+    base.place = base.place.model_copy(update={"fleet": {"indexer": 2}})
     for count in (1, 2):
         names = [f"indexer_{number}" for number in range(count)]
         pids = list((await base.start(*names)).values())
