@@ -13,7 +13,6 @@ import re
 from hashlib import sha256
 
 _KEY = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
-_VERSION = 8 << 76
 _VARIANT = 2 << 62
 _MAX_MS = 1 << 48
 
@@ -29,10 +28,8 @@ def event_key(publisher: str, source: str, id: str, time_ns: int, pp: int) -> st
         raise ValueError(f"time {time_ns} ns does not fit 48 bits of milliseconds")
     digest = sha256(f"{publisher}\0{source}\0{id}\0{time_ns}".encode()).digest()
     # 68 of the digest's bits: the first 6, and the 62 from the second byte on.
-    high = digest[0] >> 2
-    low = int.from_bytes(digest[1:9], "big") >> 2
-    text = f"{ms << 80 | _VERSION | pp << 70 | high << 64 | _VARIANT | low:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    low = f"{_VARIANT | int.from_bytes(digest[1:9], 'big') >> 2:016x}"
+    return f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-8{pp << 6 | digest[0] >> 2:03x}-{low[:4]}-{low[4:]}"
 
 
 def time_ms(key: str) -> int:

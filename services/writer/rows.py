@@ -1,12 +1,13 @@
 """event → row of `events` and row of `timeline`;  score → row of `scores`: bound values, as the wire has them
 
-Cassandra's types are simple on the wire (text is UTF-8, numbers are big-endian, a uuid is its 16 bytes), and writing
-them here costs a third of what the driver's general way does.
+Cassandra's types are simple on the wire (text is UTF-8, numbers are big-endian, a uuid is its 16 bytes; native protocol
+v4, section 3), and writing them here costs a fifth of what the driver's general way does.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct
 from typing import Literal
 
@@ -24,65 +25,78 @@ COLUMNS: dict[Table, tuple[str, ...]] = {
     "audit": ("day", "hour", "sequence", "subject", "stored_at", "names", "record"),
 }
 _SMALLINT, _INT, _BIGINT = Struct(">h").pack, Struct(">i").pack, Struct(">q").pack
-_OTHERS = 200  # bytes of the values that are always short
+_LENGTH = _INT  # a [value] on the wire has its length before it
+_KEY, _TIMESTAMP = _LENGTH(16), _LENGTH(8)
 _PP = [_SMALLINT(pp) for pp in range(64)]
 
 
 @dataclass(slots=True)
 class Rows:
     """All rows of one message, all in one partition. `statements`: table and the bound values of its insert; `size`:
-    about as many bytes; `noted`: whether its period stands in the table `periods`."""
+    their bytes; `noted`: whether its period stands in the table `periods`."""
 
     period: str
     pp: int
     size: int
-    statements: tuple[tuple[Table, tuple[bytes, ...]], ...]
+    statements: tuple[tuple[Table, bytes], ...]
     noted: bool = True
+
+
+def bound(*values: bytes) -> bytes:
+    """Values one behind the other, each with its length."""
+    return b"".join([part for value in values for part in (_LENGTH(len(value)), value)])
 
 
 def event_rows(event: Event, length: Length) -> Rows:
     """The rows of an event: the same bytes whenever and however often it is delivered."""
-    in_period, pp, key_bytes = period(length, event.time_ms), _PP[event.pp], uuid_bytes(event.key)
-    period_bytes, written_at = in_period.encode(), _BIGINT(event.stored_at_ns // 1000)
-    type = event.type
-    stored, text = record(event), summary(type, event.value["data"]).encode()
-    return Rows(
-        in_period,
-        event.pp,
-        len(stored) + len(text) + _OTHERS,
+    type, in_period = event.type, period(length, event.time_ms)
+    place, key_value = _place(in_period, event.pp), _KEY + uuid_bytes(event.key)
+    written_at = _TIMESTAMP + _BIGINT(event.stored_at_ns // 1000)
+    stored, entity, text = record(event), event.entity.encode(), summary(type, event.value["data"]).encode()
+    row = b"".join((place, key_value, _name(type.dataset), _LENGTH(len(stored)), stored, written_at))
+    entry = b"".join(
         (
-            ("events", (period_bytes, pp, key_bytes, type.dataset.encode(), stored, written_at)),
-            (
-                "timeline",
-                (
-                    period_bytes,
-                    pp,
-                    event.entity.encode(),
-                    key_bytes,
-                    type.type.encode(),
-                    event.publisher.encode(),
-                    text,
-                    written_at,
-                ),
-            ),
-        ),
+            place,
+            _LENGTH(len(entity)),
+            entity,
+            key_value,
+            _name(type.type),
+            _name(event.publisher),
+            _LENGTH(len(text)),
+            text,
+            written_at,
+        )
     )
+    return Rows(in_period, event.pp, len(row) + len(entry), (("events", row), ("timeline", entry)))
 
 
 def score_rows(score: Score, length: Length) -> Rows:
     """The row of a score; written as of the moment when its event was stored, so that a replay changes nothing."""
     in_period = period(length, score.time_ms)
-    values = (
-        in_period.encode(),
-        _PP[score.pp],
-        uuid_bytes(score.key),
-        score.model.encode(),
-        _INT(score.version),
-        score.dataset.encode(),
-        score.raw,
-        _BIGINT(score.stored_at_ns // 1000),
+    row = b"".join(
+        (
+            _place(in_period, score.pp),
+            _KEY + uuid_bytes(score.key),
+            _name(score.model),
+            bound(_INT(score.version)),
+            _name(score.dataset),
+            _LENGTH(len(score.raw)),
+            score.raw,
+            _TIMESTAMP + _BIGINT(score.stored_at_ns // 1000),
+        )
     )
-    return Rows(in_period, score.pp, len(score.raw) + _OTHERS, (("scores", values),))
+    return Rows(in_period, score.pp, len(row), (("scores", row),))
+
+
+@lru_cache(maxsize=16_384)
+def _place(in_period: str, pp: int) -> bytes:
+    return bound(in_period.encode(), _PP[pp])
+
+
+@lru_cache(maxsize=16_384)
+def _name(text: str) -> bytes:
+    """For what many rows share."""
+    return bound(text.encode())
 
 
 def uuid_bytes(text: str) -> bytes:

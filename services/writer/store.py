@@ -17,7 +17,9 @@ from cassandra.query import BatchStatement, BatchType, PreparedStatement, named_
 
 from penstock.errors import PenstockError, Unavailable
 from penstock.settings import Settings
+from services.writer import frames
 from services.writer.bridge import Bridge
+from services.writer.frames import Frames
 from services.writer.rows import COLUMNS, Rows, Table, routing_key
 
 _log = structlog.get_logger(__name__)
@@ -38,6 +40,12 @@ class PasswordFile(AuthProvider):  # type: ignore[misc]  # the driver has no typ
         return PlainTextAuthenticator(self._username, self._path.read_text(encoding="utf-8").strip())
 
 
+class _Connection(Cluster.connection_class):  # type: ignore[misc]  # the driver has no types
+    """The driver's, which would cut a batch into pieces of 4 KiB and call the system for each."""
+
+    out_buffer_size = 128 * 1024
+
+
 def open_cluster(settings: Settings) -> Cluster:
     """A cluster object that has not connected yet."""
     profile = ExecutionProfile(
@@ -50,6 +58,7 @@ def open_cluster(settings: Settings) -> Cluster:
     return Cluster(
         [host.strip() for host in settings.cassandra_hosts.split(",")],
         port=settings.cassandra,
+        connection_class=_Connection,
         auth_provider=PasswordFile(settings.cassandra_username, settings.cassandra_password),
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         ssl_context=ssl.create_default_context(cafile=str(ca)) if (ca := settings.cassandra_ca_file) else None,
@@ -69,7 +78,7 @@ class Store:
         self._cluster: Cluster | None = None
         self._session: Session | None = None
         self._bridge = Bridge()
-        self._inserts: dict[Table, PreparedStatement] = {}
+        self._heads: dict[Table, bytes] = {}  # of the inserts in a batch
         self._prepared: dict[str, PreparedStatement] = {}
         self.request_timeout = REQUEST_SECONDS
 
@@ -89,12 +98,13 @@ class Store:
                 return session.prepare(statement.replace("{keyspace}", self._settings.cassandra_keyspace))
 
             _same_period(session.execute(prepare(_LENGTHS)), self._settings.cassandra_period)
-            inserts = {table: prepare(_insert(table, columns)) for table, columns in COLUMNS.items()}
+            session.client_protocol_handler = Frames
+            heads = {table: frames.head(prepare(_insert(table, columns))) for table, columns in COLUMNS.items()}
             prepared = {question: prepare(question) for question in questions}
         except BaseException:
             cluster.shutdown()
             raise
-        self._cluster, self._session, self._inserts, self._prepared = cluster, session, inserts, prepared
+        self._cluster, self._session, self._heads, self._prepared = cluster, session, heads, prepared
 
     async def close(self) -> None:
         """Ends all connections."""
@@ -112,13 +122,18 @@ class Store:
         session = self._connected()
         batch = BatchStatement(BatchType.UNLOGGED)
         batch.routing_key = routing_key(rows[0].period, rows[0].pp)
-        # The values are bound already (rows.py), so they go where the driver's own `add` would put them.
-        add = batch._statements_and_parameters.append
-        ids = {table: insert.query_id for table, insert in self._inserts.items()}
-        for row in rows:
-            for table, values in row.statements:
-                add((True, ids[table], values))
-        return self._bridge.future(session.execute_async(batch, timeout=self.request_timeout))
+        heads = self._heads
+        # Encoded already, so they go where the driver's own `add` would put them, for `Frames` to find.
+        statements = [heads[table] + values for row in rows for table, values in row.statements]
+        batch._statements_and_parameters = statements
+        response = session.execute_async(batch, timeout=self.request_timeout)
+        future = self._bridge.future(response)
+
+        def let_go(_: object) -> None:
+            statements.clear()  # the driver's timer makes a cycle around its request, which would keep them for long
+
+        response.add_callbacks(let_go, let_go)
+        return future
 
     def read(self, question: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> asyncio.Future[Any]:
         """Asks one of the questions given to `open`; resolves with its first page of rows."""

@@ -18,7 +18,7 @@ from penstock.delivery import Delivery
 from penstock.errors import Refused
 from penstock.questions import AuditQuery
 from services.writer.reads import AUDIT, Reads
-from services.writer.rows import Rows
+from services.writer.rows import Rows, bound
 
 HOUR_NS = 3600 * 1_000_000_000
 DEFAULT_HOURS = 24
@@ -50,7 +50,7 @@ def rows(record: Record) -> Rows:
     """The row of a record: the same bytes whenever and however often it is delivered."""
     day, hour = partition(record.stored_at_ns // HOUR_NS)
     names = " ".join(["", *sorted(trail.names_in(record.payload)), ""])
-    values = (
+    row = bound(
         day.encode(),
         _SMALLINT(hour),
         _BIGINT(record.sequence),
@@ -60,8 +60,7 @@ def rows(record: Record) -> Rows:
         record.payload,
         _BIGINT(record.stored_at_ns // 1000),
     )
-    size = len(record.payload) + len(names) + 200
-    return Rows(day, hour, size, (("audit", values),), noted=False)
+    return Rows(day, hour, len(row), (("audit", row),), noted=False)
 
 
 def partition(hours: int) -> tuple[str, int]:

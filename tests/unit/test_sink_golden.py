@@ -81,9 +81,20 @@ def readable(rows: Rows) -> bytes:
     statements = [
         {"table": table, **{column: text(column, value) for column, value in zip(COLUMNS[table], values, strict=False)}}
         | {"timestamp": int.from_bytes(values[-1], "big")}
-        for table, values in rows.statements
+        for table, row in rows.statements
+        if (values := unbound(row))
     ]
     return json.dumps(statements, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def unbound(row: bytes) -> list[bytes]:
+    """The values of a row."""
+    values = []
+    while row:
+        length = int.from_bytes(row[:4], "big")
+        values.append(row[4 : 4 + length])
+        row = row[4 + length :]
+    return values
 
 
 def text(column: str, value: bytes) -> Any:
