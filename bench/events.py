@@ -28,8 +28,12 @@ def lines(data: Path) -> list[str]:
 
 def events(messages: list[str], now_ns: int) -> Iterator[bytes]:
     """Endless CloudEvents of type log.line.v1: one source a process, 64 hosts, a millisecond apart."""
-    source = f"/bench/{os.getpid()}/{os.urandom(4).hex()}"
     bodies = [orjson.dumps({"message": message, "level": "INFO"}) for message in messages]
+    return _endless(bodies, now_ns)  # a generator that begins here would encode all of them within its first event
+
+
+def _endless(bodies: list[bytes], now_ns: int) -> Iterator[bytes]:
+    source = f"/bench/{os.getpid()}/{os.urandom(4).hex()}"
     head = '{"specversion":"1.0","type":"log.line.v1","source":"%s","id":"%d","time":"%s","subject":"host-%d","data":'
     for n in itertools.count():
         time = timestamps.text(now_ns + n % 1_000_000 * 1_000_000 - 1_000_000_000_000)

@@ -26,7 +26,7 @@ from stack.probes import percentile
 class Load:
     """What one run sends, and what it saw."""
 
-    def __init__(self, url: str, key: str, batch: int, rate: float, most: int, deadline: float) -> None:
+    def __init__(self, url: str, key: str, batch: int, rate: float, most: int) -> None:
         parts = urlsplit(url)
         self.host, self.port = parts.hostname or "127.0.0.1", parts.port or 80
         https = parts.scheme == "https"  # the edge of the same place
@@ -39,9 +39,8 @@ class Load:
         self._batch = batch
         self._events: Iterator[bytes] = events(lines(settings().data), time.time_ns())
         self._gap = batch / rate if rate else 0.0
-        self._next = time.perf_counter()
+        self._next = self._deadline = 0.0
         self._left = most or sys.maxsize
-        self._deadline = deadline
         self.latencies: list[float] = []
         self.events = 0
         self.answers: Counter[int] = Counter()
@@ -55,14 +54,26 @@ class Load:
         body = b"[" + b",".join(items) + b"]" if self._batch > 1 else items[0]
         return self._head + b"%d\r\n\r\n" % len(body) + body, count
 
-    async def connection(self) -> None:
-        """One connection: request, answer, request … until the time or the events are up."""
+    async def run(self, connections: int, seconds: float) -> float:
+        """Sends for so long over so many connections, once all of them are made; returns how long it took."""
+        lines = await asyncio.gather(*(self._connect() for _ in range(connections)))
+        began = self._next = time.perf_counter()
+        self._deadline = began + seconds
+        await asyncio.gather(*(self._send(*line) for line in lines))
+        return time.perf_counter() - began
+
+    async def _connect(self) -> tuple[asyncio.Transport, _Client]:
         loop = asyncio.get_running_loop()
-        transport, client = await loop.create_connection(lambda: _Client(loop), self.host, self.port, ssl=self._tls)
-        while request := self._request():
+        return await loop.create_connection(lambda: _Client(loop), self.host, self.port, ssl=self._tls)
+
+    async def _send(self, transport: asyncio.Transport, client: _Client) -> None:
+        """One connection: request, answer, request … until the time or the events are up."""
+        while True:
             if self._gap:
                 self._next += self._gap
                 await asyncio.sleep(max(0.0, self._next - time.perf_counter()))
+            if (request := self._request()) is None:  # made in its turn: all at once would hold up the first answers
+                break
             raw, count = request
             began = time.perf_counter()
             transport.write(raw)
@@ -112,10 +123,8 @@ class _Client(asyncio.Protocol):
 
 async def run(arguments: argparse.Namespace, key: str) -> dict[str, object]:
     """Runs the load; returns what it saw."""
-    began = time.perf_counter()
-    load = Load(arguments.url, key, arguments.batch, arguments.rate, arguments.events, began + arguments.seconds)
-    await asyncio.gather(*(load.connection() for _ in range(arguments.connections)))
-    seconds = time.perf_counter() - began
+    load = Load(arguments.url, key, arguments.batch, arguments.rate, arguments.events)
+    seconds = await load.run(arguments.connections, arguments.seconds)
     latencies = sorted(load.latencies)
     return {
         "events": load.events,

@@ -22,7 +22,7 @@ from penstock.event import Event
 from penstock.stages import REPLY_TO, Ticket
 from services.ingress import metrics
 from services.ingress.auth import Caller, Verifier
-from services.ingress.body import Budget, Lease, read_body
+from services.ingress.body import Budget, read_body
 from services.ingress.handed_on import received_ns
 from services.ingress.link import Link
 from services.ingress.modes import from_binary, mode_of
@@ -30,7 +30,7 @@ from services.ingress.preference import preferred_wait
 from services.ingress.protocol import BODY_IS_HERE
 from services.ingress.recent import Recent
 from services.ingress.results import Results
-from services.ingress.split import check_grammar, split
+from services.ingress.split import check_grammar, guess, split
 
 MAX_EVENTS = 5000
 SLICE = 200  # events checked before others get their turn
@@ -56,9 +56,14 @@ class Accept:
         caller.must_send()
         headers = dict(scope["headers"])
         with self._budget.lease() as lease:
-            items, whole = await self._items(scope, headers, receive, lease)
-            request = Request(items, whole, caller, headers)
-            del items, whole
+            mode = mode_of(headers)
+            body = await read_body(receive, headers.get(b"content-length"), lease, here=BODY_IS_HERE in scope)
+            if mode == "batched":
+                guessed = guess(body, MAX_EVENTS)
+                request = Request(guessed or split(body, MAX_EVENTS), caller, headers, body, guessed=bool(guessed))
+            else:
+                request = Request([from_binary(scope["headers"], body) if mode == "binary" else body], caller, headers)
+            del body
             try:
                 await self._check(request)
                 await self._commit(request)
@@ -82,33 +87,36 @@ class Accept:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _items(
-        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, lease: Lease
-    ) -> tuple[list[bytes], bytes | None]:
-        """The bytes of each event; for a batch also those of the whole."""
-        mode = mode_of(headers)
-        body = await read_body(receive, headers.get(b"content-length"), lease, here=BODY_IS_HERE in scope)
-        if mode == "batched":
-            return split(body, MAX_EVENTS), body
-        return [from_binary(scope["headers"], body) if mode == "binary" else body], None
-
     async def _check(self, request: Request) -> None:
         """Sorts the events into those to publish, duplicates, and refused ones. Raises Refused for the whole batch."""
         connected = self._link.connected
         if request.seconds and connected is not None:
             request.ticket = connected.waiting.open()
+        try:
+            await self._check_all(request)
+        except _WrongCutError:
+            request.cut_again()
+            await self._check_all(request)
+        if request.whole is not None and any(error.code == "JSON_INVALID" for error in request.results.errors):
+            check_grammar(request.whole)
+
+    async def _check_all(self, request: Request) -> None:
         for start in range(0, len(request.items), SLICE):
             if start:
                 await asyncio.sleep(0)
             for index in range(start, min(start + SLICE, len(request.items))):
                 self._check_one(request, index)
-        if request.whole is not None and any(error.code == "JSON_INVALID" for error in request.results.errors):
-            check_grammar(request.whole)
 
     def _check_one(self, request: Request, index: int) -> None:
         caller, now_ns = request.caller, request.came_ns
         try:
             raw, value = self._checker.parse(request.items[index])
+        except Refused as error:
+            if request.guessed:
+                raise _WrongCutError from None
+            request.results.failed(index, error)
+            return
+        try:
             event = self._checker.accept(raw, value, publisher=caller.identity, door="http", now_ns=now_ns, stamp=True)
             if event.type.type not in caller.types:
                 raise Refused("FORBIDDEN", f"{caller.identity} may not send {event.type.type}", pointer="/type")
@@ -140,23 +148,45 @@ class Accept:
         request.forget_bytes()
 
 
-class Request:
-    """One request on its way: what is left of it at each step."""
+class _WrongCutError(Exception):
+    """An item is not JSON: perhaps it was not cut where it ends."""
 
-    def __init__(self, items: list[bytes], whole: bytes | None, caller: Caller, headers: dict[bytes, bytes]) -> None:
-        self.items = items
+
+class Request:
+    """One request on its way: what is left of it at each step. `whole` is the body of a batch; `guessed`, whether its
+    items may have been cut in the wrong places."""
+
+    def __init__(
+        self,
+        items: list[bytes],
+        caller: Caller,
+        headers: dict[bytes, bytes],
+        whole: bytes | None = None,
+        *,
+        guessed: bool = False,
+    ) -> None:
         self.whole = whole
+        self.guessed = guessed
         self.caller = caller
         self.came_ns = received_ns(headers, time.time_ns())
-        self.results = Results(len(items))
-        self.outgoing: list[Outgoing] = []
-        self.pending: list[tuple[int, str, str]] = []  # index, key and time of stamping of each outgoing event
+        self._begin(items)
         self.stored: list[tuple[int, str, str, Any]] = []
         self.seconds = preferred_wait(headers.get(b"prefer"))
         self.ticket: Ticket | None = None
-        self._seen: set[tuple[str, str]] = set()
         trace = headers.get(b"traceparent", b"")
         self._headers = {"traceparent": trace.decode()} if _TRACEPARENT.match(trace) else None
+
+    def _begin(self, items: list[bytes]) -> None:
+        self.items = items
+        self.results = Results(len(items))
+        self.outgoing: list[Outgoing] = []
+        self.pending: list[tuple[int, str, str]] = []  # index, key and time of stamping of each outgoing event
+        self._seen: set[tuple[str, str]] = set()
+
+    def cut_again(self) -> None:
+        """From the beginning, by the cut that is sure. Raises Refused when the body is no batch."""
+        self.guessed = False
+        self._begin(split(self.whole or b"", MAX_EVENTS))
 
     def must_be_new(self, value: dict[str, Any]) -> None:
         """Raises Refused DUPLICATE_IN_BATCH for a source and id that came before in this batch."""

@@ -21,6 +21,19 @@ _OPENING = b"[{"
 _ELSEWHERE = b"{}"  # stands for a neighbour that is an object or array
 
 
+def guess(body: bytes, most: int) -> list[bytes]:
+    """The items of an array of objects with no white space between them, cut wherever `},{` stands: a quarter of the
+    work of `split`. None, when it is not written so, or holds more than `most`.
+
+    It is right if every item is JSON, for an array can be read in one way only. Where `},{` stood in a string or in an
+    array, an item is not JSON, and `split` has the word.
+    """
+    if body[:2] != b"[{" or body[-2:] != b"}]" or body.count(b"},{") >= most:
+        return []
+    first, *others = body[1:-2].split(b"},{")
+    return [first + b"}", *[b"{%b}" % other for other in others]]
+
+
 def split(body: bytes, most: int) -> list[bytes]:
     """The items of a JSON array, in order; their insides are not looked at.
 

@@ -66,6 +66,16 @@ async def test_a_batch_is_stored_event_by_event_as_sent(door: Door, kept: Any) -
     assert [message.data for message in await kept()] == events
 
 
+async def test_a_batch_without_white_space_is_stored_event_by_event_too(door: Door, kept: Any) -> None:
+    plain = [orjson.dumps(event(f"p-{n}")) for n in range(300)]
+    # Where the end of an event seems to stand inside of another one.
+    tricky = [orjson.dumps(event(f"t-{n}", data={"message": "},{" * n + '"'})) for n in range(1, 4)]
+    for sent in (plain, [*plain[:1], *tricky]):
+        response = await door.send(b"[" + b",".join(sent) + b"]", content_type=BATCHED)
+        assert response.status_code == 202
+    assert [message.data for message in await kept()] == [*plain, *tricky]
+
+
 async def test_binary_mode_is_the_same_event(door: Door, kept: Any) -> None:
     attributes = {f"ce_{k}": str(v) for k, v in event("c-1", subject="Z%C3%BCrich").items() if k != "data"}
     response = await door.send(b'{"message" : "hello"}', content_type="application/json", **attributes)

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from penstock.errors import Refused
-from services.ingress.split import check_grammar, split
+from services.ingress.split import check_grammar, guess, split
 
 json_values = st.recursive(
     st.none()
@@ -65,6 +65,30 @@ def test_a_damaged_batch_is_cut_only_if_every_item_shows_the_damage(values: Any,
         assert items == whole
     else:
         assert not isinstance(whole, list) or not whole
+
+
+fragments = st.lists(st.sampled_from(["},{", "}", "{", '"', ",", ":", "\\", "a"]), max_size=8).map("".join)
+tricky = st.dictionaries(fragments, fragments | st.lists(st.dictionaries(fragments, fragments), max_size=3), max_size=4)
+
+
+@given(st.lists(tricky, min_size=1, max_size=6))
+@example([{"a": "x},{y"}, {"b": [{}, {}]}])
+def test_a_guess_is_right_if_all_of_its_items_are_json(values: Any) -> None:
+    body = orjson.dumps(values)
+    try:
+        guessed = [orjson.loads(item) for item in guess(body, 100)]
+    except orjson.JSONDecodeError:
+        return
+    if guessed:
+        assert guessed == values
+        assert guess(body, 100) == split(body, 100)
+
+
+def test_a_guess_is_made_for_plain_batches_only() -> None:
+    assert guess(b'[{"a":1},{"b":2},{}]', 3) == [b'{"a":1}', b'{"b":2}', b"{}"]
+    assert guess(b'[{"a":1}]', 3) == [b'{"a":1}']
+    for body in (b'[{"a":1},{"b":2},{},{}]', b"[]", b"[1]", b'{"a":1}', b" [{}]", b"[{}] ", b""):
+        assert guess(body, 3) == []
 
 
 NO_ARRAYS = """
