@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=200_000, help="backlog for the workers")
     parser.add_argument("--seconds", type=float, default=20, help="length of each load")
     parser.add_argument("--minutes", type=float, default=10, help="length of the memory run")
+    parser.add_argument("--rate", type=float, default=memory.RATE, help="events a second of the memory run")
     parser.add_argument("--rounds", type=int, default=5, help="of each contestant of compare")
     parser.add_argument("--parts", default=compare.PARTS, help=f"of compare; default: {compare.PARTS}")
     parser.add_argument("--largest", type=int, default=1_000_000, help="backlog of growth")

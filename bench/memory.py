@@ -21,7 +21,7 @@ from bench.ground import Ground
 from bench.model import train
 from bench.watch import resident_mb
 
-RATE = 1000  # events a second
+RATE = 1000.0  # events a second, unless asked for another
 EVERY = 5.0  # seconds between samples
 WARM_UP = 0.25  # of the run
 GROWTH = 0.05  # that is still called flat
@@ -40,21 +40,21 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
     pids = await base.start(*FLEET) | {name: base.pid(name) for name in SERVERS}
     await caught_up(base)
     before = await base.stored()
-    console.print(f"loading with {RATE} events/s for {arguments.minutes:g} minutes …")
-    samples = await _run(base, pids, arguments.minutes * 60)
+    console.print(f"loading with {arguments.rate:g} events/s for {arguments.minutes:g} minutes …")
+    samples = await _run(base, pids, arguments.minutes * 60, arguments.rate)
     await caught_up(base)
     rows = {name: _figures(name, series) for name, series in samples.items()}
     _show(rows, console)
     return {"events": await base.stored() - before, "minutes": arguments.minutes, "processes": rows}
 
 
-async def _run(base: Ground, pids: dict[str, int], seconds: float) -> dict[str, Samples]:
+async def _run(base: Ground, pids: dict[str, int], seconds: float, rate: float) -> dict[str, Samples]:
     done = asyncio.Event()
     watching = asyncio.create_task(_watch(pids, done))
     end = time.perf_counter() + seconds
     try:
         while (left := end - time.perf_counter()) > 1:
-            await base.load(seconds=min(left, LONGEST_LOAD), batch=20, connections=8, rate=RATE)
+            await base.load(seconds=min(left, LONGEST_LOAD), batch=20, connections=8, rate=rate)
     finally:
         done.set()
     return await watching

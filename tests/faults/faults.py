@@ -28,6 +28,8 @@ class Faults:
         self._rng = random.Random(seed)
         self._lines: dict[str, Line] = {}
         self._deck: list[str] = []
+        self.told = 0
+        self.kills = 0  # of processes that were alive
 
     # -- lines between services and servers
 
@@ -69,7 +71,7 @@ class Faults:
     # -- the story
 
     def next(self) -> tuple[str, Fault]:
-        """The next fault and what it is called. Each kind comes once before any comes again."""
+        """The next fault and what it is called. Each kind comes (kills, twice) before any comes again."""
         kinds: dict[str, Callable[[], tuple[str, Fault]]] = {
             "kill a service": lambda: self._kill(self._rng.choice(SERVICES), 1.0, 3.0),
             "kill a worker": lambda: self._kill(self._rng.choice(SERVICES[1:4]), 0.5, 2.0),
@@ -84,8 +86,9 @@ class Faults:
             "busy": lambda: self._line("busy", Line.be_busy, 3.0, 8.0, to="elasticsearch"),
         }
         if not self._deck:
-            self._deck = sorted(kinds)
+            self._deck = sorted([*kinds, *(kind for kind in kinds if kind.startswith("kill"))])
             self._rng.shuffle(self._deck)
+        self.told += 1
         return kinds[self._deck.pop()]()
 
     def events_before(self) -> int:
@@ -94,7 +97,7 @@ class Faults:
 
     def two_at_once(self) -> bool:
         """Whether the next two faults come together."""
-        return self._rng.random() < 0.25
+        return self._rng.random() < 0.5
 
     def _kill(self, name: str, least: float, most: float) -> tuple[str, Fault]:
         down = self._rng.uniform(least, most)
@@ -102,6 +105,7 @@ class Faults:
         async def fault() -> None:
             if process.alive(self.site.place, name):
                 await asyncio.to_thread(self.site.kill, name)
+                self.kills += 1
             await asyncio.sleep(down)
             if name in SERVERS:
                 await self.site.again(name)

@@ -1,6 +1,7 @@
 """Load, and faults as a seed tells them → each accepted event is once in each store, and nothing in the dead letters.
 
-A short round here; `make soak MINUTES=30` runs it long, `make soak SEED=…` tells a story again.
+A short round here, of ten kills and what comes between them; `make soak MINUTES=30 KILLS=200` goes on until there were
+as many and so much time has passed, `make soak SEED=…` tells a story again.
 """
 
 from __future__ import annotations
@@ -17,36 +18,35 @@ from tests.journeys.site import SERVICES, Site
 
 MINUTES = float(os.environ.get("SOAK_MINUTES") or 0)
 SEED = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(1_000_000))
-ROUND = 10  # faults of a short round
+KILLS = int(os.environ.get("SOAK_KILLS") or 10)  # of services and servers, at the least
 SPAN = 300.0  # seconds of faults before the stores are counted
 
 
-@pytest.mark.timeout(MINUTES * 60 * 2 + 600)
+@pytest.mark.timeout(MINUTES * 60 * 2 + KILLS * 60)
 async def test_every_event_survives_the_faults_of_a_seed(site: Site) -> None:
     site.note(f"SOAK_SEED={SEED}")
     faults = Faults(site, SEED)
     end = time.monotonic() + MINUTES * 60
     try:
         await faults.open()
-        count = await spell(site, faults, SPAN if MINUTES else None)
-        while time.monotonic() < end:
-            count += await spell(site, faults, min(SPAN, end - time.monotonic()))
-        site.note(f"{count} faults with SOAK_SEED={SEED}, {len(site.accepted)} events")
+        while time.monotonic() < end or faults.kills < KILLS:
+            await spell(site, faults, end)
+            site.note(
+                f"{faults.told} faults, {faults.kills} of them kills, with SOAK_SEED={SEED}: "
+                f"{len(site.accepted)} events are in their stores"
+            )
     finally:
         await faults.close()
 
 
-async def spell(site: Site, faults: Faults, seconds: float | None) -> int:
-    """Faults under load for so long, or ROUND of them; then everything is counted. Returns how many they were."""
-    count = 0
-    end = time.monotonic() + (seconds or 0.0)
+async def spell(site: Site, faults: Faults, end: float) -> None:
+    """Faults under load for SPAN seconds, or until there were enough; then everything is counted."""
+    pause = time.monotonic() + SPAN
     async with site.senders(gap=0.5) as senders:
-        while time.monotonic() < end if seconds else count < ROUND:
-            told = [faults.next() for _ in range(2 if faults.two_at_once() else 1)]
-            site.note(" and ".join(name for name, _ in told))
-            await asyncio.gather(*(fault() for _, fault in told))
-            count += len(told)
+        while (now := time.monotonic()) < pause and (now < end or faults.kills < KILLS):
+            stories = [faults.next() for _ in range(2 if faults.two_at_once() else 1)]
+            site.note(" and ".join(name for name, _ in stories))
+            await asyncio.gather(*(fault() for _, fault in stories))
             await senders.more(faults.events_before())
     await site.ready(*SERVICES)
     await site.assert_complete()
-    return count

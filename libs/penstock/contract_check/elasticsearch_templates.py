@@ -62,12 +62,11 @@ def event_mapping(types: Iterable[EventType]) -> Json:
     """The mapping of the stored record (penstock.event.record) of a dataset's events."""
     data = _mapping(_indexed(types))
     event = _object({"id": KEYWORD, "source": KEYWORD, "type": KEYWORD, "subject": KEYWORD, "data": data})
-    return _root({**_provenance(), "event": event})
+    return _root({**_provenance(), "door": KEYWORD, "event": event})
 
 
 def score_mapping(types: Iterable[EventType]) -> Json:
     """The mapping of a dataset's scores; `fields` holds the indexed members of the event that was scored."""
-    model = _object({"name": KEYWORD, "version": LONG, "schema": KEYWORD, "digest": KEYWORD})
     # Flat, not a graph: on indices of one period an exact scan is quick, and building graphs is what costs.
     vector = {
         "type": "dense_vector",
@@ -80,11 +79,7 @@ def score_mapping(types: Iterable[EventType]) -> Json:
         {
             **_provenance(),
             "type": KEYWORD,
-            "dataset": KEYWORD,
-            "pp": LONG,
-            "model": model,
             "score": DOUBLE,
-            "raw": DOUBLE,
             "pattern_id": KEYWORD,
             "vector": vector,
             "fields": _mapping(_indexed(types)),
@@ -106,8 +101,8 @@ def field(indexed: Indexed) -> Json:
 
 
 def _provenance() -> Json:
-    names = {"key": KEYWORD, "entity": KEYWORD, "publisher": KEYWORD, "door": KEYWORD, "stream": KEYWORD}
-    return {**names, "time": DATE, "sequence": LONG, "stored_at": DATE}
+    # What questions can name (penstock.questions.OUTER_FIELDS), no more: each indexed member is work at every write.
+    return {"key": KEYWORD, "entity": KEYWORD, "publisher": KEYWORD, "time": DATE, "stored_at": DATE}
 
 
 def _indexed(types: Iterable[EventType]) -> dict[str, Indexed]:
