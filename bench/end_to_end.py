@@ -12,12 +12,14 @@ from rich.table import Table
 
 from bench.ground import Ground
 from bench.model import train
+from bench.scrape import buckets, quantile
 from bench.watch import cpu_seconds, resident_mb
 from stack.probes import percentile, time_stages
 
 FLEET = ("operator_0", "indexer_0", "writer_0", "scorer_0", "ingress_0")
 SERVERS = ("nats", "elasticsearch", "cassandra")
 EVENTS = ("EVENTS_HTTP", "EVENTS_NATS")
+QUEUE = "penstock_model_awaited_seconds"
 
 
 async def measure(base: Ground, arguments: argparse.Namespace, console: Console) -> dict[str, object]:
@@ -32,10 +34,18 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
     rows = {}
     for rate in (0, 3000, 1000):
         rows[str(rate or "flat out")] = await _run(base, rate, arguments.seconds, pids)
-    table = Table("load", "events/s", "indexed p99 ms", *(f"{name} µs" for name in pids), title="end to end")
+    table = Table(
+        "load", "events/s", "indexed p99 ms", "model queue p99 ms", *(f"{name} µs" for name in pids), title="end to end"
+    )
     for name, row in rows.items():
         indexed = row["accept_to_ms"]["indexed"]["p99"]
-        table.add_row(name, f"{row['rate']:,}", f"{indexed:,.0f}", *(f"{v:.0f}" for v in row["cpu_us"].values()))
+        table.add_row(
+            name,
+            f"{row['rate']:,}",
+            f"{indexed:,.0f}",
+            str(row["model_queue_p99_ms"]),
+            *(f"{v:.0f}" for v in row["cpu_us"].values()),
+        )
     console.print(table)
     memory = {name: round(resident_mb(pid)) for name, pid in pids.items()}
     return {"runs": rows, "mb": memory}
@@ -44,6 +54,8 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
 async def _run(base: Ground, rate: float, seconds: float, pids: dict[str, int]) -> dict[str, Any]:
     before, began = await base.stored(), time.perf_counter()
     cpu = {name: cpu_seconds(pid) for name, pid in pids.items()}
+    scorer = base.place.local_port("scorer")
+    waited = await buckets(scorer, QUEUE)
     batch = 100 if rate != 1000 else 20
     url = f"http://127.0.0.1:{base.place.local_port('ingress')}"
     probes = int(5 * seconds)
@@ -63,6 +75,7 @@ async def _run(base: Ground, rate: float, seconds: float, pids: dict[str, int]) 
         "accept_to_ms": {
             stage: {"p50": percentile(times, 0.5), "p99": percentile(times, 0.99)} for stage, times in waits.items()
         },
+        "model_queue_p99_ms": round(1000 * quantile(waited, await buckets(scorer, QUEUE), 0.99), 1),
         "cpu_us": {name: round(1e6 * (cpu_seconds(pid) - cpu[name]) / events, 1) for name, pid in pids.items()},
     }
 

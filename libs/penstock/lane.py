@@ -1,7 +1,7 @@
 """durable consumer → pulls → batches → handle → settled one by one: acknowledged, retried later, or dead-lettered.
 
     deliveries ─▶ queue ─┬▶ batch of up to `batch`, or what came within `linger` ─▶ handle, `in_flight` at a time ─▶
-    settle
+    settle               │  (`linger_most` when so many come that waiting makes a batch worth it)
                          └▶ suspect (4th delivery): alone, and dead-lettered when it took the process down three times
 
 Nothing is lost: a message leaves the consumer only by +ACK after the handler said Done, or by +TERM after its dead
@@ -40,6 +40,7 @@ CRASHES = 3  # tries alone that killed the process, before the message is dead-l
 REFUSALS = 2  # batches in a row of which the sink took nothing; then the lane rests
 STUCK = 60.0  # seconds in one batch, after which the process is not ready
 POLL = 10.0  # seconds between looks at the consumer's state
+WORTH_WAITING = 100  # messages that have to come within `linger_most`, if a batch is to wait that long
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Lane:
         batch: int = 500,
         in_flight: int = 2,
         linger: float = 0.02,
+        linger_most: float = 0.0,
         dead_letters: DeadLetters,
         attempts: Attempts | None = None,
         hold_by: Callable[[Delivery], str] | None = None,
@@ -71,7 +73,7 @@ class Lane:
         brake: Brake | None = None,
     ) -> None:
         """`handle` gets up to `batch` deliveries and answers with as many outcomes, in their order. `linger` in
-        seconds.
+        seconds, and `linger_most` under load, when a store is spared small batches; 0: never longer than `linger`.
 
         With `hold_by` a retried message holds its entity (holds.py); such a lane needs `in_flight=1`.
         """
@@ -83,6 +85,9 @@ class Lane:
         self._batch = batch
         self._in_flight = in_flight
         self._linger = linger
+        self._linger_most = max(linger_most, linger)
+        self._wait = linger  # between the two, by how many messages came lately
+        self._timer: asyncio.TimerHandle | None = None
         self._dead_letters = dead_letters
         self._attempts = attempts
         self._limits = limits or Limits(messages=batch * (in_flight + 2))
@@ -203,13 +208,18 @@ class Lane:
 
     def _start_linger(self) -> None:
         self._due = False
-        if self._linger > 0:
-            asyncio.get_running_loop().call_later(self._linger, self._linger_over)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._wait > 0:
+            self._timer = asyncio.get_running_loop().call_later(self._wait, self._linger_over)
         else:
             self._linger_over()
 
     def _linger_over(self) -> None:
         self._due = True
+        if self._wait > 0 and self._queue:
+            within_most = len(self._queue) * self._linger_most / self._wait
+            self._wait = self._linger_most if within_most >= WORTH_WAITING else self._linger
         self._wake.set()
 
     # -- through

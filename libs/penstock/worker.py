@@ -51,6 +51,7 @@ class Source(Generic[T]):
     batch: int = 500
     in_flight: int = 2
     linger: float = 0.02
+    linger_most: float = 0.0
     hold_by: Callable[[T], str] | None = None
     limits: Limits | None = None
 
@@ -198,6 +199,7 @@ def make_lane(broker: Broker, source: Source[T], dead_letters: DeadLetters, atte
         batch=source.batch,
         in_flight=source.in_flight,
         linger=source.linger,
+        linger_most=source.linger_most,
         dead_letters=dead_letters,
         attempts=attempts,
         hold_by=hold_by,

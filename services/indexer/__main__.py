@@ -34,7 +34,8 @@ from services.indexer.questions import Questions
 
 _log = structlog.get_logger(__name__)
 # Small bulks are what costs, in this process and in Elasticsearch: wait a little for more.
-_BATCH, _IN_FLIGHT, _LINGER = 2000, 3, 0.1
+_BATCH, _IN_FLIGHT = 2000, 3
+_LINGER, _LINGER_MOST = 0.1, 0.3
 # Each byte held is held several times over on its way; with large events these bounds count, not the numbers above.
 _LIMITS = Limits(messages=8000, bytes=8 * 1024 * 1024, batch_bytes=2 * 1024 * 1024)
 _CONNECTIONS = 20
@@ -130,6 +131,7 @@ def _source(
         batch=_BATCH,
         in_flight=_IN_FLIGHT,
         linger=_LINGER,
+        linger_most=_LINGER_MOST,
         limits=_LIMITS,
     )
 

@@ -23,7 +23,7 @@ _ELSEWHERE = b"{}"  # stands for a neighbour that is an object or array
 
 def guess(body: bytes, most: int) -> list[bytes]:
     """The items of an array of objects with no white space between them, cut wherever `},{` stands: a quarter of the
-    work of `split`. None, when it is not written so, or holds more than `most`.
+    work of `split`. Empty when the body is not written so, or holds more than `most`.
 
     It is right if every item is JSON, for an array can be read in one way only. Where `},{` stood in a string or in an
     array, an item is not JSON, and `split` has the word.

@@ -22,7 +22,7 @@ from services.scorer.records import Scored, score_records
 GATHER_SECONDS = 0.005
 GATHERED_MOST = 1_024  # events in one turn of the model; more are left for the next
 
-Waiting = tuple[Sequence[Event], "asyncio.Future[list[Scored]]"]
+Waiting = tuple[Sequence[Event], "asyncio.Future[list[Scored]]", float]  # since when, by the loop's clock
 
 
 def score(events: Sequence[Event], extractor: Extractor, model: Model) -> list[Scored]:
@@ -98,7 +98,7 @@ class Scorer:
         """The records of events, by the next turn of the model."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[Scored]] = loop.create_future()
-        self._waiting.append((events, future))
+        self._waiting.append((events, future, loop.time()))
         if not self._turn_due:
             self._turn_due = True
             loop.call_later(GATHER_SECONDS, self._turn)
@@ -113,17 +113,20 @@ class Scorer:
         self._turn_due = bool(self._waiting)
         if self._waiting:  # other work of the loop comes in between
             asyncio.get_running_loop().call_later(0, self._turn)
+        now = asyncio.get_running_loop().time()
+        for _, _, since in turn:
+            metrics.QUEUE_SECONDS.observe(now - since)
         started = time.perf_counter()
         try:
             if self._model is None:
                 raise Unavailable("MODEL_UNAVAILABLE", "the model was withdrawn", retry_after=1)
-            records = iter(score([event for events, _ in turn for event in events], self.extractor, self._model))
+            records = iter(score([event for events, _, _ in turn for event in events], self.extractor, self._model))
         except Exception as error:  # noqa: BLE001  every caller must hear of it; the lane keeps its messages
-            for _, future in turn:
+            for _, future, _ in turn:
                 if not future.done():
                     future.set_exception(error)
             return
-        for events, future in turn:
+        for events, future, _ in turn:
             own = [next(records) for _ in events]
             if not future.done():
                 future.set_result(own)

@@ -16,6 +16,13 @@ MODEL_SECONDS = histogram(
     unit="seconds",
     remedy="high: the core is shared, or events are unusually long",
 )
+QUEUE_SECONDS = histogram(
+    "penstock_model_awaited_seconds",
+    "Time that a batch of a lane waits for its turn of the model",
+    unit="seconds",
+    remedy="high: the process has more to do than its core can; add scorers, each with lanes of its own",
+    buckets=(0.001, 0.0025, 0.005, 0.006, 0.007, 0.008, 0.009, 0.01, 0.0125, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0),
+)
 MODEL_VERSION = gauge(
     "penstock_model_loaded_version",
     "Version of the model that scores; 0 while there is none",

@@ -78,6 +78,8 @@ class Store:
         self._cluster: Cluster | None = None
         self._session: Session | None = None
         self._bridge = Bridge()
+        # The driver forgets a statement that nobody holds, and could not prepare it again on a node that is new to it.
+        self._inserts: dict[Table, PreparedStatement] = {}
         self._heads: dict[Table, bytes] = {}  # of the inserts in a batch
         self._prepared: dict[str, PreparedStatement] = {}
         self.request_timeout = REQUEST_SECONDS
@@ -99,12 +101,13 @@ class Store:
 
             _same_period(session.execute(prepare(_LENGTHS)), self._settings.cassandra_period)
             session.client_protocol_handler = Frames
-            heads = {table: frames.head(prepare(_insert(table, columns))) for table, columns in COLUMNS.items()}
+            inserts = {table: prepare(_insert(table, columns)) for table, columns in COLUMNS.items()}
             prepared = {question: prepare(question) for question in questions}
         except BaseException:
             cluster.shutdown()
             raise
-        self._cluster, self._session, self._heads, self._prepared = cluster, session, heads, prepared
+        self._cluster, self._session, self._inserts, self._prepared = cluster, session, inserts, prepared
+        self._heads = {table: frames.head(insert) for table, insert in inserts.items()}
 
     async def close(self) -> None:
         """Ends all connections."""

@@ -84,6 +84,18 @@ async def test_linger_collects_a_batch(rig: Rig, lane: MakeLane) -> None:
     assert [len(batch) for batch in sink.batches] == [10]
 
 
+async def test_a_batch_is_waited_for_longer_while_many_messages_come(rig: Rig, lane: MakeLane) -> None:
+    sink = Sink()
+    await rig.store([b"%d" % n for n in range(200)])
+    adapting = lane(sink.handle, batch=1000, linger=0.3, linger_most=1.0)
+    async with Working(adapting):
+        await sink.wait(200)
+        assert adapting._wait == 1.0
+        await rig.store([b"alone"])
+        await sink.wait(201)
+        assert adapting._wait == 0.3
+
+
 async def test_a_retried_message_comes_back_after_its_delay(rig: Rig, lane: MakeLane) -> None:
     times: list[float] = []
 

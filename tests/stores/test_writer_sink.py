@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import replace
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from penstock.settings import Settings
 from services.writer import reads
 from services.writer.logic import Writer, partitions
 from services.writer.periods import period
-from services.writer.rows import Rows, bound, event_rows, uuid_bytes
+from services.writer.rows import COLUMNS, Rows, bound, event_rows, uuid_bytes
 from services.writer.store import REQUEST_SECONDS, Store
 from tests.deliveries import event_of, line, sample, score_of
 from tests.places import Running
@@ -70,6 +71,13 @@ async def test_the_largest_events_are_stored(store: Store, writer: Writer) -> No
     batch = [event_of(line("x" * 65_000, exception={"type": "E", "stack": "y" * 60_000})) for _ in range(5)]
     assert await writer.events(batch) == [Done()] * 5
     assert await stored(store, batch[4]) == [record(batch[4])]
+
+
+async def test_the_driver_can_prepare_every_insert_again(store: Store) -> None:
+    gc.collect()
+    known = {statement.query_string for statement in store._connected().cluster._prepared_statements.values()}
+    for table in COLUMNS:
+        assert any(f".{table} (" in query for query in known), table
 
 
 async def test_scores_of_two_versions_stand_side_by_side(store: Store, writer: Writer) -> None:
