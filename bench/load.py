@@ -70,6 +70,8 @@ class Load:
         """One connection: request, answer, request … until the time or the events are up."""
         while True:
             if self._gap:
+                if self._next >= self._deadline:
+                    break
                 self._next += self._gap
                 await asyncio.sleep(max(0.0, self._next - time.perf_counter()))
             if (request := self._request()) is None:  # made in its turn: all at once would hold up the first answers

@@ -100,6 +100,7 @@ class Lane:
         self._working: dict[int, tuple[float, list[Delivery]]] = {}
         self._count = 0  # messages held: queued or in hand
         self._bytes = 0
+        self._queued_bytes = 0
         self._due = False  # the first of the queue has waited long enough
         self._wake = asyncio.Event()
         self._free = asyncio.Semaphore(in_flight)
@@ -198,13 +199,16 @@ class Lane:
             self._suspects.append(delivery)
             self._wake.set()
             return
-        queue = self._queue
-        queue.append(delivery)
-        length = len(queue)
-        if length == 1:
+        self._queue.append(delivery)
+        self._queued_bytes += len(delivery.data)
+        if len(self._queue) == 1:
             self._start_linger()
-        elif length == self._batch:
+        if self._full():
             self._wake.set()
+
+    def _full(self) -> bool:
+        """Whether waiting would not make the next batch any larger."""
+        return len(self._queue) >= self._batch or self._queued_bytes >= self._limits.batch_bytes
 
     def _start_linger(self) -> None:
         self._due = False
@@ -238,7 +242,7 @@ class Lane:
                 self._puller.refill()
             elif self._suspects:
                 await self._alone(self._suspects.popleft())
-            elif self._queue and (self._due or len(self._queue) >= self._batch):
+            elif self._queue and (self._due or self._full()):
                 await self._free.acquire()
                 if self._stopping.is_set() or self._brake.stopped or not (batch := self._next()):
                     self._free.release()
@@ -258,6 +262,7 @@ class Lane:
             if batch and size > self._limits.batch_bytes:
                 break
             batch.append(queue.popleft())
+        self._queued_bytes -= sum([len(delivery.data) for delivery in batch])
         if queue:
             self._start_linger()
         if self._holds is not None:

@@ -66,6 +66,7 @@ class Results:
 
     def failed(self, index: int, error: PenstockError, key: str = "") -> None:
         """The event is refused, or cannot be stored now."""
+        error.__traceback__ = error.__context__ = None  # they lead to the request, and would keep its bytes for long
         later = isinstance(error, Unavailable)
         if isinstance(error, Unavailable):
             self._unavailable_count += 1

@@ -33,12 +33,14 @@ class Frames(ProtocolHandler):  # type: ignore[misc]  # the driver has no types
     def encode_message(
         cls, msg: Any, stream_id: int, protocol_version: int, compressor: Any, allow_beta_protocol_version: bool
     ) -> bytes:
-        """One frame."""
+        """One frame. Raises ValueError for a batch without statements."""
         if not isinstance(msg, BatchMessage):
             frame: bytes = super().encode_message(
                 msg, stream_id, protocol_version, compressor, allow_beta_protocol_version
             )
             return frame
-        statements: list[bytes] = msg.queries
+        statements: list[bytes] = [*msg.queries]
+        if not statements:
+            raise ValueError("the batch was given up, and its statements are gone")
         body = b"".join((_BATCH(msg.batch_type.value, len(statements)), *statements, _END(msg.consistency_level, 0)))
         return _FRAME(protocol_version, 0, stream_id, msg.opcode, len(body)) + body

@@ -106,8 +106,8 @@ class Store:
         except BaseException:
             cluster.shutdown()
             raise
-        self._cluster, self._session, self._inserts, self._prepared = cluster, session, inserts, prepared
         self._heads = {table: frames.head(insert) for table, insert in inserts.items()}
+        self._cluster, self._session, self._inserts, self._prepared = cluster, session, inserts, prepared
 
     async def close(self) -> None:
         """Ends all connections."""

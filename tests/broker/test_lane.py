@@ -84,6 +84,15 @@ async def test_linger_collects_a_batch(rig: Rig, lane: MakeLane) -> None:
     assert [len(batch) for batch in sink.batches] == [10]
 
 
+async def test_large_messages_make_a_full_batch_by_their_bytes(rig: Rig, lane: MakeLane) -> None:
+    sink = Sink()
+    await rig.store([b"x" * 10_000] * 12)
+    limits = Limits(messages=1000, batch_bytes=30_000)
+    async with Working(lane(sink.handle, batch=100, linger=30.0, limits=limits)):
+        await sink.wait(12)  # long before the linger is over
+    assert [len(batch) for batch in sink.batches] == [3] * 4
+
+
 async def test_a_batch_is_waited_for_longer_while_many_messages_come(rig: Rig, lane: MakeLane) -> None:
     sink = Sink()
     await rig.store([b"%d" % n for n in range(200)])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -28,6 +29,7 @@ class Faults:
         self._rng = random.Random(seed)
         self._lines: dict[str, Line] = {}
         self._deck: list[str] = []
+        self._killing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.told = 0
         self.kills = 0  # of processes that were alive
 
@@ -103,14 +105,15 @@ class Faults:
         down = self._rng.uniform(least, most)
 
         async def fault() -> None:
-            if process.alive(self.site.place, name):
-                await asyncio.to_thread(self.site.kill, name)
-                self.kills += 1
-            await asyncio.sleep(down)
-            if name in SERVERS:
-                await self.site.again(name)
-            else:
-                await asyncio.to_thread(self._start, name)
+            async with self._killing[name]:  # two faults at once may have chosen the same process
+                if process.alive(self.site.place, name):
+                    await asyncio.to_thread(self.site.kill, name)
+                    self.kills += 1
+                await asyncio.sleep(down)
+                if name in SERVERS:
+                    await self.site.again(name)
+                else:
+                    await asyncio.to_thread(self._start, name)
 
         return f"kill {name} for {down:.1f} s", fault
 

@@ -18,11 +18,11 @@ from tests.journeys.site import SERVICES, Site
 
 MINUTES = float(os.environ.get("SOAK_MINUTES") or 0)
 SEED = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(1_000_000))
-KILLS = int(os.environ.get("SOAK_KILLS") or 10)  # of services and servers, at the least
+KILLS = max(1, int(os.environ.get("SOAK_KILLS") or 10))  # of services and servers, at the least
 SPAN = 300.0  # seconds of faults before the stores are counted
 
 
-@pytest.mark.timeout(MINUTES * 60 * 2 + KILLS * 60)
+@pytest.mark.timeout(600 + MINUTES * 60 * 2 + KILLS * 60)
 async def test_every_event_survives_the_faults_of_a_seed(site: Site) -> None:
     site.note(f"SOAK_SEED={SEED}")
     faults = Faults(site, SEED)

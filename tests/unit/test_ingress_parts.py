@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import orjson
@@ -186,3 +187,22 @@ def test_refusals_of_one_kind_keep_their_status() -> None:
     mixed.failed(0, Refused("EVENT_TOO_LARGE", "large"))
     mixed.failed(1, Refused("TYPE_UNKNOWN", "no"))
     assert answer(mixed)[0] == 400
+
+
+class Bytes:
+    """Stands for what a request holds."""
+
+
+def test_what_is_refused_is_not_kept_by_its_error() -> None:
+    results = Results(1)
+
+    def refuse() -> weakref.ref[Bytes]:
+        held = Bytes()
+        try:
+            raise Refused("TYPE_UNKNOWN", "no")
+        except Refused as error:
+            results.failed(0, error)
+        return weakref.ref(held)
+
+    assert refuse()() is None
+    assert answer(results)[2]["code"] == "TYPE_UNKNOWN"
