@@ -30,6 +30,7 @@ EVENTS = ("EVENTS_HTTP", "EVENTS_NATS")
 FIRST_EVENTS = 600  # to train the model on
 SETTLED = 240.0  # seconds
 SHOWN = 20  # keys in the message of a failure
+LOG_SHOWN = 8_000  # characters of the log of a process that does not become ready
 
 
 class Site(Running):
@@ -134,9 +135,14 @@ class Site(Running):
         return await asyncio.to_thread(fleet.reasons, self.port(name))
 
     async def ready(self, *names: str, bound: float = 90.0) -> None:
-        """Waits until the services are ready."""
+        """Waits until the services are ready; who is not says why, with the end of its log."""
         for name in names:
-            await until(lambda name=name: self._is_ready(name), bound, f"{name} ready")  # type: ignore[misc]
+            try:
+                await until(lambda name=name: self._is_ready(name), bound, f"{name} ready")  # type: ignore[misc]
+            except AssertionError:
+                self.note(f"{name} is not ready: {process.alive(self.place, name)}, {await self.reasons(name)}")
+                self.note(self.place.log(name).read_text()[-LOG_SHOWN:])
+                raise
 
     async def _is_ready(self, name: str) -> bool:
         return not await self.reasons(name)
