@@ -30,8 +30,12 @@ def guess(body: bytes, most: int) -> list[bytes]:
     """
     if body[:2] != b"[{" or body[-2:] != b"}]" or body.count(b"},{") >= most:
         return []
-    first, *others = body[1:-2].split(b"},{")
-    return [first + b"}", *[b"{%b}" % other for other in others]]
+    items, begin = [], 1
+    while (end := body.find(b"},{", begin)) > 0:  # and no pieces besides the items: they may be large
+        items.append(body[begin : end + 1])
+        begin = end + 2
+    items.append(body[begin:-1])
+    return items
 
 
 def split(body: bytes, most: int) -> list[bytes]:

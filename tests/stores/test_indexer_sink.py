@@ -88,13 +88,13 @@ async def test_a_score_is_stored_under_its_event_s_key_and_version(
 
 async def test_what_the_store_refuses_is_dropped_with_its_reason_and_the_rest_is_kept(indexer: Indexer) -> None:
     scores = [score_of(event_of(line(text))) for text in ("a", "b", "c")]
-    poison = replace(scores[1], raw=scores[1].raw.replace(b'"model":{', b'"model":"lines","was":{'))
+    poison = replace(scores[1], raw=scores[1].raw.replace(b'"fields":{', b'"fields":"lines","was":{'))
     before, dropped, after = await indexer.scores([scores[0], poison, scores[2]])
     assert (before, after) == (Done(), Done())
     assert isinstance(dropped, Drop)
     assert dropped.code == "SINK_REFUSED"
     assert "document_parsing_exception" in dropped.reason
-    assert "lines" not in dropped.reason.partition("document_parsing_exception")[2].replace("[model]", "")
+    assert "lines" not in dropped.reason.partition("document_parsing_exception")[2].replace("[fields]", "")
 
 
 @pytest.mark.parametrize(
