@@ -28,7 +28,7 @@ from services.writer.store import Store
 _log = structlog.get_logger(__name__)
 # A batch falls into as many partitions as it has entities' pp: the larger it is, the more rows go together.
 _BATCH, _IN_FLIGHT = 3000, 2
-_LINGER, _LINGER_MOST = 0.1, 0.5
+_LINGER, _LINGER_MOST = 0.1, 0.3
 # Each byte held is held several times over on its way; with large events these bounds count, not the numbers above.
 _LIMITS = Limits(messages=12_000, bytes=8 * 1024 * 1024, batch_bytes=2 * 1024 * 1024)
 _OPEN_EVERY = 2.0  # seconds between tries to reach Cassandra
