@@ -258,11 +258,12 @@ class Lane:
         queue, size = self._queue, 0
         batch: list[Delivery] = []
         while queue and len(batch) < self._batch:
-            size += len(queue[0].data)
-            if batch and size > self._limits.batch_bytes:
+            length = len(queue[0].data)
+            if batch and size + length > self._limits.batch_bytes:
                 break
+            size += length
             batch.append(queue.popleft())
-        self._queued_bytes -= sum([len(delivery.data) for delivery in batch])
+        self._queued_bytes -= size
         if queue:
             self._start_linger()
         if self._holds is not None:

@@ -9,7 +9,7 @@ def settle() -> None:
     """To be called when a process is up, and again after something large was loaded.
 
     What start-up made lives as long as the process: not looking for garbage in it, and less often in the rest, saves a
-    fifth of a worker's CPU time. Clients make cycles that hold a batch, so the rest must be looked through.
+    fifth of a worker's CPU time. Errors make cycles that may hold a batch, so the rest must be looked through.
     """
     gc.unfreeze()
     gc.collect()
