@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import structlog
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
@@ -16,6 +15,7 @@ from services.indexer.metrics import INDICES_MADE
 
 _log = structlog.get_logger(__name__)
 _TIMEOUT = 30.0
+_PASSING = (408, 429)  # a shard that has not started in time; a cluster with too much to do
 
 
 class Indices:
@@ -40,25 +40,27 @@ class Indices:
             try:
                 if await self._client.indices.exists_alias(name=alias):
                     return
-                aliases: dict[str, Any] = {alias: {}, names.read_alias(alias): {}}
-                await self._client.indices.create(index=names.first_index(alias), aliases=aliases)
-            except ApiError as error:
-                if _type(error) != "resource_already_exists_exception":
-                    raise _unavailable(error, f"{alias} cannot be made") from error
-                if not await self._has(alias):
-                    raise PenstockError(
-                        "STORE_UNAVAILABLE", f"{names.first_index(alias)} exists, but not behind the alias {alias}"
-                    ) from error
-            except TransportError as error:
+                await self._make(names.first_index(alias))
+                await self._show(names.first_index(alias), [alias, names.read_alias(alias)])
+            except (ApiError, TransportError) as error:
                 raise _unavailable(error, f"{alias} cannot be made") from error
             INDICES_MADE.inc()
             _log.info("index_made", alias=alias)
 
-    async def _has(self, alias: str) -> bool:
+    async def _make(self, index: str) -> None:
+        """The index, with its shards ready to be searched. One that is there already has a maker that is at work
+        beside us, or that died before its aliases."""
         try:
-            return bool(await self._client.indices.exists_alias(name=alias))
-        except (ApiError, TransportError) as error:
-            raise _unavailable(error, f"{alias} cannot be looked up") from error
+            await self._client.indices.create(index=index)
+        except ApiError as error:
+            if _type(error) != "resource_already_exists_exception":
+                raise
+        await self._client.cluster.health(index=index, wait_for_status="yellow", timeout=f"{_TIMEOUT - 5:.0f}s")
+
+    async def _show(self, index: str, aliases: list[str]) -> None:
+        # Only now, and both at once: who searches through an alias while a shard behind it starts gets an error.
+        actions = [{"add": {"index": index, "alias": alias}} for alias in aliases]
+        await self._client.indices.update_aliases(actions=actions)
 
     async def _prepare(self) -> None:
         if self.prepared:
@@ -94,6 +96,6 @@ def _type(error: ApiError) -> str:
 
 def _unavailable(error: ApiError | TransportError, what: str) -> PenstockError:
     text = f"{what}: {str(error)[:300]}"
-    if isinstance(error, ApiError) and error.meta.status < 500 and error.meta.status != 429:
+    if isinstance(error, ApiError) and error.meta.status < 500 and error.meta.status not in _PASSING:
         return PenstockError("STORE_UNAVAILABLE", text, retry_after=15)
     return Unavailable("STORE_UNAVAILABLE", text, retry_after=5)

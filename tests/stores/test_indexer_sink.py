@@ -13,6 +13,7 @@ from penstock.outcome import Done, Drop, Retry
 from services.indexer import bulk as bulk_module
 from services.indexer.__main__ import connect
 from services.indexer.bulk import Bulker, Line
+from services.indexer.elastic import Elastic
 from services.indexer.indices import Indices
 from services.indexer.logic import Indexer, event_line
 from tests.deliveries import CONTRACTS, event_of, line, sample, score_of
@@ -67,6 +68,37 @@ async def test_several_indexers_make_an_index_at_once(client: AsyncElasticsearch
     assert outcomes == [[Done()]] * 4
     made = await client.indices.get_alias(name="events-metrics")
     assert sorted(made.body) == [f"events-metrics-2026-0{month}-g1" for month in (1, 2, 3)]
+
+
+async def test_who_searches_while_an_index_is_made_is_never_told_that_a_shard_is_missing(
+    client: AsyncElasticsearch, indexer: Indexer
+) -> None:
+    reads, made = Elastic(client), asyncio.Event()
+    await reads.look()
+
+    async def searches() -> int:
+        answers = 0
+        while not made.is_set():
+            answers += len(await reads.search(["events-logs"], {"size": 0})) > 0
+        return answers
+
+    async with asyncio.TaskGroup() as tasks:
+        searchers = [tasks.create_task(searches()) for _ in range(4)]
+        for year in range(2003, 2013):
+            assert await indexer.events([event_of(line("hello", time=f"{year}-01-01T00:00:00Z"))]) == [Done()]
+        made.set()
+    assert min(searcher.result() for searcher in searchers) > 0
+
+
+async def test_an_index_whose_maker_died_before_its_aliases_is_put_behind_them(
+    client: AsyncElasticsearch, indexer: Indexer
+) -> None:
+    await indexer.events([event_of(line("templates are there"))])
+    await client.indices.create(index="events-logs-2002-g1")
+    event = event_of(line("hello", time="2002-01-01T00:00:00Z"))
+    assert await indexer.events([event]) == [Done()]
+    assert "events-logs-2002-g1" in (await client.indices.get_alias(name="events-logs")).body
+    assert (await stored(client, "events-logs-2002", event.key))["_index"] == "events-logs-2002-g1"
 
 
 async def test_an_index_has_the_mapping_of_the_contracts(client: AsyncElasticsearch, indexer: Indexer) -> None:
