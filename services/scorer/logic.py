@@ -19,7 +19,7 @@ from services.scorer import metrics
 from services.scorer.model import Model
 from services.scorer.records import Scored, score_records
 
-GATHER_SECONDS = 0.005
+GATHER_SECONDS = 0.002
 GATHERED_MOST = 1_024  # events in one turn of the model; more are left for the next
 
 Waiting = tuple[Sequence[Event], "asyncio.Future[list[Scored]]", float]  # since when, by the loop's clock
