@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bench.drains import OURS
+from bench.drains import OURS, ROW_BY_ROW
 from bench.ground import load
 from bench.peers.site import SETS, STREAM, Site, pass_over
 from bench.rounds import Measure, Sample, as_json, interleave
@@ -31,12 +31,13 @@ class Line:
     url: str
     pids: list[int]
     left: Callable[[], Awaitable[int]]
+    share: int = 1  # of the events: one in so many
 
 
 async def measure(site: Site, rounds: int, events: int) -> dict[str, Any]:
     """Every line in turn; all processes of all lines stay up, idle while it is not theirs."""
     lines = await _lines(site)
-    found = await interleave({name: _measure(site, line, events) for name, line in lines.items()}, rounds)
+    found = await interleave({name: _measure(site, line, events // line.share) for name, line in lines.items()}, rounds)
     return as_json(found)
 
 
@@ -61,7 +62,8 @@ async def _lines(site: Site) -> dict[str, Line]:
             await site.start(f"peer_{language}_indexer", language, "indexer", language),
             await site.start(f"peer_{language}_writer", language, "writer", language),
         ]
-        found[name] = Line(site.url(door), pids, partial(_theirs_left, site, language))
+        share = ROW_BY_ROW if language == "python" else 1
+        found[name] = Line(site.url(door), pids, partial(_theirs_left, site, language), share)
     return found
 
 

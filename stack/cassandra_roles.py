@@ -6,7 +6,7 @@ Tables are made by `penstock provision`, as `admin`; the writer creates nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from cassandra import AuthenticationFailed
@@ -58,9 +58,16 @@ def prepare(place: Place) -> bool:
             _same_password(place, opened)
         return True
     except NoHostAvailable as error:
-        if any(isinstance(reason, AuthenticationFailed) for reason in error.errors.values()):
+        if _is_refusal(error):
             _take_over(place)
         return False
+
+
+def _is_refusal(error: NoHostAvailable) -> bool:
+    """Whether the node did not let us in; `errors` are names only when it went away while we connected."""
+    return isinstance(error.errors, Mapping) and any(
+        isinstance(reason, AuthenticationFailed) for reason in error.errors.values()
+    )
 
 
 def _take_over(place: Place) -> None:
@@ -92,7 +99,7 @@ def _same_password(place: Place, opened: Session) -> None:
         with session(place, WRITER, password):
             return
     except NoHostAvailable as error:
-        if not any(isinstance(reason, AuthenticationFailed) for reason in error.errors.values()):
+        if not _is_refusal(error):
             raise
     opened.execute(f"ALTER ROLE {WRITER} WITH PASSWORD = '{password}'")
     _forget(opened, WRITER)

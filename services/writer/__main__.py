@@ -24,6 +24,7 @@ from services.writer.logic import Writer
 from services.writer.questions import Questions
 from services.writer.reads import Reads
 from services.writer.store import Store
+from services.writer.verdicts import unreachable
 
 _log = structlog.get_logger(__name__)
 # A batch falls into as many partitions as it has entities' pp: the larger it is, the more rows go together.
@@ -61,7 +62,7 @@ async def build(_: Broker, settings: Settings) -> Parts:
         },
         ready=lambda: f"Cassandra: {asked.trouble}" if asked.trouble else "",
         chores=(
-            lambda stop: _open(store, asked, stop),
+            lambda stop: reach(store, asked, stop),
             lambda stop: _let_go(writer, stop),
         ),
         close=store.close,
@@ -84,7 +85,7 @@ def _source(
     )
 
 
-async def _open(store: Store, asked: Reads, stop: asyncio.Event) -> None:
+async def reach(store: Store, asked: Reads, stop: asyncio.Event) -> None:
     """Reaches Cassandra as soon as it is there, then watches it. Raises PenstockError when the period was changed."""
     while not store.is_open:
         try:
@@ -92,7 +93,7 @@ async def _open(store: Store, asked: Reads, stop: asyncio.Event) -> None:
         except PenstockError:
             raise
         except NoHostAvailable as error:
-            asked.trouble = "; ".join(f"{host}: {reason}" for host, reason in error.errors.items())[:300] or "no host"
+            asked.trouble = unreachable(error)[:300]
         except Exception as error:  # noqa: BLE001 - tables not migrated, rights not granted: an operator acts, we wait
             asked.trouble = f"{type(error).__name__}: {error}"[:300]
         if not store.is_open:

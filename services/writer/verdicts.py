@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,7 +41,14 @@ def of_error(error: BaseException, rows: int) -> Verdict:
     return Again(text)
 
 
+def unreachable(error: NoHostAvailable) -> str:
+    """Why each host could not be reached. The driver tells only their names when it lost a host again before all of its
+    connections were made."""
+    tried = error.errors
+    if isinstance(tried, Mapping):
+        return "; ".join(f"{host}: {reason}" for host, reason in tried.items()) or "no host is up"
+    return f"no connection to {', '.join(map(str, tried))}"
+
+
 def _text(error: BaseException) -> str:
-    if isinstance(error, NoHostAvailable):
-        return "; ".join(f"{host}: {reason}" for host, reason in error.errors.items()) or "no host is up"
-    return str(error)
+    return unreachable(error) if isinstance(error, NoHostAvailable) else str(error)

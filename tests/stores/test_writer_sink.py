@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import random
 from dataclasses import replace
 from uuid import UUID
 
@@ -14,11 +15,14 @@ from penstock.event import Event, record
 from penstock.outcome import Done, Drop, Retry
 from penstock.settings import Settings
 from services.writer import reads
+from services.writer.__main__ import reach
 from services.writer.logic import Writer, partitions
 from services.writer.periods import period
+from services.writer.reads import Reads
 from services.writer.rows import COLUMNS, Rows, bound, event_rows, uuid_bytes
 from services.writer.store import REQUEST_SECONDS, Store
 from tests.deliveries import event_of, line, sample, score_of
+from tests.faults.line import Line
 from tests.places import Running
 from tests.stores.faults import frozen, until
 
@@ -152,6 +156,38 @@ async def test_a_store_that_is_not_open_yet_makes_events_wait(cassandra: Running
     writer = Writer(Store(cassandra.place), "month", patience=0.0)
     [outcome] = await writer.events([event_of(line("early"))])
     assert isinstance(outcome, Retry)
+
+
+class OneConnection(Line):
+    """Lets the first connection through and no other until `heal`, as a node that freezes while one connects to it."""
+
+    whole = False
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.refusing = not self.whole
+        await super()._pass(reader, writer)
+
+    def heal(self) -> None:
+        self.whole = True
+        super().heal()
+
+
+async def test_a_node_that_goes_away_while_one_connects_is_tried_again(cassandra: Running) -> None:
+    way = OneConnection("writer→cassandra", cassandra.place.local_port("cassandra"), random.Random(0))
+    await way.open()
+    store = Store(cassandra.place.model_copy(update={"cassandra_port": way.port}))
+    asked, stop = Reads(store), asyncio.Event()
+    reaching = asyncio.create_task(reach(store, asked, stop))
+    try:
+        await until(lambda: "no connection to 127.0.0.1" in (asked.trouble or "") or reaching.done())
+        assert not reaching.done()
+        way.heal()
+        await until(lambda: store.is_open and not asked.trouble)
+    finally:
+        stop.set()
+        await asyncio.gather(reaching, return_exceptions=True)
+        await store.close()
+        await way.close()
 
 
 async def test_a_writer_with_another_period_does_not_start(writer: Writer, cassandra: Running) -> None:

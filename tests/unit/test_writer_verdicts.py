@@ -19,6 +19,7 @@ from services.writer.verdicts import Again, of_error
         WriteTimeout("slow", write_type=0),
         Unavailable("too few replicas"),
         NoHostAvailable("none", {"127.0.0.1": ConnectionRefusedError()}),
+        NoHostAvailable("none", ["127.0.0.1"]),
         OverloadedErrorMessage(0x1001, "overloaded", {}),
         ConnectionError("lost"),
         errors.Unavailable("STORE_UNAVAILABLE", "not reached yet"),
