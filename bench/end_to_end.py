@@ -25,7 +25,7 @@ WARM_UP = 100_000  # events
 
 
 async def measure(base: Ground, arguments: argparse.Namespace, console: Console) -> dict[str, object]:
-    """A load as fast as it goes until every stage has it, then a paced one for the latency."""
+    """A load as fast as it goes until every stage has it, then paced ones for the latency."""
     await base.start(*FLEET[:3], "ingress_0")
     await base.load(seconds=300, events=WARM_UP, batch=500, connections=4)
     await caught_up(base)

@@ -7,12 +7,10 @@ chapter begins depends on the machine.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import signal
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Any
 
 from stack import fleet, process
@@ -129,21 +127,11 @@ class Faults:
         paused = self._rng.uniform(least, most)
 
         async def fault() -> None:
-            if self._signal(name, signal.SIGSTOP):
+            if self.site.try_signal(name, signal.SIGSTOP):  # another fault may be killing it
                 await asyncio.sleep(paused)
-                self._signal(name, signal.SIGCONT)
+                self.site.try_signal(name, signal.SIGCONT)
 
         return f"pause {name} for {paused:.1f} s", fault
-
-    def _signal(self, name: str, number: signal.Signals) -> bool:
-        """Whether the process was there to get it: another fault may be killing it in this moment."""
-        record = process.alive(self.site.place, name)
-        if record is None:
-            return False
-        self.site.note(f"{number.name} to {name}")
-        with suppress(ProcessLookupError):
-            os.kill(record.pid, number)
-        return True
 
     def _some_line(self, to: str) -> Line:
         return self._rng.choice([line for name, line in sorted(self._lines.items()) if to in name])

@@ -115,12 +115,22 @@ class Site(Running):
         else:
             super().restart(name)
 
+    def try_signal(self, name: str, number: signal.Signals) -> process.Record | None:
+        """Sends a signal to a process that may have ended, even in this moment; None if it has."""
+        record = process.alive(self.place, name)
+        if record is None:
+            return None
+        self.note(f"{number.name} to {name}")
+        try:
+            os.kill(record.pid, number)
+        except ProcessLookupError:
+            return None
+        return record
+
     def signal(self, name: str, number: signal.Signals) -> process.Record:
         """Sends a signal to a running process."""
-        record = process.alive(self.place, name)
+        record = self.try_signal(name, number)
         assert record, f"{name} does not run"
-        self.note(f"{number.name} to {name}")
-        os.kill(record.pid, number)
         return record
 
     # -- what it says of itself
