@@ -180,11 +180,17 @@ class Edge:
             time.sleep(0.02)
         return found
 
+    def refused_unread(self) -> int:
+        """How many requests had a head that the edge refused before it had read it whole."""
+        return sum(entry["request_id"] == "-" and entry["status"] == 400 for entry in self._lines())
+
     def _line(self, request_id: str) -> dict[str, Any] | None:
-        # What follows the last newline may be half a line.
+        return next((entry for entry in self._lines() if entry["request_id"] == request_id), None)
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        """The access log, newest first. What follows its last newline may be half a line."""
         lines = self.place.log(haproxy.NAME).read_text().rpartition("\n")[0].splitlines()
-        entries: Iterator[dict[str, Any]] = (json.loads(line) for line in reversed(lines) if line.startswith("{"))
-        return next((entry for entry in entries if entry.get("request_id") == request_id), None)
+        return (json.loads(line) for line in reversed(lines) if line.startswith("{"))
 
 
 def believing(place: Place) -> tuple[Place, Mint]:

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from stack import process
 from tests.places import Running
@@ -19,9 +20,18 @@ async def frozen(running: Running, name: str) -> AsyncIterator[None]:
     assert record
     os.kill(record.pid, signal.SIGSTOP)
     try:
+        await until(lambda: _all_stopped(record.pid))  # a thread that runs stops a little after the signal
         yield
     finally:
         os.kill(record.pid, signal.SIGCONT)
+
+
+def _all_stopped(pid: int) -> bool:
+    try:
+        states = [stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except OSError:  # a thread ended between the listing and the reading
+        return False
+    return set(states) == {"T"}
 
 
 async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
+import httpx
 import pytest
 
 from services.issuer import keys as issuer_keys
@@ -14,6 +16,7 @@ from tests.bad_tokens import stolen_id
 from tests.edge_rig import KEY, Edge, Upstream, believing
 from tests.mint import ISSUER, Mint
 from tests.places import Places
+from tests.stores.faults import until
 
 
 @pytest.fixture(scope="module")
@@ -128,16 +131,29 @@ async def test_a_bad_token_is_refused_at_the_edge(edge: Edge, upstream: Upstream
     assert upstream.seen == []
 
 
-@pytest.mark.parametrize("characters", [8200, 14_000, 40_000])
+@pytest.mark.parametrize("characters", [8200, 14_000])
 async def test_long_credentials_are_refused(edge: Edge, upstream: Upstream, mint: Mint, characters: int) -> None:
     token = mint.token(padding="x" * (characters * 3 // 4))
     assert len(token) > characters
-    assert (await edge.get(token)).status_code in (400, 431)
+    answer = await edge.get(token)
+    assert (answer.status_code, answer.json()["code"]) == (431, "HEADERS_TOO_LARGE")
+    assert upstream.seen == []
+
+
+async def test_credentials_beyond_the_buffer_of_the_edge_are_refused_unread(
+    edge: Edge, upstream: Upstream, mint: Mint
+) -> None:
+    before = edge.refused_unread()
+    # The edge answers and closes with bytes of the request unread, which resets the connection: a client that still
+    # writes then may not see the answer.
+    with suppress(httpx.TransportError):
+        assert (await edge.get(mint.token(padding="x" * 40_000))).status_code == 400
+    await until(lambda: edge.refused_unread() == before + 1)
     assert upstream.seen == []
 
 
 async def test_the_long_token_of_the_list_is_refused(edge: Edge, upstream: Upstream, mint: Mint) -> None:
-    assert (await edge.get(bad_tokens.LONG.make(mint))).status_code in (400, 431)
+    assert (await edge.get(bad_tokens.LONG.make(mint))).status_code == 431
     assert upstream.seen == []
 
 
