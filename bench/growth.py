@@ -40,23 +40,29 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
     site = await open_site(base)  # for a connection that may move consumers
     core = site.core
     filler = await Broker.connect(base.place.nats, "ingress", base.place.credentials_folder)
+    found: dict[str, list[Row]] = {}
+
+    def keep(title: str, rows: list[Row]) -> None:
+        found[title] = rows
+        _show(title, rows, console)
+
     try:
-        found = {
-            "backlog of a lane": await _lane(base, core, filler, arguments.largest),
-            "backlog of a sink": await _sinks(base, core, filler, min(arguments.largest, 1_000_000)),
-            "events in a POST": await _posts(base, arguments.seconds),
-            "processes": await _processes(base, core, filler, min(arguments.events, 100_000)),
-        }
+        keep("backlog of a lane", await _lane(base, core, filler, arguments.largest))
+        keep("backlog of a sink", await _sinks(base, core, filler, min(arguments.largest, 1_000_000)))
+        keep("events in a POST", await _posts(base, arguments.seconds))
+        keep("processes", await _processes(base, core, filler, min(arguments.events, 100_000)))
     finally:
         await filler.drain()
         await site.broker.drain()
         await core.drain()
-    for title, rows in found.items():
-        table = Table(*rows[-1], title=title)
-        for row in rows:
-            table.add_row(*(f"{value:,}" if isinstance(value, int | float) else str(value) for value in row.values()))
-        console.print(table)
     return found
+
+
+def _show(title: str, rows: list[Row], console: Console) -> None:
+    table = Table(*rows[-1], title=title)
+    for row in rows:
+        table.add_row(*(f"{value:,}" if isinstance(value, int | float) else str(value) for value in row.values()))
+    console.print(table)
 
 
 def _sizes(largest: int) -> Iterator[int]:
@@ -68,8 +74,8 @@ def _sizes(largest: int) -> Iterator[int]:
 
 async def _lane(base: Ground, core: Broker, filler: Broker, largest: int) -> list[Row]:
     indexer = await Broker.connect(base.place.nats, "indexer", base.place.credentials_folder)
-    # Small, so that ten million fit the stream.
-    group = [Outgoing(f"evt.{number % 64:02x}.http.bench.log.line.v1", b"x" * 100) for number in range(_PIECE)]
+    # Small, so that ten million fit the stream and leave room for the other parts: nobody may empty it.
+    group = [Outgoing(f"evt.{number % 64:02x}.http.bench.log.line.v1", b"x" * 20) for number in range(_PIECE)]
     rows: list[Row] = []
     try:
         for size in _sizes(largest):

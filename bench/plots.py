@@ -1,4 +1,4 @@
-"""Measurements → PNG: one picture per part, rates above, CPU per event below, each with its single rounds as dots."""
+"""Measurements → PNG: one picture per part, rates at the left, single rounds as dots, CPU per event at the right."""
 
 from __future__ import annotations
 
