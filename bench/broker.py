@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.ground import Ground
-from penstock.broker import Broker
-from penstock.commit import Committer, Outgoing
-from penstock.dead_letters import DeadLetters
-from penstock.delivery import Delivery
-from penstock.jetstream import Stored
-from penstock.lane import Lane
-from penstock.outcome import Done, Outcome
+from penstock.broker.connection import Broker
+from penstock.broker.jetstream import Stored
+from penstock.consume.dead_letters import DeadLetters
+from penstock.consume.delivery import Delivery
+from penstock.consume.lane import Lane
+from penstock.consume.outcome import Done, Outcome
+from penstock.publish.group_commit import Committer, Outgoing
 
 SUBJECT = "evt.{:02x}.http.bench.log.line.v1"
 PAYLOAD = b"x" * 300

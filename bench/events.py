@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from penstock import timestamps
+from penstock.events import timestamps
 
 # About 340 bytes an event, as the figures of the peers were measured with.
 _MADE = "081109 203615 148 INFO dfs.DataNode$PacketResponder: PacketResponder {} for block blk_{} terminating"

@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from penstock import contracts, keys
-from penstock.broker import Broker
+from penstock.auth import api_keys
+from penstock.broker.connection import Broker
+from penstock.contracts import load as load_contracts
 from stack import process, up
 from stack.place import CHECKOUT, Place
 
@@ -26,9 +27,9 @@ class Ground:
         self.place = place
         self.broker = broker
         self.has_model = False
-        self.key, _ = keys.create(
+        self.key, _ = api_keys.create(
             place.keys,
-            contracts.load(),
+            load_contracts(),
             identity="bench",
             datasets=["*"],
             types=["*"],

@@ -14,12 +14,12 @@ from bench.ceilings.records import stored_events
 from bench.drains import OURS, fill
 from bench.peers.site import STREAM, Site, pass_over, subject
 from bench.rounds import Sample, as_json, interleave
-from penstock.broker import Broker
-from penstock.commit import Outgoing
-from penstock.dead_letters import DeadLetters
-from penstock.delivery import Delivery
-from penstock.lane import Lane
-from penstock.outcome import Done, Outcome
+from penstock.broker.connection import Broker
+from penstock.consume.dead_letters import DeadLetters
+from penstock.consume.delivery import Delivery
+from penstock.consume.lane import Lane
+from penstock.consume.outcome import Done, Outcome
+from penstock.publish.group_commit import Outgoing
 
 
 async def measure(site: Site, rounds: int, events: int) -> dict[str, Any]:

@@ -20,14 +20,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.rule import Rule
 from rich.table import Table
 
-from penstock import contracts, keys
-from penstock.broker import Broker
-from penstock.check import Checker
+from penstock.auth import api_keys
+from penstock.broker.connection import Broker
 from penstock.cli import client
 from penstock.cli.send import Files, paths
 from penstock.cli.shipping import Shipper
 from penstock.cli.show import print_hits
+from penstock.contracts import load
 from penstock.errors import PenstockError, Refused
+from penstock.events.checker import Checker
 from stack.ledger import STAGES, Ledger, ledger
 from stack.place import CHECKOUT, Place
 from stack.probes import percentile, time_stages
@@ -61,12 +62,12 @@ def _use_key(place: Place) -> None:
     """The demo's key, where the commands look for theirs; made at the first run."""
     path = client.key_path()
     if not path.exists():
-        text, _ = keys.create(
+        text, _ = api_keys.create(
             place.keys,
-            contracts.load(),
+            load(),
             identity=IDENTITY,
-            datasets=[keys.ALL],
-            types=[keys.ALL],
+            datasets=[api_keys.ALL],
+            types=[api_keys.ALL],
             roles=["sender", "reader"],
             now_ns=time.time_ns(),
         )
@@ -139,7 +140,7 @@ async def _catch_up(place: Place, book: Ledger, sent: set[str], console: Console
 
 
 async def _has_model(place: Place) -> bool:
-    from penstock.services import ask
+    from penstock.rpc.server import ask
 
     broker = await Broker.open(place, "trainer", patience=5.0)
     try:
@@ -168,7 +169,7 @@ def _train(place: Place) -> None:
 
 async def _on_stream(place: Place, sent: set[str]) -> int:
     """How many of the keys are on their stream: each message is read back and its key computed anew."""
-    checker = Checker(contracts.load())
+    checker = Checker(load())
     found: set[str] = set()
     broker = await Broker.open(place, "operator")
     try:

@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from penstock import seed_file
-from penstock.contracts import load
+from penstock import secret_file
+from penstock.contracts.load import load
 from penstock.errors import PenstockError
 from stack import http_probe, jars, process
 from stack.place import Place
@@ -117,7 +117,7 @@ def realm(place: Place) -> dict[str, Any]:
     contracts = load(place.contracts)
     clients = [client for identity in contracts.identities.values() for client in identity.clients]
     groups = sorted({group for role in contracts.roles.values() for group in role.groups})
-    password = seed_file.ensure(place.secrets / "oidc" / PERSON, seed_file.random_text).decode()
+    password = secret_file.ensure(place.secrets / "oidc" / PERSON, secret_file.random_text).decode()
     return {
         "realm": REALM,
         "enabled": True,
@@ -152,7 +152,7 @@ def realm(place: Place) -> dict[str, Any]:
 
 
 def _machine(place: Place, client: str) -> dict[str, Any]:
-    secret = seed_file.ensure(place.secrets / "oidc" / client, seed_file.random_text).decode()
+    secret = secret_file.ensure(place.secrets / "oidc" / client, secret_file.random_text).decode()
     return {
         "clientId": client,
         "secret": secret,

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 from cassandra.cluster import Session
 
-from penstock import key
-from penstock.contracts import period_of
+from penstock.contracts.load import period_of
+from penstock.events.event_key import key_partition, key_time_ms
 from stack import cassandra_roles
 from stack.place import Place
 
@@ -103,7 +103,7 @@ class Ledger:
     def _found(self, table: str, keys: list[str]) -> Counter[str]:
         partitions: dict[tuple[str, int], list[str]] = defaultdict(list)
         for name in keys:
-            partitions[period_of(self._length, key.time_ms(name)), key.partition(name)].append(name)
+            partitions[period_of(self._length, key_time_ms(name)), key_partition(name)].append(name)
         found: Counter[str] = Counter()
         for (period, pp), members in partitions.items():
             for chunk in _chunks(members, _ROWS):

@@ -9,7 +9,7 @@ import time
 import httpx
 import orjson
 
-from penstock import timestamps
+from penstock.events import timestamps
 
 STAGES = ("stored", "indexed", "scored")
 PATIENCE = 20  # seconds that a probe waits for its stages

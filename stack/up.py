@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 
-from penstock import provision as broker_provision
 from penstock.errors import PenstockError
+from penstock.provisioning import provision as broker_provision
 from stack import cassandra, elasticsearch, fleet, haproxy, identity, jars, keycloak, nats, ports, process
 from stack.place import Place
 

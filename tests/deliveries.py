@@ -10,11 +10,13 @@ from typing import Any
 
 import orjson
 
-from penstock import subjects, timestamps, vectors
-from penstock.check import Checker
-from penstock.contracts import load
-from penstock.event import Event
-from penstock.scores import Score, read
+from penstock.contracts import subjects
+from penstock.contracts.load import load
+from penstock.events import timestamps
+from penstock.events.checker import Checker
+from penstock.events.event import Event
+from penstock.scoring import vectors
+from penstock.scoring.score import Score, read
 
 CONTRACTS = load()
 CHECKER = Checker(CONTRACTS)

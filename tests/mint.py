@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from jose import jwk, jwt  # type: ignore[import-untyped]
 
-from penstock import seed_file
+from penstock import secret_file
 from services.issuer import keys
 
 ISSUER = "https://id.test/realms/penstock"
@@ -32,7 +32,7 @@ class Mint:
         self.folder = folder
         self.jwks_file = folder / "jwks.json"
         self.issuers_file = folder / "issuers.yaml"
-        seed_file.ensure(folder / "keys" / "first.pem", lambda: _first_key(issuer))
+        secret_file.ensure(folder / "keys" / "first.pem", lambda: _first_key(issuer))
         self.publish()
         self.believe()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from penstock import contracts
+from penstock.contracts import load
 from penstock.scoring.features import SCHEMA_DIGEST, Extractor
 from services.trainer.export import export
 from services.trainer.model import train
@@ -35,7 +35,7 @@ def package(seed: int = 1) -> bytes:
 
 @cache
 def _package(seed: int) -> bytes:
-    extractor = Extractor(contracts.load())
+    extractor = Extractor(load())
     items = [item(usual(number)) for number in range(1_200)] + [item(RARE)]
     network, figures = train(extractor.extract(items), seed)
     names = {plan.hash: name for name, plan in extractor.plans.items()}

@@ -6,9 +6,9 @@ import time
 from itertools import islice
 
 from bench.events import events, lines
-from penstock.check import Checker
-from penstock.contracts import load
-from penstock.event import Event
+from penstock.contracts.load import load
+from penstock.events.checker import Checker
+from penstock.events.event import Event
 from penstock.settings import settings
 
 

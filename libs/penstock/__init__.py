@@ -13,18 +13,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penstock.client import Published, Publisher, connect
     from penstock.errors import PenstockError, Refused, Unavailable
-    from penstock.event import Event
-    from penstock.publisher import Published, Publisher, connect
+    from penstock.events.event import Event
 
 _WHERE = {
-    "Event": "penstock.event",
+    "Event": "penstock.events.event",
     "PenstockError": "penstock.errors",
-    "Published": "penstock.publisher",
-    "Publisher": "penstock.publisher",
+    "Published": "penstock.client",
+    "Publisher": "penstock.client",
     "Refused": "penstock.errors",
     "Unavailable": "penstock.errors",
-    "connect": "penstock.publisher",
+    "connect": "penstock.client",
 }
 
 __all__ = ["Event", "PenstockError", "Published", "Publisher", "Refused", "Unavailable", "connect"]

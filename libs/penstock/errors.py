@@ -37,7 +37,7 @@ class Unavailable(PenstockError):
 
 def problem(error: PenstockError) -> dict[str, Any]:
     """The RFC 9457 members of an error: type, title, status, detail, code, remedy, and pointer where there is one."""
-    from penstock.contracts import load  # the catalogue is read with the contracts, which raise these errors
+    from penstock.contracts.load import load
 
     entry = load().errors.get(error.code) or load().errors["INTERNAL"]
     body: dict[str, Any] = {

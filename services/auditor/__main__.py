@@ -8,11 +8,12 @@ last one (journal.py). So whichever is killed, the next one goes on, and nothing
 
 from __future__ import annotations
 
-from penstock import credentials, seals
-from penstock.broker import Broker
-from penstock.contracts import load
+from penstock.audit.seal import Signer
+from penstock.auth import nkey_files
+from penstock.broker.connection import Broker
+from penstock.contracts.load import load
+from penstock.runtime.worker import Parts, main
 from penstock.settings import Settings
-from penstock.worker import Parts, main
 from services.auditor.admin import Calls
 from services.auditor.follow import Follow
 from services.auditor.journal import Journal
@@ -26,7 +27,7 @@ from services.auditor.violations import Violations
 async def build(broker: Broker, settings: Settings) -> Parts:
     """The parts of the auditor."""
     streams = [name for name, stream in load().streams.items() if stream.door is not None]
-    names = credentials.names(settings.credentials_folder)
+    names = nkey_files.names(settings.credentials_folder)
     stand_by = 3 * settings.audit_seconds
     publishes = [Publishes(broker, stream, every=settings.audit_seconds) for stream in streams]
     follows = [
@@ -34,7 +35,7 @@ async def build(broker: Broker, settings: Settings) -> Parts:
         Follow(broker, "ADMIN", "admin", Calls(load(), names).entries, stand_by),
         Follow(broker, "SESSIONS", "sessions", Sessions(names).entries, stand_by),
     ]
-    signer = seals.Signer(settings.credentials_folder)
+    signer = Signer(settings.credentials_folder)
     sealer = Sealer(broker, Journal(broker, "seal", stand_by), signer, settings.seal_keys, every=settings.audit_seconds)
     parts: list[Publishes | Follow | Sealer] = [*publishes, *follows, sealer]
     log = [Violations(broker, settings.nats_log_file, names).run] if settings.nats_log_file else []

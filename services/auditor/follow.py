@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from penstock.broker import Broker
-from penstock.jetstream import StoredMessage
+from penstock.broker.connection import Broker
+from penstock.broker.jetstream import StoredMessage
 from services.auditor import metrics
 from services.auditor.journal import STAND_BY, Journal, keep_on, pause
 

@@ -15,11 +15,11 @@ from typing import Any
 import orjson
 import structlog
 
-from penstock import timestamps
-from penstock.broker import Broker
-from penstock.chain import STREAM
+from penstock.audit.hash_chain import STREAM
+from penstock.broker.connection import Broker
+from penstock.broker.jetstream import StoredMessage
 from penstock.errors import PenstockError, Refused
-from penstock.jetstream import StoredMessage
+from penstock.events import timestamps
 
 _log = structlog.get_logger("penstock.auditor")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock import dead_letters, timestamps
-from penstock.dead_letters import publisher_of
-from penstock.jetstream import StoredMessage
+from penstock.broker.jetstream import StoredMessage
+from penstock.consume import dead_letters
+from penstock.consume.dead_letters import publisher_of
+from penstock.events import timestamps
 
 # The reason is left out: it may quote the event.
 _MEMBERS = {

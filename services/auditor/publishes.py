@@ -11,10 +11,10 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 
-from penstock.broker import Broker
-from penstock.delivery import ACK, Delivery, settle_bytes
+from penstock.broker.connection import Broker
+from penstock.consume.delivery import ACK, Delivery, settle_bytes
+from penstock.consume.pull import Puller
 from penstock.errors import Unavailable
-from penstock.pull import Puller
 from services.auditor import metrics
 from services.auditor.journal import Journal, keep_on
 from services.auditor.tally import Tally

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import structlog
 
-from penstock import chain, seals, timestamps
-from penstock.broker import Broker
-from penstock.chain import MARK_BYTES, STREAM, Head
+from penstock.audit import hash_chain
+from penstock.audit.hash_chain import MARK_BYTES, STREAM, Head
+from penstock.audit.seal import Signer, is_genuine, read_seal, seal_keys
+from penstock.broker.connection import Broker
 from penstock.errors import Refused
+from penstock.events import timestamps
 from services.auditor import metrics
 from services.auditor.journal import Journal, keep_on, pause
 
@@ -25,7 +27,7 @@ class Sealer:
     """Goes on from the last seal, whoever wrote it. `trouble` says why nothing is sealed."""
 
     def __init__(
-        self, broker: Broker, journal: Journal, signer: seals.Signer, keys: Path, *, every: float = EVERY
+        self, broker: Broker, journal: Journal, signer: Signer, keys: Path, *, every: float = EVERY
     ) -> None:
         self.trouble = ""
         self._broker = broker
@@ -54,8 +56,8 @@ class Sealer:
         message = await self._journal.last()
         if message is None:
             return None
-        seal = seals.read(message.data)
-        if not seals.is_genuine(seal, seals.keys(self._keys)):
+        seal = read_seal(message.data)
+        if not is_genuine(seal, seal_keys(self._keys)):
             raise Refused("TRAIL_BROKEN", f"the seal at {message.sequence} is not signed by a key in {self._keys}")
         return seal.head
 
@@ -65,14 +67,14 @@ class Sealer:
         if not page or (len(page) == 1 and page[0].subject == self._journal.subject):
             metrics.SEAL_BEHIND.set(0)
             return before, False  # nothing but our own last seal
-        head = before = before or Head(page[0].sequence - 1, chain.NOTHING)
+        head = before = before or Head(page[0].sequence - 1, hash_chain.NOTHING)
         marks = bytearray()
         for message in page:
             if message.sequence != head.sequence + 1:
                 _log.error("records_gone", after=head.sequence, next=message.sequence)
-            digest = chain.digest_of(message)
+            digest = hash_chain.digest_of(message)
             marks += digest[:MARK_BYTES]
-            head = chain.after(head, message.sequence, digest)
+            head = hash_chain.after(head, message.sequence, digest)
         now = time.time_ns()
         seal = self._signer.sign(before, head, timestamps.text(now), bytes(marks))
         await self._journal.write_raw(seal.wire(self._broker.identity))

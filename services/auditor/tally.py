@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock import timestamps
+from penstock.events import timestamps
 
 MOST = 10_000  # events of a window
 MOST_IDENTITIES = 200

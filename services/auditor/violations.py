@@ -17,9 +17,9 @@ from typing import Any
 import orjson
 import structlog
 
-from penstock import timestamps
-from penstock.broker import Broker
+from penstock.broker.connection import Broker
 from penstock.errors import PenstockError
+from penstock.events import timestamps
 from services.auditor.journal import pause
 
 _log = structlog.get_logger("penstock.auditor")

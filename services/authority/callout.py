@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 import structlog
 
+from penstock.auth.token_verifier import Claims, TokenVerifier
+from penstock.broker.protocol import Message
 from penstock.errors import PenstockError
-from penstock.oidc import Claims, TokenVerifier
-from penstock.wire import Message
 from services.authority import metrics, question, user_jwt
 from services.authority.decide import ACCOUNT, Decider
 from services.authority.question import Question

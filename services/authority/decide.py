@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from penstock.contracts import Contracts
+from penstock.auth.permissions import Rights, rights_of, rights_of_roles
+from penstock.auth.principal import Who, who
+from penstock.auth.token_verifier import Claims
+from penstock.contracts.load import Contracts
 from penstock.errors import Refused
-from penstock.oidc import Claims
-from penstock.rights import Rights, rights_of, rights_of_roles
-from penstock.who import Who, who
 
 ACCOUNT = "APP"
 LONGEST = 24 * 3600  # seconds that a connection stays without a new decision, however long its token lives

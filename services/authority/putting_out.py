@@ -10,10 +10,10 @@ import asyncio
 
 import structlog
 
-from penstock.broker import Broker
+from penstock.auth.connections import put_out, sessions
+from penstock.auth.denials import Revocations
+from penstock.broker.connection import Broker
 from penstock.errors import PenstockError
-from penstock.revocations import Revocations
-from penstock.sessions import put_out, sessions
 from services.authority import metrics
 from services.authority.trail import Trail
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import structlog
 
-from penstock import callout_keys, issuers
-from penstock.broker import Broker
-from penstock.contracts import load
+from penstock.auth import callout_keys, issuers
+from penstock.auth.denials import Revocations
+from penstock.auth.permissions import AUTHORIZATION_REQUEST
+from penstock.auth.token_verifier import OidcVerifier
+from penstock.broker.connection import Broker
+from penstock.contracts.load import load
 from penstock.errors import PenstockError
-from penstock.oidc import OidcVerifier
-from penstock.revocations import Revocations
-from penstock.rights import AUTHORIZATION_REQUEST
+from penstock.runtime.worker import Parts
 from penstock.settings import Settings
-from penstock.worker import Parts
 from services.authority.callout import Callout
 from services.authority.decide import Decider
 from services.authority.putting_out import PuttingOut

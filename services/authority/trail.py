@@ -13,9 +13,9 @@ from typing import Any
 
 import structlog
 
-from penstock import trail
+from penstock.audit.record import audit_record
+from penstock.auth.token_verifier import Claims
 from penstock.errors import PenstockError
-from penstock.oidc import Claims
 from services.authority.decide import Admission
 from services.authority.question import Question
 
@@ -86,7 +86,7 @@ class Trail:
             await self._write("connect", {"decision": "refused", "counts": dict(counted), "seconds": int(MINUTE)})
 
     async def _write(self, what: str, record: dict[str, Any], actor: str = "") -> None:
-        await self._publish(f"audit.{self._emitter}.{what}", trail.record(actor, self._emitter, **record))
+        await self._publish(f"audit.{self._emitter}.{what}", audit_record(actor, self._emitter, **record))
 
 
 def _connection(question: Question) -> dict[str, Any]:

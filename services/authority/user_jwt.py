@@ -15,8 +15,8 @@ import orjson
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
-from penstock.callout_keys import decode_server_key
-from penstock.rights import Rights
+from penstock.auth.callout_keys import decode_server_key
+from penstock.auth.permissions import Rights
 
 _DENY_ALL = {"deny": [">"]}
 

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from nacl.exceptions import CryptoError
 from nacl.public import Box, PrivateKey, PublicKey
 
-from penstock.callout_keys import decode_curve_key
+from penstock.auth.callout_keys import decode_curve_key
 
 SERVER_KEY_HEADER = "Nats-Server-Xkey"
 _VERSION = b"xkv1"

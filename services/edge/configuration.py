@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from penstock import issuers, seed_file
+from penstock import secret_file
+from penstock.auth import issuers
+from penstock.auth.issuers import Issuer
 from penstock.errors import PenstockError, Refused
-from penstock.issuers import Issuer
 from penstock.settings import Settings
 from services.edge import keys
 from services.edge.plan import Limits, Plan, Reader
@@ -142,7 +143,7 @@ def _reader(chosen: Settings) -> Reader | None:
     urls = [url.strip() for url in chosen.elasticsearch.split(",")]
     if not all(url.startswith("http://") for url in urls):
         return None
-    secret = seed_file.ensure(chosen.secrets / "elasticsearch_reader", seed_file.random_text)
+    secret = secret_file.ensure(chosen.secrets / "elasticsearch_reader", secret_file.random_text)
     return Reader(
         port=chosen.local_port("elasticsearch_reader"),
         credential=sha256(b"ApiKey " + secret).hexdigest().upper(),

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import structlog
 
+from penstock.auth.issuers import Issuer
+from penstock.auth.jwks import KeySet
 from penstock.errors import Unavailable
-from penstock.issuers import Issuer
-from penstock.jwks import KeySet
 from services.edge.plan import PublicKey
 from services.edge.tokens import ALGORITHM, usable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock.issuers import Issuer
+from penstock.auth.issuers import Issuer
 
 
 @dataclass(frozen=True, slots=True)

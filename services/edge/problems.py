@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 
-from penstock.contracts import load
+from penstock.contracts.load import load
 from penstock.errors import PenstockError, problem
 
 _REFUSE = re.compile(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from penstock.auth.issuers import Issuer
 from penstock.errors import Refused
-from penstock.issuers import Issuer
 from services.edge.plan import PublicKey
 
 ALGORITHM = "RS256"

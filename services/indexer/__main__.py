@@ -13,18 +13,19 @@ from elastic_transport import AsyncTransport
 from elastic_transport.client_utils import DEFAULT
 from elasticsearch import AsyncElasticsearch, OrjsonSerializer
 
-from penstock import scores, seed_file
-from penstock.broker import Broker
-from penstock.check import Checker
-from penstock.contracts import Contracts, load
-from penstock.delivery import Delivery
+from penstock import secret_file
+from penstock.broker.connection import Broker
+from penstock.consume.delivery import Delivery
+from penstock.consume.lane import Limits
+from penstock.consume.outcome import Outcome
+from penstock.contracts.load import Contracts, load
 from penstock.errors import PenstockError
-from penstock.lane import Limits
-from penstock.outcome import Outcome
-from penstock.questions import Embedding, LoadedModels
-from penstock.services import ask
+from penstock.events.checker import Checker
+from penstock.rpc.messages.search import Embedding, LoadedModels
+from penstock.rpc.server import ask
+from penstock.runtime.worker import Parts, Source, main
+from penstock.scoring.score import read_score
 from penstock.settings import Settings
-from penstock.worker import Parts, Source, main
 from services.indexer.bulk import Bulker
 from services.indexer.elastic import Elastic
 from services.indexer.indices import Indices
@@ -53,7 +54,7 @@ def keyed(file: Path) -> type[AsyncTransport]:
 
     Raises Refused CREDENTIALS_INVALID when there is none in it.
     """
-    key = seed_file.Followed(file)
+    key = secret_file.Followed(file)
 
     class Transport(AsyncTransport):
         async def perform_request(self, method: str, target: str, **options: Any) -> Any:  # type: ignore[override]
@@ -97,7 +98,7 @@ async def build(broker: Broker, settings: Settings) -> Parts:
     return Parts(
         sources=(
             *(_source(stream, checker.delivered, indexer.events) for stream in epochs),
-            _source("SCORES", lambda delivery: scores.read(delivery, contracts), indexer.scores),
+            _source("SCORES", lambda delivery: read_score(delivery, contracts), indexer.scores),
         ),
         service="search",
         operations={

@@ -15,8 +15,8 @@ from typing import Any
 import structlog
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
+from penstock.consume.outcome import Done, Drop, Outcome, Retry
 from penstock.errors import PenstockError, Unavailable
-from penstock.outcome import Done, Drop, Outcome, Retry
 from services.indexer.indices import Indices
 from services.indexer.limit import Limit
 from services.indexer.metrics import BULK_BYTES, BULK_FAILED, BULK_SECONDS, BULK_WIDTH

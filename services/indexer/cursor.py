@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import orjson
 
-from penstock import key
 from penstock.errors import Refused
-from penstock.questions import Question
+from penstock.events.event_key import is_key
+from penstock.rpc.messages.search import Question
 
 Kind = Literal["key", "time", "score", "place"]  # time in Unix milliseconds; place in a list
 _NOT_PART = {"cursor", "size"}
@@ -41,7 +41,7 @@ def _is(value: Any, kind: Kind) -> bool:
     # Cursors are not signed, so what stands in one may be anything; Elasticsearch must get what it can sort by.
     match kind:
         case "key":
-            return isinstance(value, str) and key.is_key(value)
+            return isinstance(value, str) and is_key(value)
         case "place":
             return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST
         case "time":

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from penstock import key
-from penstock.contracts import Contracts
-from penstock.questions import Anomaly, Hit
+from penstock.contracts.load import Contracts
+from penstock.events.event_key import key_time_ms
+from penstock.rpc.messages.search import Anomaly, Hit
 from services.indexer import names
 from services.indexer.elastic import Elastic
 
@@ -49,7 +49,7 @@ async def with_records(elastic: Elastic, contracts: Contracts, found: Sequence[F
     room = ROOM
     for begin in range(0, len(found), _AT_ONCE):
         part = found[begin : begin + _AT_ONCE]
-        places = [(names.events_alias(each.dataset, key.time_ms(each.key)), each.key) for each in part]
+        places = [(names.events_alias(each.dataset, key_time_ms(each.key)), each.key) for each in part]
         for number, (each, record) in enumerate(zip(part, await elastic.get(places), strict=True)):
             hit = _hit(contracts, each, record)
             if hit is None:

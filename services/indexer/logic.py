@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from penstock.event import Event, record
-from penstock.outcome import Done, Outcome
-from penstock.scores import Score
+from penstock.consume.outcome import Done, Outcome
+from penstock.events.event import Event, record
+from penstock.scoring.score import Score
 from services.indexer import names
 from services.indexer.bulk import Bulker, Line
 

@@ -1,8 +1,8 @@
-"""What the indexer counts of its own, next to what every worker counts (penstock.telemetry)."""
+"""What the indexer counts of its own, next to what every worker counts (penstock.telemetry.metrics)."""
 
 from __future__ import annotations
 
-from penstock.telemetry import counter, gauge, histogram
+from penstock.telemetry.metrics import counter, gauge, histogram
 
 BULK_SECONDS = histogram(
     "penstock_bulk_answered_seconds",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from penstock import key
-from penstock.contracts import Contracts
+from penstock.contracts.load import Contracts
 from penstock.errors import Refused
-from penstock.questions import SearchPage, SearchQuery
+from penstock.events.event_key import key_time_ms
+from penstock.rpc.messages.search import SearchPage, SearchQuery
 from services.indexer import cursor, names, query
 from services.indexer.anomalies import COUNTED, by_score, next_cursor, total_of
 from services.indexer.elastic import Elastic
@@ -120,7 +120,7 @@ async def _scores(
     best: list[Json | None] = [None] * len(found)
     for model in await models.of(scope, question.model):
         places = [
-            (names.scored_alias(model.name, model.version, each.dataset, key.time_ms(each.key)), each.key)
+            (names.scored_alias(model.name, model.version, each.dataset, key_time_ms(each.key)), each.key)
             for each in found
         ]
         for number, scored in enumerate(await elastic.get(places, SHOWN)):

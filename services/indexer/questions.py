@@ -9,8 +9,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from penstock.contracts import Contracts
-from penstock.questions import (
+from penstock.contracts.load import Contracts
+from penstock.rpc.messages.search import (
     AnomaliesPage,
     AnomaliesQuery,
     CountQuery,
@@ -22,7 +22,7 @@ from penstock.questions import (
     SimilarPage,
     SimilarQuery,
 )
-from penstock.services import Asker
+from penstock.rpc.server import Asker
 from services.indexer import anomalies, count, query_events, similar
 from services.indexer.elastic import Elastic
 from services.indexer.models import ActiveModels

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import structlog
 import uvicorn
 
-from penstock import memory, telemetry
-from penstock.contracts import load
+from penstock.contracts.load import load
+from penstock.runtime import gc_tuning
 from penstock.settings import Settings, settings
+from penstock.telemetry import metrics
 from services.ingress.app import Ingress
 from services.ingress.protocol import Protocol
 
@@ -68,7 +69,7 @@ async def serve(chosen: Settings) -> int:
     )
     server = Server(config, ingress)
     watch = asyncio.create_task(_stop_on_fault(ingress, server))
-    memory.settle()
+    gc_tuning.settle()
     await server.serve()
     watch.cancel()
     return 0 if ingress.link.fault is None else 1
@@ -83,7 +84,7 @@ async def _stop_on_fault(ingress: Ingress, server: Server) -> None:
 def main() -> None:
     """Runs the ingress; ends the process."""
     chosen = settings()
-    telemetry.configure_logging(chosen.log_level, "ingress")
+    metrics.configure_logging(chosen.log_level, "ingress")
     sys.exit(asyncio.run(serve(chosen)))
 
 

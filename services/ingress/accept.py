@@ -13,13 +13,13 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from penstock import timestamps
-from penstock.check import Checker
-from penstock.commit import Outgoing
-from penstock.contracts import Contracts
+from penstock.contracts.load import Contracts
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.event import Event
-from penstock.stages import REPLY_TO, Ticket
+from penstock.events import timestamps
+from penstock.events.checker import Checker
+from penstock.events.event import Event
+from penstock.publish.group_commit import Outgoing
+from penstock.publish.receipts import REPLY_TO, Ticket
 from services.ingress import metrics
 from services.ingress.auth import Caller, Verifier
 from services.ingress.body import Budget, read_body

@@ -11,11 +11,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 
-from penstock import ijson, issuers
-from penstock.contracts import Contracts
+from penstock.auth import issuers
+from penstock.auth.api_keys import KeyFile
+from penstock.auth.token_verifier import OidcVerifier
+from penstock.contracts.load import Contracts
 from penstock.errors import PenstockError, Refused
-from penstock.keys import KeyFile
-from penstock.oidc import OidcVerifier
+from penstock.events import ijson
 from penstock.settings import Settings
 from services.ingress import audit, describe, documentation, health, reads
 from services.ingress.accept import Accept

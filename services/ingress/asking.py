@@ -8,12 +8,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from penstock.broker import Broker
-from penstock.contracts import Contracts
+from penstock.audit.record import asked
+from penstock.broker.connection import Broker
+from penstock.contracts.load import Contracts
 from penstock.errors import PenstockError
-from penstock.questions import Question
-from penstock.services import Person, ask
-from penstock.trail import asked
+from penstock.rpc.messages.search import Question
+from penstock.rpc.server import Person, ask
 from services.ingress import trail
 from services.ingress.auth import Caller
 from services.ingress.link import Link

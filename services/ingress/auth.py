@@ -9,10 +9,10 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-from penstock.contracts import Contracts
+from penstock.auth.api_keys import ALL, Key, KeyFile
+from penstock.auth.permissions import operations
+from penstock.contracts.load import Contracts
 from penstock.errors import Refused
-from penstock.keys import ALL, Key, KeyFile
-from penstock.rights import operations
 from services.ingress.challenge import NoCredentials
 from services.ingress.handed_on import must_agree
 
@@ -67,7 +67,7 @@ class Verifier(Protocol):
 
 
 class KeyVerifier:
-    """Bearer keys in a file (penstock.keys). Without the file nobody gets in."""
+    """Bearer keys in a file (penstock.auth.api_keys). Without the file nobody gets in."""
 
     def __init__(self, keys: KeyFile, contracts: Contracts, now_ns: Callable[[], int] = time.time_ns) -> None:
         self.keys = keys

@@ -13,10 +13,10 @@ from typing import Any
 import orjson
 import structlog
 
-from penstock.broker import Broker
+from penstock.auth.permissions import SERVER_SETTINGS
+from penstock.broker.connection import Broker
+from penstock.broker.protocol import Message
 from penstock.errors import PenstockError
-from penstock.rights import SERVER_SETTINGS
-from penstock.wire import Message
 
 EVERY_SECONDS = 30.0
 FIRST_ANSWER_SECONDS = 2.0

@@ -9,13 +9,13 @@ from contextlib import suppress
 
 import structlog
 
-from penstock.broker import Broker
-from penstock.commit import Committer
+from penstock.auth.denials import Revocations
+from penstock.broker.connection import Broker
+from penstock.broker.jetstream import Stored
 from penstock.errors import PenstockError, Unavailable
-from penstock.jetstream import Stored
-from penstock.revocations import Revocations
+from penstock.publish.group_commit import Committer
+from penstock.publish.receipts import Waiting
 from penstock.settings import Settings
-from penstock.stages import Waiting
 from services.ingress.durability import Durability
 
 PATIENCE = 2.0  # seconds that a request waits for a connection that broke just now

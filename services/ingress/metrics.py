@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-from penstock import telemetry
+from penstock.telemetry import metrics
 
-EVENTS = telemetry.counter(
+EVENTS = metrics.counter(
     "penstock_event_received_total",
     "Events that came over HTTP, by what became of them (accepted, duplicate, refused, unavailable)",
     unit="events",
     remedy="refused grows: a sender breaks its contract, the log names both; unavailable: look at the broker",
     labels=("status",),
 )
-REQUESTS = telemetry.counter(
+REQUESTS = metrics.counter(
     "penstock_request_answered_total",
     "Requests answered, by path and status",
     unit="requests",
     remedy="5xx grows: the log has the request ids",
     labels=("path", "status"),
 )
-REQUEST_SECONDS = telemetry.histogram(
+REQUEST_SECONDS = metrics.histogram(
     "penstock_request_answered_seconds",
     "Time from a request's head to its answer",
     unit="seconds",
     remedy="high on /v1/events: look at the time of group commits; on others: at the worker that answers",
     labels=("path",),
 )
-BODY_BYTES = telemetry.gauge(
+BODY_BYTES = metrics.gauge(
     "penstock_body_held_bytes",
     "Bytes of request bodies in memory",
     unit="bytes",
     remedy="at its bound: requests come faster than the stream takes them; add an ingress",
 )
-TAILS = telemetry.gauge(
+TAILS = metrics.gauge(
     "penstock_tail_open",
     "Clients that follow events",
     unit="clients",
     remedy="at its bound: new clients get 503",
 )
-TAIL_GAPS = telemetry.counter(
+TAIL_GAPS = metrics.counter(
     "penstock_tail_dropped_total",
     "Events that a client was too slow for, and was told so",
     unit="events",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.jetstream import Stored
+from penstock.broker.jetstream import Stored
 
 
 class Recent:

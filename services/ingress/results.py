@@ -15,8 +15,8 @@ from typing import Any
 
 import orjson
 
+from penstock.broker.jetstream import Stored
 from penstock.errors import PenstockError, Unavailable, problem
-from penstock.jetstream import Stored
 from services.ingress.challenge import challenge
 
 Headers = list[tuple[bytes, bytes]]

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock import trail
-from penstock.broker import Broker
+from penstock.audit.record import audit_record, fingerprint
+from penstock.broker.connection import Broker
 from services.ingress.auth import Caller
 
 
 async def write(broker: Broker, caller: Caller, operation: str, said: dict[str, Any]) -> None:
     """Returns when the record is on disk. Raises Unavailable."""
     if "fingerprint" not in said:
-        said = {"fingerprint": trail.fingerprint(said), **said}
-    record = trail.record(caller.identity, broker.identity, operation=operation, **said)
+        said = {"fingerprint": fingerprint(said), **said}
+    record = audit_record(caller.identity, broker.identity, operation=operation, **said)
     await broker.publish(f"audit.{broker.identity}.question", record)

@@ -18,8 +18,8 @@ import structlog
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from penstock import seed_file
-from penstock.contracts import Contracts
+from penstock import secret_file
+from penstock.contracts.load import Contracts
 from penstock.errors import Refused
 
 _log = structlog.get_logger("penstock.issuer")
@@ -49,19 +49,19 @@ class Clients:
         self._own = {client: Client() for identity in contracts.identities.values() for client in identity.clients}
         self._file = file
         self._secrets = secrets
-        self._seen = seed_file.version(self._file)
+        self._seen = secret_file.version(self._file)
         self._known = self._read()
 
     def check(self, client: str, secret: str) -> Client | None:
         """The client, if the secret is its own."""
         self._look()
         found = self._known.get(client)
-        expected = seed_file.read(self._secrets / client) if found else b"no such client"
+        expected = secret_file.read(self._secrets / client) if found else b"no such client"
         same = hmac.compare_digest(expected, secret.encode())
         return found if same else None
 
     def _look(self) -> None:
-        if (version := seed_file.version(self._file)) == self._seen:
+        if (version := secret_file.version(self._file)) == self._seen:
             return
         self._seen = version
         try:
@@ -73,7 +73,7 @@ class Clients:
         # None of them may become an identity of the contracts with groups.
         known = {**_entries(self._file), **self._own}
         for client in known:
-            seed_file.ensure(self._secrets / client, seed_file.random_text)
+            secret_file.ensure(self._secrets / client, secret_file.random_text)
         return known
 
 
@@ -88,7 +88,7 @@ def add(file: Path, secrets: Path, client: str, groups: tuple[str, ...]) -> Path
     draft = file.with_name(f".{file.name}.{os.getpid()}.new")
     body = {"clients": {name: {"groups": list(each.groups)} for name, each in entries.items()}}
     draft.write_text(yaml.safe_dump(body, sort_keys=False), encoding="utf-8")
-    seed_file.ensure(secrets / client, seed_file.random_text)
+    secret_file.ensure(secrets / client, secret_file.random_text)
     draft.replace(file)
     return secrets / client
 

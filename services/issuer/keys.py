@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jose import jwk, jwt  # type: ignore[import-untyped]
 
-from penstock import seed_file
+from penstock import secret_file
 
 ALGORITHM = "RS256"
 BITS = 2048
@@ -53,7 +53,7 @@ def signing(keys: list[Key], now: float, ahead: float) -> Key:
 def rotate(folder: Path, *, first: bool = False) -> str:
     """Makes a key; its id. Two processes that make the first at once make the same."""
     key_id = "first" if first else os.urandom(8).hex()
-    seed_file.ensure(folder / f"{key_id}.pem", generate)
+    secret_file.ensure(folder / f"{key_id}.pem", generate)
     return key_id
 
 
@@ -66,7 +66,7 @@ def generate() -> bytes:
 @lru_cache(maxsize=32)
 def _load(path: Path, since: float) -> Key:
     """Reading a key takes longer than signing with it; the moment it was written says whether it is still the same."""
-    signer = jwk.construct(seed_file.read(path), ALGORITHM)
+    signer = jwk.construct(secret_file.read(path), ALGORITHM)
     public = {name: value for name, value in signer.public_key().to_dict().items() if name in ("kty", "n", "e")}
     public = {name: value.decode() if isinstance(value, bytes) else value for name, value in public.items()}
     member = {**public, "kid": path.stem, "use": "sig", "alg": ALGORITHM}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from penstock.broker import Broker
+from penstock.broker.connection import Broker
+from penstock.runtime.worker import Parts, main
 from penstock.settings import Settings
-from penstock.worker import Parts, main
 from services.operator.registry import Registry
 
 

@@ -15,15 +15,24 @@ from typing import Any
 import orjson
 import structlog
 
-from penstock import subjects, timestamps, trail
-from penstock.broker import Broker
-from penstock.buckets import Keys, Objects
-from penstock.contracts import load
+from penstock.audit.record import audit_record
+from penstock.auth.permissions import operations
+from penstock.broker.buckets import Keys, Objects
+from penstock.broker.connection import Broker
+from penstock.contracts import subjects
+from penstock.contracts.load import load
 from penstock.errors import Refused
-from penstock.questions import ActivateModel, RegisteredModel, RegisteredModels, RegistryList, UploadChunk, UploadState
-from penstock.rights import operations
+from penstock.events import timestamps
+from penstock.rpc.messages.search import (
+    ActivateModel,
+    RegisteredModel,
+    RegisteredModels,
+    RegistryList,
+    UploadChunk,
+    UploadState,
+)
+from penstock.rpc.server import Asker
 from penstock.scoring.package import MODELS, NUDGE, REGISTRY, Package, active_key, object_name, verify, version_key
-from penstock.services import Asker
 from services.operator.uploads import Uploads
 
 _log = structlog.get_logger("penstock.operator.registry")
@@ -125,7 +134,7 @@ class Registry:
         return sorted(found, key=lambda model: (model.name, model.version))
 
     async def _audit(self, what: str, asker: Asker, detail: Json) -> None:
-        record = trail.record(_name(asker), asker.identity, **detail)
+        record = audit_record(_name(asker), asker.identity, **detail)
         await self._broker.publish(f"audit.{self._broker.identity}.{what}", record)
 
 

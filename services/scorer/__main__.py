@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
-from penstock import contracts
-from penstock.broker import Broker
-from penstock.check import Checker
-from penstock.commit import Committer
-from penstock.event import Event
-from penstock.lane import Limits
+from penstock.broker.connection import Broker
+from penstock.consume.lane import Limits
+from penstock.contracts import Contracts, load
+from penstock.events.checker import Checker
+from penstock.events.event import Event
+from penstock.publish.group_commit import Committer
+from penstock.runtime.worker import Parts, Source, main
 from penstock.scoring.features import Extractor
 from penstock.settings import Settings
-from penstock.worker import Parts, Source, main
 from services.scorer.active import ActiveModel
 from services.scorer.answers import Answers
 from services.scorer.logic import Scorer
@@ -25,7 +25,7 @@ MIB = 1024 * 1024
 async def build(broker: Broker, _: Settings) -> Parts:
     """All lanes of this process share one model and one committer."""
     own = ScorerSettings()
-    known = contracts.load()
+    known = load()
     stop = asyncio.Event()
     committer = Committer(broker)
     await committer.start()
@@ -60,7 +60,7 @@ async def build(broker: Broker, _: Settings) -> Parts:
     )
 
 
-def lanes_of(known: contracts.Contracts, own: ScorerSettings) -> list[tuple[str, str]]:
+def lanes_of(known: Contracts, own: ScorerSettings) -> list[tuple[str, str]]:
     """(stream, consumer) of every lane that this process takes."""
     found = []
     for name, stream in known.streams.items():

@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 import structlog
 
-from penstock import memory
-from penstock.broker import Broker
-from penstock.buckets import Entry, Keys, Objects
+from penstock.broker.buckets import Entry, Keys, Objects
+from penstock.broker.connection import Broker
 from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.runtime import gc_tuning
 from penstock.scoring.package import MODELS, NUDGE, REGISTRY, active_key, object_name, verify
 from services.scorer import metrics
 from services.scorer.logic import Scorer
@@ -71,7 +71,7 @@ class ActiveModel:
             raise Unavailable(error.code, error.detail) from error  # the watch looks again
         self._refused = ""
         self._scorer.use(model)
-        memory.settle()  # TensorFlow brings a million lasting objects
+        gc_tuning.settle()  # TensorFlow brings a million lasting objects
         metrics.MODEL_VERSION.labels(self._name).set(model.identity.version)
         _log.info("model_loaded", model=self._name, version=model.identity.version, digest=model.identity.digest)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.contracts import Contracts
+from penstock.contracts.load import Contracts
 from penstock.errors import Refused, Unavailable
-from penstock.questions import Embedding, EmbedRequest, LoadedModel, LoadedModels, ModelRef, ModelsQuery
-from penstock.services import Asker
-from penstock.vectors import to_text
+from penstock.rpc.messages.search import Embedding, EmbedRequest, LoadedModel, LoadedModels, ModelRef, ModelsQuery
+from penstock.rpc.server import Asker
+from penstock.scoring.vectors import to_text
 from services.scorer.logic import Scorer
 
 Json = dict[str, Any]

@@ -9,12 +9,12 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from penstock.commit import Committer, Result
+from penstock.consume.outcome import Done, Drop, Outcome, Retry
 from penstock.errors import PenstockError, Unavailable
-from penstock.event import Event
-from penstock.outcome import Done, Drop, Outcome, Retry
+from penstock.events.event import Event
+from penstock.publish.group_commit import Committer, Result
+from penstock.recent_cache import Recent
 from penstock.scoring.features import Extractor
-from penstock.scoring.recent import Recent
 from services.scorer import metrics
 from services.scorer.model import Model
 from services.scorer.records import Scored, score_records

@@ -1,4 +1,4 @@
-"""events, answers of the model → score records, as penstock.scores describes them. Pure."""
+"""events, answers of the model → score records, as penstock.scoring.score describes them. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import orjson
 
-from penstock import subjects, timestamps
-from penstock.commit import Outgoing
-from penstock.event import Event
+from penstock.contracts import subjects
+from penstock.events import timestamps
+from penstock.events.event import Event
+from penstock.publish.group_commit import Outgoing
 from penstock.scoring.features import Features
-from penstock.vectors import DIMS
+from penstock.scoring.vectors import DIMS
 from services.scorer.model import Answers, Identity
 
 _ROW = 4 * DIMS  # bytes of a vector

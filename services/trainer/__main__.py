@@ -12,12 +12,14 @@ from importlib.metadata import version
 import orjson
 import structlog
 
-from penstock import contracts, telemetry, timestamps
-from penstock.broker import Broker
+from penstock.broker.connection import Broker
+from penstock.contracts import Contracts, load
 from penstock.errors import PenstockError, Refused
-from penstock.questions import RegisteredModel
+from penstock.events import timestamps
+from penstock.rpc.messages.search import RegisteredModel
 from penstock.scoring.features import SCHEMA_DIGEST, Extractor
 from penstock.settings import Settings, settings
+from penstock.telemetry import metrics
 from services.trainer.export import export
 from services.trainer.history import History, connect, read_history
 from services.trainer.model import train
@@ -38,7 +40,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def build(history: History, chosen: argparse.Namespace, known: contracts.Contracts) -> bytes:
+def build(history: History, chosen: argparse.Namespace, known: Contracts) -> bytes:
     """The package of a model trained on the history."""
     started = time.monotonic()
     extractor = Extractor(known)
@@ -74,8 +76,8 @@ async def register(package: bytes, chosen: argparse.Namespace, place: Settings) 
 
 def main(words: list[str]) -> int:
     """Exit code 0 when the version is registered (and active, where asked)."""
-    chosen, place, known = arguments(words), settings(), contracts.load()
-    telemetry.configure_logging(place.log_level, "trainer")
+    chosen, place, known = arguments(words), settings(), load()
+    metrics.configure_logging(place.log_level, "trainer")
     logging.getLogger("tensorflow").setLevel(logging.WARNING)
     try:
         unknown = [name for name in chosen.types or () if name not in known.types]

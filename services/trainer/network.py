@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from penstock.scoring.features import CELLS, SCHEMA, SERIES
 from penstock.scoring.patterns import TOKENS, VOCABULARY
-from penstock.vectors import DIMS
+from penstock.scoring.vectors import DIMS
 
 DIMENSIONS = DIMS
 BUCKETS = 512  # the decoder rebuilds the bag of tokens modulo this

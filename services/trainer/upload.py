@@ -6,9 +6,9 @@ import os
 from base64 import b64encode
 from hashlib import sha256
 
-from penstock.broker import Broker
-from penstock.questions import MAX_CHUNK, RegisteredModel, UploadState
-from penstock.services import ask
+from penstock.broker.connection import Broker
+from penstock.rpc.messages.search import MAX_CHUNK, RegisteredModel, UploadState
+from penstock.rpc.server import ask
 
 PIECE = MAX_CHUNK // 4 * 3  # bytes whose base64 fits
 SECONDS = 30.0

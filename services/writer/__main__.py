@@ -9,16 +9,16 @@ from typing import TypeVar
 import structlog
 from cassandra.cluster import NoHostAvailable
 
-from penstock import scores
-from penstock.broker import Broker
-from penstock.check import Checker
-from penstock.contracts import load
-from penstock.delivery import Delivery
+from penstock.broker.connection import Broker
+from penstock.consume.delivery import Delivery
+from penstock.consume.lane import Limits
+from penstock.consume.outcome import Outcome
+from penstock.contracts.load import load
 from penstock.errors import PenstockError
-from penstock.lane import Limits
-from penstock.outcome import Outcome
+from penstock.events.checker import Checker
+from penstock.runtime.worker import Parts, Source, main
+from penstock.scoring.score import read_score
 from penstock.settings import Settings
-from penstock.worker import Parts, Source, main
 from services.writer import reads, trail
 from services.writer.logic import Writer
 from services.writer.questions import Questions
@@ -51,7 +51,7 @@ async def build(_: Broker, settings: Settings) -> Parts:
         sources=(
             *(_source(stream, checker.delivered, writer.events) for stream in streams),
             _source("AUDIT", trail.read, writer.audit),
-            _source("SCORES", lambda delivery: scores.read(delivery, contracts), writer.scores),
+            _source("SCORES", lambda delivery: read_score(delivery, contracts), writer.scores),
         ),
         service="store",
         operations={

@@ -14,9 +14,9 @@ from typing import Any
 
 import structlog
 
-from penstock.event import Event
-from penstock.outcome import Done, Outcome, Retry
-from penstock.scores import Score
+from penstock.consume.outcome import Done, Outcome, Retry
+from penstock.events.event import Event
+from penstock.scoring.score import Score
 from services.writer import trail
 from services.writer.known import KnownPeriods
 from services.writer.metrics import BATCH_SECONDS, BATCHES_FAILED

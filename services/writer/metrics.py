@@ -1,8 +1,8 @@
-"""What the writer counts of its own, next to what every worker counts (penstock.telemetry)."""
+"""What the writer counts of its own, next to what every worker counts (penstock.telemetry.metrics)."""
 
 from __future__ import annotations
 
-from penstock.telemetry import counter, histogram
+from penstock.telemetry.metrics import counter, histogram
 
 BATCH_SECONDS = histogram(
     "penstock_rows_written_seconds",

@@ -14,12 +14,20 @@ from uuid import UUID
 import orjson
 from pydantic import ValidationError
 
-from penstock import subjects
-from penstock.contracts import Contracts
+from penstock.auth.permissions import operations
+from penstock.contracts import subjects
+from penstock.contracts.load import Contracts
 from penstock.errors import Refused
-from penstock.questions import AuditQuery, GetRecords, Question, StoreCount, StoreCountQuery, StoreCounts, TimelineQuery
-from penstock.rights import operations
-from penstock.services import SPEAKER, Asker
+from penstock.rpc.messages.search import (
+    AuditQuery,
+    GetRecords,
+    Question,
+    StoreCount,
+    StoreCountQuery,
+    StoreCounts,
+    TimelineQuery,
+)
+from penstock.rpc.server import SPEAKER, Asker
 from services.writer import trail
 from services.writer.periods import Length, overlapping
 from services.writer.reads import COUNT_EVENTS, COUNT_SCORES, GET, PERIODS, Reads

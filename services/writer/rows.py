@@ -11,9 +11,9 @@ from functools import lru_cache
 from struct import Struct
 from typing import Literal
 
-from penstock import key
-from penstock.event import Event, record
-from penstock.scores import Score
+from penstock.events.event import Event, record
+from penstock.events.event_key import key_partition, key_time_ms
+from penstock.scoring.score import Score
 from services.writer.periods import Length, period
 from services.writer.summary import summary
 
@@ -106,7 +106,7 @@ def uuid_bytes(text: str) -> bytes:
 
 def partition_of(text: str, length: Length) -> tuple[str, int]:
     """The partition that the rows of a key are in."""
-    return period(length, key.time_ms(text)), key.partition(text)
+    return period(length, key_time_ms(text)), key_partition(text)
 
 
 def routing_key(in_period: str, pp: int) -> bytes:

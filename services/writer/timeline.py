@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from penstock import key, subjects, timestamps
-from penstock.contracts import EventType
+from penstock.contracts import subjects
+from penstock.contracts.load import EventType
 from penstock.errors import Refused
-from penstock.questions import TimelineEntry, TimelinePage, TimelineQuery
+from penstock.events import timestamps
+from penstock.events.event_key import is_key, key_time_ms
+from penstock.rpc.messages.search import TimelineEntry, TimelinePage, TimelineQuery
 from services.writer.periods import Length, overlapping, period
 from services.writer.reads import PERIODS, TIMELINE, Reads
 from services.writer.timeline_scores import with_scores
@@ -82,7 +84,7 @@ def first_key(time_ms: int) -> UUID:
 def _high(question: TimelineQuery) -> UUID:
     """All rows of the page lie below it."""
     if question.cursor is not None:
-        if not key.is_key(question.cursor):
+        if not is_key(question.cursor):
             raise Refused("QUERY_INVALID", "the cursor is not one of a timeline", pointer="/cursor")
         return UUID(question.cursor)
     to_ns = None if question.time is None else question.time.to_ns
@@ -97,7 +99,7 @@ def _entry(row: Any, event_type: EventType) -> TimelineEntry:
     text = str(row.key)
     return TimelineEntry(
         key=text,
-        time=timestamps.text(key.time_ms(text) * 1_000_000),
+        time=timestamps.text(key_time_ms(text) * 1_000_000),
         type=row.type,
         dataset=event_type.dataset,
         publisher=row.publisher,

@@ -13,10 +13,12 @@ from typing import Any
 
 import orjson
 
-from penstock import chain, timestamps, trail
-from penstock.delivery import Delivery
+from penstock.audit import hash_chain
+from penstock.audit.record import action_of, names_in
+from penstock.consume.delivery import Delivery
 from penstock.errors import Refused
-from penstock.questions import AuditQuery
+from penstock.events import timestamps
+from penstock.rpc.messages.search import AuditQuery
 from services.writer.reads import AUDIT, Reads
 from services.writer.rows import Rows, bound
 
@@ -49,7 +51,7 @@ def read(delivery: Delivery) -> Record:
 def rows(record: Record) -> Rows:
     """The row of a record: the same bytes whenever and however often it is delivered."""
     day, hour = partition(record.stored_at_ns // HOUR_NS)
-    names = " ".join(["", *sorted(trail.names_in(record.payload)), ""])
+    names = " ".join(["", *sorted(names_in(record.payload)), ""])
     row = bound(
         day.encode(),
         _SMALLINT(hour),
@@ -115,7 +117,7 @@ async def _walk(reads: Reads, newest: int, oldest: int, below: int) -> AsyncIter
 def _wanted(question: AuditQuery, row: Any) -> bool:
     if question.identity is not None and f" {question.identity} " not in row.names:
         return False
-    return question.action is None or trail.action_of(row.subject) == question.action
+    return question.action is None or action_of(row.subject) == question.action
 
 
 def _entry(row: Any) -> dict[str, Any]:
@@ -123,8 +125,8 @@ def _entry(row: Any) -> dict[str, Any]:
         "sequence": row.sequence,
         "time": timestamps.text(row.stored_at),
         "subject": row.subject,
-        "action": trail.action_of(row.subject),
-        "digest": chain.digest(row.sequence, row.stored_at, row.subject, row.record).hex(),
+        "action": action_of(row.subject),
+        "digest": hash_chain.digest(row.sequence, row.stored_at, row.subject, row.record).hex(),
     }
     try:
         body = orjson.loads(row.record)

@@ -10,11 +10,11 @@ from typing import Any
 
 import orjson
 
-from penstock import provision
-from penstock.broker import Broker
-from penstock.jetstream import StoredMessage
-from penstock.rights import CORE_API
-from penstock.token_source import Token, TokenSource
+from penstock.auth.permissions import CORE_API
+from penstock.auth.token_sources import Token, TokenSource
+from penstock.broker.connection import Broker
+from penstock.broker.jetstream import StoredMessage
+from penstock.provisioning import provision
 from stack import nats, process
 from stack.place import Place
 from tests.broker.rig import until
@@ -33,7 +33,7 @@ class FixedToken(TokenSource):
         self.given = 0
 
     async def _fetch(self) -> Token:
-        from penstock.token_source import claims
+        from penstock.auth.token_sources import claims
 
         value = self._make()
         body = claims(value)

@@ -1,6 +1,6 @@
 """A provisioned server of its own with every identity, and peers that say on it what no well-behaved client would.
 
-Peers speak through the plain client library, not through penstock.broker, whose own checks would stand in the way.
+Peers speak through the plain client library, not through penstock.broker.connection, whose own checks would stand in the way.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from penstock import provision
-from penstock.contracts import Contracts, load
-from penstock.rights import CORE_API, bucket_stream
+from penstock.auth.permissions import CORE_API, bucket_stream
+from penstock.contracts.load import Contracts, load
+from penstock.provisioning import provision
 from stack.place import Place
 from tests.places import Running
 

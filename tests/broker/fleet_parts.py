@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from penstock.questions import RegisteredModel
-from penstock.services import Person, ask
-from penstock.worker import Build, Worker
+from penstock.rpc.messages.search import RegisteredModel
+from penstock.rpc.server import Person, ask
+from penstock.runtime.worker import Build, Worker
 from services.trainer.upload import upload
 from tests.broker.rig import BOUND, Rig, true
 

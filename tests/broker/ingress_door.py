@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import orjson
 
-from penstock import keys, timestamps
-from penstock.contracts import load
+from penstock.auth import api_keys
+from penstock.contracts.load import load
+from penstock.events import timestamps
 from stack import process, up
 from stack.place import Place
 
@@ -46,7 +47,7 @@ class Door:
 
     def make_key(self, identity: str, **grants: Any) -> str:
         """A new key in the place's file."""
-        text, _ = keys.create(self.place.keys, load(), identity=identity, now_ns=time.time_ns(), **grants)
+        text, _ = api_keys.create(self.place.keys, load(), identity=identity, now_ns=time.time_ns(), **grants)
         return text
 
     async def start(self) -> Door:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from penstock.contracts import Contracts, load
-from penstock.rights import bucket_stream
-from penstock.topology import Identity
+from penstock.auth.permissions import bucket_stream
+from penstock.contracts.load import Contracts, load
+from penstock.contracts.topology import Identity
 
 CONTRACTS: Contracts = load()
 IDENTITIES = CONTRACTS.identities

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penstock.broker import Broker
-from penstock.delivery import Delivery
+from penstock.broker.connection import Broker
+from penstock.consume.delivery import Delivery
+from penstock.consume.outcome import Done, Drop, Outcome
 from penstock.errors import Refused
-from penstock.outcome import Done, Drop, Outcome
-from penstock.services import Asker
+from penstock.rpc.server import Asker
+from penstock.runtime.worker import Parts, Source, main
 from penstock.settings import Settings
-from penstock.worker import Parts, Source, main
 
 FOLDER = Path(sys.argv[1])
 

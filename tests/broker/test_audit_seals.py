@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from penstock import chain, seals
-from penstock.broker import Broker
+from penstock.audit import hash_chain
+from penstock.audit.seal import Signer, read_seal, seal_keys
+from penstock.audit.verify import Report, Verifier, verify
+from penstock.broker.connection import Broker
+from penstock.broker.jetstream import StoredMessage, StreamInfo
 from penstock.errors import Refused
-from penstock.jetstream import StoredMessage, StreamInfo
-from penstock.verify import Report, Verifier, verify
 from tests.broker.auditors import Auditors
 from tests.broker.rig import Rig, until
 
@@ -34,8 +35,8 @@ class Reader:
         page = await self.broker.get_many(stream, **how)
         return [replace(message, **self.changed.get(message.sequence, {})) for message in page]
 
-    async def report(self, rig: Rig, stream: str = chain.STREAM) -> Report:
-        keys = seals.keys(rig.place.seal_keys)
+    async def report(self, rig: Rig, stream: str = hash_chain.STREAM) -> Report:
+        keys = seal_keys(rig.place.seal_keys)
         return await Verifier(self, keys, None, stream).run()  # type: ignore[arg-type]
 
 
@@ -62,9 +63,9 @@ async def reader(rig: Rig, auditors: Auditors) -> Reader:
 async def copy(rig: Rig, auditors: Auditors) -> AsyncIterator[str]:
     """The trail with its sequences and times in another stream, from which records can be removed."""
     await rig.core.create_stream(
-        {"name": COPY, "mirror": {"name": chain.STREAM}, "allow_direct": True, "mirror_direct": False}
+        {"name": COPY, "mirror": {"name": hash_chain.STREAM}, "allow_direct": True, "mirror_direct": False}
     )
-    last = (await rig.core.stream_info(chain.STREAM)).last_seq
+    last = (await rig.core.stream_info(hash_chain.STREAM)).last_seq
 
     async def whole() -> bool | None:
         return (await rig.core.stream_info(COPY)).last_seq == last or None
@@ -76,14 +77,14 @@ async def copy(rig: Rig, auditors: Auditors) -> AsyncIterator[str]:
 
 async def middle(rig: Rig) -> int:
     """The sequence of a record with others on both sides, in a stretch that is sealed."""
-    messages = await rig.core.get_many(chain.STREAM, sequence=1, subject="audit.writer.question")
+    messages = await rig.core.get_many(hash_chain.STREAM, sequence=1, subject="audit.writer.question")
     return messages[20].sequence
 
 
 async def test_what_was_sealed_is_proven_by_whoever_may_read_it(rig: Rig, auditors: Auditors) -> None:
     examiner = await rig.broker("examiner")
-    report = await verify(examiner, seals.keys(rig.place.seal_keys))
-    state = await rig.core.stream_info(chain.STREAM)
+    report = await verify(examiner, seal_keys(rig.place.seal_keys))
+    state = await rig.core.stream_info(hash_chain.STREAM)
     assert report.good, report.what
     assert (report.proven_from, report.chain_from, report.kept_from) == (state.first_seq,) * 3
     assert report.records == state.messages == report.proven_to - report.proven_from + 1 + report.unsealed
@@ -134,12 +135,12 @@ async def test_where_the_beginning_has_expired_the_rest_is_proven(rig: Rig, read
 
 
 async def test_a_seal_is_worth_what_its_key_is_worth(rig: Rig, reader: Reader, tmp_path: Path) -> None:
-    [first, *_] = await rig.core.get_many(chain.STREAM, sequence=1, subject="audit.auditor.seal")
-    seal = seals.read(first.data)
-    stranger = seals.Signer(tmp_path).sign(seal.before, seal.head, seal.time, seal.marks)
+    [first, *_] = await rig.core.get_many(hash_chain.STREAM, sequence=1, subject="audit.auditor.seal")
+    seal = read_seal(first.data)
+    stranger = Signer(tmp_path).sign(seal.before, seal.head, seal.time, seal.marks)
     reader.changed = {first.sequence: {"data": stranger.wire("auditor")}}
     assert (await reader.report(rig)).bad == first.sequence
-    forged = replace(stranger, key=seal.key, signature=seal.signature, head=chain.Head(seal.head.sequence, bytes(32)))
+    forged = replace(stranger, key=seal.key, signature=seal.signature, head=hash_chain.Head(seal.head.sequence, bytes(32)))
     reader.changed = {first.sequence: {"data": forged.wire("auditor")}}
     assert (await reader.report(rig)).bad == first.sequence
 
@@ -166,4 +167,4 @@ async def test_a_killed_sealer_goes_on_where_it_was_and_two_do_not_quarrel(rig: 
     auditors.kill(1)
     report = await Reader(rig.core).report(rig)
     assert report.good, report.what
-    assert report.proven_from == (await rig.core.stream_info(chain.STREAM)).first_seq
+    assert report.proven_from == (await rig.core.stream_info(hash_chain.STREAM)).first_seq

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from penstock import dead_letters
+from penstock.consume import dead_letters
 from penstock.errors import PenstockError
 from tests.broker.auditors import Auditors
 from tests.broker.rig import Rig, subject

@@ -12,9 +12,9 @@ from typing import Any
 import nkeys  # type: ignore[import-untyped]
 import pytest
 
-from penstock.contracts import load
+from penstock.auth.principal import person
+from penstock.contracts.load import load
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.who import person
 from stack import up
 from stack.place import Place
 from tests import bad_tokens

@@ -14,12 +14,12 @@ from typing import Any
 import orjson
 import pytest
 
-from penstock.broker import Broker
+from penstock.auth.connections import sessions
+from penstock.auth.denials import NUDGE, Revocations, write
+from penstock.auth.permissions import CORE_API
+from penstock.broker.connection import Broker
 from penstock.cli import identity as cli
 from penstock.errors import Refused, Unavailable
-from penstock.revocations import NUDGE, Revocations, write
-from penstock.rights import CORE_API
-from penstock.sessions import sessions
 from stack import nats, up
 from tests.broker.authority import AuthorityRig
 from tests.broker.rig import true, until

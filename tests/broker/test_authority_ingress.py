@@ -9,10 +9,10 @@ import httpx
 import pytest
 import yaml
 
-from penstock import provision
-from penstock.broker import Broker
-from penstock.revocations import write
-from penstock.who import person
+from penstock.auth.denials import write
+from penstock.auth.principal import person
+from penstock.broker.connection import Broker
+from penstock.provisioning import provision
 from stack import identity, nats, up
 from stack.place import Place
 from tests import bad_tokens
@@ -152,7 +152,7 @@ async def test_a_new_key_of_the_local_issuer_is_taken_without_a_restart(door: Do
 
 async def machine_token(place: Place, client: str) -> str:
     """A client's own token from the local issuer."""
-    from penstock.token_source import ClientCredentials
+    from penstock.auth.token_sources import ClientCredentials
 
     source = ClientCredentials(f"{place.local_issuer}/token", client, place.secrets / "oidc" / client)
     return (await source.token()).value

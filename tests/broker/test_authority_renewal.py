@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from penstock.broker import Broker
-from penstock.commit import Committer, Outgoing
-from penstock.dead_letters import DeadLetters
-from penstock.delivery import Delivery
+from penstock.auth.token_sources import TokenFile
+from penstock.broker.connection import Broker
+from penstock.broker.jetstream import Stored
+from penstock.consume.dead_letters import DeadLetters
+from penstock.consume.delivery import Delivery
+from penstock.consume.lane import Lane
+from penstock.consume.outcome import Done, Outcome
 from penstock.errors import Unavailable
-from penstock.jetstream import Stored
-from penstock.lane import Lane
-from penstock.outcome import Done, Outcome
-from penstock.services import ask, serve
-from penstock.token_source import TokenFile
+from penstock.publish.group_commit import Committer, Outgoing
+from penstock.rpc.server import ask, serve
 from stack import up
 from tests.broker.authority import AuthorityRig
 from tests.broker.rig import Working, true

@@ -9,10 +9,10 @@ from pathlib import Path
 import nkeys  # type: ignore[import-untyped]
 import pytest
 
-from penstock.broker import Broker
-from penstock.buckets import Entry, Keys, Objects
+from penstock.broker.buckets import Entry, Keys, Objects
+from penstock.broker.connection import Broker
+from penstock.broker.protocol import Message
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.wire import Message
 from tests.broker.rig import BOUND, Rig, subject, true
 
 

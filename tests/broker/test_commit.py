@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from penstock.broker import Broker
-from penstock.commit import FEW, Committer, Outgoing, Result
+from penstock.broker.connection import Broker
+from penstock.broker.jetstream import Stored
+from penstock.broker.protocol import publication
 from penstock.errors import PenstockError, Unavailable
-from penstock.jetstream import Stored
-from penstock.wire import publication
+from penstock.publish.group_commit import FEW, Committer, Outgoing, Result
 from tests.broker.rig import BOUND, STREAM, Rig, subject
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import orjson
 import pytest
 
-from penstock.brake import Brake
-from penstock.broker import Broker
-from penstock.dead_letters import DeadLetters
-from penstock.delivery import Delivery
-from penstock.jetstream import StoredMessage
-from penstock.lane import Lane
-from penstock.outcome import Done, Drop, Outcome
+from penstock.broker.connection import Broker
+from penstock.broker.jetstream import StoredMessage
+from penstock.consume.brake import Brake
+from penstock.consume.dead_letters import DeadLetters
+from penstock.consume.delivery import Delivery
+from penstock.consume.lane import Lane
+from penstock.consume.outcome import Done, Drop, Outcome
 from tests.broker.rig import BOUND, CONSUMER, STREAM, Rig, Sink, Working, subject, true, until
 
 
@@ -101,8 +101,8 @@ async def test_while_dlq_is_full_the_message_is_kept_and_the_lane_is_in_trouble(
     lane = post.lane(sink)
     await rig.store([b"bad"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("penstock.settle.AFTER_FAILURE", 0.1)
-        patch.setattr("penstock.lane.AFTER_FAILURE", 0.1)
+        patch.setattr("penstock.consume.settle.AFTER_FAILURE", 0.1)
+        patch.setattr("penstock.consume.lane.AFTER_FAILURE", 0.1)
         async with Working(lane):
             await sink.wait(3)
             assert "STREAM_FULL" in lane.trouble()

@@ -12,16 +12,16 @@ import httpx
 import orjson
 import pytest
 
-from penstock import keys
-from penstock.broker import Broker
-from penstock.check import Checker
-from penstock.contracts import load
-from penstock.dead_letters import DeadLetters
-from penstock.event import Event
-from penstock.jetstream import StoredMessage
-from penstock.lane import Lane
-from penstock.outcome import Done, Outcome
-from penstock.worker import Source, make_lane
+from penstock.auth import api_keys
+from penstock.broker.connection import Broker
+from penstock.broker.jetstream import StoredMessage
+from penstock.consume.dead_letters import DeadLetters
+from penstock.consume.lane import Lane
+from penstock.consume.outcome import Done, Outcome
+from penstock.contracts.load import load
+from penstock.events.checker import Checker
+from penstock.events.event import Event
+from penstock.runtime.worker import Source, make_lane
 from tests.broker.ingress_door import BATCHED, Door, event, results
 from tests.broker.rig import Rig, Working, until
 
@@ -182,7 +182,7 @@ async def test_nobody_gets_in_without_a_valid_key(door: Door, kept: Any) -> None
     revoked = door.make_key("late", types=["*"], roles=["sender"])
     sent = event("i-1")
     assert (await door.send(sent, key=revoked)).status_code == 202
-    keys.revoke(door.place.keys, revoked.split("_")[1], now_ns=time.time_ns())
+    api_keys.revoke(door.place.keys, revoked.split("_")[1], now_ns=time.time_ns())
 
     async def closed() -> httpx.Response | None:
         response = await door.send(sent, key=revoked)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from penstock.services import Asker, serve
+from penstock.rpc.server import Asker, serve
 from stack.place import CHECKOUT
 from tests.broker.ingress_door import Door, event
 from tests.broker.rig import BOUND, Rig

@@ -10,9 +10,9 @@ import httpx
 import orjson
 import pytest
 
-from penstock import provision
-from penstock.check import Checker
-from penstock.contracts import load
+from penstock.contracts.load import load
+from penstock.events.checker import Checker
+from penstock.provisioning import provision
 from stack import fleet, nats, process, up
 from stack.place import Place
 from tests.broker.ingress_door import Door, event, results

@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from penstock.errors import Refused, Unavailable
-from penstock.services import Asker, ask, serve
-from penstock.vectors import DIMS, to_text
+from penstock.rpc.server import Asker, ask, serve
+from penstock.scoring.vectors import DIMS, to_text
 from tests.broker.ingress_door import Door
 from tests.broker.rig import Rig
 

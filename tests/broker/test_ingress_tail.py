@@ -11,7 +11,7 @@ import httpx
 import orjson
 import pytest
 
-from penstock import subjects
+from penstock.contracts import subjects
 from tests.broker.ingress_door import Door, event
 from tests.broker.rig import BOUND, Rig
 

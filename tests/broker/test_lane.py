@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from penstock.attempts import Attempts
-from penstock.broker import Broker
-from penstock.commit import Committer, Outgoing
-from penstock.dead_letters import DeadLetters
-from penstock.delivery import Delivery
+from penstock.broker.connection import Broker
+from penstock.broker.jetstream import Stored
+from penstock.broker.protocol import parse_headers
+from penstock.consume.crash_counter import Attempts
+from penstock.consume.dead_letters import DeadLetters
+from penstock.consume.delivery import Delivery
+from penstock.consume.lane import Handle, Lane, Limits
+from penstock.consume.outcome import Done, Outcome, Retry
 from penstock.errors import Unavailable
-from penstock.jetstream import Stored
-from penstock.lane import Handle, Lane, Limits
-from penstock.outcome import Done, Outcome, Retry
-from penstock.wire import parse_headers
+from penstock.publish.group_commit import Committer, Outgoing
 from tests.broker.rig import BOUND, CONSUMER, STREAM, Rig, Sink, Working, subject, true
 
 MakeLane = Callable[..., Lane]
@@ -233,9 +233,9 @@ async def test_a_handler_that_raises_loses_nothing_and_its_message_is_isolated(r
     soon = lane(raises)
     failed = Retry(0.05, "the handler failed")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("penstock.lane.AFTER_FAILURE", 0.05)
-        patch.setattr("penstock.lane.FAILED", failed)
-        patch.setattr("penstock.settle.FAILED", failed)
+        patch.setattr("penstock.consume.lane.AFTER_FAILURE", 0.05)
+        patch.setattr("penstock.consume.lane.FAILED", failed)
+        patch.setattr("penstock.consume.settle.FAILED", failed)
         async with Working(soon):
             await sink.wait(3)
             await rig.settled()
@@ -262,7 +262,7 @@ async def test_messages_retried_often_still_come_in_batches(rig: Rig, lane: Make
     sink = Sink(lambda d: Retry(0.05, "busy") if d.delivered < 6 else Done())
     await rig.store([b"%d" % n for n in range(50)])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("penstock.lane.AFTER_FAILURE", 0.05)
+        patch.setattr("penstock.consume.lane.AFTER_FAILURE", 0.05)
         async with Working(lane(sink.handle, linger=0.2)):
             await sink.wait(300)
             await rig.settled()

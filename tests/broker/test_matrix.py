@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from penstock import credentials
+from penstock.auth import nkey_files
 from tests.broker.bus import Bus
 from tests.broker.matrix import CONTRACTS, IDENTITIES, PUBLISH, SUBSCRIBE
 
@@ -80,5 +80,5 @@ async def test_nobody_connects_without_a_known_key(bus: Bus, given: dict[str, st
 
 
 async def test_a_known_key_without_its_seed_does_not_connect(bus: Bus) -> None:
-    public = credentials.public_keys(CONTRACTS, bus.place.credentials_folder)["ingress"]
+    public = nkey_files.public_keys(CONTRACTS, bus.place.credentials_folder)["ingress"]
     await test_nobody_connects_without_a_known_key(bus, {"nkey": public, "sig": "AAAA"})

@@ -12,10 +12,10 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from penstock import provision, stream_config
-from penstock.contracts import Contracts, load
+from penstock.contracts.load import Contracts, load
 from penstock.errors import Refused
-from penstock.provision import Report
+from penstock.provisioning import provision, stream_config
+from penstock.provisioning.provision import Report
 from stack import nats as stack_nats
 from stack import up
 from stack.place import Place

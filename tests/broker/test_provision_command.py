@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 
-from penstock import provision
+from penstock.provisioning import provision
 from tests.broker.bus import Bus
 
 

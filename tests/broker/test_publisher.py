@@ -14,11 +14,12 @@ import orjson
 import pytest
 
 import penstock
-from penstock import Published, Publisher, Refused, Unavailable, connect, timestamps
-from penstock.check import Checker
-from penstock.contracts import load
-from penstock.questions import SearchQuery
-from penstock.services import Asker, serve
+from penstock import Published, Publisher, Refused, Unavailable, connect
+from penstock.contracts.load import load
+from penstock.events import timestamps
+from penstock.events.checker import Checker
+from penstock.rpc.messages.search import SearchQuery
+from penstock.rpc.server import Asker, serve
 from stack.place import CHECKOUT
 from tests.broker.rig import BOUND, Rig
 

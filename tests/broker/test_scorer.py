@@ -10,14 +10,17 @@ from typing import Any
 import orjson
 import pytest
 
-from penstock import scores, subjects, timestamps, vectors
-from penstock.buckets import Keys
-from penstock.commit import Committer, Outgoing
-from penstock.contracts import load
+from penstock.broker.buckets import Keys
+from penstock.broker.jetstream import Stored, StoredMessage
+from penstock.contracts import subjects
+from penstock.contracts.load import load
 from penstock.errors import Unavailable
-from penstock.jetstream import Stored, StoredMessage
+from penstock.events import timestamps
+from penstock.publish.group_commit import Committer, Outgoing
+from penstock.rpc.server import Person, ask
+from penstock.scoring import vectors
 from penstock.scoring.package import REGISTRY, active_key
-from penstock.services import Person, ask
+from penstock.scoring.score import read_score
 from services.operator.__main__ import build as build_operator
 from services.scorer.__main__ import build as build_scorer
 from tests.broker.fleet_parts import RunningWorker, register
@@ -81,7 +84,7 @@ async def scored(rig: Rig, first: int, count: int) -> list[dict[str, Any]]:
 
     found = []
     for message in await until(look):
-        scores.read(_Delivered(message), load())
+        read_score(_Delivered(message), load())
         found.append(orjson.loads(message.data))
     return found
 

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 import pytest
 
-from penstock.broker import Broker
+from penstock.broker.connection import Broker
+from penstock.broker.protocol import Message
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.services import Asker, Person, Responder, ask, serve
-from penstock.wire import Message
+from penstock.rpc.server import Asker, Person, Responder, ask, serve
 from tests.broker.rig import BOUND, Rig, true
 
 ALICE = Person("alice", frozenset({"logs"}), frozenset({"reader"}))

@@ -16,10 +16,10 @@ import orjson
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
-from penstock import telemetry
-from penstock.services import ask
-from penstock.telemetry import METRICS
-from penstock.wire import Message
+from penstock.broker.protocol import Message
+from penstock.rpc.server import ask
+from penstock.telemetry import metrics
+from penstock.telemetry.metrics import METRICS
 from tests.broker.rig import BOUND, Rig, subject, true, until
 
 
@@ -157,7 +157,7 @@ async def test_metrics_are_those_of_the_list_and_count(sample: Sample) -> None:
     labels = 'consumer="indexer",outcome="{}",stream="EVENTS_HTTP"'
     assert f"penstock_delivery_settled_total{{{labels.format('done')}}} 2.0" in text
     assert f"penstock_delivery_settled_total{{{labels.format('dropped')}}} 1.0" in text
-    common = {metric._name for metric in vars(telemetry).values() if isinstance(metric, MetricWrapperBase)}
+    common = {metric._name for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)}
     listed = [metric for metric in METRICS if metric.name.removesuffix("_total") in common]  # others are of one worker
     assert len(listed) == len(common)
     for metric in listed:

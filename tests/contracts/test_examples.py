@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from penstock import subjects
-from penstock.check import MAX_EVENT_BYTES, Checker
 from penstock.contract_check.lint_examples import NOW, Invalid, invalid, refusal, valid_files
-from penstock.contracts import load
+from penstock.contracts import subjects
+from penstock.contracts.load import load
+from penstock.events.checker import MAX_EVENT_BYTES, Checker
 
 CONTRACTS = load()
 CHECKER = Checker(CONTRACTS)

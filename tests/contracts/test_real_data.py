@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from penstock.check import Checker
 from penstock.contract_check.lint_examples import NOW
-from penstock.contracts import load
+from penstock.contracts.load import load
+from penstock.events.checker import Checker
 from penstock.settings import settings
 
 CHECKER = Checker(load())

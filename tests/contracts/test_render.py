@@ -13,12 +13,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from penstock.check import Checker
 from penstock.cli.contracts import app
 from penstock.contract_check import asyncapi, elasticsearch_templates, json_schemas, readme_tables, render
 from penstock.contract_check.lint_examples import invalid, valid_files
-from penstock.contracts import load
-from penstock.vectors import DIMS
+from penstock.contracts.load import load
+from penstock.events.checker import Checker
+from penstock.scoring.vectors import DIMS
 
 CONTRACTS = load()
 

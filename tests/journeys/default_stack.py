@@ -15,11 +15,12 @@ from typing import Any
 import httpx
 import orjson
 
-from penstock import keys, timestamps
-from penstock.broker import Broker
-from penstock.contracts import load
-from penstock.token_source import ClientCredentials, TokenSource
-from penstock.who import person
+from penstock.auth import api_keys
+from penstock.auth.principal import person
+from penstock.auth.token_sources import ClientCredentials, TokenSource
+from penstock.broker.connection import Broker
+from penstock.contracts.load import load
+from penstock.events import timestamps
 from services.issuer import clients
 from services.trainer.upload import upload
 from stack import certificate, haproxy, process, up
@@ -54,7 +55,7 @@ class DefaultStack(Running):
         place = self.place
         for client, group in GROUPS.items():  # the issuer runs already
             clients.add(place.folder("issuer") / "clients.yaml", place.secrets / "oidc", client, (group,))
-        self.key, _ = keys.create(
+        self.key, _ = api_keys.create(
             place.keys, load(), identity="till", datasets=["*"], types=["*"], roles=["sender", "reader"],
             now_ns=time.time_ns(),
         )  # fmt: skip

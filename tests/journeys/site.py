@@ -13,10 +13,11 @@ from typing import Any
 
 import httpx
 
-from penstock import contracts, keys
-from penstock.broker import Broker
+from penstock.auth import api_keys
+from penstock.broker.connection import Broker
+from penstock.broker.jetstream import StoredMessage
+from penstock.contracts import load
 from penstock.errors import PenstockError
-from penstock.jetstream import StoredMessage
 from stack import fleet, process, up
 from stack.ledger import ledger
 from stack.place import CHECKOUT, Place
@@ -60,9 +61,9 @@ class Site(Running):
     def make_keys(self) -> None:
         """An HTTP key for each publisher."""
         for publisher in PUBLISHERS:
-            self.keys[publisher], _ = keys.create(
+            self.keys[publisher], _ = api_keys.create(
                 self.place.keys,
-                contracts.load(),
+                load(),
                 identity=publisher,
                 datasets=["*"],
                 types=["*"],
@@ -185,7 +186,7 @@ class Site(Running):
 
     async def consumers(self, worker: str, *streams: str) -> list[dict[str, Any]]:
         """The state of each consumer of a worker, as the server has it."""
-        known = contracts.load().streams
+        known = load().streams
         names = [
             (stream, name)
             for stream in streams or known

@@ -13,9 +13,9 @@ import httpx
 import orjson
 import pytest
 
-from penstock import keys
-from penstock.broker import Broker
-from penstock.contracts import load
+from penstock.auth import api_keys
+from penstock.broker.connection import Broker
+from penstock.contracts.load import load
 from stack.place import Place
 from tests.broker.rig import until
 from tests.places import Running
@@ -53,7 +53,7 @@ async def found(place: Place, **members: Any) -> dict[str, Any]:
 async def told(stack_env: Place, fleet: Running) -> str:
     """An event of a sender of this module, and a question about it; the sender's name."""
     sender = f"teller_{os.urandom(4).hex()}"
-    text, _ = keys.create(
+    text, _ = api_keys.create(
         stack_env.keys, load(), identity=sender, datasets=["logs"], types=["*"], now_ns=time.time_ns(),
         roles=["sender", "reader"],
     )  # fmt: skip

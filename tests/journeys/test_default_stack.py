@@ -16,9 +16,9 @@ from typing import Any
 import orjson
 import pytest
 
-from penstock.revocations import write
-from penstock.sessions import sessions
-from penstock.token_source import claims
+from penstock.auth.connections import sessions
+from penstock.auth.denials import write
+from penstock.auth.token_sources import claims
 from services.issuer import keys as issuer_keys
 from stack import process, status
 from tests.broker.rig import true, until

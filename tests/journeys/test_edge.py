@@ -11,12 +11,12 @@ import httpx
 import orjson
 import pytest
 
-from penstock import keys
-from penstock.check import Checker
-from penstock.contracts import load
-from penstock.jetstream import StoredMessage
-from penstock.subjects import parse_event
-from penstock.who import person
+from penstock.auth import api_keys
+from penstock.auth.principal import person
+from penstock.broker.jetstream import StoredMessage
+from penstock.contracts.load import load
+from penstock.contracts.subjects import parse_event
+from penstock.events.checker import Checker
 from services.edge import running
 from stack import fleet, nats, process, status, up
 from stack import haproxy as haproxy_server
@@ -39,7 +39,7 @@ async def site(places: Places, haproxy: None) -> AsyncIterator[tuple[Rig, Mint, 
     rig = await Rig(Running(place)).open()
     for number in range(2):
         await asyncio.to_thread(up.start_service, place, f"ingress_{number}")
-    key, _ = keys.create(
+    key, _ = api_keys.create(
         place.keys, load(), identity="shop", types=["*"], datasets=["*"], roles=["sender", "reader"],
         now_ns=time.time_ns(),
     )  # fmt: skip

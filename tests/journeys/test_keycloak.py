@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from penstock import issuers, provision
-from penstock.broker import Broker
-from penstock.contracts import load
-from penstock.oidc import Claims, OidcVerifier
-from penstock.who import who
+from penstock.auth import issuers
+from penstock.auth.principal import who
+from penstock.auth.token_verifier import Claims, OidcVerifier
+from penstock.broker.connection import Broker
+from penstock.contracts.load import load
+from penstock.provisioning import provision
 from stack import identity, keycloak, up
 from stack.place import Place
 from tests.broker.ingress_door import Door, event

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from penstock import provision
+from penstock.provisioning import provision
 from stack import identity, keycloak, up
 from stack.place import Place
 from tests.broker.ingress_door import event

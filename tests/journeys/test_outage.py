@@ -9,10 +9,10 @@ import time
 import httpx
 import pytest
 
-from penstock import provision
-from penstock.broker import Broker
+from penstock.broker.connection import Broker
+from penstock.broker.jetstream import Stored
 from penstock.errors import Unavailable
-from penstock.jetstream import Stored
+from penstock.provisioning import provision
 from stack import nats, process, up
 from tests.journeys.site import SERVICES, WORKERS, Site, until
 from tests.places import Places

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import orjson
 
-from penstock import contracts, subjects, timestamps
-from penstock.broker import Broker
+from penstock.broker.connection import Broker
 from penstock.contract_check.lint_examples import invalid
-from penstock.subjects import Door
+from penstock.contracts import load, subjects
+from penstock.contracts.subjects import Door
+from penstock.events import timestamps
 from tests.journeys.site import WORKERS, Site
 
 DAY_NS = 86_400_000_000_000
@@ -35,8 +36,8 @@ class Poison:
 def poisons() -> list[Poison]:
     """Every invalid example of the contracts; billing publishes its types, others what it may not."""
     found: list[Poison] = []
-    for type in contracts.load().types:
-        for example in invalid(contracts.load(), type):
+    for type in load().types:
+        for example in invalid(load(), type):
             door, publisher = whose(type, Counter(poison.publisher for poison in found))
             raw = of_today(example.raw)
             subject = subjects.event(partition(raw), door, publisher, type)

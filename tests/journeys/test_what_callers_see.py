@@ -19,7 +19,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from penstock import contracts, key, keys, timestamps
+from penstock.auth import api_keys
+from penstock.contracts import load
+from penstock.events import timestamps
+from penstock.events.event_key import key_time_ms
 from tests import question_strategies as strategies
 from tests.journeys.site import Site, until
 
@@ -84,8 +87,8 @@ async def world(site: Site) -> AsyncIterator[World]:
     secret = "zebra" + os.urandom(4).hex()
     callers = {}
     for name, datasets, types in (("sees_all", ["*"], ["*"]), ("sees_logs", ["logs"], ["log.line.v1"])):
-        callers[name], _ = keys.create(
-            site.place.keys, contracts.load(), identity=name, datasets=datasets, types=types,
+        callers[name], _ = api_keys.create(
+            site.place.keys, load(), identity=name, datasets=datasets, types=types,
             roles=["sender", "reader"], now_ns=time.time_ns(),
         )  # fmt: skip
     entity = f"shared-{secret[5:]}"
@@ -173,7 +176,7 @@ def similar(world: World) -> list[Request]:
 
 def last_minutes(world: World) -> Json:
     """From the line's own moment on: few events are as new."""
-    return {"from": timestamps.text(key.time_ms(world.line) * 1_000_000)}
+    return {"from": timestamps.text(key_time_ms(world.line) * 1_000_000)}
 
 
 def anomalies(world: World) -> list[Request]:
@@ -331,18 +334,18 @@ async def test_a_tail_shows_logs_only(world: World, resume: str | None) -> None:
 
 async def test_a_tail_ends_when_its_key_is_revoked(world: World) -> None:
     place = world.site.place
-    text, made = keys.create(
-        place.keys, contracts.load(), identity="leaves", datasets=["logs"], roles=["reader"], now_ns=time.time_ns()
+    text, made = api_keys.create(
+        place.keys, load(), identity="leaves", datasets=["logs"], roles=["reader"], now_ns=time.time_ns()
     )
     tail = await Tail.open(world, text, {"entity": world.entity})
-    keys.revoke(place.keys, made.id, now_ns=time.time_ns())
+    api_keys.revoke(place.keys, made.id, now_ns=time.time_ns())
     assert await tail.ends(30.0) == "UNAUTHENTICATED"
     await tail.close()
 
 
 async def test_who_waits_for_the_workers_is_told_of_its_own_event_only(world: World) -> None:
-    sender, _ = keys.create(
-        world.site.place.keys, contracts.load(), identity="only_sends", types=["*"], roles=["sender"],
+    sender, _ = api_keys.create(
+        world.site.place.keys, load(), identity="only_sends", types=["*"], roles=["sender"],
         now_ns=time.time_ns(),
     )  # fmt: skip
     event = envelope(world.entity, "log.line.v1", {"message": "of one that only sends"})
@@ -365,7 +368,7 @@ async def test_who_waits_for_the_workers_is_told_of_its_own_event_only(world: Wo
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/count", "/v1/similar"])
 async def test_any_json_gets_an_answer_or_a_problem_of_its_own(world: World, path: str) -> None:
-    known = contracts.load()
+    known = load()
     valid = strategies.searches(known, ["logs"]) if path != "/v1/count" else strategies.counts(known, ["logs"])
 
     def ask(client: httpx.Client, body: bytes) -> None:

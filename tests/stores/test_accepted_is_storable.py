@@ -13,12 +13,12 @@ import pytest_asyncio
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from penstock.check import MAX_EVENT_BYTES, Checker
+from penstock.consume.outcome import Done
 from penstock.contract_check.elasticsearch_templates import templates
 from penstock.contract_check.lint_examples import NOW, valid_files
-from penstock.contracts import load
-from penstock.event import Event, record
-from penstock.outcome import Done
+from penstock.contracts.load import load
+from penstock.events.checker import MAX_EVENT_BYTES, Checker
+from penstock.events.event import Event, record
 from services.indexer.logic import event_line
 from services.writer import migrate
 from services.writer.known import NOTE

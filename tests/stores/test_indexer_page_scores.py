@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from elasticsearch import AsyncElasticsearch
 
+from penstock.consume.outcome import Done
 from penstock.errors import Refused, Unavailable
-from penstock.outcome import Done
-from penstock.questions import LoadedModel, LoadedModels
-from penstock.services import Asker
+from penstock.rpc.messages.search import LoadedModel, LoadedModels
+from penstock.rpc.server import Asker
 from services.indexer.bulk import Bulker
 from services.indexer.elastic import Elastic
 from services.indexer.indices import Indices

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from elasticsearch import AsyncElasticsearch
 
-from penstock import vectors
+from penstock.consume.outcome import Done
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.event import Event
-from penstock.outcome import Done
-from penstock.questions import Embedding, LoadedModel, LoadedModels
-from penstock.services import Asker
+from penstock.events.event import Event
+from penstock.rpc.messages.search import Embedding, LoadedModel, LoadedModels
+from penstock.rpc.server import Asker
+from penstock.scoring import vectors
 from services.indexer.bulk import Bulker
 from services.indexer.elastic import Elastic
 from services.indexer.indices import Indices

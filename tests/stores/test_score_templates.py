@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from penstock import vectors
 from penstock.contract_check.elasticsearch_templates import templates
-from penstock.contracts import load
+from penstock.contracts.load import load
+from penstock.scoring import vectors
 from tests.places import Running
 
 CONTRACTS = load()

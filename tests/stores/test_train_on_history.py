@@ -9,12 +9,12 @@ import orjson
 import pytest
 from elasticsearch import Elasticsearch
 
-from penstock import timestamps
-from penstock.check import Checker
 from penstock.contract_check.elasticsearch_templates import templates
-from penstock.contracts import load
+from penstock.contracts.load import load
 from penstock.errors import Refused, Unavailable
-from penstock.event import record
+from penstock.events import timestamps
+from penstock.events.checker import Checker
+from penstock.events.event import record
 from penstock.scoring.package import verify
 from services.indexer import names
 from services.trainer.__main__ import arguments, build

@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
-from penstock import chain
+from penstock.audit import hash_chain
+from penstock.consume.outcome import Done
 from penstock.errors import Refused
-from penstock.outcome import Done
-from penstock.services import Asker, Person
+from penstock.rpc.server import Asker, Person
 from services.writer.logic import Writer
 from services.writer.questions import Questions
 from services.writer.reads import Reads
@@ -69,7 +69,7 @@ async def test_a_record_comes_back_as_it_was_with_its_part_in_the_chain(question
     answer = await questions.audit({"time": TIME, "action": "odd"}, EXAMINER)
     [odd] = answer["records"]
     assert "record" not in odd
-    assert odd["digest"] == chain.digest(5, NOON + 1, "audit.writer.odd", b"not JSON").hex()
+    assert odd["digest"] == hash_chain.digest(5, NOON + 1, "audit.writer.odd", b"not JSON").hex()
     [revoked] = (await questions.audit({"time": TIME, "identity": "root"}, EXAMINER))["records"]
     assert revoked["record"] == {"actor": "root", "identity": "billing"}
 

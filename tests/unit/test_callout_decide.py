@@ -11,12 +11,12 @@ import nkeys  # type: ignore[import-untyped]
 import orjson
 import pytest
 
-from penstock import topology
-from penstock.contracts import Contracts, load
+from penstock.auth.permissions import Rights, rights_of
+from penstock.auth.principal import person, who
+from penstock.auth.token_verifier import Claims
+from penstock.contracts import topology
+from penstock.contracts.load import Contracts, load
 from penstock.errors import Refused
-from penstock.oidc import Claims
-from penstock.rights import Rights, rights_of
-from penstock.who import person, who
 from services.authority import user_jwt
 from services.authority.decide import LONGEST, Admission, Decider
 from services.authority.user_jwt import Signer

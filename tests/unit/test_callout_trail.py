@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
+from penstock.auth.permissions import Rights
+from penstock.auth.principal import Who
+from penstock.auth.token_verifier import Claims
 from penstock.errors import Refused, Unavailable
-from penstock.oidc import Claims
-from penstock.rights import Rights
-from penstock.who import Who
 from services.authority.decide import Admission
 from services.authority.question import Question
 from services.authority.trail import MOST_REFUSALS, Trail

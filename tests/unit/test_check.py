@@ -7,14 +7,15 @@ from typing import Any
 import orjson
 import pytest
 
-from penstock import contracts, subjects, timestamps
-from penstock.check import MAX_EVENT_BYTES, Checker
+from penstock.contracts import load, subjects
 from penstock.errors import Refused
-from penstock.event import record
+from penstock.events import timestamps
+from penstock.events.checker import MAX_EVENT_BYTES, Checker
+from penstock.events.event import record
 
 NOW = 1_795_000_000_000_000_000
 HOUR = 3_600_000_000_000
-CHECKER = Checker(contracts.load())
+CHECKER = Checker(load())
 
 
 @dataclass
@@ -84,7 +85,7 @@ def test_direct_event_without_time_takes_the_moment_of_storing() -> None:
 
 
 def test_what_the_door_accepts_at_the_edge_of_its_bounds_the_worker_accepts_later() -> None:
-    log = contracts.load().types["log.line.v1"]
+    log = load().types["log.line.v1"]
     oldest = line(time=timestamps.text(NOW - log.past_ns))
     assert CHECKER.at_door(oldest, publisher="shop", door="http", now_ns=NOW)
     assert CHECKER.delivered(Delivered(oldest, stored_at_ns=NOW + 60_000_000_000))
@@ -92,7 +93,7 @@ def test_what_the_door_accepts_at_the_edge_of_its_bounds_the_worker_accepts_late
 
 @pytest.mark.parametrize("side", ["past", "future"])
 def test_absurd_times_are_refused(side: str) -> None:
-    log = contracts.load().types["log.line.v1"]
+    log = load().types["log.line.v1"]
     far = NOW - log.past_ns - 1 if side == "past" else NOW + log.future_ns + 1
     assert refusal(line(time=timestamps.text(far))).code == "TIME_OUT_OF_BOUNDS"
 
@@ -116,7 +117,7 @@ def test_entity_is_the_subject_or_else_source_and_id() -> None:
         "time": timestamps.text(NOW),
         "data": {"name": "load", "value": 1.5},
     }
-    if contracts.load().types["metric.sample.v1"].entity.required:
+    if load().types["metric.sample.v1"].entity.required:
         assert refusal(orjson.dumps(sample)).pointer == ""
     else:
         event = CHECKER.at_door(orjson.dumps(sample), publisher="shop", door="http", now_ns=NOW)

@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 import pytest
 
-from penstock.check import Checker
 from penstock.cli.log_lines import LogFile
-from penstock.contracts import load
+from penstock.contracts.load import load
+from penstock.events.checker import Checker
 from penstock.settings import Settings
 
 WRITTEN = 1_795_219_200_000_000_000  # 2026-11-21T00:00:00Z

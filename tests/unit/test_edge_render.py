@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from penstock.auth.issuers import Issuer
 from penstock.errors import Refused
-from penstock.issuers import Issuer
 from services.edge import problems, tokens
 from services.edge.plan import Limits, Plan, PublicKey, Reader
 from services.edge.render import digest, render

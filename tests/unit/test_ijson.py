@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock import ijson
 from penstock.errors import Refused
+from penstock.events import ijson
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(['"', "\\", '\\"', ":", '":', "{}", "\\\\"])
 VALUES = st.recursive(

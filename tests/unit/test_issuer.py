@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock import seed_file
-from penstock.contracts import load
+from penstock import secret_file
+from penstock.contracts.load import load
 from penstock.errors import Refused
 from services.issuer import keys
 from services.issuer.clients import Clients, add
@@ -93,8 +93,8 @@ def test_a_file_that_is_broken_at_the_start_is_refused(tmp_path: Path) -> None:
 
 def test_a_followed_file_gives_what_is_in_it_and_keeps_the_last_when_it_breaks(tmp_path: Path) -> None:
     file = tmp_path / "key"
-    seed_file.ensure(file, lambda: b"one\n")
-    followed = seed_file.Followed(file)
+    secret_file.ensure(file, lambda: b"one\n")
+    followed = secret_file.Followed(file)
     assert followed.value() == "one"
     file.write_text("three")
     assert followed.value() == "three"
@@ -102,5 +102,5 @@ def test_a_followed_file_gives_what_is_in_it_and_keeps_the_last_when_it_breaks(t
     assert followed.value() == "three"
     file.unlink()
     assert followed.value() == "three"
-    seed_file.ensure(file, lambda: b"seven")
+    secret_file.ensure(file, lambda: b"seven")
     assert followed.value() == "seven"

@@ -5,7 +5,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.key import event_key, is_key, partition, time_ms
+from penstock.events.event_key import event_key, is_key
 
 MOMENT = 1_767_225_600_123_456_789  # 2026-01-01T00:00:00.123456789Z
 
@@ -24,7 +24,7 @@ def test_key_stays_the_same_for_ever() -> None:
 @given(st.integers(0, (1 << 48) * 1_000_000 - 1), st.integers(0, 63), st.text(max_size=20))
 def test_key_tells_time_and_partition(time_ns: int, pp: int, id: str) -> None:
     key = event_key("shop", "/till/1", id, time_ns, pp)
-    assert (time_ms(key), partition(key)) == (time_ns // 1_000_000, pp)
+    assert (key_time_ms(key), key_partition(key)) == (time_ns // 1_000_000, pp)
     assert is_key(key)
 
 

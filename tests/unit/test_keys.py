@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from penstock import keys
-from penstock.contracts import load
+from penstock.auth import api_keys
+from penstock.contracts.load import load
 from penstock.errors import Refused
 
 NOW = 1_795_219_200_000_000_000
 
 
-def create(path: Path, identity: str = "web_shop", **options: Any) -> tuple[str, keys.Key]:
-    return keys.create(path, load(), identity=identity, now_ns=NOW, **options)
+def create(path: Path, identity: str = "web_shop", **options: Any) -> tuple[str, api_keys.Key]:
+    return api_keys.create(path, load(), identity=identity, now_ns=NOW, **options)
 
 
 class Clock:
@@ -36,8 +36,8 @@ def test_the_file_opens_no_door(tmp_path: Path) -> None:
     assert text not in path.read_text()
     assert text.split("_")[2] not in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert keys.KeyFile(path).find(text, NOW) == key
-    assert keys.KeyFile(path).find(key.sha256, NOW) is None
+    assert api_keys.KeyFile(path).find(text, NOW) == key
+    assert api_keys.KeyFile(path).find(key.sha256, NOW) is None
 
 
 def test_no_two_keys_are_alike_and_both_work(tmp_path: Path) -> None:
@@ -45,27 +45,27 @@ def test_no_two_keys_are_alike_and_both_work(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda n: create(path, f"caller_{n}"), range(8)))
     assert len({text for text, _ in made}) == 8
-    file = keys.KeyFile(path)
+    file = api_keys.KeyFile(path)
     assert all(file.find(text, NOW) == key for text, key in made)
 
 
 def test_a_new_key_works_at_once_and_a_revoked_one_soon_no_more(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     clock = Clock()
-    file = keys.KeyFile(path, clock)
+    file = api_keys.KeyFile(path, clock)
     assert file.find("pk_00000000_none", NOW) is None
     text, key = create(path)
     assert file.find(text, NOW) == key
-    keys.revoke(path, key.id, now_ns=NOW)
+    api_keys.revoke(path, key.id, now_ns=NOW)
     clock.now += 1
     assert file.find(text, NOW) is None
-    assert keys.read(path)[0].revoked_at is not None
+    assert api_keys.read(path)[0].revoked_at is not None
 
 
 def test_a_key_expires(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     text, _ = create(path, expires_at="2026-11-21T00:00:01Z")
-    file = keys.KeyFile(path)
+    file = api_keys.KeyFile(path)
     assert file.find(text, NOW) is not None
     assert file.find(text, NOW + 1_000_000_000) is None
 
@@ -73,7 +73,7 @@ def test_a_key_expires(tmp_path: Path) -> None:
 def test_a_broken_file_leaves_the_keys_as_they_were_and_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     clock = Clock()
-    file = keys.KeyFile(path, clock)
+    file = api_keys.KeyFile(path, clock)
     text, _ = create(path)
     assert file.find(text, NOW)
     sound = path.read_bytes()
@@ -107,12 +107,12 @@ def test_a_broken_file_leaves_the_keys_as_they_were_and_is_reported(tmp_path: Pa
 def test_a_key_for_what_does_not_exist_is_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(Refused):
         create(tmp_path / "keys.json", **options)
-    assert keys.read(tmp_path / "keys.json") == []
+    assert api_keys.read(tmp_path / "keys.json") == []
 
 
 def test_revoking_a_key_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(Refused) as refused:
-        keys.revoke(tmp_path / "keys.json", "00000000", now_ns=NOW)
+        api_keys.revoke(tmp_path / "keys.json", "00000000", now_ns=NOW)
     assert refused.value.code == "NOT_FOUND"
 
 
@@ -121,4 +121,4 @@ def test_a_name_written_into_the_file_by_hand_cannot_reach_other_subjects(tmp_pa
     create(path)
     path.write_text(path.read_text().replace("web_shop", "x.http.web_shop"))
     with pytest.raises(Refused):
-        keys.read(path)
+        api_keys.read(path)

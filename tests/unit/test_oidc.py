@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from penstock import issuers
+from penstock.auth import issuers
+from penstock.auth.token_verifier import LONGEST_TOKEN, OidcVerifier
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.oidc import LONGEST_TOKEN, OidcVerifier
 from services.issuer import keys
 from tests import bad_tokens
 from tests.bad_tokens import Bad
@@ -155,16 +155,16 @@ async def test_a_result_is_kept_until_the_token_expires(mint: Mint, monkeypatch:
 
 
 def counting(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    from penstock import oidc
+    from penstock.auth import token_verifier
 
     checks: list[object] = []
-    inner = oidc._checked
+    inner = token_verifier._checked
 
     def checked(*arguments: Any) -> Any:
         checks.append(None)
         return inner(*arguments)
 
-    monkeypatch.setattr(oidc, "_checked", checked)
+    monkeypatch.setattr(token_verifier, "_checked", checked)
     return checks
 
 
@@ -315,6 +315,6 @@ async def test_two_issuers_may_have_a_key_of_the_same_id(mint: Mint, tmp_path: P
 
 
 def test_the_longest_token_still_fits_the_server_s_control_line() -> None:
-    from penstock.server_conf import LONGEST_CONTROL_LINE_WITH_TOKEN
+    from penstock.provisioning.nats_conf import LONGEST_CONTROL_LINE_WITH_TOKEN
 
     assert LONGEST_TOKEN * 2 < LONGEST_CONTROL_LINE_WITH_TOKEN

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from penstock.auth.token_sources import ClientCredentials, Token, TokenFile
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.token_source import ClientCredentials, Token, TokenFile
 from tests.mint import Mint
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from penstock import credentials, server_conf, topology
+from penstock.auth import nkey_files
+from penstock.auth.permissions import answers_to, consumers, operations, rights, rights_of
 from penstock.cli import rights as cli_rights
-from penstock.contracts import Contracts, load
+from penstock.contracts import topology
+from penstock.contracts.load import Contracts, load
 from penstock.errors import Refused
-from penstock.rights import answers_to, consumers, operations, rights, rights_of
+from penstock.provisioning import nats_conf
 from penstock.settings import Settings
 
 CONTRACTS = load()
@@ -36,7 +38,7 @@ def test_a_publisher_may_publish_its_types_under_its_name_and_hear_its_inbox_and
 def test_an_identity_with_an_empty_line_may_publish_nothing() -> None:
     contracts = with_identity("idle")
     assert rights_of(contracts, "idle").publish == ()
-    conf = server_conf.render(contracts, {"idle": KEY}, Settings())
+    conf = nats_conf.render(contracts, {"idle": KEY}, Settings())
     publish = conf[conf.index("publish:") : conf.index("subscribe:")]
     assert "deny" in publish
     assert "allow" not in publish  # an empty allow list would mean everything
@@ -96,36 +98,36 @@ def test_each_service_has_one_who_answers() -> None:
 
 def test_the_configuration_never_grants_responses() -> None:
     keys = dict.fromkeys(CONTRACTS.identities, KEY)
-    assert "allow_responses" not in server_conf.render(CONTRACTS, keys, Settings())
+    assert "allow_responses" not in nats_conf.render(CONTRACTS, keys, Settings())
 
 
 def test_only_identities_with_a_credential_may_connect() -> None:
-    assert "nkey" not in server_conf.render(CONTRACTS, {}, Settings())
+    assert "nkey" not in nats_conf.render(CONTRACTS, {}, Settings())
 
 
 def test_credentials_are_made_once_and_readable_by_the_owner_only(tmp_path: Path) -> None:
-    first = credentials.ensure(CONTRACTS, tmp_path / "credentials")
+    first = nkey_files.ensure(CONTRACTS, tmp_path / "credentials")
     assert set(first) == set(CONTRACTS.identities)
     assert len(set(first.values())) == len(first)
-    assert credentials.ensure(CONTRACTS, tmp_path / "credentials") == first
-    assert credentials.public_keys(CONTRACTS, tmp_path / "credentials") == first
+    assert nkey_files.ensure(CONTRACTS, tmp_path / "credentials") == first
+    assert nkey_files.public_keys(CONTRACTS, tmp_path / "credentials") == first
     for path in (tmp_path / "credentials").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600 or path.suffix == ".pub"
-    assert credentials.names(tmp_path / "credentials") == {key: name for name, key in first.items()}
+    assert nkey_files.names(tmp_path / "credentials") == {key: name for name, key in first.items()}
 
 
 def test_a_seed_that_others_can_read_is_refused(tmp_path: Path) -> None:
-    credentials.ensure(CONTRACTS, tmp_path)
+    nkey_files.ensure(CONTRACTS, tmp_path)
     (tmp_path / "ingress.nk").chmod(0o644)
     with pytest.raises(Refused, match="CREDENTIALS_INVALID"):
-        credentials.ensure(CONTRACTS, tmp_path)
+        nkey_files.ensure(CONTRACTS, tmp_path)
 
 
 def test_a_file_that_is_no_seed_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "ingress.nk").touch(mode=0o600)
     (tmp_path / "ingress.nk").write_text("SUNOTASEED")
     with pytest.raises(Refused, match="CREDENTIALS_INVALID"):
-        credentials.ensure(CONTRACTS, tmp_path)
+        nkey_files.ensure(CONTRACTS, tmp_path)
     assert (tmp_path / "ingress.nk").read_text() == "SUNOTASEED"
 
 

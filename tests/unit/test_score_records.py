@@ -8,13 +8,13 @@ from pathlib import Path
 import orjson
 import pytest
 
-from penstock import scores
-from penstock.check import Checker
 from penstock.contract_check.lint_examples import NOW, valid_files
-from penstock.contracts import load
-from penstock.event import Event
+from penstock.contracts.load import load
+from penstock.events.checker import Checker
+from penstock.events.event import Event
 from penstock.scoring.features import Extractor
 from penstock.scoring.package import verify
+from penstock.scoring.score import read_score
 from services.scorer.logic import score
 from services.scorer.model import Model
 from services.scorer.records import indexed_fields
@@ -50,7 +50,7 @@ def accepted(path: Path) -> Event:
 def test_an_example_becomes_a_record_that_the_stores_take(model: Model, path: Path) -> None:
     event = accepted(path)
     (found,) = score([event], Extractor(CONTRACTS), model)
-    read = scores.read(Delivered(found.outgoing.subject, found.outgoing.payload), CONTRACTS)
+    read = read_score(Delivered(found.outgoing.subject, found.outgoing.payload), CONTRACTS)
     assert (read.key, read.sequence, read.version, read.dataset) == (event.key, 7, 3, event.type.dataset)
     assert len(found.outgoing.payload) < CONTRACTS.streams["SCORES"].max_message
 

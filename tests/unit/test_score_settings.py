@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from penstock.scoring.recent import Recent
+from penstock.recent_cache import Recent
 from services.scorer.settings import ScorerSettings
 
 

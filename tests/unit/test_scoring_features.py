@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from penstock import contracts
+from penstock.contracts import load
 from penstock.scoring.features import CELLS, SCHEMA, SCHEMA_DIGEST, Extractor
 
 Item = tuple[str, dict[str, Any], str]
@@ -23,7 +23,7 @@ def sample(value: float, name: str = "cpu") -> Item:
 
 @pytest.fixture
 def extractor() -> Extractor:
-    return Extractor(contracts.load())
+    return Extractor(load())
 
 
 def test_arrays_have_the_shapes_and_types_of_the_schema(extractor: Extractor) -> None:
@@ -41,7 +41,7 @@ def test_an_event_reads_the_same_alone_and_among_others(extractor: Extractor) ->
     items = [line(f"user {n} logged in", level="info") for n in range(50)] + [sample(float(n)) for n in range(50)]
     together = extractor.extract(items)
     for row in (0, 49, 50, 99):
-        alone = Extractor(contracts.load()).extract([items[row]])
+        alone = Extractor(load()).extract([items[row]])
         for name, array in alone.inputs().items():
             np.testing.assert_array_equal(array[0], getattr(together, name)[row])
 

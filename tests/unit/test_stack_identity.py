@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from penstock import issuers
-from penstock.contracts import load
-from penstock.token_source import ClientCredentials, source_for
+from penstock.auth import issuers
+from penstock.auth.token_sources import ClientCredentials, source_for
+from penstock.contracts.load import load
 from stack import fleet, identity, keycloak
 from stack.place import Place
 

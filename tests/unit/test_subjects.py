@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock import subjects
+from penstock.contracts import subjects
 from penstock.errors import Refused
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock import timestamps
 from penstock.errors import Refused
+from penstock.events import timestamps
 
 
 @given(st.integers(0, 4_102_444_800_000_000_000))

@@ -15,7 +15,7 @@ import orjson
 import pytest
 import tensorflow as tf
 
-from penstock import contracts
+from penstock.contracts import load
 from penstock.errors import Refused
 from penstock.scoring.features import SCHEMA, Extractor, Features
 from penstock.scoring.package import MANIFEST, SCHEMA_FILE, THRESHOLDS, Package, pack, verify
@@ -59,7 +59,7 @@ class Trial:
 @pytest.fixture(scope="module")
 def trial() -> Trial:
     items = [*log_lines(), *audit_records(), *metric_samples(step=6)]
-    extractor = Extractor(contracts.load())
+    extractor = Extractor(load())
     features = extractor.extract(items)
     trained = np.random.default_rng(1).random(len(items)) < 0.5
     started = time.perf_counter()
@@ -127,7 +127,7 @@ def test_neighbours_of_a_call_are_the_same_call(trial: Trial) -> None:
 
 
 def test_a_value_far_outside_its_series_is_unusual(trial: Trial) -> None:
-    extractor = Extractor(contracts.load())
+    extractor = Extractor(load())
     name = "nyc_taxi"
 
     def sample(value: float) -> Item:
@@ -154,7 +154,7 @@ def test_vectors_have_length_one_and_scores_lie_within_bounds(trial: Trial) -> N
 
 def test_a_type_without_history_is_neither_usual_nor_unusual(trial: Trial) -> None:
     item: Item = ("user.interaction.v1", {"source": "/ui", "data": {"action": "click"}}, "session-1")
-    answers = Model.load("surprise", 1, trial.package).answer(Extractor(contracts.load()).extract([item]))
+    answers = Model.load("surprise", 1, trial.package).answer(Extractor(load()).extract([item]))
     assert (float(answers.score[0]), float(answers.raw[0])) == (0.5, 0.0)
 
 
@@ -203,8 +203,8 @@ def test_a_graph_with_foreign_operations_is_refused(tmp_path: Path) -> None:
 
 def test_the_same_events_and_seed_give_the_same_model() -> None:
     items = [item for item in log_lines() if item[2] in ("Apache", "Zookeeper")][::2]
-    features = Extractor(contracts.load()).extract(items)
-    names = {plan.hash: name for name, plan in Extractor(contracts.load()).plans.items()}
+    features = Extractor(load()).extract(items)
+    names = {plan.hash: name for name, plan in Extractor(load()).plans.items()}
     first, second = (
         Model.load("surprise", 1, verify(export(train(features, seed=3)[0], {}, names))).answer(features)
         for _ in range(2)

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.delivery import Delivery, settle_bytes
-from penstock.wire import (
+from penstock.broker.protocol import (
     LONGEST_CONTROL_LINE,
     Message,
     Parser,
@@ -19,6 +18,7 @@ from penstock.wire import (
     publication,
     status_of,
 )
+from penstock.consume.delivery import Delivery, settle_bytes
 
 Heard = tuple[str, str, bytes | None, bytes]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from nacl.public import PrivateKey
 
-from penstock import callout_keys
+from penstock.auth import callout_keys
 from penstock.errors import Refused
 from services.authority.xkey import Envelope
 

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from penstock import seals, verify
-from penstock.broker import Broker
+from penstock.audit import verify
+from penstock.audit.seal import seal_keys
+from penstock.broker.connection import Broker
 from penstock.errors import Refused
-from penstock.services import ask
+from penstock.rpc.server import ask
 from penstock.settings import settings
 
 EXAMINER = "examiner"
@@ -52,7 +53,7 @@ def verify_trail(
     json: JSON = False,
 ) -> None:
     """Compute the chain of hashes again, from the oldest record that is kept; exit 1 if one was removed or changed."""
-    report = asyncio.run(_verify(seals.keys(keys or settings().seal_keys), store))
+    report = asyncio.run(_verify(seal_keys(keys or settings().seal_keys), store))
     if json:
         print(jsonlib.dumps(report.as_dict()))
         if not report.good:

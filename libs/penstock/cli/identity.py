@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 
 import typer
 
-from penstock.broker import Broker
-from penstock.contracts import load
+from penstock.auth.connections import Session, sessions
+from penstock.auth.denials import Denial, Revocations, write
+from penstock.auth.permissions import rights_of
+from penstock.broker.connection import Broker
+from penstock.contracts.load import load
+from penstock.contracts.subjects import PERSON
 from penstock.errors import Refused
-from penstock.revocations import Denial, Revocations, write
-from penstock.rights import rights_of
-from penstock.sessions import Session, sessions
 from penstock.settings import settings
-from penstock.subjects import PERSON
 
 WARDEN = "warden"
 OUT_SECONDS = 10.0  # in which the authority must have put a denied identity out

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from penstock import seed_file
+from penstock import secret_file
 from penstock.cli.provider import Provider, TokenRefused, expiry
 from penstock.errors import Refused
 
@@ -62,7 +62,7 @@ def read() -> Login | None:
     if not path().exists():
         return None
     try:
-        return Login.model_validate_json(seed_file.read(path()))
+        return Login.model_validate_json(secret_file.read(path()))
     except ValidationError:
         raise Refused("CREDENTIALS_INVALID", f"{path()} is damaged; `penstock login` makes it anew") from None
 

@@ -15,11 +15,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from penstock import keys, timestamps, trail
-from penstock.broker import Broker
+from penstock.audit.record import audit_record
+from penstock.auth import api_keys
+from penstock.broker.connection import Broker
 from penstock.cli.client import key_path
-from penstock.contracts import load
+from penstock.contracts.load import load
 from penstock.errors import PenstockError
+from penstock.events import timestamps
 from penstock.settings import settings
 
 app = typer.Typer(no_args_is_help=True, help="Bearer keys of the HTTP door.")
@@ -46,7 +48,7 @@ def create(
     """Make a key. It is shown once and kept only as a hash."""
     now_ns = time.time_ns()
     chosen = _names(roles) or [*(["sender"] if types else []), *(["reader"] if datasets else [])]
-    text, key = keys.create(
+    text, key = api_keys.create(
         settings().keys,
         load(),
         identity=identity,
@@ -73,7 +75,7 @@ def create(
 def list_keys(as_json: As_json = False) -> None:
     """Show the keys, without what opens the door."""
     now_ns = time.time_ns()
-    found = keys.read(settings().keys)
+    found = api_keys.read(settings().keys)
     if as_json:
         print(json.dumps([key.model_dump(mode="json", exclude={"sha256"}) for key in found]))
         return
@@ -90,14 +92,14 @@ def list_keys(as_json: As_json = False) -> None:
 @app.command()
 def revoke(id: Annotated[str, typer.Argument(help="as `penstock key list` shows it")], untold: Untold = False) -> None:
     """End a key; every door closes to it within a second."""
-    key = keys.revoke(settings().keys, id, now_ns=time.time_ns(), told=lambda key: _tell("key_revoked", key, untold))
+    key = api_keys.revoke(settings().keys, id, now_ns=time.time_ns(), told=lambda key: _tell("key_revoked", key, untold))
     print(f"key {key.id} of {key.identity} is revoked")
 
 
-def _tell(what: str, key: keys.Key, untold: bool) -> None:
+def _tell(what: str, key: api_keys.Key, untold: bool) -> None:
     """Returns when it is on the trail. Raises Unavailable, Refused; nothing where it need not be."""
     granted = {name: sorted(getattr(key, name)) for name in ("roles", "datasets", "types")}
-    record = trail.record(
+    record = audit_record(
         getpass.getuser(), WARDEN, identity=key.identity, key=key.id, expires=key.expires_at, **granted
     )
 

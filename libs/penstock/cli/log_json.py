@@ -6,8 +6,8 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from penstock import timestamps
 from penstock.errors import Refused
+from penstock.events import timestamps
 
 # Member of log.line.v1 → names under which programs write it, the first one found wins.
 _NAMES = {

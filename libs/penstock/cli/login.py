@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from penstock import issuers
+from penstock.auth import issuers
 from penstock.cli import kept_login, sign_in
 from penstock.cli.client import ask, door_url
 from penstock.cli.provider import Provider

@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from penstock.broker import Broker
-from penstock.questions import RegisteredModel, RegisteredModels
-from penstock.services import ask
+from penstock.broker.connection import Broker
+from penstock.rpc.messages.search import RegisteredModel, RegisteredModels
+from penstock.rpc.server import ask
 from penstock.settings import settings
 
 app = typer.Typer(no_args_is_help=True, help="Which model versions exist, and which one scores.")

@@ -6,7 +6,7 @@ import json as jsonlib
 
 import typer
 
-from penstock.provision import Report, run
+from penstock.provisioning.provision import Report, run
 
 app = typer.Typer()
 

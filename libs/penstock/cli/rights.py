@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 import typer
 
-from penstock.contracts import load
+from penstock.auth.permissions import rights
+from penstock.contracts.load import load
 from penstock.errors import Refused
-from penstock.rights import rights
 
 app = typer.Typer()
 

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from penstock import key as event_key
 from penstock.cli.client import ask
 from penstock.cli.show import print_hits, print_json
 from penstock.errors import Refused
+from penstock.events.event_key import is_key
 
 app = typer.Typer()
 
@@ -76,7 +76,7 @@ def similar(
     as_json: AsJson = False,
 ) -> None:
     """Find the events that are most like an event or a text."""
-    by = {"key": to} if event_key.is_key(to) else {"text": to}
+    by = {"key": to} if is_key(to) else {"text": to}
     body = {
         "datasets": datasets,
         "types": types,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock import questions
 from penstock.contract_check.json_schemas import event_schemas
-from penstock.contracts import Contracts
-from penstock.topology import Operation, Stream
+from penstock.contracts.load import Contracts
+from penstock.contracts.topology import Operation, Stream
+from penstock.rpc.messages import search
 
 Json = dict[str, Any]
 
@@ -103,7 +103,7 @@ def _question(name: str, operation: Operation, channels: Json, operations: Json,
 
 def _model_schema(model: str, schemas: Json) -> Json:
     """The schema of a model; the models within it become components of their own."""
-    schema: Json = getattr(questions, model).model_json_schema(ref_template="#/components/schemas/{model}")
+    schema: Json = getattr(search, model).model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(schema.pop("$defs", {}))
     return schema
 

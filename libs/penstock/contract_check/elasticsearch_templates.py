@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from penstock.contracts import Contracts, EventType, Indexed
-from penstock.vectors import DIMS
+from penstock.contracts.load import Contracts, EventType, Indexed
+from penstock.scoring.vectors import DIMS
 
 Json = dict[str, Any]
 
@@ -59,7 +59,7 @@ def templates(contracts: Contracts) -> dict[str, dict[str, Json]]:
 
 
 def event_mapping(types: Iterable[EventType]) -> Json:
-    """The mapping of the stored record (penstock.event.record) of a dataset's events."""
+    """The mapping of the stored record (penstock.events.event.record) of a dataset's events."""
     data = _mapping(_indexed(types))
     event = _object({"id": KEYWORD, "source": KEYWORD, "type": KEYWORD, "subject": KEYWORD, "data": data})
     return _root({**_provenance(), "door": KEYWORD, "event": event})
@@ -101,7 +101,7 @@ def field(indexed: Indexed) -> Json:
 
 
 def _provenance() -> Json:
-    # What questions can name (penstock.questions.OUTER_FIELDS), no more: each indexed member is work at every write.
+    # What questions can name (penstock.rpc.messages.search.OUTER_FIELDS), no more: each indexed member is work at every write.
     return {"key": KEYWORD, "entity": KEYWORD, "publisher": KEYWORD, "time": DATE, "stored_at": DATE}
 
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import yaml
 
-from penstock import timestamps
-from penstock.check import Checker
 from penstock.contract_check.finding import Finding
-from penstock.contracts import Contracts
+from penstock.contracts.load import Contracts
 from penstock.errors import Refused
+from penstock.events import timestamps
+from penstock.events.checker import Checker
 
 NOW = timestamps.parse("2026-11-01T12:00:00Z")
 

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from struct import pack
 from zlib import crc32
 
-from penstock.scoring.recent import Recent
+from penstock.recent_cache import Recent
 
 MASKS_VERSION = 1  # raise it whenever a line's pattern or tokens may change: old models then no longer fit
 TOKENS = 48  # token ids of a text that the model sees

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from struct import pack
 from typing import Any
 
-from penstock.contracts import EventType, ScoreInput, dig
+from penstock.contracts.load import EventType, ScoreInput, dig
+from penstock.recent_cache import Recent
 from penstock.scoring.patterns import Pattern, Patterns, stable, token_id
-from penstock.scoring.recent import Recent
 
 CATEGORIES = 8  # categorical members of an event that the model sees
 NUMBERS = 4  # numeric members

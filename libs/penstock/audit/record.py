@@ -1,0 +1,87 @@
+"""What audit records have in common: who is named in one, what it is about, and the fingerprint of a question.
+
+Every record is a JSON object on audit.<emitter>.<action>[.…] with `time`, `actor` (who did it) and `through` (the
+identity that wrote it); `identity` where somebody else is concerned; and `entries` where it tells of several.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from penstock.errors import PenstockError
+from penstock.events import timestamps
+
+# What a question is about, as it is; everything else only by its type.
+_PLAIN = frozenset({"datasets", "types", "sort", "order", "op", "field", "by", "per", "from", "to"})
+_SHOWN = ("datasets", "types", "time")
+_LISTS = ("hits", "records", "entries", "buckets", "counts", "models")
+
+
+def audit_record(actor: str, through: str, **members: Any) -> bytes:
+    """A record, written now."""
+    return orjson.dumps({"time": timestamps.text(time.time_ns()), "actor": actor, "through": through, **members})
+
+
+def fingerprint(question: Mapping[str, Any]) -> str:
+    """The same for questions that differ only in what they look for: 32 hex digits."""
+    return sha256(orjson.dumps(_shape(question), option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+
+
+def asked(
+    question: Mapping[str, Any], reply: Mapping[str, Any] | PenstockError, seconds: float, types: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a record says of a question and its answer; never what it looks for, nor what was found.
+
+    `types`: event types by name, to say of which datasets records were that a question named by their keys.
+    """
+    body: dict[str, Any] = {
+        "fingerprint": fingerprint(question),
+        **{name: question[name] for name in _SHOWN if name in question},
+        "milliseconds": round(seconds * 1000, 3),
+    }
+    if isinstance(reply, PenstockError):
+        return body | {"code": reply.code}
+    found = next((reply[name] for name in _LISTS if isinstance(reply.get(name), list)), None)
+    if found is not None:
+        body["count"] = len(found)
+        if "datasets" not in body:
+            body["datasets"] = _datasets(found, types)
+    return body
+
+
+def _datasets(found: list[Any], types: Mapping[str, Any]) -> list[str]:
+    events = [each["event"] for each in found if isinstance(each, dict) and isinstance(each.get("event"), dict)]
+    names = {event["type"] for event in events if isinstance(event.get("type"), str)}
+    return sorted({types[name].dataset for name in names if name in types})
+
+
+def action_of(subject: str) -> str:
+    """What a record is about: the third token of its subject."""
+    return subject.split(".", 3)[2] if subject.count(".") > 1 else ""
+
+
+def names_in(payload: bytes) -> frozenset[str]:
+    """Every identity that a record names; none where it cannot be read."""
+    try:
+        body = orjson.loads(payload)
+        found = {body.get("actor"), body.get("identity")}
+        for entry in body.get("entries") or ():
+            found |= {entry.get("actor"), entry.get("identity")}
+    except (ValueError, AttributeError, TypeError):
+        return frozenset()
+    return frozenset(name for name in found if isinstance(name, str) and name)
+
+
+def _shape(value: Any, plain: bool = False) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _shape(member, name in _PLAIN) for name, member in value.items()}
+    if isinstance(value, list):
+        parts = [_shape(member, plain) for member in value]
+        unique = {orjson.dumps(part, option=orjson.OPT_SORT_KEYS): part for part in parts}
+        return [part for _, part in sorted(unique.items())]  # the order and number of conditions do not matter
+    return value if plain else type(value).__name__

@@ -1,0 +1,201 @@
+"""identities.yaml → what each identity may publish and subscribe to, as explicit allow lists, and nothing besides.
+
+Rules that hold for every list (docs/adr/0002-accounts-and-rights.md says what each one closes):
+
+- No `allow_responses`: it would let a caller choose any subject for the answer. Who answers may publish to the inboxes
+  of exactly those identities that may ask it, or whose events it answers.
+- An identity listens in its own inbox only, `_INBOX.<name>.>`.
+- Identities of APP reach the streams only through the service imports of server_conf.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from penstock.contracts.load import Contracts
+from penstock.contracts.topology import Identity
+from penstock.settings import Settings, settings
+
+# The prefix under which APP sees the part of the JetStream API that answers 10039 there under its own name.
+CORE_API = "$JS.core.API"
+SERVER_SETTINGS = "$SYS.REQ.SERVER.PING.VARZ"
+SERVER_CONNECTIONS = "$SYS.REQ.SERVER.PING.CONNZ"
+SERVER_KICK = "$SYS.REQ.SERVER.*.KICK"
+AUTHORIZATION_REQUEST = "$SYS.REQ.USER.AUTH"
+SERVER_INBOX = "$SYS._INBOX.>"  # where a server awaits the answer to an authorization request
+SURVEYS = ("PING", "INFO", "STATS")
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Allow lists of one identity. Whatever is on neither list is denied by the server."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+
+def rights(contracts: Contracts) -> dict[str, Rights]:
+    """The rights of every identity. Raises Refused CONTRACT_INVALID when the contracts name what does not exist."""
+    return {name: rights_of(contracts, name) for name in contracts.identities}
+
+
+def rights_of(contracts: Contracts, name: str) -> Rights:
+    """The rights of one identity."""
+    identity = contracts.identities[name]
+    return Rights(
+        publish=_unique(_publish(contracts, name, identity)),
+        subscribe=_unique(_subscribe(name, identity)),
+    )
+
+
+def rights_of_roles(contracts: Contracts, name: str, roles: Iterable[str]) -> Rights:
+    """The rights of an identity that has no line of its own: to send, in its own name, what its roles allow.
+
+    It asks through the ingress: those who answer may publish to the inboxes of listed identities only.
+    """
+    sends = [contracts.roles[role] for role in roles if contracts.roles[role].sends]
+    types = _unique(type for role in sends for type in role.types)
+    return Rights(
+        publish=_unique(f"evt.*.nats.{name}.{'>' if type == '*' else type}" for type in types),
+        subscribe=(f"_INBOX.{name}.>",),
+    )
+
+
+def api_prefix(identity: Identity) -> str:
+    """The prefix of the JetStream API as the identity sees it."""
+    return "$JS.API" if identity.account == "CORE" else CORE_API
+
+
+def bucket_stream(contracts: Contracts, bucket: str) -> str:
+    """The name of the stream behind a bucket."""
+    return ("KV_" if contracts.buckets[bucket].kind == "keys" else "OBJ_") + bucket
+
+
+def bucket_subjects(contracts: Contracts, bucket: str) -> tuple[str, ...]:
+    """The subjects of the stream behind a bucket, as every NATS client lays them out."""
+    if contracts.buckets[bucket].kind == "keys":
+        return (f"$KV.{bucket}.>",)
+    return (f"$O.{bucket}.C.>", f"$O.{bucket}.M.>")
+
+
+def operations(contracts: Contracts, asks: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """(service, operation) of each entry like `search.query` or `search.*`."""
+    found = []
+    for entry in asks:
+        service, operation = entry.split(".")
+        known = contracts.services[service].operations
+        found += [(service, each) for each in known if operation in ("*", each)]
+    return tuple(found)
+
+
+def consumers(contracts: Contracts, entries: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """(stream, consumer on the server) of each entry like `EVENTS_HTTP/scorer`; a stream alone gives none."""
+    found = []
+    for entry in entries:
+        stream, _, consumer = entry.partition("/")
+        if consumer:
+            found += [(stream, member) for member in contracts.streams[stream].members(consumer)]
+    return tuple(found)
+
+
+def answers_to(contracts: Contracts, name: str) -> tuple[str, ...]:
+    """The identities to whose inboxes this one may publish: who may ask it, and whose events it may answer."""
+    identity = contracts.identities[name]
+    doors = {door for entry in identity.consumes if (door := _reads_events_of(contracts, entry)) is not None}
+    found = []
+    for other, them in contracts.identities.items():
+        asked = any(service in identity.answers for service, _ in operations(contracts, them.asks))
+        surveyed = them.surveys and bool(identity.answers)
+        if asked or surveyed or them.door in doors:
+            found.append(other)
+    return tuple(found)
+
+
+def render_server_conf(contracts: Contracts, chosen: Settings | None = None) -> str:
+    """nats.conf for these contracts; makes the credentials that are missing (penstock.auth.nkey_files)."""
+    from penstock.auth import callout_keys, nkey_files
+    from penstock.provisioning import nats_conf
+
+    chosen = chosen or settings()
+    keys = nkey_files.ensure(contracts, chosen.credentials_folder)
+    callout = callout_keys.ensure(chosen.credentials_folder) if chosen.auth == "callout" else None
+    return nats_conf.render(contracts, keys, chosen, callout)
+
+
+def _publish(contracts: Contracts, name: str, identity: Identity) -> Iterator[str]:
+    if identity.door == "http":
+        yield from (f"evt.*.http.{'>' if type == '*' else f'*.{type}'}" for type in identity.publishes)
+    elif identity.door == "nats":
+        yield from (f"evt.*.nats.{name}.{'>' if type == '*' else type}" for type in identity.publishes)
+    if identity.scores:
+        yield "score.>"
+    if identity.dead_letters:
+        yield f"dlq.{name}.>"
+    if identity.audits:
+        yield f"audit.{name}.>"
+    yield from (f"ctl.{what}" for what in identity.nudges)
+    for service, operation in operations(contracts, identity.asks):
+        yield f"svc.{service}.{operation}.{name}"
+    yield from _publish_api(contracts, identity)
+    yield from (f"_INBOX.{other}.>" for other in answers_to(contracts, name))
+    if identity.surveys:
+        for verb in SURVEYS:
+            yield from (f"$SRV.{verb}", f"$SRV.{verb}.>")
+    if identity.checks_servers:
+        yield SERVER_SETTINGS
+    if identity.sees_connections:
+        yield SERVER_CONNECTIONS
+    if identity.authorizes:
+        yield from (SERVER_INBOX, SERVER_KICK)
+
+
+def _publish_api(contracts: Contracts, identity: Identity) -> Iterator[str]:
+    api = api_prefix(identity)
+    for stream, consumer in consumers(contracts, identity.consumes):
+        yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        yield f"$JS.ACK.{stream}.{consumer}.>"
+    for entry in (*identity.consumes, *identity.gets, *identity.watches):
+        yield f"{api}.STREAM.INFO.{entry.partition('/')[0]}"
+    for stream, consumer in consumers(contracts, (*identity.consumes, *identity.watches)):
+        yield f"{api}.CONSUMER.INFO.{stream}.{consumer}"
+    behind = [bucket_stream(contracts, bucket) for bucket in (*identity.reads, *identity.writes)]
+    for stream in (*identity.gets, *behind):
+        yield from (f"{api}.DIRECT.GET.{stream}", f"{api}.DIRECT.GET.{stream}.>")
+    for bucket in identity.writes:
+        stream = bucket_stream(contracts, bucket)
+        yield from (*bucket_subjects(contracts, bucket), f"{api}.STREAM.INFO.{stream}")
+        if contracts.buckets[bucket].kind == "objects":
+            yield f"{api}.STREAM.PURGE.{stream}"  # the only way to remove the chunks of an old object
+    if identity.inspects:
+        for stream in contracts.streams:
+            yield from (f"{api}.STREAM.INFO.{stream}", f"{api}.CONSUMER.INFO.{stream}.*")
+            yield from (f"{api}.DIRECT.GET.{stream}", f"{api}.DIRECT.GET.{stream}.>")
+    if identity.provisions:
+        yield from (f"{api}.STREAM.{verb}.*" for verb in ("CREATE", "UPDATE", "INFO"))
+        yield from (f"{api}.CONSUMER.CREATE.*.*", f"{api}.CONSUMER.CREATE.*.*.>", f"{api}.CONSUMER.INFO.*.*")
+        yield from (f"{api}.STREAM.NAMES", f"{api}.CONSUMER.NAMES.*")
+
+
+def _subscribe(name: str, identity: Identity) -> Iterator[str]:
+    yield f"_INBOX.{name}.>"
+    if identity.tails:
+        yield "tail.>"
+    yield from (f"ctl.{what}" for what in identity.hears)
+    if identity.authorizes:
+        yield AUTHORIZATION_REQUEST
+    for service in identity.answers:
+        yield f"svc.{service}.*.*"
+        for verb in SURVEYS:
+            yield from (f"$SRV.{verb}", f"$SRV.{verb}.{service}", f"$SRV.{verb}.{service}.*")
+
+
+def _reads_events_of(contracts: Contracts, entry: str) -> str | None:
+    """The door whose events a consumer delivers, to be answered; none where it withholds them."""
+    stream, _, consumer = entry.partition("/")
+    body = contracts.streams[stream]
+    return None if body.consumers[consumer].headers_only else body.door
+
+
+def _unique(items: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(items))

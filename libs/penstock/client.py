@@ -1,0 +1,215 @@
+"""data → CloudEvent → checked → evt.<pp>.nats.<identity>.<type> → stored, and what the workers say.
+
+What a service imports that publishes events straight on its subject, without the HTTP door. The event is checked here
+by the same rules as the workers apply, so whatever `publish` takes will not be dead-lettered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from penstock.auth.permissions import operations
+from penstock.broker.connection import Broker
+from penstock.consume.live_tail import Copies, Follower
+from penstock.contracts.load import load
+from penstock.errors import PenstockError, Refused
+from penstock.events import timestamps
+from penstock.events.checker import Checker
+from penstock.events.event import Event
+from penstock.publish.group_commit import Outgoing, Submission
+from penstock.publish.pipelined import publish_singly
+from penstock.publish.receipts import REPLY_TO, Ticket, Waiting
+from penstock.rpc.messages import search
+from penstock.rpc.server import ask
+from penstock.settings import settings
+
+PATIENCE = 10.0  # seconds in which a broken connection may come back
+MOST_AT_ONCE = 10_000  # events in one call
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An event on its stream's disk. `stages` are the workers' answers by stage, as far as they were waited for."""
+
+    key: str
+    stream: str
+    sequence: int
+    stages: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Publisher:
+    """One connection of one identity. Use `connect`."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self.identity = broker.identity
+        self._contracts = load()
+        self._checker = Checker(self._contracts)
+        self._waiting: Waiting | None = None
+
+    def event(
+        self,
+        type: str,
+        data: Mapping[str, Any],
+        *,
+        entity: str | None = None,
+        id: str | None = None,
+        time_ns: int | None = None,
+        source: str | None = None,
+    ) -> bytes:
+        """A CloudEvent as JSON. `entity` is what it is about: the unit of order, and of timelines.
+
+        Whoever may have to send an event again gives `id` and `time_ns`: the same source, id and time are the same
+        event everywhere, however often it is sent.
+        """
+        event: dict[str, Any] = {
+            "specversion": "1.0",
+            "id": os.urandom(16).hex() if id is None else id,
+            "source": f"urn:penstock:{self.identity}" if source is None else source,
+            "type": type,
+            "time": timestamps.text(time.time_ns() if time_ns is None else time_ns),
+        }
+        if entity is not None:
+            event["subject"] = entity
+        return orjson.dumps(event | {"data": data})
+
+    async def publish(self, event: bytes | Mapping[str, Any], *, wait: float = 0.0, traceparent: str = "") -> Published:
+        """Publishes one CloudEvent and returns when it is on disk; with `wait`, when every worker has answered too, or
+        after so many seconds.
+
+        Raises Refused (the event breaks a rule, or the identity may not publish it) or Unavailable (try again: if the
+        event was stored after all, nothing comes of it twice).
+        """
+        [result] = await self.publish_many([event], wait=wait, traceparent=traceparent)
+        if isinstance(result, PenstockError):
+            raise result
+        return result
+
+    async def publish_many(
+        self, events: Iterable[bytes | Mapping[str, Any]], *, wait: float = 0.0, traceparent: str = ""
+    ) -> list[Published | PenstockError]:
+        """Publishes up to MOST_AT_ONCE events, many in flight; one result for each, in their order.
+
+        Events of one entity keep their order unless one of them has to be sent again.
+        """
+        items = list(events)
+        if len(items) > MOST_AT_ONCE:
+            raise Refused("BATCH_TOO_LONG", f"{len(items)} events in one call; at most {MOST_AT_ONCE} are taken")
+        results: list[Published | PenstockError | None] = [None] * len(items)
+        checked: list[tuple[int, Event]] = []
+        now_ns = time.time_ns()
+        for index, item in enumerate(items):
+            try:
+                checked.append((index, self._check(item, now_ns)))
+            except Refused as error:
+                results[index] = error
+        ticket = await self._ticket() if wait else None
+        try:
+            stored = await self._store(checked, ticket, traceparent)
+            if ticket is not None:
+                await ticket.wait({i for (i, _), s in zip(checked, stored, strict=True) if isinstance(s, tuple)}, wait)
+        finally:
+            if ticket is not None:
+                ticket.close()
+        for (index, event), result in zip(checked, stored, strict=True):
+            if isinstance(result, PenstockError):
+                results[index] = result
+            else:
+                stages = ticket.answers.get(index, {}) if ticket is not None else {}
+                results[index] = Published(event.key, result.stream, result.sequence, stages)
+        return [result for result in results if result is not None]
+
+    async def ask(self, service: str, operation: str, question: search.Question) -> dict[str, Any]:
+        """Asks a service, e.g. `search.query`, if the identity may. Raises PenstockError, also that of the service."""
+        contract = self._contracts.services[service].operations[operation]
+        if (service, operation) not in operations(self._contracts, self._contracts.identities[self.identity].asks):
+            raise Refused("FORBIDDEN", f"identity {self.identity} may not ask {service}.{operation}")
+        timeout = contract.timeout.total_seconds()
+        return await ask(self.broker, service, operation, question.wire(), timeout=timeout)
+
+    @asynccontextmanager
+    async def follow(self, *types: str, most: int = 1000) -> AsyncIterator[AsyncIterator[Event]]:
+        """Events as they are stored, of these types or all: `async with p.follow("log.line.v1") as events`.
+
+        Up to `most` of them wait for the reader; who falls further behind gets Unavailable OVERLOADED.
+        """
+        if not self._contracts.identities[self.identity].tails:
+            raise Refused("FORBIDDEN", f"identity {self.identity} may not follow events")
+        copies = Copies(self._contracts, self._checker)
+        follower = Follower(copies, frozenset(types) or frozenset(self._contracts.types), most)
+        subscription = await self.broker.subscribe("tail.>", follower.take)
+        await self.broker.flush()
+        try:
+            yield follower.events()
+        finally:
+            await subscription.stop()
+
+    async def close(self) -> None:
+        """Sends what is queued and closes the connection."""
+        await self.broker.drain()
+
+    def _check(self, item: bytes | Mapping[str, Any], now_ns: int) -> Event:
+        try:
+            raw = item if isinstance(item, bytes) else orjson.dumps(item)
+        except TypeError as error:
+            raise Refused("JSON_INVALID", f"the event cannot be written as JSON: {error}") from None
+        event = self._checker.at_door(raw, publisher=self.identity, door="nats", now_ns=now_ns)
+        allowed = self._contracts.identities[self.identity].publishes
+        if "*" not in allowed and event.type.type not in allowed:
+            raise Refused("FORBIDDEN", f"identity {self.identity} may not publish {event.type.type}", pointer="/type")
+        return event
+
+    async def _store(self, checked: Sequence[tuple[int, Event]], ticket: Ticket | None, traceparent: str) -> list[Any]:
+        headers = {"traceparent": traceparent} if traceparent else {}
+        items = []
+        size = 0
+        for index, event in checked:
+            own = headers | {REPLY_TO: ticket.address(index)} if ticket is not None else headers
+            items.append(Outgoing(event.subject, event.raw, own or None))
+            size += len(event.raw)
+        submission = Submission(items, size, time.monotonic() + PATIENCE)
+        if items:
+            await publish_singly(self.broker, [(submission, index) for index in range(len(items))])
+        return list(submission.results)
+
+    async def _ticket(self) -> Ticket | None:
+        if self._waiting is None:
+            waiting = Waiting(self.broker)
+            await waiting.start()
+            self._waiting = waiting
+        return self._waiting.open()
+
+
+@asynccontextmanager
+async def connect(
+    identity: str, *, url: str | None = None, credentials: Path | None = None
+) -> AsyncIterator[Publisher]:
+    """A connection as `identity`, with tokens, or where PENSTOCK_AUTH is `nkeys` with its nkey; closed at the end of
+    the block.
+
+    `url` is that of the settings (PENSTOCK_NATS_URL) unless given. With `credentials`, a folder that holds the seed
+    `<identity>.nk`, it connects with that nkey whatever the settings say. Raises
+    Refused CREDENTIALS_INVALID, or Unavailable BROKER_UNAVAILABLE after half a minute.
+    """
+    chosen = settings()
+    if load().identities.get(identity) is None:
+        raise Refused("CREDENTIALS_INVALID", f"{identity!r} has no line in contracts/identities.yaml")
+    given: dict[str, object] = {"nats_url": url or chosen.nats_url}
+    if credentials is not None:
+        given |= {"credentials": credentials, "auth": "nkeys"}
+    broker = await Broker.open(chosen.model_copy(update=given), identity)
+    publisher = Publisher(broker)
+    try:
+        yield publisher
+    finally:
+        async with asyncio.timeout(10):
+            await publisher.close()

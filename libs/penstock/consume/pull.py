@@ -1,0 +1,239 @@
+"""consumer → pull requests in turn, two overlapping → one callback per delivery.
+
+While one pull is being filled the next already waits at the server, so no round trip stands between them. Every pull
+has an expiry and a heartbeat; one that falls silent is given up, and after a new connection all are asked anew,
+because a restarted server has forgotten them.
+
+An event without a single byte cuts off its pull: the server takes an empty answer across accounts for the last one,
+forgets the way back, and goes on delivering. What it sends then comes again only after the consumer's ack_wait. So
+the pull is given up at once, and for a while messages are pulled one by one, where nothing can be lost behind another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import orjson
+import structlog
+
+from penstock.broker.connection import Broker, Subscription
+from penstock.broker.protocol import publication, status_of
+from penstock.consume.delivery import Delivery, prefix_of
+from penstock.errors import Unavailable
+from penstock.telemetry import metrics
+
+_log = structlog.get_logger("penstock.consume.pull")
+
+HEARTBEAT = 1.0  # seconds between signs of life of an idle pull
+SILENCE = 2 * HEARTBEAT + 0.5  # after which it is given up
+EXPIRES = 20.0  # seconds
+SLOTS = 2
+LEAST_BYTES = 1024 * 1024  # of a pull; more than the largest message, or it could never be delivered
+ON_ITS_WAY = 1.0  # seconds that a stop waits for what was asked for, and for the server's word that no more will come
+QUIET = 0.1  # seconds without a delivery, after which what was asked for is not coming soon
+CAREFUL = 60.0  # seconds of single pulls after an empty message; longer than the ack_wait, as others may come again
+AFTER_ERROR = 1.0  # seconds before asking again when the server refused a pull
+
+_ORDINARY = ("Batch Completed", "Message Size Exceeds MaxBytes")  # 409s that end a pull as asked
+
+
+class _Slot:
+    """A place for one pull at a time. Each pull has an address of its own, so that the last word about an earlier one
+    (the server also says when a pull is complete) does not end the present one."""
+
+    __slots__ = ("address", "alive", "bytes", "inbox", "number", "remaining", "subscription")
+
+    def __init__(self, inbox: str) -> None:
+        self.inbox = inbox + "."
+        self.number = 0
+        self.address = ""
+        self.remaining = 0  # messages still to come of the pull under way
+        self.bytes = 0
+        self.alive = 0.0
+        self.subscription: Subscription | None = None
+
+
+class Puller:
+    """Pulls at most `most` messages at a time. `room` gives the messages and bytes that the owner would still take."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        stream: str,
+        consumer: str,
+        deliver: Callable[[Delivery], None],
+        room: Callable[[], tuple[int, int]],
+        most: int,
+    ) -> None:
+        self.paused = False
+        self.answered_at = time.monotonic()  # when the server last gave a sign of life
+        self._broker = broker
+        self._stream = stream
+        self._consumer = consumer
+        self._deliver = deliver
+        self._room = room
+        self._most = most
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._prefix = prefix_of(stream, consumer)
+        self._slots = [_Slot(broker.inbox()) for _ in range(SLOTS)]
+        self._not_before = 0.0
+        self._careful_until = 0.0
+        self._delivered_at = 0.0
+        self._dry = False
+        self._stopped = False
+        self._refused = metrics.DELIVERIES_REFUSED.labels(stream, consumer)
+        broker.on_reconnect(self.renew)
+        broker.before_hand_over(self.run_dry)
+
+    @property
+    def outstanding(self) -> int:
+        """Messages asked for that have not come yet."""
+        return sum(slot.remaining for slot in self._slots)
+
+    async def start(self) -> None:
+        """Listens and asks for the first messages."""
+        self.renew()
+
+    async def run_dry(self) -> None:
+        """Asks no more until `renew`, and returns when what was asked for has come or nothing has for a moment.
+
+        The server hands deliveries over to a queue of its own before it sends them. Leaving while they flow would lose
+        what is in that queue for the consumer's ack_wait.
+        """
+        self._dry = True
+        began = time.monotonic()
+        while self.outstanding and self._broker.connected:
+            now = time.monotonic()
+            if now - max(began, self._delivered_at) > QUIET or now - began > ON_ITS_WAY:
+                return
+            await asyncio.sleep(QUIET / 10)
+
+    async def stop(self) -> None:
+        """Asks no more. What is on its way is still delivered."""
+        await self.run_dry()
+        self._stopped = True
+        subscriptions = [slot.subscription for slot in self._slots if slot.subscription is not None]
+        for subscription in subscriptions:
+            subscription.leave()
+        with suppress(Unavailable):
+            await self._broker.flush(ON_ITS_WAY)
+        for subscription in subscriptions:
+            await subscription.stop()
+
+    def renew(self) -> None:
+        """Asks anew at new addresses, whatever was asked before on a connection that is gone."""
+        if self._stopped:
+            return
+        for slot in self._slots:
+            self._move(slot)
+        self._dry = False
+        self._not_before = 0.0
+        self.answered_at = time.monotonic()
+        self.refill()
+
+    def check(self) -> None:
+        """To be called twice a second: gives up silent pulls."""
+        now = time.monotonic()
+        for slot in self._slots:
+            if slot.remaining > 0 and now - slot.alive > SILENCE and self._broker.connected:
+                self._move(slot)
+                metrics.PULLS_RENEWED.labels(self._stream, self._consumer).inc()
+        self.refill()
+
+    def _move(self, slot: _Slot) -> None:
+        """Goes to a new address, where nothing is asked for yet; the server drops a pull whose address nobody hears."""
+        if slot.subscription is not None:
+            slot.subscription.end()
+        slot.remaining = 0
+        slot.inbox = self._broker.inbox() + "."
+        slot.subscription = self._broker.listen(f"{slot.inbox}*", self._receiver(slot), lasting=False)
+
+    def refill(self) -> None:
+        """Sends a pull from every idle slot for which there is room."""
+        if self._stopped or self._dry or self.paused or not self._broker.connected:
+            return
+        now = time.monotonic()
+        if now < self._not_before:
+            return
+        for slot in self._slots:
+            if slot.remaining > 0:
+                continue
+            messages, size = self._room()
+            messages -= self.outstanding
+            size -= sum(other.bytes for other in self._slots if other.remaining > 0)
+            most = 1 if now < self._careful_until else self._most
+            if messages <= 0 or messages < most // 2 or size < LEAST_BYTES:
+                return  # small pulls cost as much as large ones: wait until there is room for half of one
+            slot.remaining = min(messages, most)
+            slot.bytes = max(size // 2, LEAST_BYTES)
+            slot.alive = now
+            slot.number += 1
+            slot.address = f"{slot.inbox}{slot.number}"
+            body = {
+                "batch": slot.remaining,
+                "max_bytes": slot.bytes,
+                "expires": int(EXPIRES * 1e9),
+                "idle_heartbeat": int(HEARTBEAT * 1e9),
+            }
+            try:
+                self._broker.write(publication(self._subject, orjson.dumps(body), slot.address))
+            except Unavailable:
+                slot.remaining = 0
+
+    def _receiver(self, slot: _Slot) -> Callable[[str, str, bytes | None, bytes], None]:
+        prefix, skip = self._prefix, len(self._prefix)
+        stream, consumer, deliver, inbox = self._stream, self._consumer, self._deliver, slot.inbox
+        clock = time.monotonic
+
+        def receive(subject: str, reply: str, raw_headers: bytes | None, data: bytes) -> None:
+            # What the consumer sends has the subject of the stored message; what comes under the inbox's own is
+            # either the server's word about a pull, or somebody else's message.
+            if subject.startswith(inbox):
+                status = status_of(raw_headers)
+                if not status or reply or data:
+                    self._refuse(subject, reply)
+                elif subject == slot.address:
+                    self._status(slot, status, raw_headers)
+                return
+            if not reply.startswith(prefix):
+                self._refuse(subject, reply)
+                return
+            try:
+                delivery = Delivery(subject, reply, raw_headers, data, stream, consumer, reply[skip:].split("."))
+            except ValueError:
+                self._refuse(subject, reply)
+                return
+            slot.alive = self.answered_at = self._delivered_at = clock()
+            if slot.remaining > 0:
+                slot.remaining -= 1
+            deliver(delivery)
+            if not data and raw_headers is None and not self._stopped:
+                self._careful_until = clock() + CAREFUL
+                if slot.remaining > 0:
+                    self._move(slot)
+            if slot.remaining == 0:
+                self.refill()
+
+        return receive
+
+    def _refuse(self, subject: str, reply: str) -> None:
+        self._refused.inc()
+        _log.error("delivery_refused", stream=self._stream, consumer=self._consumer, subject=subject, reply=reply)
+
+    def _status(self, slot: _Slot, status: int, raw_headers: bytes | None) -> None:
+        slot.alive = self.answered_at = time.monotonic()
+        if status == 100:
+            return
+        slot.remaining = 0
+        reason = (raw_headers or b"").split(b"\r\n")[0][13:].decode("utf-8", "replace")
+        # Anything but the ordinary ends is trouble with the consumer: asking again at once would be a busy loop.
+        if status not in (404, 408) and reason not in _ORDINARY:
+            self._not_before = time.monotonic() + AFTER_ERROR
+            self.answered_at = 0.0
+            _log.warning("pull_refused", stream=self._stream, consumer=self._consumer, status=status, reason=reason)
+            asyncio.get_running_loop().call_later(AFTER_ERROR, self.refill)
+        else:
+            self.refill()

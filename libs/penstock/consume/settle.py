@@ -1,0 +1,137 @@
+"""outcomes → +ACK · -NAK after a delay · dead letter, then +TERM: message by message, also inside a batch."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import structlog
+
+from penstock.broker.connection import Broker
+from penstock.consume.brake import Brake
+from penstock.consume.dead_letters import DeadLetters, Dropped, publisher_of
+from penstock.consume.delivery import ACK, IN_PROGRESS, NAK, Delivery, settle_bytes
+from penstock.consume.entity_order import Holds
+from penstock.consume.outcome import Done, Drop, Outcome, Retry
+from penstock.errors import Unavailable
+from penstock.telemetry import metrics
+
+_log = structlog.get_logger("penstock.consume.settle")
+
+JITTER = 0.2  # of a retry's delay, so that what failed together does not come back together
+AFTER_FAILURE = 5.0  # seconds before a message comes again whose handler raised, or whose dead letter was not stored
+REMEMBERED = 50_000  # messages whose retries are known
+FAILED = Retry(AFTER_FAILURE, "the handler failed")
+
+Retried = tuple[Delivery, Retry]
+
+
+class Settler:
+    """Settles the deliveries of one lane, and remembers which of them a handler asked to retry."""
+
+    def __init__(
+        self, broker: Broker, stream: str, consumer: str, dead_letters: DeadLetters, brake: Brake, holds: Holds | None
+    ) -> None:
+        self._broker = broker
+        self._dead_letters = dead_letters
+        self._brake = brake
+        self._holds = holds
+        self._where = {"stream": stream, "consumer": consumer}
+        self._retries: dict[int, int] = {}  # sequence → retries asked for
+        labels = (stream, consumer)
+        self._done = metrics.DELIVERIES.labels(*labels, "done")
+        self._retried = metrics.DELIVERIES.labels(*labels, "retried")
+        self._dropped = metrics.DELIVERIES.labels(*labels, "dropped")
+        self._braked = metrics.LANE_BRAKED.labels(*labels)
+
+    async def settle(self, batch: list[Delivery], outcomes: Sequence[Outcome]) -> int:
+        """Settles each delivery by its outcome; returns how many of them will come again."""
+        done: list[Delivery] = []
+        retries: list[Retried] = []
+        drops: list[Dropped] = []
+        for delivery, outcome in zip(batch, outcomes, strict=True):
+            kind = type(outcome)
+            if kind is Done:
+                done.append(delivery)
+            elif isinstance(outcome, Drop):
+                drops.append((delivery, outcome))
+            else:
+                retries.append((delivery, outcome if isinstance(outcome, Retry) else FAILED))
+        if done:
+            self.write(settle_bytes([delivery.reply for delivery in done], ACK))
+            self._done.inc(len(done))
+            self._forget(done)
+        if drops or self._brake.watching:
+            self._watch(batch, drops)
+        if drops:
+            retries += await self._drop(drops)
+        self.retry(retries)
+        return len(retries)
+
+    def retry(self, retries: Sequence[Retried]) -> None:
+        """Has the deliveries come again after their delays."""
+        if not retries:
+            return
+        pieces = []
+        for delivery, retry in retries:
+            after = retry.after
+            if self._holds is None:
+                after *= 1 + random.uniform(0, JITTER)  # noqa: S311 - not a secret
+            else:
+                self._holds.hold(delivery, after)
+            if retry is not FAILED:
+                self._retries[delivery.sequence] = self._retries.get(delivery.sequence, 0) + 1
+            pieces.append(settle_bytes([delivery.reply], b'%b {"delay": %d}' % (NAK, max(int(after * 1e9), 1))))
+        while len(self._retries) > REMEMBERED:
+            del self._retries[next(iter(self._retries))]
+        self._retried.inc(len(retries))
+        self.write(b"".join(pieces))
+
+    def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """For others, at once: this process will not handle them."""
+        self.write(settle_bytes([delivery.reply for delivery in deliveries], NAK))
+
+    def keep(self, deliveries: Sequence[Delivery]) -> None:
+        """Still in hand: their time starts anew."""
+        self.write(settle_bytes([delivery.reply for delivery in deliveries], IN_PROGRESS))
+
+    def retries_of(self, delivery: Delivery) -> int:
+        """How many of its earlier deliveries ended in a retry here; the others were never settled, or elsewhere."""
+        return self._retries.get(delivery.sequence, 0)
+
+    def write(self, data: bytes) -> None:
+        """Sends verbs. What cannot be sent is not settled, and the consumer delivers it again."""
+        if data:
+            try:
+                self._broker.write(data)
+            except Unavailable as error:
+                _log.warning("not_settled", **self._where, reason=error.detail)
+
+    async def _drop(self, drops: list[Dropped]) -> list[Retried]:
+        """Dead-letters, then terminates; returns what must be kept for now."""
+        if self._brake.stopped:
+            return [(delivery, Retry(self._brake.remaining + 1.0, "braked")) for delivery, _ in drops]
+        kept: list[Retried] = []
+        for (delivery, drop), stored in zip(drops, await self._dead_letters.store(drops), strict=True):
+            if stored:
+                self.write(settle_bytes([delivery.reply], f"+TERM {drop.code}".encode()))
+                self._dropped.inc()
+                self._forget([delivery])
+            else:
+                kept.append((delivery, Retry(AFTER_FAILURE, "dead letter not stored")))
+        return kept
+
+    def _watch(self, batch: list[Delivery], drops: list[Dropped]) -> None:
+        refused = {id(delivery) for delivery, _ in drops}
+        if self._brake.count((publisher_of(delivery.subject), id(delivery) in refused) for delivery in batch):
+            self._braked.set(1)
+            codes = sorted({drop.code for _, drop in drops})
+            _log.error("lane_braked", **self._where, codes=codes, seconds=self._brake.remaining)
+
+    def _forget(self, settled: list[Delivery]) -> None:
+        if self._retries:
+            for delivery in settled:
+                self._retries.pop(delivery.sequence, None)
+        if self._holds is not None:
+            for delivery in settled:
+                self._holds.let_go(delivery)
