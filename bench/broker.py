@@ -14,13 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.ground import Ground
-from penstock.broker.connection import Broker
-from penstock.broker.jetstream import Stored
-from penstock.consume.dead_letters import DeadLetters
-from penstock.consume.delivery import Delivery
-from penstock.consume.lane import Lane
-from penstock.consume.outcome import Done, Outcome
-from penstock.publish.group_commit import Committer, Outgoing
+from penstock.auth.connect import connect_as
+from penstock.broker import Broker, Stored
+from penstock.consume import DeadLetters, Delivery, Done, Lane, Outcome
+from penstock.publish import Committer, Outgoing
 
 SUBJECT = "evt.{:02x}.http.bench.log.line.v1"
 PAYLOAD = b"x" * 300
@@ -54,8 +51,8 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
     """Single publishes, group commit under several loads, then a lane with a handler that does nothing."""
     place = base.place
     rows = _Rows(base.pid("nats"))
-    ingress = await Broker.open(place, "ingress")
-    indexer = await Broker.open(place, "indexer")
+    ingress = await connect_as("ingress", place)
+    indexer = await connect_as("indexer", place)
     try:
         with rows.row("publish, one after the other", [500]):
             for _ in range(500):

@@ -18,11 +18,11 @@ from bench.ceilings.records import stored_events
 from bench.peers.site import KEYSPACE, STREAM, Site, pass_over, subject
 from bench.rounds import Measure, Sample, as_json, interleave
 from bench.watch import Watch, resident_mb
-from penstock.broker.connection import Broker
-from penstock.contracts.load import load
+from penstock.broker import Broker
+from penstock.contracts import load
 from penstock.errors import PenstockError
 from penstock.events import timestamps
-from penstock.publish.group_commit import Committer, Outgoing
+from penstock.publish import Committer, Outgoing
 
 OURS = "EVENTS_HTTP"
 _SINKS = {"indexer": "elasticsearch", "writer": "cassandra"}

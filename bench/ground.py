@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from penstock.auth import api_keys
-from penstock.broker.connection import Broker
+from penstock.auth.connect import connect_as
+from penstock.broker import Broker
 from penstock.contracts import load as load_contracts
 from stack import process, up
 from stack.place import CHECKOUT, Place
@@ -98,7 +99,7 @@ async def ground(place: Place) -> AsyncIterator[Ground]:
     try:
         await asyncio.to_thread(up.up, place, servers_only=True)
         await asyncio.to_thread(up.provision, place)
-        broker = await Broker.open(place, "provision")
+        broker = await connect_as("provision", place)
         try:
             yield Ground(place, broker)
         finally:

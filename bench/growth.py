@@ -22,9 +22,9 @@ from bench.lanes import timed_lane
 from bench.peers.site import open_site, pass_over
 from bench.rounds import Sample, middle
 from bench.watch import cpu_seconds
-from penstock.broker.connection import Broker
+from penstock.broker import Broker
 from penstock.errors import PenstockError
-from penstock.publish.group_commit import Committer, Outgoing
+from penstock.publish import Committer, Outgoing
 
 SMALLEST = 10_000
 FLAT = 1.10  # times the cost at the smallest backlog

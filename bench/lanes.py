@@ -14,12 +14,9 @@ from bench.ceilings.records import stored_events
 from bench.drains import OURS, fill
 from bench.peers.site import STREAM, Site, pass_over, subject
 from bench.rounds import Sample, as_json, interleave
-from penstock.broker.connection import Broker
-from penstock.consume.dead_letters import DeadLetters
-from penstock.consume.delivery import Delivery
-from penstock.consume.lane import Lane
-from penstock.consume.outcome import Done, Outcome
-from penstock.publish.group_commit import Outgoing
+from penstock.broker import Broker
+from penstock.consume import DeadLetters, Delivery, Done, Lane, Outcome
+from penstock.publish import Outgoing
 
 
 async def measure(site: Site, rounds: int, events: int) -> dict[str, Any]:

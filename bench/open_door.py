@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from starlette.types import Scope
 
-from penstock.contracts.load import load
+from penstock.contracts import load
 from services.ingress import app
 from services.ingress.__main__ import main
 from services.ingress.auth import Caller

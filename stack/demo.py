@@ -21,14 +21,14 @@ from rich.rule import Rule
 from rich.table import Table
 
 from penstock.auth import api_keys
-from penstock.broker.connection import Broker
+from penstock.auth.connect import connect_as
 from penstock.cli import client
 from penstock.cli.send import Files, paths
 from penstock.cli.shipping import Shipper
 from penstock.cli.show import print_hits
 from penstock.contracts import load
 from penstock.errors import PenstockError, Refused
-from penstock.events.checker import Checker
+from penstock.events import Checker
 from stack.ledger import STAGES, Ledger, ledger
 from stack.place import CHECKOUT, Place
 from stack.probes import percentile, time_stages
@@ -140,9 +140,9 @@ async def _catch_up(place: Place, book: Ledger, sent: set[str], console: Console
 
 
 async def _has_model(place: Place) -> bool:
-    from penstock.rpc.server import ask
+    from penstock.rpc.client import ask
 
-    broker = await Broker.open(place, "trainer", patience=5.0)
+    broker = await connect_as("trainer", place, patience=5.0)
     try:
         found = await ask(broker, "registry", "list", {}, timeout=10.0)
     finally:
@@ -171,7 +171,7 @@ async def _on_stream(place: Place, sent: set[str]) -> int:
     """How many of the keys are on their stream: each message is read back and its key computed anew."""
     checker = Checker(load())
     found: set[str] = set()
-    broker = await Broker.open(place, "operator")
+    broker = await connect_as("operator", place)
     try:
         info = await broker.stream_info("EVENTS_HTTP")
         sequence = info.first_seq

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock import secret_file
-from penstock.contracts.load import load
+from penstock.contracts import load
 from penstock.errors import PenstockError
 from stack import http_probe, jars, process
 from stack.place import Place

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 from cassandra.cluster import Session
 
-from penstock.contracts.load import period_of
-from penstock.events.event_key import key_partition, key_time_ms
+from penstock.contracts import period_of
+from penstock.events import key_partition, key_time_ms
 from stack import cassandra_roles
 from stack.place import Place
 

@@ -7,9 +7,9 @@ import socket
 import sys
 from pathlib import Path
 
-from penstock.auth.permissions import render_server_conf
-from penstock.contracts.load import load
+from penstock.contracts import load
 from penstock.errors import PenstockError
+from penstock.provisioning.nats_conf import render_server_conf
 from stack import http_probe, ports, process
 from stack.place import Place
 

@@ -14,7 +14,7 @@ from tests.mint import Mint
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """How to make the token, the code of its refusal, and a part of the reason that penstock.auth.token_verifier gives for it."""
+    """How to make the token, the code of its refusal, and a part of the reason that the verifier gives for it."""
 
     make: Callable[[Mint], str]
     code: str

@@ -10,13 +10,10 @@ from typing import Any
 
 import orjson
 
-from penstock.contracts import subjects
-from penstock.contracts.load import load
-from penstock.events import timestamps
-from penstock.events.checker import Checker
-from penstock.events.event import Event
+from penstock.contracts import load, subjects
+from penstock.events import Checker, Event, timestamps
 from penstock.scoring import vectors
-from penstock.scoring.score import Score, read
+from penstock.scoring.score import Score, read_score
 
 CONTRACTS = load()
 CHECKER = Checker(CONTRACTS)
@@ -109,4 +106,4 @@ def score_delivery(
 
 def score_of(event: Event, **members: Any) -> Score:
     """A score as a worker has it."""
-    return read(score_delivery(event, **members), CONTRACTS)
+    return read_score(score_delivery(event, **members), CONTRACTS)

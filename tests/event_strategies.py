@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from penstock.contract_check.schema_tree import resolve, types
-from penstock.contracts.load import EventType
+from penstock.contracts import EventType
 
 MAX_DEPTH = 4  # of open objects; deeper ones are among the examples
 ANY_CHARACTER = st.characters(exclude_categories=["Cs"])

@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from penstock.contracts.load import Contracts, FieldKind
-from penstock.rpc.messages.search import OUTER_FIELDS
+from penstock.contracts import Contracts, FieldKind
+from penstock.rpc.messages import OUTER_FIELDS
 
 Json = dict[str, Any]
 

@@ -13,8 +13,7 @@ import orjson
 
 from bench.ceilings.records import stored_events
 from bench.ceilings.timed import timed
-from penstock.broker.connection import Broker
-from penstock.broker.protocol import Message, publication
+from penstock.broker import Broker, Message, publication
 from penstock.errors import PenstockError
 from penstock.settings import settings
 

@@ -12,7 +12,7 @@ import aiohttp
 
 from bench.ceilings.records import stored_events
 from bench.ceilings.timed import Count, timed
-from penstock.events.event import record
+from penstock.events import record
 from penstock.settings import settings
 
 LARGEST, IN_FLIGHT = 1 << 20, 4

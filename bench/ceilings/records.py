@@ -6,9 +6,8 @@ import time
 from itertools import islice
 
 from bench.events import events, lines
-from penstock.contracts.load import load
-from penstock.events.checker import Checker
-from penstock.events.event import Event
+from penstock.contracts import load
+from penstock.events import Checker, Event
 from penstock.settings import settings
 
 

@@ -15,7 +15,7 @@ from cassandra.query import BatchStatement, BatchType
 
 from bench.ceilings.records import stored_events
 from bench.ceilings.timed import timed
-from penstock.events.event import Event, record
+from penstock.events import Event, record
 from penstock.settings import settings
 from services.writer.periods import period
 from services.writer.store import open_cluster

@@ -12,11 +12,11 @@ import orjson
 
 from bench.ceilings.records import stored_events
 from bench.ceilings.timed import timed
-from penstock.broker.buckets import Keys, Objects
-from penstock.broker.connection import Broker
-from penstock.contracts.load import load
+from penstock.broker import Broker, Keys, Objects
+from penstock.contracts import load
 from penstock.scoring.features import Extractor
-from penstock.scoring.package import MODELS, REGISTRY, active_key, object_name, verify
+from penstock.scoring.package import verify
+from penstock.scoring.registry import MODELS, REGISTRY, active_key, object_name
 from penstock.settings import settings
 from services.scorer.model import BATCH_MOST, Model
 from services.scorer.settings import ScorerSettings

@@ -17,10 +17,10 @@ import nkeys  # type: ignore[import-untyped]
 
 from bench.ground import Ground
 from bench.peers import install
-from penstock.broker.connection import Broker
+from penstock.broker import Broker
 from penstock.contract_check.elasticsearch_templates import templates
-from penstock.contracts.load import load
-from penstock.events.event import Event
+from penstock.contracts import load
+from penstock.events import Event
 from stack import cassandra_roles, http_probe, nats, process
 from stack.place import Place
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penstock.client import Published, Publisher, connect
     from penstock.errors import PenstockError, Refused, Unavailable
-    from penstock.events.event import Event
+    from penstock.events import Event
 
 _WHERE = {
     "Event": "penstock.events.event",

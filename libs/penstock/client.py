@@ -17,19 +17,15 @@ from typing import Any
 
 import orjson
 
-from penstock.auth.permissions import operations
-from penstock.broker.connection import Broker
-from penstock.consume.live_tail import Copies, Follower
-from penstock.contracts.load import load
+from penstock.auth.connect import connect_as
+from penstock.broker import Broker
+from penstock.consume import Copies, Follower
+from penstock.contracts import load, operations
 from penstock.errors import PenstockError, Refused
-from penstock.events import timestamps
-from penstock.events.checker import Checker
-from penstock.events.event import Event
-from penstock.publish.group_commit import Outgoing, Submission
-from penstock.publish.pipelined import publish_singly
-from penstock.publish.receipts import REPLY_TO, Ticket, Waiting
-from penstock.rpc.messages import search
-from penstock.rpc.server import ask
+from penstock.events import Checker, Event, timestamps
+from penstock.publish import REPLY_TO, Outgoing, Submission, Ticket, Waiting, publish_singly
+from penstock.rpc import messages
+from penstock.rpc.client import ask
 from penstock.settings import settings
 
 PATIENCE = 10.0  # seconds in which a broken connection may come back
@@ -128,7 +124,7 @@ class Publisher:
                 results[index] = Published(event.key, result.stream, result.sequence, stages)
         return [result for result in results if result is not None]
 
-    async def ask(self, service: str, operation: str, question: search.Question) -> dict[str, Any]:
+    async def ask(self, service: str, operation: str, question: messages.Question) -> dict[str, Any]:
         """Asks a service, e.g. `search.query`, if the identity may. Raises PenstockError, also that of the service."""
         contract = self._contracts.services[service].operations[operation]
         if (service, operation) not in operations(self._contracts, self._contracts.identities[self.identity].asks):
@@ -206,7 +202,7 @@ async def connect(
     given: dict[str, object] = {"nats_url": url or chosen.nats_url}
     if credentials is not None:
         given |= {"credentials": credentials, "auth": "nkeys"}
-    broker = await Broker.open(chosen.model_copy(update=given), identity)
+    broker = await connect_as(identity, chosen.model_copy(update=given))
     publisher = Publisher(broker)
     try:
         yield publisher

@@ -9,8 +9,6 @@ The code is the interface; the sentence may change. Titles, HTTP status and reme
 
 from __future__ import annotations
 
-from typing import Any
-
 
 class PenstockError(Exception):
     """`code` is stable, `detail` says what failed and which rule, `pointer` (RFC 6901) where in the input."""
@@ -33,21 +31,3 @@ class Unavailable(PenstockError):
     """Not possible now; `retry_after` (seconds) is a hint."""
 
     retriable = True
-
-
-def problem(error: PenstockError) -> dict[str, Any]:
-    """The RFC 9457 members of an error: type, title, status, detail, code, remedy, and pointer where there is one."""
-    from penstock.contracts.load import load
-
-    entry = load().errors.get(error.code) or load().errors["INTERNAL"]
-    body: dict[str, Any] = {
-        "type": f"urn:penstock:error:{error.code}",
-        "title": entry.title,
-        "status": entry.status,
-        "code": error.code,
-        "detail": error.detail,
-        "next_step": entry.remedy,
-    }
-    if error.pointer:
-        body["pointer"] = error.pointer
-    return body

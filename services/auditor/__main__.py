@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from penstock.audit.seal import Signer
 from penstock.auth import nkey_files
-from penstock.broker.connection import Broker
-from penstock.contracts.load import load
-from penstock.runtime.worker import Parts, main
+from penstock.broker import Broker
+from penstock.contracts import load
+from penstock.runtime import Parts, main
 from penstock.settings import Settings
 from services.auditor.admin import Calls
 from services.auditor.follow import Follow

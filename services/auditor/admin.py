@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from penstock.broker.jetstream import StoredMessage
-from penstock.contracts.load import Contracts
+from penstock.broker import StoredMessage
+from penstock.contracts import Contracts
 
 # Looking at the state of things is what every worker does all the time.
 QUIET = ("INFO", "NAMES", "LIST")

@@ -8,8 +8,7 @@ from typing import Any
 
 import orjson
 
-from penstock.broker.connection import Broker
-from penstock.broker.jetstream import StoredMessage
+from penstock.broker import Broker, StoredMessage
 from services.auditor import metrics
 from services.auditor.journal import STAND_BY, Journal, keep_on, pause
 

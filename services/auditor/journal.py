@@ -16,8 +16,7 @@ import orjson
 import structlog
 
 from penstock.audit.hash_chain import STREAM
-from penstock.broker.connection import Broker
-from penstock.broker.jetstream import StoredMessage
+from penstock.broker import Broker, StoredMessage
 from penstock.errors import PenstockError, Refused
 from penstock.events import timestamps
 

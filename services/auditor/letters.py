@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.broker.jetstream import StoredMessage
-from penstock.consume import dead_letters
-from penstock.consume.dead_letters import publisher_of
-from penstock.events import timestamps
+from penstock.broker import StoredMessage
+from penstock.events import dead_letter, timestamps
+from penstock.events.dead_letter import publisher_of
 
 # The reason is left out: it may quote the event.
 _MEMBERS = {
-    "code": dead_letters.CODE,
-    "form": dead_letters.FORM,
-    "stream": dead_letters.STREAM,
-    "sequence": dead_letters.SEQUENCE,
-    "delivered": dead_letters.DELIVERED,
-    "key": dead_letters.KEY,
+    "code": dead_letter.CODE,
+    "form": dead_letter.FORM,
+    "stream": dead_letter.STREAM,
+    "sequence": dead_letter.SEQUENCE,
+    "delivered": dead_letter.DELIVERED,
+    "key": dead_letter.KEY,
 }
 _NUMBERS = ("sequence", "delivered")
 LONGEST = 128  # characters; the headers are the worker's

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.telemetry.metrics import counter, gauge
+from penstock.telemetry import counter, gauge
 
 EVENTS = counter(
     "penstock_audited_events_total",

@@ -11,9 +11,8 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 
-from penstock.broker.connection import Broker
-from penstock.consume.delivery import ACK, Delivery, settle_bytes
-from penstock.consume.pull import Puller
+from penstock.broker import Broker
+from penstock.consume import ACK, Delivery, Puller, settle_bytes
 from penstock.errors import Unavailable
 from services.auditor import metrics
 from services.auditor.journal import Journal, keep_on

@@ -11,7 +11,7 @@ import structlog
 from penstock.audit import hash_chain
 from penstock.audit.hash_chain import MARK_BYTES, STREAM, Head
 from penstock.audit.seal import Signer, is_genuine, read_seal, seal_keys
-from penstock.broker.connection import Broker
+from penstock.broker import Broker
 from penstock.errors import Refused
 from penstock.events import timestamps
 from services.auditor import metrics
@@ -26,9 +26,7 @@ MOST = 1000  # records of a seal
 class Sealer:
     """Goes on from the last seal, whoever wrote it. `trouble` says why nothing is sealed."""
 
-    def __init__(
-        self, broker: Broker, journal: Journal, signer: Signer, keys: Path, *, every: float = EVERY
-    ) -> None:
+    def __init__(self, broker: Broker, journal: Journal, signer: Signer, keys: Path, *, every: float = EVERY) -> None:
         self.trouble = ""
         self._broker = broker
         self._journal = journal

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from penstock.broker.jetstream import StoredMessage
+from penstock.broker import StoredMessage
 
 ACTIONS = {"CONNECT": "connected", "DISCONNECT": "disconnected", "ERR": "refused"}
 MOST_HOSTS = 50

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 import structlog
 
-from penstock.broker.connection import Broker
+from penstock.broker import Broker
 from penstock.errors import PenstockError
 from penstock.events import timestamps
 from services.auditor.journal import pause

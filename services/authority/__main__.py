@@ -1,6 +1,6 @@
 """python -m services.authority"""
 
-from penstock.runtime.worker import main
+from penstock.runtime import main
 from services.authority.service import build
 
 main("authority", build)

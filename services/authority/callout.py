@@ -15,7 +15,7 @@ from collections.abc import Callable
 import structlog
 
 from penstock.auth.token_verifier import Claims, TokenVerifier
-from penstock.broker.protocol import Message
+from penstock.broker import Message
 from penstock.errors import PenstockError
 from services.authority import metrics, question, user_jwt
 from services.authority.decide import ACCOUNT, Decider

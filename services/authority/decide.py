@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from penstock.auth.permissions import Rights, rights_of, rights_of_roles
 from penstock.auth.principal import Who, who
 from penstock.auth.token_verifier import Claims
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts
 from penstock.errors import Refused
 
 ACCOUNT = "APP"

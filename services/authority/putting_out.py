@@ -12,7 +12,7 @@ import structlog
 
 from penstock.auth.connections import put_out, sessions
 from penstock.auth.denials import Revocations
-from penstock.broker.connection import Broker
+from penstock.broker import Broker
 from penstock.errors import PenstockError
 from services.authority import metrics
 from services.authority.trail import Trail

@@ -11,12 +11,12 @@ import structlog
 
 from penstock.auth import callout_keys, issuers
 from penstock.auth.denials import Revocations
-from penstock.auth.permissions import AUTHORIZATION_REQUEST
 from penstock.auth.token_verifier import OidcVerifier
-from penstock.broker.connection import Broker
-from penstock.contracts.load import load
+from penstock.broker import Broker
+from penstock.contracts import load
+from penstock.contracts.subjects import AUTHORIZATION_REQUEST
 from penstock.errors import PenstockError
-from penstock.runtime.worker import Parts
+from penstock.runtime import Parts
 from penstock.settings import Settings
 from services.authority.callout import Callout
 from services.authority.decide import Decider

@@ -16,7 +16,7 @@ import structlog
 
 from penstock.errors import PenstockError
 from penstock.settings import Settings, settings
-from penstock.telemetry import metrics
+from penstock.telemetry import configure_logging
 from services.edge import configuration, running
 from services.edge.settings import EdgeSettings
 from services.edge.update import update
@@ -27,7 +27,7 @@ _log = structlog.get_logger("penstock.edge")
 def main() -> int:
     """The exit status; but a started HAProxy does not come back here."""
     chosen = settings()
-    metrics.configure_logging(chosen.log_level, "edge")
+    configure_logging(chosen.log_level, "edge")
     try:
         folder = configuration.folder(chosen)
         if sys.argv[1:] == ["keys"]:

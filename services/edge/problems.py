@@ -12,8 +12,8 @@ from __future__ import annotations
 import json
 import re
 
-from penstock.contracts.load import load
-from penstock.errors import PenstockError, problem
+from penstock.contracts import load, problem
+from penstock.errors import PenstockError
 
 _REFUSE = re.compile(
     r"(?P<indent> *)refuse (?P<code>[A-Z_]+)(?: after (?P<after>\d+))? '(?P<detail>[^']*)' "

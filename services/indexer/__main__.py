@@ -14,16 +14,14 @@ from elastic_transport.client_utils import DEFAULT
 from elasticsearch import AsyncElasticsearch, OrjsonSerializer
 
 from penstock import secret_file
-from penstock.broker.connection import Broker
-from penstock.consume.delivery import Delivery
-from penstock.consume.lane import Limits
-from penstock.consume.outcome import Outcome
-from penstock.contracts.load import Contracts, load
+from penstock.broker import Broker
+from penstock.consume import Delivery, Limits, Outcome
+from penstock.contracts import Contracts, load
 from penstock.errors import PenstockError
-from penstock.events.checker import Checker
-from penstock.rpc.messages.search import Embedding, LoadedModels
-from penstock.rpc.server import ask
-from penstock.runtime.worker import Parts, Source, main
+from penstock.events import Checker
+from penstock.rpc.client import ask
+from penstock.rpc.messages import Embedding, LoadedModels
+from penstock.runtime import Parts, Source, main
 from penstock.scoring.score import read_score
 from penstock.settings import Settings
 from services.indexer.bulk import Bulker

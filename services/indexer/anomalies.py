@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from penstock.contracts.load import Contracts
-from penstock.rpc.messages.search import AnomaliesPage, AnomaliesQuery, ModelRef, SearchQuery, Total
+from penstock.contracts import Contracts
+from penstock.rpc.messages import AnomaliesPage, AnomaliesQuery, ModelRef, SearchQuery, Total
 from services.indexer import cursor, names, query
 from services.indexer.elastic import Elastic
 from services.indexer.hits import SHOWN, Found, with_records

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
-from penstock.consume.outcome import Done, Drop, Outcome, Retry
+from penstock.consume import Done, Drop, Outcome, Retry
 from penstock.errors import PenstockError, Unavailable
 from services.indexer.indices import Indices
 from services.indexer.limit import Limit

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts
 from penstock.errors import Refused
-from penstock.rpc.messages.search import Bucket, CountQuery, Counts
+from penstock.rpc.messages import Bucket, CountQuery, Counts
 from services.indexer import names, query
 from services.indexer.elastic import Elastic
 from services.indexer.scope import Scope, resolve

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import orjson
 
 from penstock.errors import Refused
-from penstock.events.event_key import is_key
-from penstock.rpc.messages.search import Question
+from penstock.events import is_key
+from penstock.rpc.messages import Question
 
 Kind = Literal["key", "time", "score", "place"]  # time in Unix milliseconds; place in a list
 _NOT_PART = {"cursor", "size"}

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from penstock.contracts.load import Contracts
-from penstock.events.event_key import key_time_ms
-from penstock.rpc.messages.search import Anomaly, Hit
+from penstock.contracts import Contracts
+from penstock.events import key_time_ms
+from penstock.rpc.messages import Anomaly, Hit
 from services.indexer import names
 from services.indexer.elastic import Elastic
 

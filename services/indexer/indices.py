@@ -8,7 +8,7 @@ import structlog
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
 from penstock.contract_check.elasticsearch_templates import templates
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Unavailable
 from services.indexer import names
 from services.indexer.metrics import INDICES_MADE

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from penstock.consume.outcome import Done, Outcome
-from penstock.events.event import Event, record
+from penstock.consume import Done, Outcome
+from penstock.events import Event, record
 from penstock.scoring.score import Score
 from services.indexer import names
 from services.indexer.bulk import Bulker, Line

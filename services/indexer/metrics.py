@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.telemetry.metrics import counter, gauge, histogram
+from penstock.telemetry import counter, gauge, histogram
 
 BULK_SECONDS = histogram(
     "penstock_bulk_answered_seconds",

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from penstock.errors import PenstockError, Refused
-from penstock.rpc.messages.search import LoadedModel, LoadedModels, ModelRef
+from penstock.rpc.messages import LoadedModel, LoadedModels, ModelRef
 from services.indexer import names
 from services.indexer.elastic import Elastic
 from services.indexer.scope import Scope

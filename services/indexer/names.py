@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from penstock.contracts.load import load, period_of
+from penstock.contracts import load, period_of
 
 _DAY_MS = 86_400_000
 

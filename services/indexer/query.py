@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from penstock.errors import Refused
-from penstock.rpc.messages.search import Filter, TimeRange
+from penstock.rpc.messages import Filter, TimeRange
 from services.indexer.scope import Field, Scope, Where
 from services.indexer.values import fit
 

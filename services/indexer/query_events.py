@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts
 from penstock.errors import Refused
-from penstock.events.event_key import key_time_ms
-from penstock.rpc.messages.search import SearchPage, SearchQuery
+from penstock.events import key_time_ms
+from penstock.rpc.messages import SearchPage, SearchQuery
 from services.indexer import cursor, names, query
 from services.indexer.anomalies import COUNTED, by_score, next_cursor, total_of
 from services.indexer.elastic import Elastic

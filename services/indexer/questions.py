@@ -9,8 +9,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from penstock.contracts.load import Contracts
-from penstock.rpc.messages.search import (
+from penstock.contracts import Contracts
+from penstock.rpc.caller import Asker
+from penstock.rpc.messages import (
     AnomaliesPage,
     AnomaliesQuery,
     CountQuery,
@@ -22,7 +23,6 @@ from penstock.rpc.messages.search import (
     SimilarPage,
     SimilarQuery,
 )
-from penstock.rpc.server import Asker
 from services.indexer import anomalies, count, query_events, similar
 from services.indexer.elastic import Elastic
 from services.indexer.models import ActiveModels

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from penstock.contracts.load import Contracts, EventType, FieldKind
+from penstock.contracts import Contracts, EventType, FieldKind
 from penstock.errors import Refused
-from penstock.rpc.messages.search import OUTER_FIELDS
+from penstock.rpc.messages import OUTER_FIELDS
 
 Where = Literal["events", "scored"]
 _DATA = {"events": "event.data.", "scored": "fields."}

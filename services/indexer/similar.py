@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Collection
 from math import hypot
 from typing import Any
 
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts
 from penstock.errors import Refused
-from penstock.rpc.messages.search import Embedding, ModelRef, SimilarPage, SimilarQuery
+from penstock.rpc.messages import Embedding, ModelRef, SimilarPage, SimilarQuery
 from penstock.scoring import vectors
 from services.indexer import names, query
 from services.indexer.anomalies import found_scores

@@ -9,10 +9,10 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from penstock.contracts.load import FieldKind
+from penstock.contracts import FieldKind
 from penstock.errors import Refused
 from penstock.events import timestamps
-from penstock.rpc.messages.search import Filter
+from penstock.rpc.messages import Filter
 
 SHORTEST_PREFIX = 2  # characters; one alone stands for half of an index
 LONGEST_PREFIX = 256

@@ -15,7 +15,7 @@ from typing import Any
 
 from elasticsearch import ApiError, ConnectionTimeout, TransportError
 
-from penstock.consume.outcome import Done, Drop, Outcome, Retry
+from penstock.consume import Done, Drop, Outcome, Retry
 
 _DONE = Done()
 _OPERATOR_SECONDS = 15.0

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import structlog
 import uvicorn
 
-from penstock.contracts.load import load
+from penstock.contracts import load
 from penstock.runtime import gc_tuning
 from penstock.settings import Settings, settings
-from penstock.telemetry import metrics
+from penstock.telemetry import configure_logging
 from services.ingress.app import Ingress
 from services.ingress.protocol import Protocol
 
@@ -84,7 +84,7 @@ async def _stop_on_fault(ingress: Ingress, server: Server) -> None:
 def main() -> None:
     """Runs the ingress; ends the process."""
     chosen = settings()
-    metrics.configure_logging(chosen.log_level, "ingress")
+    configure_logging(chosen.log_level, "ingress")
     sys.exit(asyncio.run(serve(chosen)))
 
 

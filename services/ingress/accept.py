@@ -13,13 +13,10 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.events import timestamps
-from penstock.events.checker import Checker
-from penstock.events.event import Event
-from penstock.publish.group_commit import Outgoing
-from penstock.publish.receipts import REPLY_TO, Ticket
+from penstock.events import Checker, Event, timestamps
+from penstock.publish import REPLY_TO, Outgoing, Ticket
 from services.ingress import metrics
 from services.ingress.auth import Caller, Verifier
 from services.ingress.body import Budget, read_body

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from penstock.auth import issuers
 from penstock.auth.api_keys import KeyFile
 from penstock.auth.token_verifier import OidcVerifier
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Refused
 from penstock.events import ijson
 from penstock.settings import Settings

@@ -9,11 +9,12 @@ import time
 from typing import Any
 
 from penstock.audit.record import asked
-from penstock.broker.connection import Broker
-from penstock.contracts.load import Contracts
+from penstock.broker import Broker
+from penstock.contracts import Contracts
 from penstock.errors import PenstockError
-from penstock.rpc.messages.search import Question
-from penstock.rpc.server import Person, ask
+from penstock.rpc.caller import Person
+from penstock.rpc.client import ask
+from penstock.rpc.messages import Question
 from services.ingress import trail
 from services.ingress.auth import Caller
 from services.ingress.link import Link

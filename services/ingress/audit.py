@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from penstock.rpc.messages.search import MAX_RECORDS, AuditName, AuditPage, AuditQuery, Cursor, Question, Time, Token
+from penstock.rpc.messages import MAX_RECORDS, AuditName, AuditPage, AuditQuery, Cursor, Question, Time, Token
 from services.ingress.asking import Asking
 from services.ingress.reads import FromCaller
 

@@ -10,8 +10,7 @@ from typing import Protocol
 from starlette.types import Scope
 
 from penstock.auth.api_keys import ALL, Key, KeyFile
-from penstock.auth.permissions import operations
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts, operations
 from penstock.errors import Refused
 from services.ingress.challenge import NoCredentials
 from services.ingress.handed_on import must_agree

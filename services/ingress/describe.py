@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from penstock.contracts.load import Contracts
-from penstock.events.checker import MAX_EVENT_BYTES
+from penstock.contracts import Contracts
+from penstock.events import MAX_EVENT_BYTES
 from services.ingress.body import MAX_BODY
 
 Json = dict[str, Any]

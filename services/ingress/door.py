@@ -18,7 +18,8 @@ from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from penstock.errors import PenstockError, Unavailable, problem
+from penstock.contracts import problem
+from penstock.errors import PenstockError, Unavailable
 from services.ingress import metrics
 from services.ingress.body import MAX_QUESTION, limited
 from services.ingress.challenge import challenge

@@ -13,9 +13,8 @@ from typing import Any
 import orjson
 import structlog
 
-from penstock.auth.permissions import SERVER_SETTINGS
-from penstock.broker.connection import Broker
-from penstock.broker.protocol import Message
+from penstock.broker import Broker, Message
+from penstock.contracts.subjects import SERVER_SETTINGS
 from penstock.errors import PenstockError
 
 EVERY_SECONDS = 30.0

@@ -9,12 +9,11 @@ from contextlib import suppress
 
 import structlog
 
+from penstock.auth.connect import connect_as
 from penstock.auth.denials import Revocations
-from penstock.broker.connection import Broker
-from penstock.broker.jetstream import Stored
+from penstock.broker import Broker, Stored
 from penstock.errors import PenstockError, Unavailable
-from penstock.publish.group_commit import Committer
-from penstock.publish.receipts import Waiting
+from penstock.publish import Committer, Waiting
 from penstock.settings import Settings
 from services.ingress.durability import Durability
 
@@ -85,7 +84,7 @@ class Link:
         while self.connected is None:
             broker: Broker | None = None
             try:
-                broker = await Broker.open(chosen, self._identity, patience=5.0)
+                broker = await connect_as(self._identity, chosen, patience=5.0)
                 connected = Connected(broker)
                 await connected.start()
                 self.connected = connected

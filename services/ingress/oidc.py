@@ -11,10 +11,9 @@ from collections.abc import Callable
 from starlette.types import Scope
 
 from penstock.auth.api_keys import ALL
-from penstock.auth.permissions import operations
 from penstock.auth.principal import Who, who
 from penstock.auth.token_verifier import Claims, TokenVerifier
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts, operations
 from penstock.errors import Refused
 from services.ingress.auth import Caller, Verifier, bearer
 from services.ingress.handed_on import must_agree

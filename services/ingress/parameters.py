@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from penstock.rpc.messages.search import (
+from penstock.rpc.messages import (
     MAX_HITS,
     MAX_TIMELINE,
     AnomaliesQuery,

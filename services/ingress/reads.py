@@ -11,9 +11,9 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Refused
-from penstock.rpc.messages import search as q
+from penstock.rpc import messages as q
 from services.ingress import trail
 from services.ingress.asking import Asking
 from services.ingress.auth import Caller, Verifier

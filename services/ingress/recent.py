@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.broker.jetstream import Stored
+from penstock.broker import Stored
 
 
 class Recent:

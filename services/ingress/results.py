@@ -15,8 +15,9 @@ from typing import Any
 
 import orjson
 
-from penstock.broker.jetstream import Stored
-from penstock.errors import PenstockError, Unavailable, problem
+from penstock.broker import Stored
+from penstock.contracts import problem
+from penstock.errors import PenstockError, Unavailable
 from services.ingress.challenge import challenge
 
 Headers = list[tuple[bytes, bytes]]

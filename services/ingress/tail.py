@@ -13,14 +13,12 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from penstock.broker.connection import Broker, Subscription
-from penstock.broker.protocol import Message
-from penstock.consume.live_tail import PREFIX, Copies
-from penstock.contracts.load import Contracts
+from penstock.broker import Broker, Message, Subscription
+from penstock.consume import PREFIX, Copies
+from penstock.contracts import Contracts
 from penstock.contracts.subjects import parse_event, partition
 from penstock.errors import Refused, Unavailable
-from penstock.events.checker import Checker
-from penstock.events.event import record
+from penstock.events import Checker, record
 from services.ingress import metrics
 
 MOST_FOLLOWERS = 64

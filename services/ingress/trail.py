@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from penstock.audit.record import audit_record, fingerprint
-from penstock.broker.connection import Broker
+from penstock.broker import Broker
 from services.ingress.auth import Caller
 
 

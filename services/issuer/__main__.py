@@ -11,9 +11,9 @@ from functools import partial
 
 import uvicorn
 
-from penstock.contracts.load import load
+from penstock.contracts import load
 from penstock.settings import settings
-from penstock.telemetry import metrics
+from penstock.telemetry import configure_logging
 from services.issuer import clients, keys
 from services.issuer.app import Issuing, application
 
@@ -30,7 +30,7 @@ def main() -> None:
     if sys.argv[1:2] == ["add"] and len(sys.argv) > 2:
         print(clients.add(folder / CLIENTS, chosen.secrets / "oidc", sys.argv[2], tuple(sys.argv[3:])))
         return
-    metrics.configure_logging(chosen.log_level, "issuer")
+    configure_logging(chosen.log_level, "issuer")
     keys.ensure(folder)
     issuing = Issuing(
         issuer=chosen.local_issuer,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from penstock.broker.connection import Broker
-from penstock.runtime.worker import Parts, main
+from penstock.broker import Broker
+from penstock.runtime import Parts, main
 from penstock.settings import Settings
 from services.operator.registry import Registry
 

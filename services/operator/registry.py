@@ -16,14 +16,12 @@ import orjson
 import structlog
 
 from penstock.audit.record import audit_record
-from penstock.auth.permissions import operations
-from penstock.broker.buckets import Keys, Objects
-from penstock.broker.connection import Broker
-from penstock.contracts import subjects
-from penstock.contracts.load import load
+from penstock.broker import Broker, Keys, Objects
+from penstock.contracts import load, operations, subjects
 from penstock.errors import Refused
 from penstock.events import timestamps
-from penstock.rpc.messages.search import (
+from penstock.rpc.caller import Asker
+from penstock.rpc.messages import (
     ActivateModel,
     RegisteredModel,
     RegisteredModels,
@@ -31,8 +29,8 @@ from penstock.rpc.messages.search import (
     UploadChunk,
     UploadState,
 )
-from penstock.rpc.server import Asker
-from penstock.scoring.package import MODELS, NUDGE, REGISTRY, Package, active_key, object_name, verify, version_key
+from penstock.scoring.package import Package, verify
+from penstock.scoring.registry import MODELS, NUDGE, REGISTRY, active_key, object_name, version_key
 from services.operator.uploads import Uploads
 
 _log = structlog.get_logger("penstock.operator.registry")

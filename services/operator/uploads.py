@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from penstock.errors import Refused, Unavailable
-from penstock.rpc.messages.search import UploadChunk
+from penstock.rpc.messages import UploadChunk
 from penstock.scoring.package import MAX_PACKAGE
 
 MOST = 4  # uploads under way

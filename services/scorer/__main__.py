@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from penstock.broker.connection import Broker
-from penstock.consume.lane import Limits
+from penstock.broker import Broker
+from penstock.consume import Limits
 from penstock.contracts import Contracts, load
-from penstock.events.checker import Checker
-from penstock.events.event import Event
-from penstock.publish.group_commit import Committer
-from penstock.runtime.worker import Parts, Source, main
+from penstock.events import Checker, Event
+from penstock.publish import Committer
+from penstock.runtime import Parts, Source, main
 from penstock.scoring.features import Extractor
 from penstock.settings import Settings
 from services.scorer.active import ActiveModel

@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 import structlog
 
-from penstock.broker.buckets import Entry, Keys, Objects
-from penstock.broker.connection import Broker
+from penstock.broker import Broker, Entry, Keys, Objects
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.runtime import gc_tuning
-from penstock.scoring.package import MODELS, NUDGE, REGISTRY, active_key, object_name, verify
+from penstock.scoring.package import verify
+from penstock.scoring.registry import MODELS, NUDGE, REGISTRY, active_key, object_name
 from services.scorer import metrics
 from services.scorer.logic import Scorer
 from services.scorer.model import Model

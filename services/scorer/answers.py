@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts
 from penstock.errors import Refused, Unavailable
-from penstock.rpc.messages.search import Embedding, EmbedRequest, LoadedModel, LoadedModels, ModelRef, ModelsQuery
-from penstock.rpc.server import Asker
+from penstock.rpc.caller import Asker
+from penstock.rpc.messages import Embedding, EmbedRequest, LoadedModel, LoadedModels, ModelRef, ModelsQuery
 from penstock.scoring.vectors import to_text
 from services.scorer.logic import Scorer
 

@@ -9,10 +9,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from penstock.consume.outcome import Done, Drop, Outcome, Retry
+from penstock.consume import Done, Drop, Outcome, Retry
 from penstock.errors import PenstockError, Unavailable
-from penstock.events.event import Event
-from penstock.publish.group_commit import Committer, Result
+from penstock.events import Event
+from penstock.publish import Committer, Result
 from penstock.recent_cache import Recent
 from penstock.scoring.features import Extractor
 from services.scorer import metrics

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.telemetry.metrics import counter, gauge, histogram
+from penstock.telemetry import counter, gauge, histogram
 
 SCORED = counter(
     "penstock_event_scored_total",

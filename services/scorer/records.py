@@ -12,9 +12,8 @@ import numpy as np
 import orjson
 
 from penstock.contracts import subjects
-from penstock.events import timestamps
-from penstock.events.event import Event
-from penstock.publish.group_commit import Outgoing
+from penstock.events import Event, timestamps
+from penstock.publish import Outgoing
 from penstock.scoring.features import Features
 from penstock.scoring.vectors import DIMS
 from services.scorer.model import Answers, Identity

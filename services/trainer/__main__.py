@@ -12,14 +12,14 @@ from importlib.metadata import version
 import orjson
 import structlog
 
-from penstock.broker.connection import Broker
+from penstock.auth.connect import connect_as
 from penstock.contracts import Contracts, load
 from penstock.errors import PenstockError, Refused
 from penstock.events import timestamps
-from penstock.rpc.messages.search import RegisteredModel
+from penstock.rpc.messages import RegisteredModel
 from penstock.scoring.features import SCHEMA_DIGEST, Extractor
 from penstock.settings import Settings, settings
-from penstock.telemetry import metrics
+from penstock.telemetry import configure_logging
 from services.trainer.export import export
 from services.trainer.history import History, connect, read_history
 from services.trainer.model import train
@@ -67,7 +67,7 @@ def build(history: History, chosen: argparse.Namespace, known: Contracts) -> byt
 
 async def register(package: bytes, chosen: argparse.Namespace, place: Settings) -> RegisteredModel:
     """Hands the package to the registry."""
-    broker = await Broker.open(place, "trainer")
+    broker = await connect_as("trainer", place)
     try:
         return await upload(broker, chosen.model, package, activate=chosen.activate, reason=chosen.reason)
     finally:
@@ -77,7 +77,7 @@ async def register(package: bytes, chosen: argparse.Namespace, place: Settings) 
 def main(words: list[str]) -> int:
     """Exit code 0 when the version is registered (and active, where asked)."""
     chosen, place, known = arguments(words), settings(), load()
-    metrics.configure_logging(place.log_level, "trainer")
+    configure_logging(place.log_level, "trainer")
     logging.getLogger("tensorflow").setLevel(logging.WARNING)
     try:
         unknown = [name for name in chosen.types or () if name not in known.types]

@@ -13,7 +13,7 @@ from typing import Any
 
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
-from penstock.contracts.load import Contracts, EventType
+from penstock.contracts import Contracts, EventType
 from penstock.errors import Refused, Unavailable
 from penstock.settings import Settings
 

@@ -6,9 +6,9 @@ import os
 from base64 import b64encode
 from hashlib import sha256
 
-from penstock.broker.connection import Broker
-from penstock.rpc.messages.search import MAX_CHUNK, RegisteredModel, UploadState
-from penstock.rpc.server import ask
+from penstock.broker import Broker
+from penstock.rpc.client import ask
+from penstock.rpc.messages import MAX_CHUNK, RegisteredModel, UploadState
 
 PIECE = MAX_CHUNK // 4 * 3  # bytes whose base64 fits
 SECONDS = 30.0

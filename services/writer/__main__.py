@@ -9,14 +9,12 @@ from typing import TypeVar
 import structlog
 from cassandra.cluster import NoHostAvailable
 
-from penstock.broker.connection import Broker
-from penstock.consume.delivery import Delivery
-from penstock.consume.lane import Limits
-from penstock.consume.outcome import Outcome
-from penstock.contracts.load import load
+from penstock.broker import Broker
+from penstock.consume import Delivery, Limits, Outcome
+from penstock.contracts import load
 from penstock.errors import PenstockError
-from penstock.events.checker import Checker
-from penstock.runtime.worker import Parts, Source, main
+from penstock.events import Checker
+from penstock.runtime import Parts, Source, main
 from penstock.scoring.score import read_score
 from penstock.settings import Settings
 from services.writer import reads, trail

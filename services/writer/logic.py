@@ -14,8 +14,8 @@ from typing import Any
 
 import structlog
 
-from penstock.consume.outcome import Done, Outcome, Retry
-from penstock.events.event import Event
+from penstock.consume import Done, Outcome, Retry
+from penstock.events import Event
 from penstock.scoring.score import Score
 from services.writer import trail
 from services.writer.known import KnownPeriods

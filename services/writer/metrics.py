@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.telemetry.metrics import counter, histogram
+from penstock.telemetry import counter, histogram
 
 BATCH_SECONDS = histogram(
     "penstock_rows_written_seconds",

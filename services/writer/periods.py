@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal
 
-from penstock.contracts.load import period_of
-from penstock.rpc.messages.search import TimeRange
+from penstock.contracts import period_of
+from penstock.rpc.messages import TimeRange
 
 Length = Literal["day", "month", "year"]
 _DAY_MS = 86_400_000

@@ -14,11 +14,10 @@ from uuid import UUID
 import orjson
 from pydantic import ValidationError
 
-from penstock.auth.permissions import operations
-from penstock.contracts import subjects
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts, operations, subjects
 from penstock.errors import Refused
-from penstock.rpc.messages.search import (
+from penstock.rpc.caller import SPEAKER, Asker
+from penstock.rpc.messages import (
     AuditQuery,
     GetRecords,
     Question,
@@ -27,7 +26,6 @@ from penstock.rpc.messages.search import (
     StoreCounts,
     TimelineQuery,
 )
-from penstock.rpc.server import SPEAKER, Asker
 from services.writer import trail
 from services.writer.periods import Length, overlapping
 from services.writer.reads import COUNT_EVENTS, COUNT_SCORES, GET, PERIODS, Reads

@@ -11,8 +11,7 @@ from functools import lru_cache
 from struct import Struct
 from typing import Literal
 
-from penstock.events.event import Event, record
-from penstock.events.event_key import key_partition, key_time_ms
+from penstock.events import Event, key_partition, key_time_ms, record
 from penstock.scoring.score import Score
 from services.writer.periods import Length, period
 from services.writer.summary import summary

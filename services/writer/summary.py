@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.contracts.load import EventType, dig
+from penstock.contracts import EventType, dig
 
 LONGEST = 200  # characters
 _BREAKS = str.maketrans(dict.fromkeys((*range(32), 127, 133, 8232, 8233), " "))

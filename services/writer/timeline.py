@@ -11,12 +11,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from penstock.contracts import subjects
-from penstock.contracts.load import EventType
+from penstock.contracts import EventType, subjects
 from penstock.errors import Refused
-from penstock.events import timestamps
-from penstock.events.event_key import is_key, key_time_ms
-from penstock.rpc.messages.search import TimelineEntry, TimelinePage, TimelineQuery
+from penstock.events import is_key, key_time_ms, timestamps
+from penstock.rpc.messages import TimelineEntry, TimelinePage, TimelineQuery
 from services.writer.periods import Length, overlapping, period
 from services.writer.reads import PERIODS, TIMELINE, Reads
 from services.writer.timeline_scores import with_scores

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import orjson
 
-from penstock.rpc.messages.search import Anomaly, TimelineEntry
+from penstock.rpc.messages import Anomaly, TimelineEntry
 from services.writer.periods import Length
 from services.writer.reads import SCORES, Reads
 from services.writer.rows import partition_of

@@ -15,10 +15,10 @@ import orjson
 
 from penstock.audit import hash_chain
 from penstock.audit.record import action_of, names_in
-from penstock.consume.delivery import Delivery
+from penstock.consume import Delivery
 from penstock.errors import Refused
 from penstock.events import timestamps
-from penstock.rpc.messages.search import AuditQuery
+from penstock.rpc.messages import AuditQuery
 from services.writer.reads import AUDIT, Reads
 from services.writer.rows import Rows, bound
 

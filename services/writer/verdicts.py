@@ -10,7 +10,7 @@ from cassandra import InvalidRequest, Unauthorized
 from cassandra.cluster import NoHostAvailable
 from cassandra.protocol import ConfigurationException, SyntaxException
 
-from penstock.consume.outcome import Drop, Outcome, Retry
+from penstock.consume import Drop, Outcome, Retry
 
 _OPERATOR_SECONDS = 15.0
 _REASON_KEPT = 800  # characters

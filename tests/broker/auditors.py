@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from penstock.broker.jetstream import StoredMessage
+from penstock.broker import StoredMessage
 from stack import http_probe, process
 from tests.broker.rig import Rig, until
 

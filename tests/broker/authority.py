@@ -10,10 +10,8 @@ from typing import Any
 
 import orjson
 
-from penstock.auth.permissions import CORE_API
-from penstock.auth.token_sources import Token, TokenSource
-from penstock.broker.connection import Broker
-from penstock.broker.jetstream import StoredMessage
+from penstock.broker import Broker, StoredMessage, Token, TokenSource
+from penstock.contracts.subjects import CORE_API
 from penstock.provisioning import provision
 from stack import nats, process
 from stack.place import Place

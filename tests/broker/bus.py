@@ -1,6 +1,6 @@
 """A provisioned server of its own with every identity, and peers that say on it what no well-behaved client would.
 
-Peers speak through the plain client library, not through penstock.broker.connection, whose own checks would stand in the way.
+Peers speak through the plain client library, not through penstock.broker, whose own checks would stand in the way.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from penstock.auth.permissions import CORE_API, bucket_stream
-from penstock.contracts.load import Contracts, load
+from penstock.contracts import Contracts, bucket_stream, load
+from penstock.contracts.subjects import CORE_API
 from penstock.provisioning import provision
 from stack.place import Place
 from tests.places import Running

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from penstock.rpc.messages.search import RegisteredModel
-from penstock.rpc.server import Person, ask
-from penstock.runtime.worker import Build, Worker
+from penstock.rpc.caller import Person
+from penstock.rpc.client import ask
+from penstock.rpc.messages import RegisteredModel
+from penstock.runtime import Build, Worker
 from services.trainer.upload import upload
 from tests.broker.rig import BOUND, Rig, true
 

@@ -12,7 +12,7 @@ import httpx
 import orjson
 
 from penstock.auth import api_keys
-from penstock.contracts.load import load
+from penstock.contracts import load
 from penstock.events import timestamps
 from stack import process, up
 from stack.place import Place

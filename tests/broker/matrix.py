@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from penstock.auth.permissions import bucket_stream
-from penstock.contracts.load import Contracts, load
+from penstock.contracts import Contracts, bucket_stream, load
 from penstock.contracts.topology import Identity
 
 CONTRACTS: Contracts = load()

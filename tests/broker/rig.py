@@ -11,15 +11,12 @@ from typing import TypeVar
 
 import nkeys  # type: ignore[import-untyped]
 
-from penstock.broker.connection import Broker
-from penstock.broker.jetstream import ConsumerInfo, Stored, StoredMessage
-from penstock.consume.delivery import Delivery
-from penstock.consume.lane import Lane
-from penstock.consume.outcome import Done, Outcome
-from penstock.contracts.load import load
+from penstock.broker import Broker, ConsumerInfo, Stored, StoredMessage
+from penstock.consume import Delivery, Done, Lane, Outcome
+from penstock.contracts import load
 from penstock.errors import PenstockError
 from penstock.provisioning import provision, stream_config
-from penstock.publish.group_commit import Committer, Outgoing
+from penstock.publish import Committer, Outgoing
 from stack import nats
 from stack.place import Place
 from tests.places import Running

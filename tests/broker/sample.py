@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penstock.broker.connection import Broker
-from penstock.consume.delivery import Delivery
-from penstock.consume.outcome import Done, Drop, Outcome
+from penstock.broker import Broker
+from penstock.consume import Delivery, Done, Drop, Outcome
 from penstock.errors import Refused
-from penstock.rpc.server import Asker
-from penstock.runtime.worker import Parts, Source, main
+from penstock.rpc.caller import Asker
+from penstock.runtime import Parts, Source, main
 from penstock.settings import Settings
 
 FOLDER = Path(sys.argv[1])

@@ -12,8 +12,7 @@ import pytest
 from penstock.audit import hash_chain
 from penstock.audit.seal import Signer, read_seal, seal_keys
 from penstock.audit.verify import Report, Verifier, verify
-from penstock.broker.connection import Broker
-from penstock.broker.jetstream import StoredMessage, StreamInfo
+from penstock.broker import Broker, StoredMessage, StreamInfo
 from penstock.errors import Refused
 from tests.broker.auditors import Auditors
 from tests.broker.rig import Rig, until
@@ -140,7 +139,9 @@ async def test_a_seal_is_worth_what_its_key_is_worth(rig: Rig, reader: Reader, t
     stranger = Signer(tmp_path).sign(seal.before, seal.head, seal.time, seal.marks)
     reader.changed = {first.sequence: {"data": stranger.wire("auditor")}}
     assert (await reader.report(rig)).bad == first.sequence
-    forged = replace(stranger, key=seal.key, signature=seal.signature, head=hash_chain.Head(seal.head.sequence, bytes(32)))
+    forged = replace(
+        stranger, key=seal.key, signature=seal.signature, head=hash_chain.Head(seal.head.sequence, bytes(32))
+    )
     reader.changed = {first.sequence: {"data": forged.wire("auditor")}}
     assert (await reader.report(rig)).bad == first.sequence
 

@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from penstock.consume import dead_letters
 from penstock.errors import PenstockError
+from penstock.events import dead_letter
 from tests.broker.auditors import Auditors
 from tests.broker.rig import Rig, subject
 
@@ -57,12 +57,12 @@ async def test_a_dead_letter_is_told_by_worker_code_and_origin_without_what_it_h
 ) -> None:
     writer = await rig.broker("writer")
     headers = {
-        dead_letters.CODE: "SINK_REFUSED",
-        dead_letters.REASON: SECRET.decode(),
-        dead_letters.WORKER: "indexer",
-        dead_letters.STREAM: "EVENTS_HTTP",
-        dead_letters.SEQUENCE: "17",
-        dead_letters.FORM: "full",
+        dead_letter.CODE: "SINK_REFUSED",
+        dead_letter.REASON: SECRET.decode(),
+        dead_letter.WORKER: "indexer",
+        dead_letter.STREAM: "EVENTS_HTTP",
+        dead_letter.SEQUENCE: "17",
+        dead_letter.FORM: "full",
     }
     stored = await writer.publish(f"dlq.writer.{subject('till')}", SECRET, headers)
     entry = await auditors.entry("dead_letters", letter=stored.sequence)

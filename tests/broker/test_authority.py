@@ -13,7 +13,7 @@ import nkeys  # type: ignore[import-untyped]
 import pytest
 
 from penstock.auth.principal import person
-from penstock.contracts.load import load
+from penstock.contracts import load
 from penstock.errors import PenstockError, Refused, Unavailable
 from stack import up
 from stack.place import Place

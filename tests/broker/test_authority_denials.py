@@ -14,11 +14,12 @@ from typing import Any
 import orjson
 import pytest
 
+from penstock.auth.connect import connect_as
 from penstock.auth.connections import sessions
 from penstock.auth.denials import NUDGE, Revocations, write
-from penstock.auth.permissions import CORE_API
-from penstock.broker.connection import Broker
+from penstock.broker import Broker
 from penstock.cli import identity as cli
+from penstock.contracts.subjects import CORE_API
 from penstock.errors import Refused, Unavailable
 from stack import nats, up
 from tests.broker.authority import AuthorityRig
@@ -227,7 +228,7 @@ async def test_the_trail_has_who_denied_and_why(rig: AuthorityRig, warden: Broke
 async def test_without_the_list_nobody_is_told_that_all_is_well(throwaway_nats: Callable[..., Running]) -> None:
     """Before `penstock provision` there is no bucket: whoever follows the list waits for it, and does not go on."""
     place = throwaway_nats(nats.fleet_conf).place
-    ingress = await Broker.open(place, "ingress")
+    ingress = await connect_as("ingress", place)
     revocations = Revocations(ingress)
     with pytest.raises(Unavailable, match="KV_denials"):
         await revocations.start()

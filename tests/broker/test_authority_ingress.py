@@ -9,9 +9,10 @@ import httpx
 import pytest
 import yaml
 
+from penstock.auth.connect import connect_as
 from penstock.auth.denials import write
 from penstock.auth.principal import person
-from penstock.broker.connection import Broker
+from penstock.broker import Broker
 from penstock.provisioning import provision
 from stack import identity, nats, up
 from stack.place import Place
@@ -52,7 +53,7 @@ async def door(place: Place, mint: Mint) -> AsyncIterator[Door]:
 
 @pytest.fixture
 async def warden(place: Place, door: Door) -> AsyncIterator[Broker]:
-    warden = await Broker.open(place, "warden")
+    warden = await connect_as("warden", place)
     yield warden
     await warden.drain()
 
@@ -145,7 +146,7 @@ async def test_a_new_key_of_the_local_issuer_is_taken_without_a_restart(door: Do
     keys.rotate(place.state / "issuer")
     new = await machine_token(place, "penstock-billing")
     assert old.split(".")[0] != new.split(".")[0]
-    broker = await Broker.open(place, "billing")
+    broker = await connect_as("billing", place)
     assert (await broker.publish("evt.00.nats.billing.log.line.v1", b"{}")).stream == "EVENTS_NATS"
     await broker.drain()
 

@@ -12,15 +12,12 @@ from pathlib import Path
 import pytest
 
 from penstock.auth.token_sources import TokenFile
-from penstock.broker.connection import Broker
-from penstock.broker.jetstream import Stored
-from penstock.consume.dead_letters import DeadLetters
-from penstock.consume.delivery import Delivery
-from penstock.consume.lane import Lane
-from penstock.consume.outcome import Done, Outcome
+from penstock.broker import Broker, Stored
+from penstock.consume import DeadLetters, Delivery, Done, Lane, Outcome
 from penstock.errors import Unavailable
-from penstock.publish.group_commit import Committer, Outgoing
-from penstock.rpc.server import ask, serve
+from penstock.publish import Committer, Outgoing
+from penstock.rpc.client import ask
+from penstock.rpc.server import serve
 from stack import up
 from tests.broker.authority import AuthorityRig
 from tests.broker.rig import Working, true

@@ -9,9 +9,7 @@ from pathlib import Path
 import nkeys  # type: ignore[import-untyped]
 import pytest
 
-from penstock.broker.buckets import Entry, Keys, Objects
-from penstock.broker.connection import Broker
-from penstock.broker.protocol import Message
+from penstock.broker import Broker, Entry, Keys, Message, Objects
 from penstock.errors import PenstockError, Refused, Unavailable
 from tests.broker.rig import BOUND, Rig, subject, true
 

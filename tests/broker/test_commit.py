@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from penstock.broker.connection import Broker
-from penstock.broker.jetstream import Stored
-from penstock.broker.protocol import publication
+from penstock.broker import Broker, Stored, publication
 from penstock.errors import PenstockError, Unavailable
-from penstock.publish.group_commit import FEW, Committer, Outgoing, Result
+from penstock.publish import FEW, Committer, Outgoing, Result
 from tests.broker.rig import BOUND, STREAM, Rig, subject
 
 

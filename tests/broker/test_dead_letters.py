@@ -12,13 +12,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from penstock.broker.connection import Broker
-from penstock.broker.jetstream import StoredMessage
-from penstock.consume.brake import Brake
-from penstock.consume.dead_letters import DeadLetters
-from penstock.consume.delivery import Delivery
-from penstock.consume.lane import Lane
-from penstock.consume.outcome import Done, Drop, Outcome
+from penstock.broker import Broker, StoredMessage
+from penstock.consume import Brake, DeadLetters, Delivery, Done, Drop, Lane, Outcome
 from tests.broker.rig import BOUND, CONSUMER, STREAM, Rig, Sink, Working, subject, true, until
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.contracts.load import load
-from penstock.events.checker import Checker
+from penstock.contracts import load
+from penstock.events import Checker
 from stack import nats, process, up
 from tests.broker.ingress_door import Door, event, results
 from tests.broker.rig import Rig, conf, until

@@ -232,7 +232,7 @@ async def test_a_worker_cannot_settle_what_another_was_given(bait: Bus) -> None:
 
 
 async def test_headers_of_the_sender_do_not_pass_for_those_of_the_server(bus: Bus) -> None:
-    """A read message has its true subject and sequence last, where penstock.broker.protocol and nats-py take them from."""
+    """A read message has its true subject and sequence last, where our parser and nats-py take them from."""
     lies = {"Nats-Subject": FOREIGN[1], "Nats-Sequence": "1", "Nats-Stream": "EVENTS_HTTP", "Nats-Time-Stamp": "x"}
     stored = await bus.peers["billing"].ask(OWN, b"own", lies)
     message = await bus.stored("EVENTS_NATS", stored["seq"])

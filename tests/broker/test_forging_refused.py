@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from penstock.broker.connection import Broker
+from penstock.broker import Broker
 from penstock.contracts import subjects
-from penstock.rpc import server
-from penstock.rpc.server import Asker, Responder
+from penstock.rpc.caller import ON_BEHALF, Asker, asker_of
+from penstock.rpc.server import Responder, serve
 from services.ingress.tail import Follower, Tail, Wanted
 from tests.broker.bus import Bus
 
@@ -46,7 +46,7 @@ async def asked(bus: Bus) -> AsyncIterator[list[Asker]]:
         return {"chosen": "by the caller"}
 
     broker = await Broker.connect(bus.place.nats, "indexer", bus.place.credentials_folder)
-    responder: Responder = await server.serve(broker, "search", {"query": operation})
+    responder: Responder = await serve(broker, "search", {"query": operation})
     await broker.flush()
     yield askers
     await responder.stop()
@@ -81,11 +81,11 @@ async def test_an_answer_of_a_stream_is_not_taken_for_a_question(bus: Bus, asked
 
 async def test_only_the_ingress_is_believed_about_others(bus: Bus, asked: list[Asker]) -> None:
     person = json.dumps({"name": "somebody", "datasets": ["logs"], "roles": []})
-    question = ("svc.search.query.ingress", b"{}", {server.ON_BEHALF: person})
+    question = ("svc.search.query.ingress", b"{}", {ON_BEHALF: person})
     await bus.peers["ingress"].ask(*question)
     assert asked[0].on_behalf is not None
     with pytest.raises(Exception, match="FORBIDDEN"):
-        server.asker_of({server.ON_BEHALF: person}, "trainer")
+        asker_of({ON_BEHALF: person}, "trainer")
 
 
 class Followed:

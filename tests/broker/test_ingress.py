@@ -13,15 +13,11 @@ import orjson
 import pytest
 
 from penstock.auth import api_keys
-from penstock.broker.connection import Broker
-from penstock.broker.jetstream import StoredMessage
-from penstock.consume.dead_letters import DeadLetters
-from penstock.consume.lane import Lane
-from penstock.consume.outcome import Done, Outcome
-from penstock.contracts.load import load
-from penstock.events.checker import Checker
-from penstock.events.event import Event
-from penstock.runtime.worker import Source, make_lane
+from penstock.broker import Broker, StoredMessage
+from penstock.consume import DeadLetters, Done, Lane, Outcome
+from penstock.contracts import load
+from penstock.events import Checker, Event
+from penstock.runtime import Source, make_lane
 from tests.broker.ingress_door import BATCHED, Door, event, results
 from tests.broker.rig import Rig, Working, until
 

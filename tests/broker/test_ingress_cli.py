@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from penstock.rpc.server import Asker, serve
+from penstock.rpc.caller import Asker
+from penstock.rpc.server import serve
 from stack.place import CHECKOUT
 from tests.broker.ingress_door import Door, event
 from tests.broker.rig import BOUND, Rig

@@ -10,8 +10,8 @@ import httpx
 import orjson
 import pytest
 
-from penstock.contracts.load import load
-from penstock.events.checker import Checker
+from penstock.contracts import load
+from penstock.events import Checker
 from penstock.provisioning import provision
 from stack import fleet, nats, process, up
 from stack.place import Place

@@ -10,7 +10,9 @@ import orjson
 import pytest
 
 from penstock.errors import Refused, Unavailable
-from penstock.rpc.server import Asker, ask, serve
+from penstock.rpc.caller import Asker
+from penstock.rpc.client import ask
+from penstock.rpc.server import serve
 from penstock.scoring.vectors import DIMS, to_text
 from tests.broker.ingress_door import Door
 from tests.broker.rig import Rig

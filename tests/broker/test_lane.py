@@ -9,16 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from penstock.broker.connection import Broker
-from penstock.broker.jetstream import Stored
-from penstock.broker.protocol import parse_headers
-from penstock.consume.crash_counter import Attempts
-from penstock.consume.dead_letters import DeadLetters
-from penstock.consume.delivery import Delivery
-from penstock.consume.lane import Handle, Lane, Limits
-from penstock.consume.outcome import Done, Outcome, Retry
+from penstock.broker import Broker, Stored, parse_headers
+from penstock.consume import Attempts, DeadLetters, Delivery, Done, Handle, Lane, Limits, Outcome, Retry
 from penstock.errors import Unavailable
-from penstock.publish.group_commit import Committer, Outgoing
+from penstock.publish import Committer, Outgoing
 from tests.broker.rig import BOUND, CONSUMER, STREAM, Rig, Sink, Working, subject, true
 
 MakeLane = Callable[..., Lane]

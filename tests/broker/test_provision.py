@@ -12,7 +12,8 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from penstock.contracts.load import Contracts, load
+from penstock.broker import EPOCH
+from penstock.contracts import Contracts, load
 from penstock.errors import Refused
 from penstock.provisioning import provision, stream_config
 from penstock.provisioning.provision import Report
@@ -261,7 +262,7 @@ async def test_a_stream_made_anew_goes_on_above_its_predecessor(provisioned: Ser
 
     async def version() -> int:
         stored = json.loads((await provisioned.connection.request(SUBJECT, b"event")).data)
-        epoch = int((await provisioned.config("EVENTS_HTTP"))["metadata"][stream_config.EPOCH])
+        epoch = int((await provisioned.config("EVENTS_HTTP"))["metadata"][EPOCH])
         return epoch << 48 | int(stored["seq"])
 
     for _ in range(50):
@@ -283,14 +284,14 @@ async def test_a_stream_made_anew_goes_on_above_its_predecessor(provisioned: Ser
 def test_the_version_grows_with_the_moment_of_creation(earlier: str, later: str) -> None:
     def start(moment: str) -> int:
         birth = stream_config.birth(datetime.fromisoformat(moment).replace(tzinfo=UTC))
-        return int(birth["metadata"][stream_config.EPOCH]) << 48 | int(birth["first_seq"])
+        return int(birth["metadata"][EPOCH]) << 48 | int(birth["first_seq"])
 
     assert start(later) - start(earlier) >= 1_000_000
 
 
 def test_epoch_and_sequence_keep_to_their_bits_until_2113() -> None:
     birth = stream_config.birth(datetime(2113, 9, 17, 23, 59, 59, tzinfo=UTC))
-    assert int(birth["metadata"][stream_config.EPOCH]) < 1 << 15
+    assert int(birth["metadata"][EPOCH]) < 1 << 15
     assert birth["first_seq"] + 10**14 < 1 << 48
 
 
@@ -301,4 +302,4 @@ async def test_a_lost_epoch_is_given_again_and_a_kept_one_stays(provisioned: Ser
     assert (await provisioned.config("EVENTS_HTTP"))["metadata"] == before
     await provisioned.change("EVENTS_HTTP", metadata={})
     await provisioned.provision()
-    assert stream_config.EPOCH in (await provisioned.config("EVENTS_HTTP"))["metadata"]
+    assert EPOCH in (await provisioned.config("EVENTS_HTTP"))["metadata"]

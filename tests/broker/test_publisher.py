@@ -15,11 +15,11 @@ import pytest
 
 import penstock
 from penstock import Published, Publisher, Refused, Unavailable, connect
-from penstock.contracts.load import load
-from penstock.events import timestamps
-from penstock.events.checker import Checker
-from penstock.rpc.messages.search import SearchQuery
-from penstock.rpc.server import Asker, serve
+from penstock.contracts import load
+from penstock.events import Checker, timestamps
+from penstock.rpc.caller import Asker
+from penstock.rpc.messages import SearchQuery
+from penstock.rpc.server import serve
 from stack.place import CHECKOUT
 from tests.broker.rig import BOUND, Rig
 

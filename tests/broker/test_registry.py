@@ -12,11 +12,11 @@ from typing import Any
 import orjson
 import pytest
 
-from penstock.broker.buckets import Keys, Objects
-from penstock.broker.connection import Broker
+from penstock.broker import Broker, Keys, Objects
 from penstock.errors import PenstockError, Refused
-from penstock.rpc.server import ask
-from penstock.scoring.package import MODELS, REGISTRY, active_key, object_name, verify
+from penstock.rpc.client import ask
+from penstock.scoring.package import verify
+from penstock.scoring.registry import MODELS, REGISTRY, active_key, object_name
 from services.operator.__main__ import build
 from tests.broker.fleet_parts import RunningWorker, ask_registry, register
 from tests.broker.rig import Rig, true

@@ -10,16 +10,15 @@ from typing import Any
 import orjson
 import pytest
 
-from penstock.broker.buckets import Keys
-from penstock.broker.jetstream import Stored, StoredMessage
-from penstock.contracts import subjects
-from penstock.contracts.load import load
+from penstock.broker import Keys, Stored, StoredMessage
+from penstock.contracts import load, subjects
 from penstock.errors import Unavailable
 from penstock.events import timestamps
-from penstock.publish.group_commit import Committer, Outgoing
-from penstock.rpc.server import Person, ask
+from penstock.publish import Committer, Outgoing
+from penstock.rpc.caller import Person
+from penstock.rpc.client import ask
 from penstock.scoring import vectors
-from penstock.scoring.package import REGISTRY, active_key
+from penstock.scoring.registry import REGISTRY, active_key
 from penstock.scoring.score import read_score
 from services.operator.__main__ import build as build_operator
 from services.scorer.__main__ import build as build_scorer

@@ -10,10 +10,11 @@ from typing import Any
 import orjson
 import pytest
 
-from penstock.broker.connection import Broker
-from penstock.broker.protocol import Message
+from penstock.broker import Broker, Message
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.rpc.server import Asker, Person, Responder, ask, serve
+from penstock.rpc.caller import Asker, Person
+from penstock.rpc.client import ask
+from penstock.rpc.server import Responder, serve
 from tests.broker.rig import BOUND, Rig, true
 
 ALICE = Person("alice", frozenset({"logs"}), frozenset({"reader"}))

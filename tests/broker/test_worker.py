@@ -16,10 +16,9 @@ import orjson
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
-from penstock.broker.protocol import Message
-from penstock.rpc.server import ask
-from penstock.telemetry import metrics
-from penstock.telemetry.metrics import METRICS
+from penstock.broker import Message
+from penstock.rpc.client import ask
+from penstock.telemetry import METRICS, metrics
 from tests.broker.rig import BOUND, Rig, subject, true, until
 
 

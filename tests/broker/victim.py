@@ -8,12 +8,8 @@ import signal
 import sys
 from pathlib import Path
 
-from penstock.broker.connection import Broker
-from penstock.consume.crash_counter import Attempts
-from penstock.consume.dead_letters import DeadLetters
-from penstock.consume.delivery import Delivery
-from penstock.consume.lane import Lane
-from penstock.consume.outcome import Done, Outcome
+from penstock.broker import Broker
+from penstock.consume import Attempts, DeadLetters, Delivery, Done, Lane, Outcome
 from penstock.settings import settings
 from tests.broker.rig import CONSUMER, STREAM
 

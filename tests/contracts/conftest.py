@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from penstock.contracts.load import find_root
+from penstock.contracts import find_root
 
 Edit = Callable[[str, Callable[[Any], Any]], None]
 

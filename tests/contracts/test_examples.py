@@ -9,9 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from penstock.contract_check.lint_examples import NOW, Invalid, invalid, refusal, valid_files
-from penstock.contracts import subjects
-from penstock.contracts.load import load
-from penstock.events.checker import MAX_EVENT_BYTES, Checker
+from penstock.contracts import load, subjects
+from penstock.events import MAX_EVENT_BYTES, Checker
 
 CONTRACTS = load()
 CHECKER = Checker(CONTRACTS)

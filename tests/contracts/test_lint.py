@@ -12,7 +12,7 @@ import yaml
 from penstock.contract_check.check import check
 from penstock.contract_check.finding import Finding
 from penstock.contract_check.lint_references import lint_error_codes
-from penstock.contracts.load import find_root, load
+from penstock.contracts import find_root, load
 from tests.contracts.conftest import Edit
 
 LINE = "events/log.line.v1.yaml"

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from penstock.contract_check.lint_examples import NOW
-from penstock.contracts.load import load
-from penstock.events.checker import Checker
+from penstock.contracts import load
+from penstock.events import Checker
 from penstock.settings import settings
 
 CHECKER = Checker(load())

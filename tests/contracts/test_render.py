@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from penstock.cli.contracts import app
 from penstock.contract_check import asyncapi, elasticsearch_templates, json_schemas, readme_tables, render
 from penstock.contract_check.lint_examples import invalid, valid_files
-from penstock.contracts.load import load
-from penstock.events.checker import Checker
+from penstock.contracts import load
+from penstock.events import Checker
 from penstock.scoring.vectors import DIMS
 
 CONTRACTS = load()

@@ -16,10 +16,11 @@ import httpx
 import orjson
 
 from penstock.auth import api_keys
+from penstock.auth.connect import connect_as
 from penstock.auth.principal import person
-from penstock.auth.token_sources import ClientCredentials, TokenSource
-from penstock.broker.connection import Broker
-from penstock.contracts.load import load
+from penstock.auth.token_sources import ClientCredentials
+from penstock.broker import Broker, TokenSource
+from penstock.contracts import load
 from penstock.events import timestamps
 from services.issuer import clients
 from services.trainer.upload import upload
@@ -86,7 +87,7 @@ class DefaultStack(Running):
 
     async def broker(self, identity: str) -> Broker:
         """A connection as the settings say."""
-        return self._kept(await Broker.open(self.place, identity))
+        return self._kept(await connect_as(identity, self.place))
 
     async def broker_of(self, client: str) -> Broker:
         """A connection with the tokens of a caller without a line in identities.yaml."""

@@ -21,13 +21,11 @@ from typing import Any
 import httpx
 import orjson
 
-from penstock.broker.connection import Broker
-from penstock.contracts.load import load
+from penstock.broker import Broker
+from penstock.contracts import load
 from penstock.contracts.subjects import Door
 from penstock.errors import Unavailable
-from penstock.events import timestamps
-from penstock.events.checker import Checker
-from penstock.events.event import Event
+from penstock.events import Checker, Event, timestamps
 from stack.place import Place
 
 BOUND = 120.0  # seconds after which a batch that nobody accepts fails the test

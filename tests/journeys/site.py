@@ -14,8 +14,7 @@ from typing import Any
 import httpx
 
 from penstock.auth import api_keys
-from penstock.broker.connection import Broker
-from penstock.broker.jetstream import StoredMessage
+from penstock.broker import Broker, StoredMessage
 from penstock.contracts import load
 from penstock.errors import PenstockError
 from stack import fleet, process, up

@@ -14,8 +14,8 @@ import orjson
 import pytest
 
 from penstock.auth import api_keys
-from penstock.broker.connection import Broker
-from penstock.contracts.load import load
+from penstock.auth.connect import connect_as
+from penstock.contracts import load
 from stack.place import Place
 from tests.broker.rig import until
 from tests.places import Running
@@ -106,7 +106,7 @@ async def test_the_whole_trail_is_proven_and_its_copy_is_the_same(stack_env: Pla
 
 
 async def test_no_word_of_an_event_or_a_question_is_on_the_trail(stack_env: Place, told: str) -> None:
-    broker = await Broker.open(stack_env, "examiner")
+    broker = await connect_as("examiner", stack_env)
     first = 1
     while page := await broker.get_many("AUDIT", sequence=first):
         assert not [message for message in page if WORD.encode() in message.data]

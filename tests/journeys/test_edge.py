@@ -13,10 +13,10 @@ import pytest
 
 from penstock.auth import api_keys
 from penstock.auth.principal import person
-from penstock.broker.jetstream import StoredMessage
-from penstock.contracts.load import load
+from penstock.broker import StoredMessage
+from penstock.contracts import load
 from penstock.contracts.subjects import parse_event
-from penstock.events.checker import Checker
+from penstock.events import Checker
 from services.edge import running
 from stack import fleet, nats, process, status, up
 from stack import haproxy as haproxy_server

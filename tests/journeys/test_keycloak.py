@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from penstock.auth import issuers
+from penstock.auth.connect import connect_as
 from penstock.auth.principal import who
 from penstock.auth.token_verifier import Claims, OidcVerifier
-from penstock.broker.connection import Broker
-from penstock.contracts.load import load
+from penstock.contracts import load
 from penstock.provisioning import provision
 from stack import identity, keycloak, up
 from stack.place import Place
@@ -58,13 +58,13 @@ async def verified(place: Place, token: str) -> Claims:
     ("name", "subject"), [("billing", "evt.00.nats.billing.log.line.v1"), ("ingress", "evt.00.http.x.log.line.v1")]
 )
 async def test_a_client_of_the_realm_is_an_identity_of_the_contracts(place: Place, name: str, subject: str) -> None:
-    broker = await Broker.open(place, name)
+    broker = await connect_as(name, place)
     assert (await broker.publish(subject, b"{}")).sequence > 0
     await broker.drain()
 
 
 async def test_a_connection_outlives_its_token(place: Place) -> None:
-    broker = await Broker.open(place, "billing")
+    broker = await connect_as("billing", place)
     renewed = asyncio.Event()
     broker.on_reconnect(renewed.set)
     async with asyncio.timeout(60):

@@ -9,8 +9,7 @@ import time
 import httpx
 import pytest
 
-from penstock.broker.connection import Broker
-from penstock.broker.jetstream import Stored
+from penstock.broker import Broker, Stored
 from penstock.errors import Unavailable
 from penstock.provisioning import provision
 from stack import nats, process, up

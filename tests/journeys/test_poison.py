@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from penstock.broker.connection import Broker
+from penstock.broker import Broker
 from penstock.contract_check.lint_examples import invalid
 from penstock.contracts import load, subjects
 from penstock.contracts.subjects import Door

@@ -21,8 +21,7 @@ from hypothesis import strategies as st
 
 from penstock.auth import api_keys
 from penstock.contracts import load
-from penstock.events import timestamps
-from penstock.events.event_key import key_time_ms
+from penstock.events import key_time_ms, timestamps
 from tests import question_strategies as strategies
 from tests.journeys.site import Site, until
 

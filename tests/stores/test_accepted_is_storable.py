@@ -13,12 +13,11 @@ import pytest_asyncio
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from penstock.consume.outcome import Done
+from penstock.consume import Done
 from penstock.contract_check.elasticsearch_templates import templates
 from penstock.contract_check.lint_examples import NOW, valid_files
-from penstock.contracts.load import load
-from penstock.events.checker import MAX_EVENT_BYTES, Checker
-from penstock.events.event import Event, record
+from penstock.contracts import load
+from penstock.events import MAX_EVENT_BYTES, Checker, Event, record
 from services.indexer.logic import event_line
 from services.writer import migrate
 from services.writer.known import NOTE

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from elasticsearch import AsyncElasticsearch
 
-from penstock.consume.outcome import Done
+from penstock.consume import Done
 from penstock.errors import Refused, Unavailable
-from penstock.rpc.messages.search import LoadedModel, LoadedModels
-from penstock.rpc.server import Asker
+from penstock.rpc.caller import Asker
+from penstock.rpc.messages import LoadedModel, LoadedModels
 from services.indexer.bulk import Bulker
 from services.indexer.elastic import Elastic
 from services.indexer.indices import Indices

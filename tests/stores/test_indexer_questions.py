@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from elasticsearch import AsyncElasticsearch
 
-from penstock.consume.outcome import Done
+from penstock.consume import Done
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.events.event import Event
-from penstock.rpc.messages.search import Embedding, LoadedModel, LoadedModels
-from penstock.rpc.server import Asker
+from penstock.events import Event
+from penstock.rpc.caller import Asker
+from penstock.rpc.messages import Embedding, LoadedModel, LoadedModels
 from penstock.scoring import vectors
 from services.indexer.bulk import Bulker
 from services.indexer.elastic import Elastic

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from elasticsearch import AsyncElasticsearch
 
-from penstock.consume.outcome import Done, Drop, Retry
+from penstock.consume import Done, Drop, Retry
 from services.indexer import bulk as bulk_module
 from services.indexer.__main__ import connect
 from services.indexer.bulk import Bulker, Line

@@ -14,11 +14,11 @@ from elasticsearch import AsyncElasticsearch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from penstock.consume.outcome import Done
+from penstock.consume import Done
 from penstock.contract_check.elasticsearch_templates import event_mapping, score_mapping
 from penstock.errors import PenstockError, Refused
-from penstock.rpc.messages.search import LoadedModel, LoadedModels, SearchQuery
-from penstock.rpc.server import Asker
+from penstock.rpc.caller import Asker
+from penstock.rpc.messages import LoadedModel, LoadedModels, SearchQuery
 from services.indexer import cursor, query
 from services.indexer.bulk import Bulker
 from services.indexer.elastic import Elastic

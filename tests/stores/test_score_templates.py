@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from penstock.contract_check.elasticsearch_templates import templates
-from penstock.contracts.load import load
+from penstock.contracts import load
 from penstock.scoring import vectors
 from tests.places import Running
 

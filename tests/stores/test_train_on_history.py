@@ -10,11 +10,9 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from penstock.contract_check.elasticsearch_templates import templates
-from penstock.contracts.load import load
+from penstock.contracts import load
 from penstock.errors import Refused, Unavailable
-from penstock.events import timestamps
-from penstock.events.checker import Checker
-from penstock.events.event import record
+from penstock.events import Checker, record, timestamps
 from penstock.scoring.package import verify
 from services.indexer import names
 from services.trainer.__main__ import arguments, build

@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from penstock.audit import hash_chain
-from penstock.consume.outcome import Done
+from penstock.consume import Done
 from penstock.errors import Refused
-from penstock.rpc.server import Asker, Person
+from penstock.rpc.caller import Asker, Person
 from services.writer.logic import Writer
 from services.writer.questions import Questions
 from services.writer.reads import Reads

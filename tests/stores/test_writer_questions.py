@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
-from penstock.consume.outcome import Done
+from penstock.consume import Done
 from penstock.errors import PenstockError, Refused
-from penstock.events.event import Event, record
-from penstock.rpc.messages.search import MAX_KEYS
-from penstock.rpc.server import Asker
+from penstock.events import Event, record
+from penstock.rpc.caller import Asker
+from penstock.rpc.messages import MAX_KEYS
 from services.writer.logic import Writer
 from services.writer.questions import Questions
 from services.writer.reads import Reads

@@ -10,9 +10,9 @@ from uuid import UUID
 
 import pytest
 
-from penstock.consume.outcome import Done, Drop, Retry
+from penstock.consume import Done, Drop, Retry
 from penstock.errors import PenstockError
-from penstock.events.event import Event, record
+from penstock.events import Event, record
 from penstock.settings import Settings
 from services.writer import reads
 from services.writer.__main__ import reach

@@ -14,8 +14,7 @@ import pytest
 from penstock.auth.permissions import Rights, rights_of
 from penstock.auth.principal import person, who
 from penstock.auth.token_verifier import Claims
-from penstock.contracts import topology
-from penstock.contracts.load import Contracts, load
+from penstock.contracts import Contracts, load, topology
 from penstock.errors import Refused
 from services.authority import user_jwt
 from services.authority.decide import LONGEST, Admission, Decider

@@ -9,9 +9,7 @@ import pytest
 
 from penstock.contracts import load, subjects
 from penstock.errors import Refused
-from penstock.events import timestamps
-from penstock.events.checker import MAX_EVENT_BYTES, Checker
-from penstock.events.event import record
+from penstock.events import MAX_EVENT_BYTES, Checker, record, timestamps
 
 NOW = 1_795_000_000_000_000_000
 HOUR = 3_600_000_000_000

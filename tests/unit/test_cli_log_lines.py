@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from penstock.cli.log_lines import LogFile
-from penstock.contracts.load import load
-from penstock.events.checker import Checker
+from penstock.contracts import load
+from penstock.events import Checker
 from penstock.settings import Settings
 
 WRITTEN = 1_795_219_200_000_000_000  # 2026-11-21T00:00:00Z

@@ -8,7 +8,7 @@ import pytest
 from elastic_transport import ApiResponseMeta, HttpHeaders, NodeConfig
 from elasticsearch import ApiError, ConnectionError, ConnectionTimeout
 
-from penstock.consume.outcome import Done, Drop, Retry
+from penstock.consume import Done, Drop, Retry
 from services.indexer.verdicts import Again, Create, of_item, of_request
 
 NODE = NodeConfig("http", "localhost", 9200)

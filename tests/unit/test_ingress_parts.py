@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from penstock.broker.jetstream import Stored
+from penstock.broker import Stored
 from penstock.errors import Refused, Unavailable
 from services.ingress.body import MAX_BODY, Budget, read_body
 from services.ingress.modes import from_binary, mode_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from penstock import secret_file
-from penstock.contracts.load import load
+from penstock.contracts import load
 from penstock.errors import Refused
 from services.issuer import keys
 from services.issuer.clients import Clients, add

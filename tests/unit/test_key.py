@@ -5,7 +5,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.events.event_key import event_key, is_key
+from penstock.events import event_key, is_key, key_partition, key_time_ms
 
 MOMENT = 1_767_225_600_123_456_789  # 2026-01-01T00:00:00.123456789Z
 

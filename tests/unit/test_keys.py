@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from penstock.auth import api_keys
-from penstock.contracts.load import load
+from penstock.contracts import load
 from penstock.errors import Refused
 
 NOW = 1_795_219_200_000_000_000

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.auth.token_sources import ClientCredentials, Token, TokenFile
+from penstock.auth.token_sources import ClientCredentials, TokenFile
+from penstock.broker import Token
 from penstock.errors import PenstockError, Refused, Unavailable
 from tests.mint import Mint
 

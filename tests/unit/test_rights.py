@@ -11,10 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from penstock.auth import nkey_files
-from penstock.auth.permissions import answers_to, consumers, operations, rights, rights_of
+from penstock.auth.permissions import answers_to, rights, rights_of
 from penstock.cli import rights as cli_rights
-from penstock.contracts import topology
-from penstock.contracts.load import Contracts, load
+from penstock.contracts import Contracts, consumers, load, operations, topology
 from penstock.errors import Refused
 from penstock.provisioning import nats_conf
 from penstock.settings import Settings

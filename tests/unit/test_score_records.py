@@ -9,9 +9,8 @@ import orjson
 import pytest
 
 from penstock.contract_check.lint_examples import NOW, valid_files
-from penstock.contracts.load import load
-from penstock.events.checker import Checker
-from penstock.events.event import Event
+from penstock.contracts import load
+from penstock.events import Checker, Event
 from penstock.scoring.features import Extractor
 from penstock.scoring.package import verify
 from penstock.scoring.score import read_score

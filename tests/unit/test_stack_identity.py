@@ -10,7 +10,7 @@ import pytest
 
 from penstock.auth import issuers
 from penstock.auth.token_sources import ClientCredentials, source_for
-from penstock.contracts.load import load
+from penstock.contracts import load
 from stack import fleet, identity, keycloak
 from stack.place import Place
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.broker.protocol import (
+from penstock.broker import (
     LONGEST_CONTROL_LINE,
     Message,
     Parser,
@@ -18,7 +18,7 @@ from penstock.broker.protocol import (
     publication,
     status_of,
 )
-from penstock.consume.delivery import Delivery, settle_bytes
+from penstock.consume import Delivery, settle_bytes
 
 Heard = tuple[str, str, bytes | None, bytes]
 

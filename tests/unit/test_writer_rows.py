@@ -7,8 +7,8 @@ from cassandra.cqltypes import ShortType, UTF8Type
 from cassandra.protocol import ColumnMetadata
 from cassandra.query import BoundStatement, PreparedStatement
 
-from penstock.events.event_key import event_key
-from penstock.rpc.messages.search import TimeRange
+from penstock.events import event_key
+from penstock.rpc.messages import TimeRange
 from services.writer.periods import Length, overlapping, period
 from services.writer.rows import event_rows, partition_of, routing_key
 from services.writer.summary import LONGEST, summary

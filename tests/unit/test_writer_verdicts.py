@@ -8,7 +8,7 @@ from cassandra.cluster import NoHostAvailable
 from cassandra.protocol import OverloadedErrorMessage
 
 from penstock import errors
-from penstock.consume.outcome import Drop, Retry
+from penstock.consume import Drop, Retry
 from services.writer.verdicts import Again, of_error
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from struct import Struct
 
-from penstock.broker.jetstream import StoredMessage
+from penstock.broker import StoredMessage
 
 STREAM = "AUDIT"
 NOTHING = bytes(32)

@@ -14,11 +14,9 @@ from typing import Any
 from penstock.audit import hash_chain
 from penstock.audit.hash_chain import MARK_BYTES, STREAM, Head
 from penstock.audit.seal import Seal, is_genuine, read_seal
-from penstock.broker.connection import Broker
-from penstock.broker.jetstream import StoredMessage
+from penstock.broker import Broker, StoredMessage
 from penstock.errors import Refused
 from penstock.events import timestamps
-from penstock.rpc.messages.search import MAX_RECORDS
 
 SEALS = "audit.auditor.seal"
 PAGE = 500
@@ -180,24 +178,3 @@ class Verifier:
         for sequence in sorted(kept):
             if page[0].sequence < sequence < page[-1].sequence:
                 raise _Broken(sequence, "removed from the stream; the store has a copy")
-
-
-def store(broker: Broker) -> InStore:
-    """Asks svc.store.audit."""
-    from penstock.rpc.server import ask
-
-    async def digests(page: Sequence[StoredMessage]) -> dict[int, str]:
-        times = [message.stored_at_ns for message in page]
-        question: dict[str, Any] = {
-            "time": {"from": timestamps.text(min(times)), "to": timestamps.text(max(times) + 1)},
-            "limit": MAX_RECORDS,
-        }
-        found: dict[int, str] = {}
-        while True:
-            answer = await ask(broker, "store", "audit", question, timeout=10.0)
-            found |= {entry["sequence"]: entry["digest"] for entry in answer["records"]}
-            if not answer.get("cursor"):
-                return found
-            question["cursor"] = answer["cursor"]
-
-    return digests

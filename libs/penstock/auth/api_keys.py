@@ -19,8 +19,7 @@ from pathlib import Path
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from penstock.contracts import subjects
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts, subjects
 from penstock.errors import Refused
 from penstock.events import timestamps
 

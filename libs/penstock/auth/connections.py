@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import orjson
 
-from penstock.auth.permissions import SERVER_CONNECTIONS, SERVER_KICK
-from penstock.broker.protocol import Message
+from penstock.broker import Message
+from penstock.contracts.subjects import SERVER_CONNECTIONS, SERVER_KICK
 from penstock.errors import PenstockError
 
 PAGE = 500

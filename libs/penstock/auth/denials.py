@@ -17,9 +17,7 @@ import orjson
 import structlog
 
 from penstock.audit.record import audit_record
-from penstock.broker.connection import Broker, Subscription
-from penstock.broker.jetstream import MOST_PER_GET
-from penstock.broker.protocol import Message
+from penstock.broker import MOST_PER_GET, Broker, Message, Subscription
 from penstock.errors import PenstockError, Refused
 
 _log = structlog.get_logger("penstock.auth.denials")

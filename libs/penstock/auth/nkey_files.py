@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nkeys  # type: ignore[import-untyped]
 
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts
 from penstock.errors import Refused
 
 

@@ -13,18 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts, api_prefix, bucket_stream, bucket_subjects, consumers, operations
+from penstock.contracts.subjects import (
+    AUTHORIZATION_REQUEST,
+    SERVER_CONNECTIONS,
+    SERVER_INBOX,
+    SERVER_KICK,
+    SERVER_SETTINGS,
+    SURVEYS,
+)
 from penstock.contracts.topology import Identity
-from penstock.settings import Settings, settings
-
-# The prefix under which APP sees the part of the JetStream API that answers 10039 there under its own name.
-CORE_API = "$JS.core.API"
-SERVER_SETTINGS = "$SYS.REQ.SERVER.PING.VARZ"
-SERVER_CONNECTIONS = "$SYS.REQ.SERVER.PING.CONNZ"
-SERVER_KICK = "$SYS.REQ.SERVER.*.KICK"
-AUTHORIZATION_REQUEST = "$SYS.REQ.USER.AUTH"
-SERVER_INBOX = "$SYS._INBOX.>"  # where a server awaits the answer to an authorization request
-SURVEYS = ("PING", "INFO", "STATS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,43 +60,6 @@ def rights_of_roles(contracts: Contracts, name: str, roles: Iterable[str]) -> Ri
     )
 
 
-def api_prefix(identity: Identity) -> str:
-    """The prefix of the JetStream API as the identity sees it."""
-    return "$JS.API" if identity.account == "CORE" else CORE_API
-
-
-def bucket_stream(contracts: Contracts, bucket: str) -> str:
-    """The name of the stream behind a bucket."""
-    return ("KV_" if contracts.buckets[bucket].kind == "keys" else "OBJ_") + bucket
-
-
-def bucket_subjects(contracts: Contracts, bucket: str) -> tuple[str, ...]:
-    """The subjects of the stream behind a bucket, as every NATS client lays them out."""
-    if contracts.buckets[bucket].kind == "keys":
-        return (f"$KV.{bucket}.>",)
-    return (f"$O.{bucket}.C.>", f"$O.{bucket}.M.>")
-
-
-def operations(contracts: Contracts, asks: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """(service, operation) of each entry like `search.query` or `search.*`."""
-    found = []
-    for entry in asks:
-        service, operation = entry.split(".")
-        known = contracts.services[service].operations
-        found += [(service, each) for each in known if operation in ("*", each)]
-    return tuple(found)
-
-
-def consumers(contracts: Contracts, entries: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """(stream, consumer on the server) of each entry like `EVENTS_HTTP/scorer`; a stream alone gives none."""
-    found = []
-    for entry in entries:
-        stream, _, consumer = entry.partition("/")
-        if consumer:
-            found += [(stream, member) for member in contracts.streams[stream].members(consumer)]
-    return tuple(found)
-
-
 def answers_to(contracts: Contracts, name: str) -> tuple[str, ...]:
     """The identities to whose inboxes this one may publish: who may ask it, and whose events it may answer."""
     identity = contracts.identities[name]
@@ -110,17 +71,6 @@ def answers_to(contracts: Contracts, name: str) -> tuple[str, ...]:
         if asked or surveyed or them.door in doors:
             found.append(other)
     return tuple(found)
-
-
-def render_server_conf(contracts: Contracts, chosen: Settings | None = None) -> str:
-    """nats.conf for these contracts; makes the credentials that are missing (penstock.auth.nkey_files)."""
-    from penstock.auth import callout_keys, nkey_files
-    from penstock.provisioning import nats_conf
-
-    chosen = chosen or settings()
-    keys = nkey_files.ensure(contracts, chosen.credentials_folder)
-    callout = callout_keys.ensure(chosen.credentials_folder) if chosen.auth == "callout" else None
-    return nats_conf.render(contracts, keys, chosen, callout)
 
 
 def _publish(contracts: Contracts, name: str, identity: Identity) -> Iterator[str]:

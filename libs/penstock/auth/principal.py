@@ -6,8 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 from penstock.auth.token_verifier import Claims
-from penstock.contracts import subjects
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts, subjects
 from penstock.errors import Refused
 
 

@@ -22,15 +22,12 @@ from nats import errors as nats_errors
 from nats.aio.client import Client, Server
 from nats.aio.subscription import Subscription as NatsSubscription
 
-from penstock.auth.permissions import CORE_API, api_prefix
-from penstock.auth.token_sources import TokenSource, source_for
+from penstock.broker import metrics
 from penstock.broker.jetstream import JetStream, Stored, stored
-from penstock.broker.protocol import Message, Parser, ProtocolError, RawCallback, encode_headers, publication
-from penstock.broker.token_renewal import Renewal
-from penstock.contracts.load import load
+from penstock.broker.nats_client import Subscription, _Client
+from penstock.broker.protocol import Message, RawCallback, encode_headers, publication
+from penstock.broker.token_renewal import Renewal, TokenSource
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.settings import Settings
-from penstock.telemetry import metrics
 
 _log = structlog.get_logger("penstock.broker.connection")
 
@@ -38,94 +35,12 @@ CONNECT_SECONDS = 5.0
 LONGEST_RECONNECT_WAIT = 1.0  # seconds, with jitter: a restarted server is found again within two
 LONGEST_REFUSED_WAIT = 5.0  # seconds, where the server is there and does not let us in
 WAITING_BYTES = 16 * 1024 * 1024  # of unsent data while there is no connection, or of a peer that does not read
-READ_BYTES = 256 * 1024
 MAX_PAYLOAD = 1024 * 1024
 HAND_OVER_SECONDS = 2.0  # after which a hand-over to a new connection counts as a loss of the old one
 ANSWER_SECONDS = 1.0  # that a hand-over waits for answers to what was sent before
 
 # What an answer's callback gets: the answer, or why there will be none.
 AnswerCallback = Callable[["Message | PenstockError"], None]
-
-
-class _Client(Client):
-    """nats-py's client with another reader, and with errors that do not end it."""
-
-    def __init__(self, on_server_error: Callable[[str], None], failed: Callable[[Exception], None]) -> None:
-        super().__init__()
-        self._on_server_error = on_server_error
-        self.parser = Parser(self, failed)
-        self._ps = self.parser  # type: ignore[assignment]  # same methods, another base
-        self._flush_scheduled = False
-        self.held = False  # what is queued waits for the next connection
-
-    async def _process_err(self, err_msg: str) -> None:
-        # nats-py closes for ever on any -ERR it does not know, an expired token among them. Where the server goes on
-        # the connection stays; where it hangs up, the client comes back, with fresh credentials.
-        self._on_server_error(err_msg)
-        text = err_msg.lower()
-        if "permissions violation" in text or "invalid subject" in text or "invalid publish" in text:
-            return
-        await self._process_op_err(nats_errors.Error(f"nats: {err_msg}"))
-
-    async def _read_loop(self) -> None:
-        while not (self.is_closed or self.is_reconnecting) and self._transport is not None:
-            try:
-                data = await self._transport.read(READ_BYTES)
-                if not data and self._transport.at_eof():
-                    await self._process_op_err(nats_errors.UnexpectedEOF())
-                    return
-                await self._ps.parse(data)
-            except (ProtocolError, OSError) as error:
-                await self._process_op_err(error)
-                return
-
-    def queue(self, data: bytes) -> None:
-        """Queues bytes for the next write: one write per turn of the loop, however many messages."""
-        self._pending.append(data)
-        self._pending_data_size += len(data)
-        if not self._flush_scheduled:
-            self._flush_scheduled = True
-            asyncio.get_running_loop().call_soon(self._write_scheduled)
-
-    def _write_scheduled(self) -> None:
-        self._flush_scheduled = False
-        self._write_pending()
-
-    def _write_pending(self) -> None:
-        # While reconnecting, nats-py replays the subscriptions first and then flushes what waited.
-        if self._pending and self.is_connected and not self.is_connecting and not self.held and self._transport:
-            pending, self._pending, self._pending_data_size = self._pending, [], 0
-            self._transport.writelines(pending)
-
-    @property
-    def unsent(self) -> int:
-        """Bytes queued here and in the socket's buffer."""
-        writer = getattr(self._transport, "_io_writer", None)
-        return self._pending_data_size + (writer.transport.get_write_buffer_size() if writer else 0)
-
-
-class Subscription:
-    """A subject with a callback; `stop` ends it."""
-
-    def __init__(self, client: _Client, inner: NatsSubscription) -> None:
-        self._client = client
-        self._inner = inner
-        self.subject = inner.subject
-
-    async def stop(self) -> None:
-        """No message reaches the callback afterwards."""
-        self.end()
-
-    def end(self) -> None:
-        """The same, from where nothing can be awaited."""
-        self.leave()
-        self._client.parser.callbacks.pop(b"%d" % self._inner._id, None)
-
-    def leave(self) -> None:
-        """Asks for no more; what is on its way still reaches the callback, until `stop`."""
-        number = self._inner._id
-        if self._client._subs.pop(number, None) is not None and self._client.is_connected:
-            self._client.queue(b"UNSUB %d\r\n" % number)
 
 
 class Broker(JetStream):
@@ -194,28 +109,6 @@ class Broker(JetStream):
         if broker._renewal is not None:
             broker._renewing = asyncio.create_task(broker._renewal.run(), name="renewal")
         return broker
-
-    @classmethod
-    async def open(
-        cls,
-        settings: Settings,
-        identity: str,
-        *,
-        on_error: Callable[[PenstockError], None] | None = None,
-        patience: float = 30.0,
-    ) -> Broker:
-        """Connects an identity of the contracts as the settings say: with its nkey, or with tokens of its own, and
-        with the prefix of its account. Raises as `connect` does."""
-        line = load(settings.contracts).identities.get(identity)
-        return await cls.connect(
-            settings.nats,
-            identity,
-            settings.credentials_folder,
-            prefix=api_prefix(line) if line is not None else CORE_API,
-            on_error=on_error,
-            patience=patience,
-            token_source=source_for(identity, settings),
-        )
 
     async def _open(self, urls: list[str], seed: Path, tls: ssl.SSLContext | None) -> None:
         client = self._client

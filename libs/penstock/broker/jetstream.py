@@ -16,7 +16,6 @@ import orjson
 
 from penstock.broker.protocol import Message, parse_headers
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.provisioning.stream_config import EPOCH
 
 # err_code of the server (nats-server server/errors.json) → our code
 _WRONG_LAST_SEQUENCE = (10071, 10164)
@@ -290,3 +289,6 @@ def _consumer_info(answer: dict[str, Any]) -> ConsumerInfo:
         ack_floor_stream_seq=answer["ack_floor"]["stream_seq"],
         config=answer.get("config") or {},
     )
+
+
+EPOCH = "penstock.epoch"  # in the stream's metadata

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 import structlog
 
-from penstock.auth.token_sources import Token, TokenSource
 from penstock.errors import PenstockError, Unavailable
 
 _log = structlog.get_logger("penstock.token")
@@ -53,3 +54,50 @@ class Renewal:
                 await asyncio.sleep(AGAIN_SECONDS)
             else:
                 await self._changed()
+
+
+FRESH_SHARE = 0.8  # of a token's life, after which a new one is fetched
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token with the Unix seconds at which it was had and at which it expires."""
+
+    value: str = field(repr=False)
+    since: float
+    expires_at: float
+
+    @property
+    def renew_at(self) -> float:
+        """When it should be replaced."""
+        return self.since + FRESH_SHARE * (self.expires_at - self.since)
+
+
+class TokenSource(ABC):
+    """Gives tokens; many may ask at once, one fetches. `now` gives Unix seconds."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._token: Token | None = None
+        self._lock = asyncio.Lock()
+
+    async def token(self) -> Token:
+        """A token of which less than 80 % of its life is over, or if none can be had now, the last one.
+
+        Raises Unavailable ISSUER_UNAVAILABLE or Refused CREDENTIALS_INVALID when there is no valid token at all.
+        """
+        async with self._lock:
+            now, known = self._now(), self._token
+            if known is not None and now < known.renew_at:
+                return known
+            try:
+                self._token = await self._fetch()
+            except PenstockError as error:
+                if known is None or known.expires_at <= now:
+                    raise
+                _log.warning("token_not_renewed", code=error.code, reason=error.detail)
+                return known
+            return self._token
+
+    @abstractmethod
+    async def _fetch(self) -> Token: ...

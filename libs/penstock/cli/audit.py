@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json as jsonlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +12,12 @@ import typer
 
 from penstock.audit import verify
 from penstock.audit.seal import seal_keys
-from penstock.broker.connection import Broker
+from penstock.auth.connect import connect_as
+from penstock.broker import Broker, StoredMessage
 from penstock.errors import Refused
-from penstock.rpc.server import ask
+from penstock.events import timestamps
+from penstock.rpc.client import ask
+from penstock.rpc.messages import MAX_RECORDS
 from penstock.settings import settings
 
 EXAMINER = "examiner"
@@ -72,7 +76,7 @@ def verify_trail(
 
 
 async def _search(question: dict[str, Any], limit: int) -> list[dict[str, Any]]:
-    broker = await Broker.open(settings(), EXAMINER, patience=REACH_SECONDS)
+    broker = await connect_as(EXAMINER, settings(), patience=REACH_SECONDS)
     found: list[dict[str, Any]] = []
     try:
         while len(found) < limit:
@@ -89,9 +93,9 @@ async def _search(question: dict[str, Any], limit: int) -> list[dict[str, Any]]:
 
 
 async def _verify(keys: frozenset[str], with_store: bool) -> verify.Report:
-    broker = await Broker.open(settings(), EXAMINER, patience=REACH_SECONDS)
+    broker = await connect_as(EXAMINER, settings(), patience=REACH_SECONDS)
     try:
-        return await verify.verify(broker, keys, verify.store(broker) if with_store else None)
+        return await verify.verify(broker, keys, store(broker) if with_store else None)
     finally:
         await broker.drain()
 
@@ -103,3 +107,23 @@ def _line(entry: dict[str, Any]) -> str:
     return (
         f"{entry['sequence']} {entry['time'][:23]} {entry['action']:14} {record.get('actor') or '-':16} {text[:WIDTH]}"
     )
+
+
+def store(broker: Broker) -> verify.InStore:
+    """Asks svc.store.audit."""
+
+    async def digests(page: Sequence[StoredMessage]) -> dict[int, str]:
+        times = [message.stored_at_ns for message in page]
+        question: dict[str, Any] = {
+            "time": {"from": timestamps.text(min(times)), "to": timestamps.text(max(times) + 1)},
+            "limit": MAX_RECORDS,
+        }
+        found: dict[int, str] = {}
+        while True:
+            answer = await ask(broker, "store", "audit", question, timeout=10.0)
+            found |= {entry["sequence"]: entry["digest"] for entry in answer["records"]}
+            if not answer.get("cursor"):
+                return found
+            question["cursor"] = answer["cursor"]
+
+    return digests

@@ -9,7 +9,7 @@ import typer
 
 from penstock.contract_check import check as checks
 from penstock.contract_check import render as renderer
-from penstock.contracts.load import find_root, load
+from penstock.contracts import find_root, load
 
 app = typer.Typer(help="Check contracts/ and make what is derived from it.", no_args_is_help=True)
 contracts_app = app

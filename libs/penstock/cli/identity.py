@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 
 import typer
 
+from penstock.auth.connect import connect_as
 from penstock.auth.connections import Session, sessions
 from penstock.auth.denials import Denial, Revocations, write
 from penstock.auth.permissions import rights_of
-from penstock.broker.connection import Broker
-from penstock.contracts.load import load
+from penstock.broker import Broker
+from penstock.contracts import load
 from penstock.contracts.subjects import PERSON
 from penstock.errors import Refused
 from penstock.settings import settings
@@ -125,7 +126,7 @@ async def _entries(broker: Broker) -> list[Denial]:
 
 
 async def _with_warden(work: Callable[[Broker], Awaitable[T]]) -> T:
-    broker = await Broker.open(settings(), WARDEN, patience=5.0)
+    broker = await connect_as(WARDEN, settings(), patience=5.0)
     try:
         return await work(broker)
     finally:

@@ -17,9 +17,9 @@ from rich.table import Table
 
 from penstock.audit.record import audit_record
 from penstock.auth import api_keys
-from penstock.broker.connection import Broker
+from penstock.auth.connect import connect_as
 from penstock.cli.client import key_path
-from penstock.contracts.load import load
+from penstock.contracts import load
 from penstock.errors import PenstockError
 from penstock.events import timestamps
 from penstock.settings import settings
@@ -92,7 +92,9 @@ def list_keys(as_json: As_json = False) -> None:
 @app.command()
 def revoke(id: Annotated[str, typer.Argument(help="as `penstock key list` shows it")], untold: Untold = False) -> None:
     """End a key; every door closes to it within a second."""
-    key = api_keys.revoke(settings().keys, id, now_ns=time.time_ns(), told=lambda key: _tell("key_revoked", key, untold))
+    key = api_keys.revoke(
+        settings().keys, id, now_ns=time.time_ns(), told=lambda key: _tell("key_revoked", key, untold)
+    )
     print(f"key {key.id} of {key.identity} is revoked")
 
 
@@ -104,7 +106,7 @@ def _tell(what: str, key: api_keys.Key, untold: bool) -> None:
     )
 
     async def publish() -> None:
-        broker = await Broker.open(settings(), WARDEN, patience=REACH_SECONDS)
+        broker = await connect_as(WARDEN, settings(), patience=REACH_SECONDS)
         try:
             await broker.publish(f"audit.{WARDEN}.{what}", record)
         finally:

@@ -8,7 +8,8 @@ import sys
 import typer
 from rich.console import Console
 
-from penstock.errors import PenstockError, problem
+from penstock.contracts import problem
+from penstock.errors import PenstockError
 
 # A module with `app: typer.Typer` → the group that its commands form, or their names at the top level. Only what the
 # command line names is loaded, as some groups are slow to import, and an image with few extras cannot load them all.

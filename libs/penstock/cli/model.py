@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from penstock.broker.connection import Broker
-from penstock.rpc.messages.search import RegisteredModel, RegisteredModels
-from penstock.rpc.server import ask
+from penstock.auth.connect import connect_as
+from penstock.rpc.client import ask
+from penstock.rpc.messages import RegisteredModel, RegisteredModels
 from penstock.settings import settings
 
 app = typer.Typer(no_args_is_help=True, help="Which model versions exist, and which one scores.")
@@ -71,7 +71,7 @@ def train(
 def _ask(operation: str, request: dict[str, Any]) -> dict[str, Any]:
     async def asking() -> dict[str, Any]:
         place = settings()
-        broker = await Broker.open(place, IDENTITY, patience=5.0)
+        broker = await connect_as(IDENTITY, place, patience=5.0)
         try:
             return await ask(broker, "registry", operation, request, timeout=10.0)
         finally:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import typer
 
 from penstock.auth.permissions import rights
-from penstock.contracts.load import load
+from penstock.contracts import load
 from penstock.errors import Refused
 
 app = typer.Typer()

@@ -13,7 +13,7 @@ from rich.table import Table
 from penstock.cli.client import ask
 from penstock.cli.show import print_hits, print_json
 from penstock.errors import Refused
-from penstock.events.event_key import is_key
+from penstock.events import is_key
 
 app = typer.Typer()
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from penstock.contracts.load import dig, load
+from penstock.contracts import dig, load
 
 _ANOMALY = ((0.999, "bold red"), (0.99, "red"), (0.95, "yellow"))
 

@@ -15,25 +15,27 @@ from collections.abc import Callable, Sequence
 import orjson
 import structlog
 
-from penstock.broker.connection import Broker
+from penstock.broker import Broker
+from penstock.consume import metrics
 from penstock.consume.delivery import Delivery
 from penstock.consume.outcome import Drop
 from penstock.contracts import subjects
 from penstock.errors import PenstockError
-from penstock.telemetry import metrics
+from penstock.events.dead_letter import (
+    CODE,
+    DELIVERED,
+    FORM,
+    KEY,
+    REASON,
+    SEQUENCE,
+    STORED_AT,
+    STREAM,
+    WORKER,
+    publisher_of,
+)
 
 _log = structlog.get_logger("penstock.consume.dead_letters")
 
-# Headers of a letter
-CODE = "x-penstock-code"
-REASON = "x-penstock-reason"
-WORKER = "x-penstock-worker"
-STREAM = "x-penstock-stream"
-SEQUENCE = "x-penstock-sequence"
-STORED_AT = "x-penstock-stored-at"  # Unix nanoseconds
-DELIVERED = "x-penstock-delivered"
-KEY = "x-penstock-key"
-FORM = "x-penstock-form"  # "full" or "range"
 TRACEPARENT = "traceparent"
 
 REASON_BYTES = 1024
@@ -145,9 +147,3 @@ class DeadLetters:
         self.failing = ""
         metrics.DEAD_LETTERS.labels(code, headers[FORM]).inc()
         return True
-
-
-def publisher_of(subject: str) -> str:
-    """Whom a refusal counts against: the publisher of an event, else the first token (a score's is `score`)."""
-    parts = subject.split(".", 4)
-    return parts[3] if parts[0] == "evt" and len(parts) > 3 else parts[0]

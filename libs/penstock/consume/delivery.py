@@ -6,7 +6,7 @@ such a reply address, so a message with another one did not come from the consum
 
 from __future__ import annotations
 
-from penstock.broker.protocol import parse_headers
+from penstock.broker import parse_headers
 
 ACK = b"+ACK"
 NAK = b"-NAK"

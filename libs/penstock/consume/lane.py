@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from penstock.broker.connection import Broker
+from penstock.broker import Broker
+from penstock.consume import metrics
 from penstock.consume.brake import Brake
 from penstock.consume.crash_counter import Attempts
 from penstock.consume.dead_letters import DeadLetters
@@ -29,7 +30,6 @@ from penstock.consume.outcome import Drop, Outcome, Retry
 from penstock.consume.pull import SILENCE, Puller
 from penstock.consume.settle import AFTER_FAILURE, FAILED, Settler
 from penstock.errors import PenstockError, Unavailable
-from penstock.telemetry import metrics
 
 _log = structlog.get_logger("penstock.consume.lane")
 

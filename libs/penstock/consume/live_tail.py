@@ -11,13 +11,11 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from penstock.broker.jetstream import time_ns
-from penstock.broker.protocol import Message
-from penstock.contracts.load import Contracts
+from penstock.broker import Message, time_ns
+from penstock.contracts import Contracts
 from penstock.contracts.subjects import parse_event
 from penstock.errors import Refused, Unavailable
-from penstock.events.checker import Checker
-from penstock.events.event import Event
+from penstock.events import Checker, Event
 
 PREFIX = "tail."
 

@@ -19,11 +19,10 @@ from contextlib import suppress
 import orjson
 import structlog
 
-from penstock.broker.connection import Broker, Subscription
-from penstock.broker.protocol import publication, status_of
+from penstock.broker import Broker, Subscription, publication, status_of
+from penstock.consume import metrics
 from penstock.consume.delivery import Delivery, prefix_of
 from penstock.errors import Unavailable
-from penstock.telemetry import metrics
 
 _log = structlog.get_logger("penstock.consume.pull")
 

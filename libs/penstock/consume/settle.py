@@ -7,14 +7,15 @@ from collections.abc import Sequence
 
 import structlog
 
-from penstock.broker.connection import Broker
+from penstock.broker import Broker
+from penstock.consume import metrics
 from penstock.consume.brake import Brake
-from penstock.consume.dead_letters import DeadLetters, Dropped, publisher_of
+from penstock.consume.dead_letters import DeadLetters, Dropped
 from penstock.consume.delivery import ACK, IN_PROGRESS, NAK, Delivery, settle_bytes
 from penstock.consume.entity_order import Holds
 from penstock.consume.outcome import Done, Drop, Outcome, Retry
 from penstock.errors import Unavailable
-from penstock.telemetry import metrics
+from penstock.events.dead_letter import publisher_of
 
 _log = structlog.get_logger("penstock.consume.settle")
 

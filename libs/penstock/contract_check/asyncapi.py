@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from penstock.contract_check.json_schemas import event_schemas
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts
 from penstock.contracts.topology import Operation, Stream
-from penstock.rpc.messages import search
+from penstock.rpc import messages
 
 Json = dict[str, Any]
 
@@ -103,7 +103,7 @@ def _question(name: str, operation: Operation, channels: Json, operations: Json,
 
 def _model_schema(model: str, schemas: Json) -> Json:
     """The schema of a model; the models within it become components of their own."""
-    schema: Json = getattr(search, model).model_json_schema(ref_template="#/components/schemas/{model}")
+    schema: Json = getattr(messages, model).model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(schema.pop("$defs", {}))
     return schema
 

@@ -19,7 +19,7 @@ from penstock.contract_check import (
     render,
 )
 from penstock.contract_check.finding import Finding
-from penstock.contracts.load import Contracts, load
+from penstock.contracts import Contracts, load
 from penstock.errors import Refused
 
 

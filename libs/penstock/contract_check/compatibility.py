@@ -13,7 +13,7 @@ from typing import Any
 
 from penstock.contract_check.finding import Finding
 from penstock.contract_check.schema_change import Change, Verdict, schema_changes
-from penstock.contracts.load import duration
+from penstock.contracts import duration
 
 Yaml = Mapping[str, Any]
 

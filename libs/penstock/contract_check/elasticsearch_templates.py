@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from penstock.contracts.load import Contracts, EventType, Indexed
+from penstock.contracts import Contracts, EventType, Indexed
 from penstock.scoring.vectors import DIMS
 
 Json = dict[str, Any]
@@ -101,7 +101,7 @@ def field(indexed: Indexed) -> Json:
 
 
 def _provenance() -> Json:
-    # What questions can name (penstock.rpc.messages.search.OUTER_FIELDS), no more: each indexed member is work at every write.
+    # What questions can name (rpc.messages.OUTER_FIELDS), no more: each indexed member is work at every write.
     return {"key": KEYWORD, "entity": KEYWORD, "publisher": KEYWORD, "time": DATE, "stored_at": DATE}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from penstock.contracts.load import Contracts, EventType
+from penstock.contracts import Contracts, EventType
 
 Json = dict[str, Any]
 

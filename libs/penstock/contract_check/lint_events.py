@@ -8,8 +8,7 @@ from datetime import timedelta
 from penstock.contract_check.finding import Finding
 from penstock.contract_check.lint_schema import lint_schema
 from penstock.contract_check.schema_tree import Place, at, types
-from penstock.contracts import subjects
-from penstock.contracts.load import Contracts, EventType, Indexed
+from penstock.contracts import Contracts, EventType, Indexed, subjects
 
 MAX_KEYWORD = 2048  # characters; twice as many UTF-16 units stay below `ignore_above`, so nothing is left out
 MAX_INDICES = 800  # of events and of one model's scores; a small node holds a thousand

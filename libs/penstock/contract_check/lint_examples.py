@@ -17,10 +17,9 @@ from typing import Any
 import yaml
 
 from penstock.contract_check.finding import Finding
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts
 from penstock.errors import Refused
-from penstock.events import timestamps
-from penstock.events.checker import Checker
+from penstock.events import Checker, timestamps
 
 NOW = timestamps.parse("2026-11-01T12:00:00Z")
 

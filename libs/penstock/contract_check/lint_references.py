@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from penstock.contract_check.finding import Finding
-from penstock.contracts import subjects
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts, subjects
 from penstock.contracts.topology import Identity
 
 _RAISES = {"PenstockError", "Refused", "Unavailable", "Drop"}
@@ -38,7 +37,7 @@ def lint_identities(contracts: Contracts) -> Iterator[Finding]:
 
 def lint_services(contracts: Contracts) -> Iterator[Finding]:
     """Findings about services: their names, and the models of their questions and answers."""
-    from penstock.rpc.messages import search
+    from penstock.rpc import messages
 
     for service, body in contracts.services.items():
         for operation, each in body.operations.items():
@@ -46,8 +45,8 @@ def lint_services(contracts: Contracts) -> Iterator[Finding]:
             if not subjects.TOKEN.match(service) or not subjects.TOKEN.match(operation):
                 yield Finding(where, "name", "cannot be a name", "Use [a-z][a-z0-9_]*.")
             for model in (each.request, each.reply):
-                if not hasattr(search, model):
-                    yield Finding(where, "reference", f"penstock/rpc/messages/search.py has no {model}", "Mend the name.")
+                if not hasattr(messages, model):
+                    yield Finding(where, "reference", f"penstock/rpc/messages has no {model}", "Mend the name.")
 
 
 def lint_error_codes(contracts: Contracts, sources: Path) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts
 
 _PLACE = "(?<=<!-- generated: {name} -->\n).*?(?=<!-- end generated: {name} -->)"
 

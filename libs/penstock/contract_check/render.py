@@ -11,7 +11,7 @@ import yaml
 
 from penstock.contract_check import asyncapi, elasticsearch_templates, json_schemas, readme_tables
 from penstock.contract_check.finding import Finding
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts
 
 _NOTE = "# Made from contracts/ by `penstock contracts render`; do not edit.\n"
 

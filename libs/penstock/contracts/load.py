@@ -161,7 +161,7 @@ def find_root() -> Path:
     if chosen is not None:
         return chosen
     checkout = ROOT / "contracts"
-    return checkout if checkout.is_dir() else Path(__file__).parent / "_contracts"
+    return checkout if checkout.is_dir() else Path(__file__).parents[1] / "_contracts"
 
 
 def load(root: Path | None = None) -> Contracts:

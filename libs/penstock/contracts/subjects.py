@@ -88,3 +88,13 @@ def ask(service: str, operation: str, caller: str) -> str:
 def partition_filter(door: Door, pp: int) -> str:
     """The consumer filter for one partition behind one door."""
     return f"evt.{_PP[pp]}.{door}.>"
+
+
+# The prefix under which APP sees the part of the JetStream API that answers 10039 there under its own name.
+CORE_API = "$JS.core.API"
+SERVER_SETTINGS = "$SYS.REQ.SERVER.PING.VARZ"
+SERVER_CONNECTIONS = "$SYS.REQ.SERVER.PING.CONNZ"
+SERVER_KICK = "$SYS.REQ.SERVER.*.KICK"
+AUTHORIZATION_REQUEST = "$SYS.REQ.USER.AUTH"
+SERVER_INBOX = "$SYS._INBOX.>"  # where a server awaits the answer to an authorization request
+SURVEYS = ("PING", "INFO", "STATS")

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import jsonschema_rs
 import yaml
 
-from penstock.contracts.load import Contracts, EventType
+from penstock.contracts import Contracts, EventType
 from penstock.contracts.subjects import Door, parse_event, partition
 from penstock.errors import Refused
 from penstock.events import ijson, timestamps

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from penstock.contracts.load import EventType
+from penstock.contracts import EventType
 from penstock.contracts.subjects import Door, event
 from penstock.events import timestamps
 

@@ -17,18 +17,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from penstock.auth.callout_keys import CalloutKeys
-from penstock.auth.permissions import (
-    CORE_API,
-    SERVER_CONNECTIONS,
-    SERVER_KICK,
-    SERVER_SETTINGS,
-    Rights,
-    bucket_stream,
-    bucket_subjects,
-    rights,
-)
-from penstock.contracts.load import Contracts
-from penstock.settings import Settings
+from penstock.auth.permissions import Rights, rights
+from penstock.contracts import Contracts, bucket_stream, bucket_subjects
+from penstock.contracts.subjects import CORE_API, SERVER_CONNECTIONS, SERVER_KICK, SERVER_SETTINGS
+from penstock.settings import Settings, settings
 
 # Subjects of CORE that APP sees under their own name, with the kind of response.
 EXPORTS = {
@@ -208,3 +200,14 @@ def _value(value: Any, depth: int) -> str:
         lines = "".join(f"{pad}{_value(each, depth + 1)}\n" for each in value)
         return "[\n" + lines + "  " * depth + "]" if value else "[]"
     return json.dumps(value)
+
+
+def render_server_conf(contracts: Contracts, chosen: Settings | None = None) -> str:
+    """nats.conf for these contracts; makes the credentials that are missing (penstock.auth.nkey_files)."""
+    from penstock.auth import callout_keys, nkey_files
+    from penstock.provisioning import nats_conf
+
+    chosen = chosen or settings()
+    keys = nkey_files.ensure(contracts, chosen.credentials_folder)
+    callout = callout_keys.ensure(chosen.credentials_folder) if chosen.auth == "callout" else None
+    return nats_conf.render(contracts, keys, chosen, callout)

@@ -13,8 +13,9 @@ from typing import Any, Literal, Protocol
 
 import orjson
 
-from penstock.auth.permissions import bucket_stream, bucket_subjects
-from penstock.contracts.load import Contracts, load
+from penstock.auth.connect import connect_as
+from penstock.broker import EPOCH
+from penstock.contracts import Contracts, bucket_stream, bucket_subjects, load
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.provisioning import stream_config
 from penstock.settings import Settings, settings
@@ -66,9 +67,8 @@ def run(chosen: Settings | None = None, *, dry_run: bool = False, replicas: int 
 
 async def apply(chosen: Settings, *, dry_run: bool = False, replicas: int = 1) -> Report:
     """The same, inside an event loop."""
-    from penstock.broker.connection import Broker
 
-    broker = await Broker.open(chosen, "provision")
+    broker = await connect_as("provision", chosen)
     try:
         return await provision(broker, load(), dry_run=dry_run, replicas=replicas)
     finally:
@@ -199,7 +199,7 @@ class _Job:
             return
         found = info["config"]
         metadata = found.get("metadata") or {}
-        if stream_config.EPOCH not in metadata:  # made by hand; its messages keep their sequences
+        if EPOCH not in metadata:  # made by hand; its messages keep their sequences
             wanted = wanted | {"metadata": metadata | stream_config.birth(self.now)["metadata"]}
         changed = differences(wanted, found)
         if not changed:

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from penstock.broker import EPOCH
 from penstock.contracts.topology import Bucket, Consumer, Stream
 
-EPOCH = "penstock.epoch"  # in the stream's metadata
 _ZERO = datetime(2024, 1, 1, tzinfo=UTC)
 _SEQUENCES_A_SECOND = 1_000_000
 _NS = 1_000_000_000

@@ -14,17 +14,15 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 import orjson
 import structlog
 
-from penstock.broker.connection import MAX_PAYLOAD, Broker
-from penstock.broker.jetstream import Stored, error_of
-from penstock.broker.protocol import Message, encode_headers, publication
+from penstock.broker import MAX_PAYLOAD, Broker, Message, Stored, encode_headers, error_of, publication
 from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.publish import metrics
 from penstock.publish.pipelined import publish_singly
-from penstock.telemetry import metrics
+from penstock.publish.submission import Entry, Outgoing, Result, Submission
 
 _log = structlog.get_logger("penstock.publish.group_commit")
 
@@ -33,42 +31,6 @@ FEW = 8  # a batch costs the server about as much as eight publishes: up to here
 GROUP_BYTES = 4 * 1024 * 1024
 PENDING_BYTES = 64 * 1024 * 1024
 AFTER_FAILURE = 1.0  # seconds in which groups go one by one: what broke a batch rarely breaks just one
-
-Result = Stored | PenstockError
-
-
-class Outgoing(NamedTuple):
-    """A message to be stored; all messages of a committer belong on one stream."""
-
-    subject: str
-    payload: bytes
-    headers: dict[str, str] | None = None
-
-
-class Submission:
-    """Messages submitted together, and the results so far; `future` is set when the last one is known."""
-
-    __slots__ = ("deadline", "future", "items", "missing", "results", "size", "taken")
-
-    def __init__(self, items: Sequence[Outgoing], size: int, deadline: float) -> None:
-        self.items = items
-        self.size = size
-        self.deadline = deadline
-        self.taken = 0
-        self.missing = len(items)
-        self.results: list[Result | None] = [None] * len(items)
-        self.future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
-
-    def settle(self, index: int, result: Result) -> None:
-        """The result of one message; the first one counts."""
-        if self.results[index] is None:
-            self.results[index] = result
-            self.missing -= 1
-            if not self.missing and not self.future.done():
-                self.future.set_result(self.results)  # type: ignore[arg-type]  # none is None any more
-
-
-Entry = tuple[Submission, int]
 
 
 class Committer:

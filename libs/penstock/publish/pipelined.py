@@ -11,13 +11,11 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
-from penstock.broker.connection import Broker
-from penstock.broker.jetstream import stored
-from penstock.broker.protocol import Message, encode_headers, publication
+from penstock.broker import Broker, Message, encode_headers, publication, stored
 from penstock.errors import PenstockError, Unavailable
 
 if TYPE_CHECKING:
-    from penstock.publish.group_commit import Entry
+    from penstock.publish.submission import Entry
 
 WINDOW = 256  # publishes in flight
 ANSWER_SECONDS = 3.0  # without any answer before the window is sent again

@@ -13,8 +13,7 @@ from typing import Any
 import orjson
 import structlog
 
-from penstock.broker.connection import Broker
-from penstock.broker.protocol import Message
+from penstock.broker import Broker, Message
 
 STAGES = frozenset({"indexed", "stored", "scored"})
 REPLY_TO = "x-reply-to"

@@ -19,53 +19,22 @@ import orjson
 import structlog
 
 from penstock.audit.record import asked, audit_record
-from penstock.broker.connection import MAX_PAYLOAD, Broker, Subscription
-from penstock.broker.protocol import Message
-from penstock.contracts import subjects
-from penstock.contracts.load import load
+from penstock.broker import MAX_PAYLOAD, Broker, Message, Subscription
+from penstock.contracts import load
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.telemetry import metrics
+from penstock.rpc import metrics
+from penstock.rpc.caller import SPEAKER, Asker, Json, _object, asker_of
+from penstock.rpc.client import ERROR, TIMEOUT
 
 _log = structlog.get_logger("penstock.rpc.server")
 
 QUEUE = "q"  # the queue group that ADR-32 names
-ERROR = "Nats-Service-Error"
 ERROR_CODE = "Nats-Service-Error-Code"
-ON_BEHALF = "x-on-behalf"
-TIMEOUT = "x-timeout"  # seconds that the caller waits
-TRACEPARENT = "traceparent"
-SPEAKER = "ingress"  # the one identity that is believed about others
 AUDITED = ("search", "store")  # services that answer with events
-ALL = "*"
 WAITING = 8  # questions held for each that may be worked on; a burst is not an overload
 LONGEST = 30.0  # seconds for a question, where the contract says nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Whom the ingress asks for, and what they may read; `*` in `datasets` is every dataset."""
-
-    name: str
-    datasets: frozenset[str]
-    roles: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Who asks. `datasets` and `roles` are what counts: the person's where there is one, else the identity's."""
-
-    identity: str
-    on_behalf: Person | None = None
-    datasets: frozenset[str] = frozenset()
-    roles: frozenset[str] = frozenset()
-    traceparent: str = ""
-
-    def may_read(self, dataset: str) -> bool:
-        """Whether answers to this asker may hold events of the dataset."""
-        return ALL in self.datasets or dataset in self.datasets
-
-
-Json = dict[str, Any]
 Operation = Callable[[Json, Asker], Awaitable[Json]]
 
 
@@ -243,69 +212,8 @@ async def serve(
     return responder
 
 
-async def ask(
-    broker: Broker,
-    service: str,
-    operation: str,
-    request: Mapping[str, Any],
-    *,
-    on_behalf: Person | None = None,
-    timeout: float = 5.0,
-    traceparent: str = "",
-) -> dict[str, Any]:
-    """Asks and awaits the answer. Raises the answering side's error, or SERVICE_UNAVAILABLE, or TIMED_OUT."""
-    headers = {TIMEOUT: f"{timeout:.3f}"}
-    if on_behalf is not None:
-        person = {"name": on_behalf.name, "datasets": sorted(on_behalf.datasets), "roles": sorted(on_behalf.roles)}
-        headers[ON_BEHALF] = orjson.dumps(person).decode()
-    if traceparent:
-        headers[TRACEPARENT] = traceparent
-    subject = subjects.ask(service, operation, broker.identity)
-    message = await broker.request(subject, orjson.dumps(request), timeout=timeout, headers=headers)
-    if message.raw_headers and ERROR in message.headers:
-        raise _error(message)
-    return _object(message.data)
-
-
-def asker_of(headers: Mapping[str, str], caller: str) -> Asker:
-    """Who asks. Raises Refused FORBIDDEN when anybody but the ingress speaks on behalf of others."""
-    text = headers.get(ON_BEHALF)
-    traceparent = headers.get(TRACEPARENT, "")
-    if text is None:
-        # The ingress has no rights of its own to anybody's data; another identity may read what its questions reach.
-        own = frozenset() if caller == SPEAKER else frozenset({ALL})
-        return Asker(caller, None, own, frozenset(), traceparent)
-    if caller != SPEAKER:
-        raise Refused("FORBIDDEN", f"{caller} may not ask on behalf of others")
-    value = _object(text.encode())
-    try:
-        person = Person(str(value["name"]), frozenset(value["datasets"]), frozenset(value["roles"]))
-    except (KeyError, TypeError) as error:
-        raise Refused("QUERY_INVALID", "on behalf of whom is not readable") from error
-    return Asker(caller, person, person.datasets, person.roles, traceparent)
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise Refused("JSON_INVALID", f"not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise Refused("QUERY_INVALID", "not an object")
-    return value
-
-
 def _seconds(text: str | None) -> float:
     try:
         return min(max(float(text or LONGEST), 0.001), 10 * LONGEST)
     except ValueError:
         return LONGEST
-
-
-def _error(message: Message) -> PenstockError:
-    try:
-        body = orjson.loads(message.data)
-        kind = Unavailable if body["retriable"] else Refused
-        return kind(body["code"], body["detail"], pointer=body["pointer"], retry_after=body.get("retry_after"))
-    except (ValueError, KeyError, TypeError):  # a service that is not ours
-        return PenstockError("INTERNAL", message.headers[ERROR])

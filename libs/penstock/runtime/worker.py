@@ -17,18 +17,15 @@ from typing import Any, Generic, TypeVar
 import orjson
 import structlog
 
-from penstock.broker.connection import Broker
-from penstock.consume.crash_counter import Attempts
-from penstock.consume.dead_letters import DeadLetters
-from penstock.consume.delivery import Delivery
-from penstock.consume.lane import Handle, Lane, Limits
-from penstock.consume.outcome import Done, Drop, Outcome
+from penstock.auth.connect import connect_as
+from penstock.broker import Broker
+from penstock.consume import Attempts, DeadLetters, Delivery, Done, Drop, Handle, Lane, Limits, Outcome
 from penstock.errors import PenstockError, Refused
 from penstock.rpc.server import Operation, Responder, serve
-from penstock.runtime import gc_tuning
+from penstock.runtime import gc_tuning, metrics
 from penstock.runtime.health import Health
 from penstock.settings import Settings, settings
-from penstock.telemetry import metrics
+from penstock.telemetry import configure_logging
 
 _log = structlog.get_logger("penstock.runtime.worker")
 
@@ -77,7 +74,7 @@ Build = Callable[[Broker, Settings], Awaitable[Parts]]
 def main(name: str, build: Build) -> None:
     """Runs the worker `name` (its identity, its port) until SIGTERM; ends the process."""
     chosen = settings()
-    metrics.configure_logging(chosen.log_level, name)
+    configure_logging(chosen.log_level, name)
     sys.exit(asyncio.run(Worker(name, build, chosen).run()))
 
 
@@ -127,7 +124,7 @@ class Worker:
     async def _connect(self) -> Broker | None:
         """The connection, or None when told to stop before there was one."""
         chosen = self._settings
-        connecting = asyncio.create_task(Broker.open(chosen, self._name))
+        connecting = asyncio.create_task(connect_as(self._name, chosen))
         stopped = asyncio.create_task(self.stop.wait())
         await asyncio.wait([connecting, stopped], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()

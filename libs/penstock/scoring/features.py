@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts
 from penstock.scoring.patterns import MASKS_VERSION, TOKENS, VOCABULARY, Pattern
 from penstock.scoring.reading import CATEGORIES, NUMBERS, Plan, Reader, plan_of
 

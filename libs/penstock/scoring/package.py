@@ -19,10 +19,6 @@ import orjson
 
 from penstock.errors import Refused
 
-REGISTRY = "registry"  # the bucket of keys: versions and which of them are active
-MODELS = "models"  # the object store of packages
-NUDGE = "models"  # ctl.models: look at the registry now
-
 MAX_PACKAGE = 32 * 1024 * 1024  # bytes, packed
 MAX_UNPACKED = 128 * 1024 * 1024
 MAX_FILES = 64
@@ -58,21 +54,6 @@ class Package:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(archive.read(info))
         return folder / SAVED_MODEL
-
-
-def active_key(name: str) -> str:
-    """The key in REGISTRY that says which version of a model scores."""
-    return f"active.{name}"
-
-
-def version_key(name: str, version: int) -> str:
-    """The key in REGISTRY that describes one version."""
-    return f"version.{name}.{version}"
-
-
-def object_name(name: str, version: int) -> str:
-    """The object in MODELS that holds the package of one version."""
-    return f"{name}_v{version}"
 
 
 def pack(folder: Path) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from struct import pack
 from typing import Any
 
-from penstock.contracts.load import EventType, ScoreInput, dig
+from penstock.contracts import EventType, ScoreInput, dig
 from penstock.recent_cache import Recent
 from penstock.scoring.patterns import Pattern, Patterns, stable, token_id
 

@@ -15,12 +15,9 @@ from typing import Any
 
 import orjson
 
-from penstock.contracts import subjects
-from penstock.contracts.load import Contracts
+from penstock.contracts import Contracts, subjects
 from penstock.errors import Refused
-from penstock.events import ijson, timestamps
-from penstock.events.checker import Delivered
-from penstock.events.event_key import is_key, key_partition, key_time_ms
+from penstock.events import Delivered, ijson, is_key, key_partition, key_time_ms, timestamps
 from penstock.scoring import vectors
 
 

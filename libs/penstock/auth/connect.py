@@ -1,0 +1,35 @@
+"""identity + settings → its nkey or its tokens → a Broker, with the API prefix of its account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from penstock.auth.token_sources import source_for
+from penstock.broker import Broker
+from penstock.contracts import api_prefix, load
+from penstock.contracts.subjects import CORE_API
+from penstock.errors import PenstockError
+from penstock.settings import Settings
+
+
+async def connect_as(
+    identity: str,
+    settings: Settings,
+    *,
+    on_error: Callable[[PenstockError], None] | None = None,
+    patience: float = 30.0,
+) -> Broker:
+    """Connects an identity of the contracts as the settings say: with its nkey, or with tokens of its own.
+
+    Raises as `Broker.connect` does, and Refused CREDENTIALS_INVALID or ISSUERS_INVALID as `source_for` does.
+    """
+    line = load(settings.contracts).identities.get(identity)
+    return await Broker.connect(
+        settings.nats,
+        identity,
+        settings.credentials_folder,
+        prefix=api_prefix(line) if line is not None else CORE_API,
+        on_error=on_error,
+        patience=patience,
+        token_source=source_for(identity, settings),
+    )

@@ -1,0 +1,46 @@
+"""TODO docstring"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from penstock.contracts.load import Contracts
+from penstock.contracts.subjects import CORE_API
+from penstock.contracts.topology import Identity
+
+
+def api_prefix(identity: Identity) -> str:
+    """The prefix of the JetStream API as the identity sees it."""
+    return "$JS.API" if identity.account == "CORE" else CORE_API
+
+
+def bucket_stream(contracts: Contracts, bucket: str) -> str:
+    """The name of the stream behind a bucket."""
+    return ("KV_" if contracts.buckets[bucket].kind == "keys" else "OBJ_") + bucket
+
+
+def bucket_subjects(contracts: Contracts, bucket: str) -> tuple[str, ...]:
+    """The subjects of the stream behind a bucket, as every NATS client lays them out."""
+    if contracts.buckets[bucket].kind == "keys":
+        return (f"$KV.{bucket}.>",)
+    return (f"$O.{bucket}.C.>", f"$O.{bucket}.M.>")
+
+
+def operations(contracts: Contracts, asks: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """(service, operation) of each entry like `search.query` or `search.*`."""
+    found = []
+    for entry in asks:
+        service, operation = entry.split(".")
+        known = contracts.services[service].operations
+        found += [(service, each) for each in known if operation in ("*", each)]
+    return tuple(found)
+
+
+def consumers(contracts: Contracts, entries: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """(stream, consumer on the server) of each entry like `EVENTS_HTTP/scorer`; a stream alone gives none."""
+    found = []
+    for entry in entries:
+        stream, _, consumer = entry.partition("/")
+        if consumer:
+            found += [(stream, member) for member in contracts.streams[stream].members(consumer)]
+    return tuple(found)

@@ -1,0 +1,24 @@
+"""error → problem details (RFC 9457), with title, status and next step from contracts/errors.yaml."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock.contracts.load import load
+from penstock.errors import PenstockError
+
+
+def problem(error: PenstockError) -> dict[str, Any]:
+    """The RFC 9457 members of an error: type, title, status, detail, code, remedy, and pointer where there is one."""
+    entry = load().errors.get(error.code) or load().errors["INTERNAL"]
+    body: dict[str, Any] = {
+        "type": f"urn:penstock:error:{error.code}",
+        "title": entry.title,
+        "status": entry.status,
+        "code": error.code,
+        "detail": error.detail,
+        "next_step": entry.remedy,
+    }
+    if error.pointer:
+        body["pointer"] = error.pointer
+    return body
