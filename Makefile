@@ -52,7 +52,7 @@ lock: $(READY) ## renew requirements.lock and the hashes of the jars (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv (https://docs.astral.sh/uv/)"; exit 1; }
 	uv pip compile --python-version 3.11 --universal --generate-hashes \
 		--custom-compile-command "make lock" --extra dev pyproject.toml -o requirements.lock
-	$(BIN)/python -m stack.jars
+	$(BIN)/python -m penstock.stack.jars
 
 bench: $(READY) ## measure every performance claim
 	$(BIN)/python -m bench

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from bench import broker, compare, edge, end_to_end, growth, identity, ingress, memory, workers
 from bench.ground import ground
-from stack.place import CHECKOUT, Place
+from penstock.stack.place import CHECKOUT, Place
 
 PARTS = {
     "broker": broker.measure,

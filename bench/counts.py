@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from bench.peers.site import KEYSPACE, Site
-from stack import cassandra_roles
+from penstock.stack import cassandra_roles
 
 
 async def verify(site: Site) -> dict[str, Any]:

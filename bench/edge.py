@@ -11,9 +11,9 @@ from rich.table import Table
 
 from bench.ground import Ground, load
 from bench.watch import cpu_seconds, resident_mb
-from services.edge.running import serving
-from stack import fleet, haproxy, process
-from stack.place import Place
+from penstock.services.edge.running import serving
+from penstock.stack import fleet, haproxy, process
+from penstock.stack.place import Place
 from tests.mint import Mint
 
 LOADS: tuple[dict[str, float], ...] = ({"batch": 1, "connections": 32}, {"batch": 100, "connections": 8})

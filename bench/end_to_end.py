@@ -14,7 +14,7 @@ from bench.ground import Ground
 from bench.model import train
 from bench.scrape import buckets, quantile
 from bench.watch import cpu_seconds, resident_mb
-from stack.probes import percentile, time_stages
+from penstock.stack.probes import percentile, time_stages
 
 FLEET = ("operator_0", "indexer_0", "writer_0", "scorer_0", "ingress_0")
 SERVERS = ("nats", "elasticsearch", "cassandra")

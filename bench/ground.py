@@ -15,8 +15,8 @@ from penstock.auth import api_keys
 from penstock.auth.connect import connect_as
 from penstock.broker import Broker
 from penstock.contracts import load as load_contracts
-from stack import process, up
-from stack.place import CHECKOUT, Place
+from penstock.stack import process, up
+from penstock.stack.place import CHECKOUT, Place
 
 EVENT_STREAMS = ("EVENTS_HTTP", "EVENTS_NATS")
 

@@ -21,8 +21,8 @@ from rich.table import Table
 from bench.ground import Ground, load
 from bench.rounds import Measure, Sample, as_json, interleave, middle
 from bench.watch import cpu_seconds, resident_mb
-from stack import fleet, process, up
-from stack.place import Place
+from penstock.stack import fleet, process, up
+from penstock.stack.place import Place
 from tests.broker.authority import AuthorityRig, raw_connect
 from tests.mint import Mint
 

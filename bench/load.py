@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from bench.events import events, lines
 from penstock.settings import settings
-from stack.probes import percentile
+from penstock.stack.probes import percentile
 
 
 class Load:

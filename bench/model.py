@@ -9,14 +9,14 @@ import sys
 from rich.console import Console
 
 from bench.ground import Ground
-from stack.place import CHECKOUT
+from penstock.stack.place import CHECKOUT
 
 
 async def train(base: Ground, console: Console) -> None:
     """Returns when the model is active; the scorers load it within a second."""
     console.print("training a model …")
     trainer = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.trainer", "--activate", "--reason", "bench"),
+        *(sys.executable, "-m", "penstock.services.trainer", "--activate", "--reason", "bench"),
         stdout=asyncio.subprocess.DEVNULL,
         cwd=CHECKOUT,
         env={**os.environ, **base.place.environment()},

@@ -8,9 +8,9 @@ from __future__ import annotations
 from starlette.types import Scope
 
 from penstock.contracts import load
-from services.ingress import app
-from services.ingress.__main__ import main
-from services.ingress.auth import Caller
+from penstock.services.ingress import app
+from penstock.services.ingress.__main__ import main
+from penstock.services.ingress.access.authenticate import Caller
 
 
 class Open:

@@ -6,7 +6,7 @@ import asyncio
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from stack import http_probe
+from penstock.stack import http_probe
 
 Buckets = dict[float, float]  # upper bound → observations up to it
 

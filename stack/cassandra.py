@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stack import cassandra_config, cassandra_roles, jars, process
-from stack.place import Place
+from penstock.stack import cassandra_config, cassandra_roles, jars, process
+from penstock.stack.place import Place
 
 NAME = "cassandra"
 

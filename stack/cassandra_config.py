@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from stack.place import Place
+from penstock.stack.place import Place
 
 EXPORTS = (
     "java.base/jdk.internal.misc java.base/java.lang.ref java.base/java.lang.reflect "

@@ -14,8 +14,8 @@ from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.policies import WhiteListRoundRobinPolicy
 
-from stack import ports, secret
-from stack.place import Place
+from penstock.stack import ports, secret
+from penstock.stack.place import Place
 
 ADMIN = "admin"
 WRITER = "writer"

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from stack.place import Place
+from penstock.stack.place import Place
 
 LIFE = datetime.timedelta(days=365)
 LEAST_LEFT = datetime.timedelta(days=30)

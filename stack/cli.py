@@ -8,12 +8,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stack import cassandra, elasticsearch
-from stack import demo as stack_demo
-from stack import status as stack_status
-from stack import up as stack_up
-from stack.place import Place
-from stack.progress import Progress
+from penstock.stack import cassandra, elasticsearch
+from penstock.stack import demo as stack_demo
+from penstock.stack import status as stack_status
+from penstock.stack import up as stack_up
+from penstock.stack.place import Place
+from penstock.stack.progress import Progress
 
 app = typer.Typer()
 

@@ -29,9 +29,9 @@ from penstock.cli.show import print_hits
 from penstock.contracts import load
 from penstock.errors import PenstockError, Refused
 from penstock.events import Checker
-from stack.ledger import STAGES, Ledger, ledger
-from stack.place import CHECKOUT, Place
-from stack.probes import percentile, time_stages
+from penstock.stack.ledger import STAGES, Ledger, ledger
+from penstock.stack.place import CHECKOUT, Place
+from penstock.stack.probes import percentile, time_stages
 
 IDENTITY = "demo"
 MOST = 20_000  # events of this machine's logs, which may be long; files that were named are sent whole
@@ -152,7 +152,7 @@ async def _has_model(place: Place) -> bool:
 
 def _train(place: Place) -> None:
     log = place.log("trainer")
-    command = [sys.executable, "-m", "services.trainer", "--activate", "--reason", "first model"]
+    command = [sys.executable, "-m", "penstock.services.trainer", "--activate", "--reason", "first model"]
     with log.open("ab") as output:
         done = subprocess.run(
             command,

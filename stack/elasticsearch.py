@@ -6,8 +6,8 @@ import sys
 import zipfile
 from pathlib import Path
 
-from stack import http_probe, jars, process
-from stack.place import Place
+from penstock.stack import http_probe, jars, process
+from penstock.stack.place import Place
 
 NAME = "elasticsearch"
 DESCRIPTOR = "META-INF/es-plugins/transport-netty4/plugin-descriptor.properties"
@@ -59,7 +59,7 @@ def start(place: Place) -> process.Record:
         place,
         process.Child(
             name=NAME,
-            command=(sys.executable, "-m", "stack.elasticsearch_node", *arguments),
+            command=(sys.executable, "-m", "penstock.stack.elasticsearch_node", *arguments),
             ports=ports_of(place),
         ),
     )

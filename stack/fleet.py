@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 
 from penstock.errors import PenstockError
-from stack import cassandra_roles, http_probe, nats, process
-from stack.place import CHECKOUT, Place
+from penstock.stack import cassandra_roles, http_probe, nats, process
+from penstock.stack.place import CHECKOUT, Place
 
 # A new stack has no model yet, and the scorer says so and waits for one: `up` has then done what it can.
 EXPECTED = "no model"
@@ -41,7 +41,7 @@ def children(place: Place) -> list[process.Child]:
     return [
         process.Child(
             name=f"{service.name}_{instance}",
-            command=(sys.executable, "-m", f"services.{service.name}"),
+            command=(sys.executable, "-m", f"penstock.services.{service.name}"),
             ports={"HTTP": place.local_port(service.name, instance)},
             environment={
                 "PENSTOCK_PORT": str(place.local_port(service.name, instance)),
@@ -93,7 +93,7 @@ def migration(place: Place) -> process.Child:
     """The job that makes the tables: as `admin`, since the writer's own role may not."""
     return process.Child(
         name="migrate",
-        command=(sys.executable, "-m", "services.writer.migrate"),
+        command=(sys.executable, "-m", "penstock.services.writer.migrate"),
         environment={
             "PENSTOCK_CASSANDRA_USERNAME": cassandra_roles.ADMIN,
             "PENSTOCK_CASSANDRA_PASSWORD_FILE": str(place.secrets / "cassandra_admin"),

@@ -1,6 +1,6 @@
-"""HAProxy in front of the ingress processes: `python -m services.edge`, which becomes HAProxy.
+"""HAProxy in front of the ingress processes: `python -m penstock.services.edge`, which becomes HAProxy.
 
-Beside it, where tokens are taken, `python -m services.edge keys`: an issuer's new keys reach HAProxy without a hand.
+Beside it, where tokens are taken, `python -m penstock.services.edge keys`: an issuer's new keys reach HAProxy without a hand.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import sys
 from dataclasses import replace
 
 from penstock.errors import PenstockError
-from stack import certificate, fleet, process
-from stack.place import Place
+from penstock.stack import certificate, fleet, process
+from penstock.stack.place import Place
 
 NAME = "edge"
 KEYS = "edge_keys"
@@ -40,7 +40,7 @@ def child(place: Place) -> process.Child:
     addresses = ",".join(f"127.0.0.1:{port}" for port in doors)
     return process.Child(
         name=NAME,
-        command=(sys.executable, "-m", "services.edge"),
+        command=(sys.executable, "-m", "penstock.services.edge"),
         ports={
             "HTTPS": place.local_port("edge"),
             "HTTP": place.local_port("edge_stats"),

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from stack import keycloak
-from stack.place import Place
+from penstock.stack import keycloak
+from penstock.stack.place import Place
 
 HEAD = "# Made by `penstock up`; changed by hand it stays as it is when this line goes.\n"
 DOORKEEPERS = ("issuer", "authority")  # what must be ready before anybody can connect with a token

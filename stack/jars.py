@@ -1,7 +1,7 @@
 """stack/maven/<name>/pom.xml → Maven Central → <cache>/<name>-<version>/: the jars of the Java servers, verified.
 
 Every jar is checked against stack/maven/<name>/jars.sha256 before the folder gets its name, and the folder appears by
-one rename: whoever sees it sees it whole, so checkouts share it. `python -m stack.jars` rewrites the hashes after a
+one rename: whoever sees it sees it whole, so checkouts share it. `python -m penstock.stack.jars` rewrites the hashes after a
 change of version.
 """
 
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from penstock.errors import PenstockError
-from stack.place import Place
+from penstock.stack.place import Place
 
 MAVEN = Path(__file__).parent / "maven"
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"

@@ -18,8 +18,8 @@ from typing import Any
 from penstock import secret_file
 from penstock.contracts import load
 from penstock.errors import PenstockError
-from stack import http_probe, jars, process
-from stack.place import Place
+from penstock.stack import http_probe, jars, process
+from penstock.stack.place import Place
 
 NAME = "keycloak"
 REALM = "penstock"

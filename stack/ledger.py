@@ -18,8 +18,8 @@ from cassandra.cluster import Session
 
 from penstock.contracts import period_of
 from penstock.events import key_partition, key_time_ms
-from stack import cassandra_roles
-from stack.place import Place
+from penstock.stack import cassandra_roles
+from penstock.stack.place import Place
 
 _CHUNK = 1000  # keys in one question to Elasticsearch
 _SHARD_SECONDS = 30.0

@@ -10,8 +10,8 @@ from pathlib import Path
 from penstock.contracts import load
 from penstock.errors import PenstockError
 from penstock.provisioning.nats_conf import render_server_conf
-from stack import http_probe, ports, process
-from stack.place import Place
+from penstock.stack import http_probe, ports, process
+from penstock.stack.place import Place
 
 NAME = "nats"
 

@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from penstock.errors import PenstockError
-from stack import ports
-from stack.place import CHECKOUT, Place
+from penstock.stack import ports
+from penstock.stack.place import CHECKOUT, Place
 
 LOG_LIMIT = 32 * 1024 * 1024  # bytes; a longer log is set aside as .1 when the child starts again
 _started_here: dict[int, subprocess.Popen[bytes]] = {}  # ours to reap, and the only ones whose exit code we can know

@@ -12,7 +12,7 @@ ENDED = {"ready": "green", "stopped": "green", "failed": "red", "waits:": "yello
 
 
 class Progress:
-    """A stack.up.Report to be used as a context manager."""
+    """An up.Report to be used as a context manager."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)

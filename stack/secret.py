@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 
-from stack.place import Place
+from penstock.stack.place import Place
 
 
 def password(place: Place, name: str) -> str:

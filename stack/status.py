@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 
 import psutil
 
-from stack import cassandra, elasticsearch, fleet, haproxy, http_probe, keycloak, nats, ports, process
-from stack.place import Place
+from penstock.stack import cassandra, elasticsearch, fleet, haproxy, http_probe, keycloak, nats, ports, process
+from penstock.stack.place import Place
 
 
 @dataclass(frozen=True, slots=True)

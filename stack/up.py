@@ -17,8 +17,8 @@ from functools import partial
 
 from penstock.errors import PenstockError
 from penstock.provisioning import provision as broker_provision
-from stack import cassandra, elasticsearch, fleet, haproxy, identity, jars, keycloak, nats, ports, process
-from stack.place import Place
+from penstock.stack import cassandra, elasticsearch, fleet, haproxy, identity, jars, keycloak, nats, ports, process
+from penstock.stack.place import Place
 
 # What the reader of `up` is told: (part, what it is doing, seconds since that part began).
 Report = Callable[[str, str, float], None]

@@ -8,7 +8,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.issuer import keys
+from penstock.services.issuer import signing_keys
 from tests.mint import Mint
 
 
@@ -31,7 +31,7 @@ def altered(mint: Mint) -> str:
 def stolen_id(mint: Mint) -> str:
     """Signed by somebody else's key, under the id of ours."""
     folder = mint.folder / "others"
-    keys.ensure(folder)
+    signing_keys.ensure(folder)
     return mint.stolen_id(folder)
 
 

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from penstock.errors import PenstockError
-from stack import cassandra as cassandra_server
-from stack import elasticsearch as elasticsearch_server
-from stack import haproxy as haproxy_server
-from stack import nats, process, up
-from stack.place import Place
+from penstock.stack import cassandra as cassandra_server
+from penstock.stack import elasticsearch as elasticsearch_server
+from penstock.stack import haproxy as haproxy_server
+from penstock.stack import nats, process, up
+from penstock.stack.place import Place
 from tests.journeys.site import Site
 from tests.places import Places, Running
 

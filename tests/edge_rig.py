@@ -18,10 +18,10 @@ import httpx
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from services.edge import configuration, running
-from services.ingress.protocol import Protocol
-from stack import certificate, haproxy, process
-from stack.place import CHECKOUT, Place
+from penstock.services.edge import configuration, running
+from penstock.services.ingress.http.protocol import Protocol
+from penstock.stack import certificate, haproxy, process
+from penstock.stack.place import CHECKOUT, Place
 from tests.mint import Mint
 
 BOUND = 20.0  # seconds after which a test gives up waiting

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jose import jwk, jwt  # type: ignore[import-untyped]
 
 from penstock import secret_file
-from services.issuer import keys
+from penstock.services.issuer import signing_keys
 
 ISSUER = "https://id.test/realms/penstock"
 AUDIENCE = "penstock"
@@ -37,8 +37,8 @@ class Mint:
         self.believe()
 
     @property
-    def keys(self) -> list[keys.Key]:
-        return keys.ensure(self.folder / "keys")
+    def keys(self) -> list[signing_keys.Key]:
+        return signing_keys.ensure(self.folder / "keys")
 
     def publish(self, *more: dict[str, Any]) -> None:
         """Writes the public set as it is now."""
@@ -112,19 +112,19 @@ class Mint:
 
     def unknown_key(self) -> str:
         """Signed by somebody else's key, under an id that is not in the set."""
-        other = keys.Key("elsewhere", self.keys[-1].signer, {})
+        other = signing_keys.Key("elsewhere", self.keys[-1].signer, {})
         return other.sign(self.claims())
 
     def stolen_id(self, folder: Path) -> str:
         """Signed by somebody else's key, under the id of ours."""
-        [other] = keys.ensure(folder)
-        return keys.Key(self.keys[-1].id, other.signer, {}).sign(self.claims())
+        [other] = signing_keys.ensure(folder)
+        return signing_keys.Key(self.keys[-1].id, other.signer, {}).sign(self.claims())
 
 
 @cache
 def _first_key(_issuer: str) -> bytes:
     """Making a key takes a while; the tests of a run share the first one of each issuer."""
-    return keys.generate()
+    return signing_keys.generate()
 
 
 def _json(value: dict[str, Any]) -> str:

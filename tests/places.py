@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from stack import nats, ports, process, up
-from stack.place import Place
+from penstock.stack import nats, ports, process, up
+from penstock.stack.place import Place
 
 ROOT = Path(tempfile.gettempdir()) / f"penstock-tests-{os.getuid()}"
 SPAN = 100  # ports of one place

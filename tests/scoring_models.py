@@ -7,8 +7,8 @@ from typing import Any
 
 from penstock.contracts import load
 from penstock.scoring.features import SCHEMA_DIGEST, Extractor
-from services.trainer.export import export
-from services.trainer.model import train
+from penstock.services.trainer.export import export
+from penstock.services.trainer.model import train
 
 TYPE = "log.line.v1"
 

@@ -8,7 +8,7 @@ import os
 import sys
 
 from bench.rounds import Sample
-from stack.place import CHECKOUT, Place
+from penstock.stack.place import CHECKOUT, Place
 
 
 async def run(place: Place, name: str, *words: object) -> Sample:

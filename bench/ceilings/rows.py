@@ -16,10 +16,10 @@ from cassandra.query import BatchStatement, BatchType
 from bench.ceilings.records import stored_events
 from bench.ceilings.timed import timed
 from penstock.events import Event, record
+from penstock.services.writer.periods import period
+from penstock.services.writer.store import open_cluster
+from penstock.services.writer.summary import summary
 from penstock.settings import settings
-from services.writer.periods import period
-from services.writer.store import open_cluster
-from services.writer.summary import summary
 
 EVENTS_IN_BATCH, IN_FLIGHT = 50, 32
 EVENT = "INSERT INTO {}.events (period, pp, key, dataset, record) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?"

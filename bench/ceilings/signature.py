@@ -17,9 +17,9 @@ from penstock.contracts import load
 from penstock.scoring.features import Extractor
 from penstock.scoring.package import verify
 from penstock.scoring.registry import MODELS, REGISTRY, active_key, object_name
+from penstock.services.scorer.model import BATCH_MOST, Model
+from penstock.services.scorer.settings import ScorerSettings
 from penstock.settings import settings
-from services.scorer.model import BATCH_MOST, Model
-from services.scorer.settings import ScorerSettings
 
 
 async def load_active(name: str) -> Model:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stack.place import Place
+from penstock.stack.place import Place
 
 HERE = Path(__file__).parent
 

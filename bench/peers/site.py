@@ -21,8 +21,8 @@ from penstock.broker import Broker
 from penstock.contract_check.elasticsearch_templates import templates
 from penstock.contracts import load
 from penstock.events import Event
-from stack import cassandra_roles, http_probe, nats, process
-from stack.place import Place
+from penstock.stack import cassandra_roles, http_probe, nats, process
+from penstock.stack.place import Place
 
 STREAM, KEYSPACE, SETS = "PEERS", "peers", ("python", "go")
 _FIRST_PORT = 70

@@ -13,15 +13,15 @@ from penstock.auth import nkey_files
 from penstock.broker import Broker
 from penstock.contracts import load
 from penstock.runtime import Parts, main
+from penstock.services.auditor.admin import Calls
+from penstock.services.auditor.connections import Sessions
+from penstock.services.auditor.dead_letters import letter
+from penstock.services.auditor.follow import Follow
+from penstock.services.auditor.journal import Journal
+from penstock.services.auditor.publishes import Publishes
+from penstock.services.auditor.sealer import Sealer
+from penstock.services.auditor.violations import Violations
 from penstock.settings import Settings
-from services.auditor.admin import Calls
-from services.auditor.follow import Follow
-from services.auditor.journal import Journal
-from services.auditor.letters import letter
-from services.auditor.publishes import Publishes
-from services.auditor.sealer import Sealer
-from services.auditor.sessions import Sessions
-from services.auditor.violations import Violations
 
 
 async def build(broker: Broker, settings: Settings) -> Parts:

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 from penstock.broker import Broker, StoredMessage
-from services.auditor import metrics
-from services.auditor.journal import STAND_BY, Journal, keep_on, pause
+from penstock.services.auditor import metrics
+from penstock.services.auditor.journal import STAND_BY, Journal, keep_on, pause
 
 EVERY = 2.0  # seconds
 PAGE = 500

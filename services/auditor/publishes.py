@@ -14,9 +14,9 @@ from contextlib import suppress
 from penstock.broker import Broker
 from penstock.consume import ACK, Delivery, Puller, settle_bytes
 from penstock.errors import Unavailable
-from services.auditor import metrics
-from services.auditor.journal import Journal, keep_on
-from services.auditor.tally import Tally
+from penstock.services.auditor import metrics
+from penstock.services.auditor.journal import Journal, keep_on
+from penstock.services.auditor.tally import Tally
 
 CONSUMER = "auditor"
 EVERY = 10.0  # seconds of a window

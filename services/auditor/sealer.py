@@ -14,8 +14,8 @@ from penstock.audit.seal import Signer, is_genuine, read_seal, seal_keys
 from penstock.broker import Broker
 from penstock.errors import Refused
 from penstock.events import timestamps
-from services.auditor import metrics
-from services.auditor.journal import Journal, keep_on, pause
+from penstock.services.auditor import metrics
+from penstock.services.auditor.journal import Journal, keep_on, pause
 
 _log = structlog.get_logger("penstock.auditor")
 

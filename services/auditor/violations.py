@@ -20,7 +20,7 @@ import structlog
 from penstock.broker import Broker
 from penstock.errors import PenstockError
 from penstock.events import timestamps
-from services.auditor.journal import pause
+from penstock.services.auditor.journal import pause
 
 _log = structlog.get_logger("penstock.auditor")
 

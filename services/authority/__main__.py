@@ -1,6 +1,6 @@
-"""python -m services.authority"""
+"""python -m penstock.services.authority"""
 
 from penstock.runtime import main
-from services.authority.service import build
+from penstock.services.authority.service import build
 
 main("authority", build)

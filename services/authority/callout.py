@@ -17,12 +17,12 @@ import structlog
 from penstock.auth.token_verifier import Claims, TokenVerifier
 from penstock.broker import Message
 from penstock.errors import PenstockError
-from services.authority import metrics, question, user_jwt
-from services.authority.decide import ACCOUNT, Decider
-from services.authority.question import Question
-from services.authority.trail import Trail
-from services.authority.user_jwt import Signer
-from services.authority.xkey import SERVER_KEY_HEADER, Envelope
+from penstock.services.authority import authorization_request, metrics, user_jwt
+from penstock.services.authority.authorization_request import Question
+from penstock.services.authority.decide import ACCOUNT, Decider
+from penstock.services.authority.trail import Trail
+from penstock.services.authority.user_jwt import Signer
+from penstock.services.authority.xkey import SERVER_KEY_HEADER, Envelope
 
 _log = structlog.get_logger("penstock.authority")
 
@@ -94,7 +94,7 @@ class Callout:
         if not server_key:
             raise ValueError("not encrypted: the server's configuration has no xkey")
         text = self._envelope.open(message.data, server_key).decode()
-        asked = question.read(text, self._signer.public_key)
+        asked = authorization_request.read(text, self._signer.public_key)
         jwt = await self._judged(asked)
         answer = user_jwt.response(
             self._signer,

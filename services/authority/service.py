@@ -17,13 +17,13 @@ from penstock.contracts import load
 from penstock.contracts.subjects import AUTHORIZATION_REQUEST
 from penstock.errors import PenstockError
 from penstock.runtime import Parts
+from penstock.services.authority.callout import Callout
+from penstock.services.authority.decide import Decider
+from penstock.services.authority.disconnect import PuttingOut
+from penstock.services.authority.trail import Trail
+from penstock.services.authority.user_jwt import Signer
+from penstock.services.authority.xkey import Envelope
 from penstock.settings import Settings
-from services.authority.callout import Callout
-from services.authority.decide import Decider
-from services.authority.putting_out import PuttingOut
-from services.authority.trail import Trail
-from services.authority.user_jwt import Signer
-from services.authority.xkey import Envelope
 
 _log = structlog.get_logger("penstock.authority")
 

@@ -16,8 +16,8 @@ import structlog
 from penstock.audit.record import audit_record
 from penstock.auth.token_verifier import Claims
 from penstock.errors import PenstockError
-from services.authority.decide import Admission
-from services.authority.question import Question
+from penstock.services.authority.authorization_request import Question
+from penstock.services.authority.decide import Admission
 
 _log = structlog.get_logger("penstock.authority")
 

@@ -15,11 +15,11 @@ from typing import NoReturn
 import structlog
 
 from penstock.errors import PenstockError
+from penstock.services.edge import configuration, running
+from penstock.services.edge.settings import EdgeSettings
+from penstock.services.edge.update import update
 from penstock.settings import Settings, settings
 from penstock.telemetry import configure_logging
-from services.edge import configuration, running
-from services.edge.settings import EdgeSettings
-from services.edge.update import update
 
 _log = structlog.get_logger("penstock.edge")
 

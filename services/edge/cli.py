@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from penstock.errors import PenstockError, Unavailable
+from penstock.services.edge import configuration, running
+from penstock.services.edge.settings import EdgeSettings
+from penstock.services.edge.update import update
 from penstock.settings import settings
-from services.edge import configuration, running
-from services.edge.settings import EdgeSettings
-from services.edge.update import update
 
 app = typer.Typer(no_args_is_help=True, help="HAProxy in front of the ingress.")
 

@@ -14,11 +14,11 @@ from penstock import secret_file
 from penstock.auth import issuers
 from penstock.auth.issuers import Issuer
 from penstock.errors import PenstockError, Refused
+from penstock.services.edge import issuer_keys
+from penstock.services.edge.plan import Limits, Plan, Reader
+from penstock.services.edge.render import digest, render
+from penstock.services.edge.settings import EdgeSettings
 from penstock.settings import Settings
-from services.edge import keys
-from services.edge.plan import Limits, Plan, Reader
-from services.edge.render import digest, render
-from services.edge.settings import EdgeSettings
 
 CHECK_SECONDS = 20.0
 _NAME = re.compile(r'"configuration":"([0-9a-f]+)"')
@@ -89,7 +89,7 @@ def plan(chosen: Settings, edge: EdgeSettings) -> Plan:
         slots=edge.ingress_slots,
         bearer_keys=edge.bearer_keys,
         issuers=believed(chosen),
-        keys=tuple(keys.known(folder(chosen).keys)),
+        keys=tuple(issuer_keys.known(folder(chosen).keys)),
         limits=Limits(**{name: getattr(edge, name) for name in Limits.__dataclass_fields__}),
         threads=edge.threads,
         reader=_reader(chosen) if edge.reader else None,

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
-from services.edge import problems, tokens
-from services.edge.plan import Plan, Reader
+from penstock.services.edge import problems, tokens
+from penstock.services.edge.plan import Plan, Reader
 
 TEMPLATES = Path(__file__).parent / "templates"
 

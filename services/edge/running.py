@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from penstock.errors import PenstockError, Unavailable
+from penstock.services.edge.configuration import Folder, binary
 from penstock.settings import Settings
-from services.edge.configuration import Folder, binary
 
 POLL_SECONDS = 0.05
 

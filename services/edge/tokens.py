@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from penstock.auth.issuers import Issuer
 from penstock.errors import Refused
-from services.edge.plan import PublicKey
+from penstock.services.edge.plan import PublicKey
 
 ALGORITHM = "RS256"
 MOST_AUDIENCES = 8  # HAProxy 2.6 reads a list only element by element; of longer ones the ingress decides

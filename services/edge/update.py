@@ -5,9 +5,9 @@ from __future__ import annotations
 import fcntl
 from dataclasses import dataclass
 
+from penstock.services.edge import configuration, issuer_keys, running
+from penstock.services.edge.settings import EdgeSettings
 from penstock.settings import Settings
-from services.edge import configuration, keys, running
-from services.edge.settings import EdgeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ def update(chosen: Settings, edge: EdgeSettings) -> Updated:
     folder = configuration.folder(chosen)
     with (folder.root / ".update.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        found, faults = keys.fetch(configuration.believed(chosen), folder.keys)
+        found, faults = issuer_keys.fetch(configuration.believed(chosen), folder.keys)
         written = configuration.write(chosen, edge)
         serves = running.configuration(chosen)
         reloaded = serves is not None and serves != configuration.name(folder.configuration)
         if reloaded:
             running.reload(chosen, folder)
-            keys.sweep(folder.keys)
+            issuer_keys.sweep(folder.keys)
     return Updated(len(found), written, reloaded, tuple(faults))

@@ -23,13 +23,13 @@ from penstock.rpc.client import ask
 from penstock.rpc.messages import Embedding, LoadedModels
 from penstock.runtime import Parts, Source, main
 from penstock.scoring.score import read_score
+from penstock.services.indexer.bulk import Bulker
+from penstock.services.indexer.indices import Indices
+from penstock.services.indexer.logic import Indexer
+from penstock.services.indexer.search.elastic import Elastic
+from penstock.services.indexer.search.models import ActiveModels
+from penstock.services.indexer.search.operations import Questions
 from penstock.settings import Settings
-from services.indexer.bulk import Bulker
-from services.indexer.elastic import Elastic
-from services.indexer.indices import Indices
-from services.indexer.logic import Indexer
-from services.indexer.models import ActiveModels
-from services.indexer.questions import Questions
 
 _log = structlog.get_logger(__name__)
 # Small bulks are what costs, in this process and in Elasticsearch: wait a little for more.

@@ -17,10 +17,10 @@ from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
 from penstock.consume import Done, Drop, Outcome, Retry
 from penstock.errors import PenstockError, Unavailable
-from services.indexer.indices import Indices
-from services.indexer.limit import Limit
-from services.indexer.metrics import BULK_BYTES, BULK_FAILED, BULK_SECONDS, BULK_WIDTH
-from services.indexer.verdicts import Again, Create, Verdict, by_operator, of_item, of_request
+from penstock.services.indexer.indices import Indices
+from penstock.services.indexer.limit import Limit
+from penstock.services.indexer.metrics import BULK_BYTES, BULK_FAILED, BULK_SECONDS, BULK_WIDTH
+from penstock.services.indexer.verdicts import Again, Create, Verdict, by_operator, of_item, of_request
 
 _log = structlog.get_logger(__name__)
 LARGEST_REQUEST = 1024 * 1024 - 512  # bytes; aiohttp hands a body to the socket in one go, and warns beyond this

@@ -10,8 +10,8 @@ from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 from penstock.contract_check.elasticsearch_templates import templates
 from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Unavailable
-from services.indexer import names
-from services.indexer.metrics import INDICES_MADE
+from penstock.services.indexer import names
+from penstock.services.indexer.metrics import INDICES_MADE
 
 _log = structlog.get_logger(__name__)
 _TIMEOUT = 30.0

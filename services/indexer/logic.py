@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from penstock.consume import Done, Outcome
 from penstock.events import Event, record
 from penstock.scoring.score import Score
-from services.indexer import names
-from services.indexer.bulk import Bulker, Line
+from penstock.services.indexer import names
+from penstock.services.indexer.bulk import Bulker, Line
 
 _EPOCH_SHIFT = 48  # a sequence stays below 2^48; Elasticsearch takes versions up to 2^63
 

@@ -13,10 +13,10 @@ import uvicorn
 
 from penstock.contracts import load
 from penstock.runtime import gc_tuning
+from penstock.services.ingress.app import Ingress
+from penstock.services.ingress.http.protocol import Protocol
 from penstock.settings import Settings, settings
 from penstock.telemetry import configure_logging
-from services.ingress.app import Ingress
-from services.ingress.protocol import Protocol
 
 KEEP_ALIVE_SECONDS = 75  # longer than a proxy keeps idle connections, or it sends into closed ones
 STOP_SECONDS = 8

@@ -17,15 +17,16 @@ from penstock.auth.token_verifier import OidcVerifier
 from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Refused
 from penstock.events import ijson
+from penstock.services.ingress.access.authenticate import KeyVerifier
+from penstock.services.ingress.access.bearer import Doorkeeper, OidcCallers
+from penstock.services.ingress.http import describe, documentation, health
+from penstock.services.ingress.http.dispatch import Door, as_problem
+from penstock.services.ingress.nats.link import Link
+from penstock.services.ingress.queries import audit, reads
+from penstock.services.ingress.queries.ask import Asking
+from penstock.services.ingress.queries.tail import Tail
+from penstock.services.ingress.submit.accept import Accept
 from penstock.settings import Settings
-from services.ingress import audit, describe, documentation, health, reads
-from services.ingress.accept import Accept
-from services.ingress.asking import Asking
-from services.ingress.auth import KeyVerifier
-from services.ingress.door import Door, as_problem
-from services.ingress.link import Link
-from services.ingress.oidc import Doorkeeper, OidcCallers
-from services.ingress.tail import Tail
 
 
 class Ingress:

@@ -1,6 +1,6 @@
 """settings → keys and clients → HTTP server until SIGTERM.
 
-`python -m services.issuer rotate` makes a new key, `python -m services.issuer add <client> <group> …` one more client,
+`python -m penstock.services.issuer rotate` makes a new key, `python -m penstock.services.issuer add <client> <group> …` one more client,
 and says in which file its secret is. A server that runs takes both.
 """
 
@@ -12,10 +12,10 @@ from functools import partial
 import uvicorn
 
 from penstock.contracts import load
+from penstock.services.issuer import clients, signing_keys
+from penstock.services.issuer.app import Issuing, application
 from penstock.settings import settings
 from penstock.telemetry import configure_logging
-from services.issuer import clients, keys
-from services.issuer.app import Issuing, application
 
 CLIENTS = "clients.yaml"
 
@@ -25,18 +25,18 @@ def main() -> None:
     chosen = settings()
     folder = chosen.state / "issuer"
     if sys.argv[1:] == ["rotate"]:
-        print(keys.rotate(folder))
+        print(signing_keys.rotate(folder))
         return
     if sys.argv[1:2] == ["add"] and len(sys.argv) > 2:
         print(clients.add(folder / CLIENTS, chosen.secrets / "oidc", sys.argv[2], tuple(sys.argv[3:])))
         return
     configure_logging(chosen.log_level, "issuer")
-    keys.ensure(folder)
+    signing_keys.ensure(folder)
     issuing = Issuing(
         issuer=chosen.local_issuer,
         audience=chosen.token_audience,
         life=chosen.issuer_token_seconds,
-        keys=partial(keys.ensure, folder),
+        keys=partial(signing_keys.ensure, folder),
         ahead=chosen.issuer_key_ahead,
         clients=clients.Clients(load(), folder / CLIENTS, chosen.secrets / "oidc"),
     )

@@ -21,8 +21,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from services.issuer.clients import Clients
-from services.issuer.keys import Key, signing
+from penstock.services.issuer.clients import Clients
+from penstock.services.issuer.signing_keys import Key, signing
 
 _log = structlog.get_logger("penstock.issuer")
 

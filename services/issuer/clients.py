@@ -5,7 +5,7 @@ clients:
     groups: [penstock-senders]
 
 The file is read again when it has changed, and a secret each time it is asked for: neither needs a restart.
-`python -m services.issuer add <client> <group> …` writes an entry and its secret.
+`python -m penstock.services.issuer add <client> <group> …` writes an entry and its secret.
 """
 
 from __future__ import annotations

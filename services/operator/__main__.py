@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from penstock.broker import Broker
 from penstock.runtime import Parts, main
+from penstock.services.operator.registry import Registry
 from penstock.settings import Settings
-from services.operator.registry import Registry
 
 
 async def build(broker: Broker, _: Settings) -> Parts:

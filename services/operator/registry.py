@@ -31,7 +31,7 @@ from penstock.rpc.messages import (
 )
 from penstock.scoring.package import Package, verify
 from penstock.scoring.registry import MODELS, NUDGE, REGISTRY, active_key, object_name, version_key
-from services.operator.uploads import Uploads
+from penstock.services.operator.uploads import Uploads
 
 _log = structlog.get_logger("penstock.operator.registry")
 

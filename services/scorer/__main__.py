@@ -11,11 +11,11 @@ from penstock.events import Checker, Event
 from penstock.publish import Committer
 from penstock.runtime import Parts, Source, main
 from penstock.scoring.features import Extractor
+from penstock.services.scorer.active import ActiveModel
+from penstock.services.scorer.answers import Answers
+from penstock.services.scorer.logic import Scorer
+from penstock.services.scorer.settings import ScorerSettings
 from penstock.settings import Settings
-from services.scorer.active import ActiveModel
-from services.scorer.answers import Answers
-from services.scorer.logic import Scorer
-from services.scorer.settings import ScorerSettings
 
 NAME = "scorer"
 MIB = 1024 * 1024

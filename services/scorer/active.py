@@ -13,9 +13,9 @@ from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.runtime import gc_tuning
 from penstock.scoring.package import verify
 from penstock.scoring.registry import MODELS, NUDGE, REGISTRY, active_key, object_name
-from services.scorer import metrics
-from services.scorer.logic import Scorer
-from services.scorer.model import Model
+from penstock.services.scorer import metrics
+from penstock.services.scorer.logic import Scorer
+from penstock.services.scorer.model import Model
 
 _log = structlog.get_logger("penstock.scorer.active")
 

@@ -9,7 +9,7 @@ from penstock.errors import Refused, Unavailable
 from penstock.rpc.caller import Asker
 from penstock.rpc.messages import Embedding, EmbedRequest, LoadedModel, LoadedModels, ModelRef, ModelsQuery
 from penstock.scoring.vectors import to_text
-from services.scorer.logic import Scorer
+from penstock.services.scorer.logic import Scorer
 
 Json = dict[str, Any]
 

@@ -15,9 +15,9 @@ from penstock.events import Event
 from penstock.publish import Committer, Result
 from penstock.recent_cache import Recent
 from penstock.scoring.features import Extractor
-from services.scorer import metrics
-from services.scorer.model import Model
-from services.scorer.records import Scored, score_records
+from penstock.services.scorer import metrics
+from penstock.services.scorer.model import Model
+from penstock.services.scorer.records import Scored, score_records
 
 GATHER_SECONDS = 0.002
 GATHERED_MOST = 1_024  # events in one turn of the model; more are left for the next

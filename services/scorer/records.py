@@ -16,7 +16,7 @@ from penstock.events import Event, timestamps
 from penstock.publish import Outgoing
 from penstock.scoring.features import Features
 from penstock.scoring.vectors import DIMS
-from services.scorer.model import Answers, Identity
+from penstock.services.scorer.model import Answers, Identity
 
 _ROW = 4 * DIMS  # bytes of a vector
 

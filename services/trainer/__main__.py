@@ -18,19 +18,19 @@ from penstock.errors import PenstockError, Refused
 from penstock.events import timestamps
 from penstock.rpc.messages import RegisteredModel
 from penstock.scoring.features import SCHEMA_DIGEST, Extractor
+from penstock.services.trainer.export import export
+from penstock.services.trainer.history import History, connect, read_history
+from penstock.services.trainer.model import train
+from penstock.services.trainer.upload import upload
 from penstock.settings import Settings, settings
 from penstock.telemetry import configure_logging
-from services.trainer.export import export
-from services.trainer.history import History, connect, read_history
-from services.trainer.model import train
-from services.trainer.upload import upload
 
 _log = structlog.get_logger("penstock.trainer")
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
     """What to train on and what to do with it."""
-    parser = argparse.ArgumentParser(prog="python -m services.trainer", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m penstock.services.trainer", description=__doc__)
     parser.add_argument("--model", default="surprise", help="name of the model")
     parser.add_argument("--limit", type=int, default=50_000, help="most events to train on")
     parser.add_argument("--type", action="append", dest="types", help="event type; again for more; default: all")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from penstock.scoring.patterns import VOCABULARY
-from services.trainer.network import BUCKETS, DIMENSIONS, STATIC, Network
+from penstock.services.trainer.network import BUCKETS, DIMENSIONS, STATIC, Network
 
 Array = npt.NDArray[Any]
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from penstock.scoring.features import SCHEMA
 from penstock.scoring.package import MANIFEST, SAVED_MODEL, SCHEMA_FILE, THRESHOLDS, pack
-from services.trainer.network import SHARES, Network
+from penstock.services.trainer.network import SHARES, Network
 
 
 def export(network: Network, manifest: dict[str, Any], type_names: dict[int, str]) -> bytes:

@@ -15,9 +15,9 @@ import tensorflow as tf
 
 from penstock.scoring.features import Features
 from penstock.scoring.patterns import VOCABULARY
-from services.trainer.counting import Surprises, count_cells, count_rarest
-from services.trainer.embedding import train_embedding
-from services.trainer.network import FIELDS, LEVELS, SHARES, TABLE, Network, combine
+from penstock.services.trainer.counting import Surprises, count_cells, count_rarest
+from penstock.services.trainer.embedding import train_embedding
+from penstock.services.trainer.network import FIELDS, LEVELS, SHARES, TABLE, Network, combine
 
 Array = npt.NDArray[Any]
 

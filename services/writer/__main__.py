@@ -16,13 +16,14 @@ from penstock.errors import PenstockError
 from penstock.events import Checker
 from penstock.runtime import Parts, Source, main
 from penstock.scoring.score import read_score
+from penstock.services.writer import trail
+from penstock.services.writer.logic import Writer
+from penstock.services.writer.queries import reads
+from penstock.services.writer.queries.operations import Questions
+from penstock.services.writer.queries.reads import Reads
+from penstock.services.writer.store import Store
+from penstock.services.writer.verdicts import unreachable
 from penstock.settings import Settings
-from services.writer import reads, trail
-from services.writer.logic import Writer
-from services.writer.questions import Questions
-from services.writer.reads import Reads
-from services.writer.store import Store
-from services.writer.verdicts import unreachable
 
 _log = structlog.get_logger(__name__)
 # A batch falls into as many partitions as it has entities' pp: the larger it is, the more rows go together.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from services.writer.periods import Length
-from services.writer.store import Store
+from penstock.services.writer.periods import Length
+from penstock.services.writer.store import Store
 
 NOTE = "INSERT INTO {keyspace}.periods (length, period) VALUES (?, ?)"
 LIST = "SELECT period FROM {keyspace}.periods WHERE length = ?"

@@ -17,13 +17,13 @@ import structlog
 from penstock.consume import Done, Outcome, Retry
 from penstock.events import Event
 from penstock.scoring.score import Score
-from services.writer import trail
-from services.writer.known import KnownPeriods
-from services.writer.metrics import BATCH_SECONDS, BATCHES_FAILED
-from services.writer.periods import Length
-from services.writer.rows import Rows, event_rows, score_rows
-from services.writer.store import Store
-from services.writer.verdicts import Again, of_error
+from penstock.services.writer import trail
+from penstock.services.writer.known import KnownPeriods
+from penstock.services.writer.metrics import BATCH_SECONDS, BATCHES_FAILED
+from penstock.services.writer.periods import Length
+from penstock.services.writer.rows import Rows, event_rows, score_rows
+from penstock.services.writer.store import Store
+from penstock.services.writer.verdicts import Again, of_error
 
 _log = structlog.get_logger(__name__)
 LARGEST_BATCH = 64 * 1024  # bytes of values; a batch of one partition is one mutation, so no server limit is near

@@ -1,4 +1,4 @@
-"""migrations/<number>_<name>.cql → keyspace, each once and in order:  python -m services.writer.migrate
+"""migrations/<number>_<name>.cql → keyspace, each once and in order:  python -m penstock.services.writer.migrate
 
 Run it before the writer, as a role that may create tables; the writer itself may not. What was applied is kept with its
 checksum in the table `migrations`; a file that changed afterwards is an error. A lease keeps two runs apart.
@@ -20,8 +20,8 @@ from cassandra.cluster import Session
 from cassandra.query import SimpleStatement
 
 from penstock.errors import PenstockError
+from penstock.services.writer.store import open_cluster
 from penstock.settings import settings
-from services.writer.store import open_cluster
 
 FOLDER = Path(__file__).parent / "migrations"
 LEASE_SECONDS = 60

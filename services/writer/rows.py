@@ -13,8 +13,8 @@ from typing import Literal
 
 from penstock.events import Event, key_partition, key_time_ms, record
 from penstock.scoring.score import Score
-from services.writer.periods import Length, period
-from services.writer.summary import summary
+from penstock.services.writer.periods import Length, period
+from penstock.services.writer.summary import summary
 
 Table = Literal["events", "timeline", "scores", "audit"]
 COLUMNS: dict[Table, tuple[str, ...]] = {

@@ -16,11 +16,11 @@ from cassandra.policies import DCAwareRoundRobinPolicy, ExponentialReconnectionP
 from cassandra.query import BatchStatement, BatchType, PreparedStatement, named_tuple_factory
 
 from penstock.errors import PenstockError, Unavailable
+from penstock.services.writer import frames
+from penstock.services.writer.bridge import Bridge
+from penstock.services.writer.frames import Frames
+from penstock.services.writer.rows import COLUMNS, Rows, Table, routing_key
 from penstock.settings import Settings
-from services.writer import frames
-from services.writer.bridge import Bridge
-from services.writer.frames import Frames
-from services.writer.rows import COLUMNS, Rows, Table, routing_key
 
 _log = structlog.get_logger(__name__)
 REQUEST_SECONDS = 10.0

@@ -19,8 +19,8 @@ from penstock.consume import Delivery
 from penstock.errors import Refused
 from penstock.events import timestamps
 from penstock.rpc.messages import AuditQuery
-from services.writer.reads import AUDIT, Reads
-from services.writer.rows import Rows, bound
+from penstock.services.writer.queries.reads import AUDIT, Reads
+from penstock.services.writer.rows import Rows, bound
 
 HOUR_NS = 3600 * 1_000_000_000
 DEFAULT_HOURS = 24

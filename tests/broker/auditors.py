@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from penstock.broker import StoredMessage
-from stack import http_probe, process
+from penstock.stack import http_probe, process
 from tests.broker.rig import Rig, until
 
 SECONDS = 0.3  # of a window, and between seals
@@ -27,7 +27,7 @@ class Auditors:
         port = place.local_port("auditor") + number
         child = process.Child(
             name=f"auditor_{number}",
-            command=(sys.executable, "-m", "services.auditor"),
+            command=(sys.executable, "-m", "penstock.services.auditor"),
             ports={"HTTP": port},
             environment={
                 "PENSTOCK_PORT": str(port),

@@ -13,8 +13,8 @@ import orjson
 from penstock.broker import Broker, StoredMessage, Token, TokenSource
 from penstock.contracts.subjects import CORE_API
 from penstock.provisioning import provision
-from stack import nats, process
-from stack.place import Place
+from penstock.stack import nats, process
+from penstock.stack.place import Place
 from tests.broker.rig import until
 from tests.mint import Mint
 from tests.places import Running
@@ -63,11 +63,11 @@ class AuthorityRig:
         port = self.place.local_port("authority", number)
         child = process.Child(
             name=f"authority_{number}",
-            command=(sys.executable, "-m", "services.authority"),
+            command=(sys.executable, "-m", "penstock.services.authority"),
             ports={"HTTP": port},
             environment={"PENSTOCK_PORT": str(port), "PENSTOCK_ISSUERS_FILE": str(self.mint.issuers_file)},
         )
-        from stack import http_probe
+        from penstock.stack import http_probe
 
         record = process.start(self.place, child)
         process.wait_ready(self.place, record, lambda: http_probe.answers(port, "/readyz"), 30)

@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 from penstock.contracts import Contracts, bucket_stream, load
 from penstock.contracts.subjects import CORE_API
 from penstock.provisioning import provision
-from stack.place import Place
+from penstock.stack.place import Place
 from tests.places import Running
 
 TIMEOUT = 5.0

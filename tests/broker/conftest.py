@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from stack import nats, up
+from penstock.stack import nats, up
 from tests.broker.bus import Bus
 from tests.broker.rig import Rig
 from tests.broker.rig import conf as rig_conf

@@ -9,7 +9,7 @@ from penstock.rpc.caller import Person
 from penstock.rpc.client import ask
 from penstock.rpc.messages import RegisteredModel
 from penstock.runtime import Build, Worker
-from services.trainer.upload import upload
+from penstock.services.trainer.upload import upload
 from tests.broker.rig import BOUND, Rig, true
 
 

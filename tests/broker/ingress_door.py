@@ -14,8 +14,8 @@ import orjson
 from penstock.auth import api_keys
 from penstock.contracts import load
 from penstock.events import timestamps
-from stack import process, up
-from stack.place import Place
+from penstock.stack import process, up
+from penstock.stack.place import Place
 
 STRUCTURED = "application/cloudevents+json"
 BATCHED = "application/cloudevents-batch+json"

@@ -17,8 +17,8 @@ from penstock.contracts import load
 from penstock.errors import PenstockError
 from penstock.provisioning import provision, stream_config
 from penstock.publish import Committer, Outgoing
-from stack import nats
-from stack.place import Place
+from penstock.stack import nats
+from penstock.stack.place import Place
 from tests.places import Running
 
 T = TypeVar("T")

@@ -15,8 +15,8 @@ import pytest
 from penstock.auth.principal import person
 from penstock.contracts import load
 from penstock.errors import PenstockError, Refused, Unavailable
-from stack import up
-from stack.place import Place
+from penstock.stack import up
+from penstock.stack.place import Place
 from tests import bad_tokens
 from tests.bad_tokens import Bad
 from tests.broker.authority import AuthorityRig, raw_connect

@@ -21,7 +21,7 @@ from penstock.broker import Broker
 from penstock.cli import identity as cli
 from penstock.contracts.subjects import CORE_API
 from penstock.errors import Refused, Unavailable
-from stack import nats, up
+from penstock.stack import nats, up
 from tests.broker.authority import AuthorityRig
 from tests.broker.rig import true, until
 from tests.mint import Mint

@@ -14,8 +14,8 @@ from penstock.auth.denials import write
 from penstock.auth.principal import person
 from penstock.broker import Broker
 from penstock.provisioning import provision
-from stack import identity, nats, up
-from stack.place import Place
+from penstock.stack import identity, nats, up
+from penstock.stack.place import Place
 from tests import bad_tokens
 from tests.broker.ingress_door import Door, event
 from tests.broker.rig import until
@@ -140,10 +140,10 @@ async def test_what_the_edge_says_must_be_what_the_token_says(door: Door, mint: 
 
 async def test_a_new_key_of_the_local_issuer_is_taken_without_a_restart(door: Door, place: Place) -> None:
     """The authority that has read the keys a moment ago looks again after ten seconds at the latest."""
-    from services.issuer import keys
+    from penstock.services.issuer import signing_keys
 
     old = await machine_token(place, "penstock-billing")
-    keys.rotate(place.state / "issuer")
+    signing_keys.rotate(place.state / "issuer")
     new = await machine_token(place, "penstock-billing")
     assert old.split(".")[0] != new.split(".")[0]
     broker = await connect_as("billing", place)

@@ -18,7 +18,7 @@ from penstock.errors import Unavailable
 from penstock.publish import Committer, Outgoing
 from penstock.rpc.client import ask
 from penstock.rpc.server import serve
-from stack import up
+from penstock.stack import up
 from tests.broker.authority import AuthorityRig
 from tests.broker.rig import Working, true
 from tests.mint import Mint

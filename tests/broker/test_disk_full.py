@@ -11,7 +11,7 @@ import pytest
 
 from penstock.contracts import load
 from penstock.events import Checker
-from stack import nats, process, up
+from penstock.stack import nats, process, up
 from tests.broker.ingress_door import Door, event, results
 from tests.broker.rig import Rig, conf, until
 from tests.places import Places, Running

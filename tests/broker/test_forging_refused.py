@@ -14,7 +14,7 @@ from penstock.broker import Broker
 from penstock.contracts import subjects
 from penstock.rpc.caller import ON_BEHALF, Asker, asker_of
 from penstock.rpc.server import Responder, serve
-from services.ingress.tail import Follower, Tail, Wanted
+from penstock.services.ingress.queries.tail import Follower, Tail, Wanted
 from tests.broker.bus import Bus
 
 SOURCE, ID = "test", "1"

@@ -15,7 +15,7 @@ import pytest
 
 from penstock.rpc.caller import Asker
 from penstock.rpc.server import serve
-from stack.place import CHECKOUT
+from penstock.stack.place import CHECKOUT
 from tests.broker.ingress_door import Door, event
 from tests.broker.rig import BOUND, Rig
 

@@ -13,8 +13,8 @@ import pytest
 from penstock.contracts import load
 from penstock.events import Checker
 from penstock.provisioning import provision
-from stack import fleet, nats, process, up
-from stack.place import Place
+from penstock.stack import fleet, nats, process, up
+from penstock.stack.place import Place
 from tests.broker.ingress_door import Door, event, results
 from tests.broker.rig import BOUND, Rig, until
 from tests.places import Places, Running

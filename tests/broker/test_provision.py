@@ -17,9 +17,9 @@ from penstock.contracts import Contracts, load
 from penstock.errors import Refused
 from penstock.provisioning import provision, stream_config
 from penstock.provisioning.provision import Report
-from stack import nats as stack_nats
-from stack import up
-from stack.place import Place
+from penstock.stack import nats as stack_nats
+from penstock.stack import up
+from penstock.stack.place import Place
 from tests.places import Places
 
 CONTRACTS = load()

@@ -20,7 +20,7 @@ from penstock.events import Checker, timestamps
 from penstock.rpc.caller import Asker
 from penstock.rpc.messages import SearchQuery
 from penstock.rpc.server import serve
-from stack.place import CHECKOUT
+from penstock.stack.place import CHECKOUT
 from tests.broker.rig import BOUND, Rig
 
 STREAM = "EVENTS_NATS"

@@ -17,7 +17,7 @@ from penstock.errors import PenstockError, Refused
 from penstock.rpc.client import ask
 from penstock.scoring.package import verify
 from penstock.scoring.registry import MODELS, REGISTRY, active_key, object_name
-from services.operator.__main__ import build
+from penstock.services.operator.__main__ import build
 from tests.broker.fleet_parts import RunningWorker, ask_registry, register
 from tests.broker.rig import Rig, true
 from tests.scoring_models import package

@@ -20,8 +20,8 @@ from penstock.rpc.client import ask
 from penstock.scoring import vectors
 from penstock.scoring.registry import REGISTRY, active_key
 from penstock.scoring.score import read_score
-from services.operator.__main__ import build as build_operator
-from services.scorer.__main__ import build as build_scorer
+from penstock.services.operator.__main__ import build as build_operator
+from penstock.services.scorer.__main__ import build as build_scorer
 from tests.broker.fleet_parts import RunningWorker, register
 from tests.broker.rig import Rig, true, until
 from tests.scoring_models import RARE, TYPE, package, usual

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from stack import fleet, process
+from penstock.stack import fleet, process
 from tests.faults.line import Line, closed
 from tests.journeys.site import SERVICES, Site
 

@@ -22,10 +22,10 @@ from penstock.auth.token_sources import ClientCredentials
 from penstock.broker import Broker, TokenSource
 from penstock.contracts import load
 from penstock.events import timestamps
-from services.issuer import clients
-from services.trainer.upload import upload
-from stack import certificate, haproxy, process, up
-from stack.place import Place
+from penstock.services.issuer import clients
+from penstock.services.trainer.upload import upload
+from penstock.stack import certificate, haproxy, process, up
+from penstock.stack.place import Place
 from tests.broker.rig import until
 from tests.places import Running
 from tests.scoring_models import package, usual

@@ -26,7 +26,7 @@ from penstock.contracts import load
 from penstock.contracts.subjects import Door
 from penstock.errors import Unavailable
 from penstock.events import Checker, Event, timestamps
-from stack.place import Place
+from penstock.stack.place import Place
 
 BOUND = 120.0  # seconds after which a batch that nobody accepts fails the test
 LONGEST_WAIT = 2.0  # seconds between two tries; shorter than a server may ask for, so that a test does not wait for it

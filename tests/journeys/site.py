@@ -17,9 +17,9 @@ from penstock.auth import api_keys
 from penstock.broker import Broker, StoredMessage
 from penstock.contracts import load
 from penstock.errors import PenstockError
-from stack import fleet, process, up
-from stack.ledger import ledger
-from stack.place import CHECKOUT, Place
+from penstock.stack import fleet, process, up
+from penstock.stack.ledger import ledger
+from penstock.stack.place import CHECKOUT, Place
 from tests.journeys.senders import Senders
 from tests.places import Running
 
@@ -79,7 +79,7 @@ class Site(Running):
 
     async def _train(self) -> None:
         trainer = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services.trainer", "--activate", "--reason", "faults"),
+            *(sys.executable, "-m", "penstock.services.trainer", "--activate", "--reason", "faults"),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             cwd=CHECKOUT,

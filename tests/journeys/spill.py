@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import process
-from stack.place import CHECKOUT, Place
+from penstock.stack import process
+from penstock.stack.place import CHECKOUT, Place
 
 SHORTEST = 12  # characters; less would be found by chance
 _PRIVATE = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s(.*?)-----END", re.DOTALL)

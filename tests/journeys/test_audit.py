@@ -16,7 +16,7 @@ import pytest
 from penstock.auth import api_keys
 from penstock.auth.connect import connect_as
 from penstock.contracts import load
-from stack.place import Place
+from penstock.stack.place import Place
 from tests.broker.rig import until
 from tests.places import Running
 

@@ -19,8 +19,8 @@ import pytest
 from penstock.auth.connections import sessions
 from penstock.auth.denials import write
 from penstock.auth.token_sources import claims
-from services.issuer import keys as issuer_keys
-from stack import process, status
+from penstock.services.issuer import signing_keys as issuer_keys
+from penstock.stack import process, status
 from tests.broker.rig import true, until
 from tests.journeys.default_stack import BOUND, READER, SENDER, DefaultStack, event
 from tests.journeys.spill import Secrets, in_files, processes, spilt, tracked, written

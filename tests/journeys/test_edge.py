@@ -17,9 +17,9 @@ from penstock.broker import StoredMessage
 from penstock.contracts import load
 from penstock.contracts.subjects import parse_event
 from penstock.events import Checker
-from services.edge import running
-from stack import fleet, nats, process, status, up
-from stack import haproxy as haproxy_server
+from penstock.services.edge import running
+from penstock.stack import fleet, nats, process, status, up
+from penstock.stack import haproxy as haproxy_server
 from tests.broker.ingress_door import STRUCTURED, event
 from tests.broker.rig import Rig, conf
 from tests.edge_rig import BOUND, Edge, believing

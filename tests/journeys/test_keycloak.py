@@ -14,8 +14,8 @@ from penstock.auth.principal import who
 from penstock.auth.token_verifier import Claims, OidcVerifier
 from penstock.contracts import load
 from penstock.provisioning import provision
-from stack import identity, keycloak, up
-from stack.place import Place
+from penstock.stack import identity, keycloak, up
+from penstock.stack.place import Place
 from tests.broker.ingress_door import Door, event
 from tests.journeys.spill import Secrets, spilt, written
 from tests.places import Places

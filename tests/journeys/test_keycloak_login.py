@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from penstock.provisioning import provision
-from stack import identity, keycloak, up
-from stack.place import Place
+from penstock.stack import identity, keycloak, up
+from penstock.stack.place import Place
 from tests.broker.ingress_door import event
 from tests.places import Places
 

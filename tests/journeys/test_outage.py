@@ -12,7 +12,7 @@ import pytest
 from penstock.broker import Broker, Stored
 from penstock.errors import Unavailable
 from penstock.provisioning import provision
-from stack import nats, process, up
+from penstock.stack import nats, process, up
 from tests.journeys.site import SERVICES, WORKERS, Site, until
 from tests.places import Places
 

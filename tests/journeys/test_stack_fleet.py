@@ -7,8 +7,8 @@ import signal
 
 import pytest
 
-from stack import fleet as fleet_of
-from stack import process, status
+from penstock.stack import fleet as fleet_of
+from penstock.stack import process, status
 from tests.places import Running
 
 SERVICES = ("operator_0", "indexer_0", "writer_0", "ingress_0")

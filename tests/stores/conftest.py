@@ -7,14 +7,15 @@ from collections.abc import AsyncIterator
 import pytest
 from elasticsearch import AsyncElasticsearch
 
-from services.indexer.__main__ import connect
-from services.indexer.bulk import Bulker
-from services.indexer.indices import Indices
-from services.indexer.logic import Indexer
-from services.writer import migrate, reads
-from services.writer.logic import Writer
-from services.writer.store import Store
-from stack import cassandra_roles
+from penstock.services.indexer.__main__ import connect
+from penstock.services.indexer.bulk import Bulker
+from penstock.services.indexer.indices import Indices
+from penstock.services.indexer.logic import Indexer
+from penstock.services.writer import migrate
+from penstock.services.writer.logic import Writer
+from penstock.services.writer.queries import reads
+from penstock.services.writer.store import Store
+from penstock.stack import cassandra_roles
 from tests.deliveries import CONTRACTS
 from tests.places import Running
 

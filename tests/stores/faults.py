@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from stack import process
+from penstock.stack import process
 from tests.places import Running
 
 

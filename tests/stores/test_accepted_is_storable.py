@@ -18,13 +18,13 @@ from penstock.contract_check.elasticsearch_templates import templates
 from penstock.contract_check.lint_examples import NOW, valid_files
 from penstock.contracts import load
 from penstock.events import MAX_EVENT_BYTES, Checker, Event, record
-from services.indexer.logic import event_line
-from services.writer import migrate
-from services.writer.known import NOTE
-from services.writer.logic import Writer
-from services.writer.periods import period
-from services.writer.store import Store
-from stack import cassandra_roles
+from penstock.services.indexer.logic import event_line
+from penstock.services.writer import migrate
+from penstock.services.writer.known import NOTE
+from penstock.services.writer.logic import Writer
+from penstock.services.writer.periods import period
+from penstock.services.writer.store import Store
+from penstock.stack import cassandra_roles
 from tests import event_strategies
 from tests.places import Running
 

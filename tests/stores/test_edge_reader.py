@@ -10,10 +10,10 @@ import pytest
 from elastic_transport import SerializationError, TlsError
 from elasticsearch import Elasticsearch
 
-from services.indexer.__main__ import connect as connect_indexer
-from services.trainer.history import connect
-from stack import certificate
-from stack.place import Place
+from penstock.services.indexer.__main__ import connect as connect_indexer
+from penstock.services.trainer.history import connect
+from penstock.stack import certificate
+from penstock.stack.place import Place
 from tests.edge_rig import Edge, Upstream
 from tests.places import Places, Running
 

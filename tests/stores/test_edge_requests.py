@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from stack.place import Place
+from penstock.stack.place import Place
 from tests.edge_rig import BOUND, KEY, Edge, Upstream, believing
 from tests.mint import Mint
 from tests.places import Places

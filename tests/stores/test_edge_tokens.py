@@ -9,8 +9,8 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from services.issuer import keys as issuer_keys
-from stack.place import Place
+from penstock.services.issuer import signing_keys as issuer_keys
+from penstock.stack.place import Place
 from tests import bad_tokens
 from tests.bad_tokens import stolen_id
 from tests.edge_rig import KEY, Edge, Upstream, believing

@@ -9,12 +9,12 @@ from penstock.consume import Done
 from penstock.errors import Refused, Unavailable
 from penstock.rpc.caller import Asker
 from penstock.rpc.messages import LoadedModel, LoadedModels
-from services.indexer.bulk import Bulker
-from services.indexer.elastic import Elastic
-from services.indexer.indices import Indices
-from services.indexer.logic import Indexer
-from services.indexer.models import ActiveModels
-from services.indexer.questions import Questions
+from penstock.services.indexer.bulk import Bulker
+from penstock.services.indexer.indices import Indices
+from penstock.services.indexer.logic import Indexer
+from penstock.services.indexer.search.elastic import Elastic
+from penstock.services.indexer.search.models import ActiveModels
+from penstock.services.indexer.search.operations import Questions
 from tests.deliveries import CONTRACTS, event_of, line, score_of
 from tests.stores.conftest import EPOCHS
 from tests.stores.test_indexer_questions import embed

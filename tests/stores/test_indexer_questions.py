@@ -13,12 +13,12 @@ from penstock.events import Event
 from penstock.rpc.caller import Asker
 from penstock.rpc.messages import Embedding, LoadedModel, LoadedModels
 from penstock.scoring import vectors
-from services.indexer.bulk import Bulker
-from services.indexer.elastic import Elastic
-from services.indexer.indices import Indices
-from services.indexer.logic import Indexer
-from services.indexer.models import ActiveModels
-from services.indexer.questions import Questions
+from penstock.services.indexer.bulk import Bulker
+from penstock.services.indexer.indices import Indices
+from penstock.services.indexer.logic import Indexer
+from penstock.services.indexer.search.elastic import Elastic
+from penstock.services.indexer.search.models import ActiveModels
+from penstock.services.indexer.search.operations import Questions
 from tests.deliveries import CONTRACTS, event_of, line, sample, score_of
 from tests.places import Running
 from tests.stores.conftest import EPOCHS

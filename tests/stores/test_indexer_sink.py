@@ -10,12 +10,12 @@ import pytest
 from elasticsearch import AsyncElasticsearch
 
 from penstock.consume import Done, Drop, Retry
-from services.indexer import bulk as bulk_module
-from services.indexer.__main__ import connect
-from services.indexer.bulk import Bulker, Line
-from services.indexer.elastic import Elastic
-from services.indexer.indices import Indices
-from services.indexer.logic import Indexer, event_line
+from penstock.services.indexer import bulk as bulk_module
+from penstock.services.indexer.__main__ import connect
+from penstock.services.indexer.bulk import Bulker, Line
+from penstock.services.indexer.indices import Indices
+from penstock.services.indexer.logic import Indexer, event_line
+from penstock.services.indexer.search.elastic import Elastic
 from tests.deliveries import CONTRACTS, event_of, line, sample, score_of
 from tests.places import Running
 from tests.stores.conftest import EPOCHS

@@ -19,13 +19,13 @@ from penstock.contract_check.elasticsearch_templates import event_mapping, score
 from penstock.errors import PenstockError, Refused
 from penstock.rpc.caller import Asker
 from penstock.rpc.messages import LoadedModel, LoadedModels, SearchQuery
-from services.indexer import cursor, query
-from services.indexer.bulk import Bulker
-from services.indexer.elastic import Elastic
-from services.indexer.indices import Indices
-from services.indexer.logic import Indexer
-from services.indexer.models import ActiveModels
-from services.indexer.questions import Questions
+from penstock.services.indexer.bulk import Bulker
+from penstock.services.indexer.indices import Indices
+from penstock.services.indexer.logic import Indexer
+from penstock.services.indexer.search import cursor, query
+from penstock.services.indexer.search.elastic import Elastic
+from penstock.services.indexer.search.models import ActiveModels
+from penstock.services.indexer.search.operations import Questions
 from tests import question_strategies as strategies
 from tests.deliveries import CONTRACTS, event_of, line, sample, score_of
 from tests.stores.conftest import EPOCHS

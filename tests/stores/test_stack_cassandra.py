@@ -6,9 +6,9 @@ import pytest
 from cassandra import Unauthorized
 from cassandra.cluster import NoHostAvailable, Session
 
-from services.writer.store import open_cluster
-from stack import cassandra_roles, secret
-from stack.place import Place
+from penstock.services.writer.store import open_cluster
+from penstock.stack import cassandra_roles, secret
+from penstock.stack.place import Place
 from tests.broker.rig import true
 from tests.places import Running
 

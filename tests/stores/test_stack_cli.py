@@ -8,8 +8,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from stack import nats, process
-from stack.place import Place
+from penstock.stack import nats, process
+from penstock.stack.place import Place
 from tests.places import Running
 
 

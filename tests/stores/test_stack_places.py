@@ -8,14 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stack import process
-from stack.place import CHECKOUT, Place
+from penstock.stack import process
+from penstock.stack.place import CHECKOUT, Place
 from tests.places import Places, sweep
 
 # A test run that starts a child in a place of its own, says where, and waits to be killed.
 RUN = """
 import signal, sys
-from stack import process
+from penstock.stack import process
 from tests.places import Places
 places = Places()
 place = places.make("killed")

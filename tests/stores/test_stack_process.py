@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from penstock.errors import PenstockError
-from stack import nats, ports, process, secret, status, up
-from stack.place import Place
+from penstock.stack import nats, ports, process, secret, status, up
+from penstock.stack.place import Place
 from tests.places import Places, Running
 
 Throwaway = Callable[..., Running]
@@ -125,7 +125,7 @@ def test_a_pid_that_the_kernel_gave_to_another_process_is_not_ours(place: Place)
 
 def test_a_child_outlives_the_program_that_started_it(place: Place) -> None:
     code = (
-        "from stack import process; from stack.place import Place; import sys; "
+        "from penstock.stack import process; from penstock.stack.place import Place; import sys; "
         "process.start(Place(), process.Child(name='child', command=(sys.executable, '-c', "
         "'import signal; signal.pause()')))"
     )

@@ -14,10 +14,10 @@ from penstock.contracts import load
 from penstock.errors import Refused, Unavailable
 from penstock.events import Checker, record, timestamps
 from penstock.scoring.package import verify
-from services.indexer import names
-from services.trainer.__main__ import arguments, build
-from services.trainer.history import connect, read_history
-from stack.place import Place
+from penstock.services.indexer import names
+from penstock.services.trainer.__main__ import arguments, build
+from penstock.services.trainer.history import connect, read_history
+from penstock.stack.place import Place
 from tests.places import Running
 from tests.scoring_models import usual
 

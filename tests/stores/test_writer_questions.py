@@ -12,10 +12,10 @@ from penstock.errors import PenstockError, Refused
 from penstock.events import Event, record
 from penstock.rpc.caller import Asker
 from penstock.rpc.messages import MAX_KEYS
-from services.writer.logic import Writer
-from services.writer.questions import Questions
-from services.writer.reads import Reads
-from services.writer.store import Store
+from penstock.services.writer.logic import Writer
+from penstock.services.writer.queries.operations import Questions
+from penstock.services.writer.queries.reads import Reads
+from penstock.services.writer.store import Store
 from tests.deliveries import CONTRACTS, event_of, line, sample, score_of
 from tests.places import Running
 from tests.stores.faults import frozen
@@ -117,7 +117,7 @@ async def test_a_page_ends_without_a_cursor_where_only_what_is_not_granted_follo
 async def test_a_long_walk_over_what_is_not_granted_ends_the_page_between_two_moments(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.writer.timeline.MOST_SEEN", 5)
+    monkeypatch.setattr("penstock.services.writer.queries.timeline.MOST_SEEN", 5)
     seen: list[str] = []
     pages = 0
     more: dict[str, Any] = {}
@@ -215,7 +215,7 @@ async def test_what_is_not_valid_or_not_granted_is_refused(
 async def test_a_node_that_does_not_answer_fails_questions_at_once(
     corpus: Corpus, store: Store, cassandra: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.writer.reads._LOOK_SECONDS", 0.5)
+    monkeypatch.setattr("penstock.services.writer.queries.reads._LOOK_SECONDS", 0.5)
     async with frozen(cassandra, "cassandra"):
         await corpus.reads.look()
         with pytest.raises(PenstockError) as failed:

@@ -13,14 +13,14 @@ import pytest
 from penstock.consume import Done, Drop, Retry
 from penstock.errors import PenstockError
 from penstock.events import Event, record
+from penstock.services.writer.__main__ import reach
+from penstock.services.writer.logic import Writer, partitions
+from penstock.services.writer.periods import period
+from penstock.services.writer.queries import reads
+from penstock.services.writer.queries.reads import Reads
+from penstock.services.writer.rows import COLUMNS, Rows, bound, event_rows, uuid_bytes
+from penstock.services.writer.store import REQUEST_SECONDS, Store
 from penstock.settings import Settings
-from services.writer import reads
-from services.writer.__main__ import reach
-from services.writer.logic import Writer, partitions
-from services.writer.periods import period
-from services.writer.reads import Reads
-from services.writer.rows import COLUMNS, Rows, bound, event_rows, uuid_bytes
-from services.writer.store import REQUEST_SECONDS, Store
 from tests.deliveries import event_of, line, sample, score_of
 from tests.faults.line import Line
 from tests.places import Running
@@ -105,7 +105,7 @@ async def test_what_the_store_refuses_is_dropped_with_its_reason_and_the_rest_is
             rows.statements = ((events, values.replace(key, bound(b"short"))), timeline)
         return rows
 
-    monkeypatch.setattr("services.writer.logic.event_rows", spoilt)
+    monkeypatch.setattr("penstock.services.writer.logic.event_rows", spoilt)
     before, dropped, after = await writer.events(batch)
     assert (before, after) == (Done(), Done())
     assert isinstance(dropped, Drop)

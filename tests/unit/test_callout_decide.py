@@ -16,9 +16,9 @@ from penstock.auth.principal import person, who
 from penstock.auth.token_verifier import Claims
 from penstock.contracts import Contracts, load, topology
 from penstock.errors import Refused
-from services.authority import user_jwt
-from services.authority.decide import LONGEST, Admission, Decider
-from services.authority.user_jwt import Signer
+from penstock.services.authority import user_jwt
+from penstock.services.authority.decide import LONGEST, Admission, Decider
+from penstock.services.authority.user_jwt import Signer
 
 CONTRACTS = load()
 NOW = 1_800_000_000.0

@@ -11,9 +11,9 @@ from penstock.auth.permissions import Rights
 from penstock.auth.principal import Who
 from penstock.auth.token_verifier import Claims
 from penstock.errors import Refused, Unavailable
-from services.authority.decide import Admission
-from services.authority.question import Question
-from services.authority.trail import MOST_REFUSALS, Trail
+from penstock.services.authority.authorization_request import Question
+from penstock.services.authority.decide import Admission
+from penstock.services.authority.trail import MOST_REFUSALS, Trail
 
 QUESTION = Question("N1", "penstock", "U1", "secret.token.value", "10.0.0.7", "shop python3 1.0", 0)
 CLAIMS = Claims("https://id.test", "alice", "", ("g",), 1_800_000_300, "t1", frozenset())

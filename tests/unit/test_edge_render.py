@@ -11,9 +11,9 @@ import pytest
 
 from penstock.auth.issuers import Issuer
 from penstock.errors import Refused
-from services.edge import problems, tokens
-from services.edge.plan import Limits, Plan, PublicKey, Reader
-from services.edge.render import digest, render
+from penstock.services.edge import problems, tokens
+from penstock.services.edge.plan import Limits, Plan, PublicKey, Reader
+from penstock.services.edge.render import digest, render
 
 ISSUER = Issuer(issuer="https://id.test/a", audience="penstock", jwks_url="https://id.test/keys", gives=frozenset())
 KEYS = (

@@ -9,7 +9,7 @@ from elastic_transport import ApiResponseMeta, HttpHeaders, NodeConfig
 from elasticsearch import ApiError, ConnectionError, ConnectionTimeout
 
 from penstock.consume import Done, Drop, Retry
-from services.indexer.verdicts import Again, Create, of_item, of_request
+from penstock.services.indexer.verdicts import Again, Create, of_item, of_request
 
 NODE = NodeConfig("http", "localhost", 9200)
 

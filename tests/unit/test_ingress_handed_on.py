@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.errors import Refused
-from services.ingress.handed_on import MOST_APART_NS, must_agree, received_ns
+from penstock.services.ingress.access.edge_identity import MOST_APART_NS, must_agree, received_ns
 
 NOW = 1_795_000_000_000_000_000
 ISSUER, SUBJECT = "https://id.test/a", "ann b"

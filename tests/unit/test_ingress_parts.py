@@ -10,11 +10,11 @@ import pytest
 
 from penstock.broker import Stored
 from penstock.errors import Refused, Unavailable
-from services.ingress.body import MAX_BODY, Budget, read_body
-from services.ingress.modes import from_binary, mode_of
-from services.ingress.preference import preferred_wait
-from services.ingress.recent import Recent
-from services.ingress.results import Results
+from penstock.services.ingress.formats.cloudevents.modes import from_binary, mode_of
+from penstock.services.ingress.http.body import MAX_BODY, Budget, read_body
+from penstock.services.ingress.submit.preference import preferred_wait
+from penstock.services.ingress.submit.recent_keys import Recent
+from penstock.services.ingress.submit.results import Results
 
 STORED = Stored("EVENTS_HTTP", 7)
 

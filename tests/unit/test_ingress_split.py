@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from penstock.errors import Refused
-from services.ingress.split import check_grammar, guess, split
+from penstock.services.ingress.formats.cloudevents.split import check_grammar, guess, split
 
 json_values = st.recursive(
     st.none()

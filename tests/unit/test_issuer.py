@@ -10,12 +10,12 @@ import pytest
 from penstock import secret_file
 from penstock.contracts import load
 from penstock.errors import Refused
-from services.issuer import keys
-from services.issuer.clients import Clients, add
+from penstock.services.issuer import signing_keys
+from penstock.services.issuer.clients import Clients, add
 
 
-def key(id: str, since: float) -> keys.Key:
-    return keys.Key(id, None, {}, since)
+def key(id: str, since: float) -> signing_keys.Key:
+    return signing_keys.Key(id, None, {}, since)
 
 
 @pytest.mark.parametrize(
@@ -24,21 +24,21 @@ def key(id: str, since: float) -> keys.Key:
 )
 def test_a_new_key_is_published_for_a_while_before_it_signs(now: float, signs: str) -> None:
     made = [key("first", 0.0), key("second", 1000.0), key("third", 1200.0)]
-    assert keys.signing(made, now, 150.0).id == signs
+    assert signing_keys.signing(made, now, 150.0).id == signs
 
 
 def test_the_first_key_signs_at_once() -> None:
-    assert keys.signing([key("first", 1000.0)], 1000.0, 150.0).id == "first"
+    assert signing_keys.signing([key("first", 1000.0)], 1000.0, 150.0).id == "first"
 
 
 def test_a_key_of_a_moment_ago_does_not_sign_yet(tmp_path: Path) -> None:
-    keys.ensure(tmp_path)
+    signing_keys.ensure(tmp_path)
     os.utime(tmp_path / "first.pem", (1.0, 1.0))
-    made = keys.rotate(tmp_path)
-    found = keys.ensure(tmp_path)
+    made = signing_keys.rotate(tmp_path)
+    found = signing_keys.ensure(tmp_path)
     assert [each.id for each in found] == ["first", made]
-    assert keys.signing(found, found[1].since, 1.0).id == "first"
-    assert keys.signing(found, found[1].since + 1.0, 1.0).id == made
+    assert signing_keys.signing(found, found[1].since, 1.0).id == "first"
+    assert signing_keys.signing(found, found[1].since + 1.0, 1.0).id == made
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 from penstock.auth import issuers
 from penstock.auth.token_verifier import LONGEST_TOKEN, OidcVerifier
 from penstock.errors import PenstockError, Refused, Unavailable
-from services.issuer import keys
+from penstock.services.issuer import signing_keys
 from tests import bad_tokens
 from tests.bad_tokens import Bad
 from tests.mint import Mint
@@ -172,7 +172,7 @@ async def test_a_new_key_is_found_when_a_token_names_it(mint: Mint) -> None:
     clock = Clock()
     it = verifier(mint, clock=clock)
     await it.verify(mint.token())
-    keys.rotate(mint.folder / "keys")
+    signing_keys.rotate(mint.folder / "keys")
     mint.publish()
     clock.seconds += 11
     await it.verify(mint.token())
@@ -182,7 +182,7 @@ async def test_unknown_keys_lead_to_one_look_in_ten_seconds(mint: Mint) -> None:
     clock = Clock()
     it = verifier(mint, clock=clock)
     await it.verify(mint.token())
-    keys.rotate(mint.folder / "keys")
+    signing_keys.rotate(mint.folder / "keys")
     mint.publish()
     token = mint.token()
     with pytest.raises(Refused, match="no key"):  # the set was read a moment ago, within the ten seconds
@@ -288,7 +288,7 @@ async def test_a_look_for_a_new_key_that_fails_is_made_again_after_a_second(mint
         mint.believe(jwks_file=None, jwks_url=url)
         it = verifier(mint, clock=clock)
         await it.verify(mint.token())
-        keys.rotate(mint.folder / "keys")
+        signing_keys.rotate(mint.folder / "keys")
         mint.publish()
         clock.seconds += 11
         good = False
@@ -309,7 +309,7 @@ async def test_two_issuers_may_have_a_key_of_the_same_id(mint: Mint, tmp_path: P
     assert (await it.verify(mint.token())).issuer == mint.issuer
     claims = await it.verify(other.token())
     assert (claims.issuer, claims.client) == (other.issuer, "")
-    forged = keys.Key("first", other.keys[-1].signer, {}).sign(mint.claims())
+    forged = signing_keys.Key("first", other.keys[-1].signer, {}).sign(mint.claims())
     with pytest.raises(Refused, match="signature"):
         await it.verify(forged)
 

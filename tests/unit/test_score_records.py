@@ -14,9 +14,9 @@ from penstock.events import Checker, Event
 from penstock.scoring.features import Extractor
 from penstock.scoring.package import verify
 from penstock.scoring.score import read_score
-from services.scorer.logic import score
-from services.scorer.model import Model
-from services.scorer.records import indexed_fields
+from penstock.services.scorer.logic import score
+from penstock.services.scorer.model import Model
+from penstock.services.scorer.records import indexed_fields
 from tests.scoring_models import package
 
 CONTRACTS = load()

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from penstock.recent_cache import Recent
-from services.scorer.settings import ScorerSettings
+from penstock.services.scorer.settings import ScorerSettings
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 from penstock.auth import issuers
 from penstock.auth.token_sources import ClientCredentials, source_for
 from penstock.contracts import load
-from stack import fleet, identity, keycloak
-from stack.place import Place
+from penstock.stack import fleet, identity, keycloak
+from penstock.stack.place import Place
 
 
 def place(tmp_path: Path, **settings: object) -> Place:

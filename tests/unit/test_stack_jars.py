@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import PenstockError
-from stack import jars
-from stack.place import Place
+from penstock.stack import jars
+from penstock.stack.place import Place
 
 JAR = b"a jar"
 # Stands in for Maven: notes that it was called, and puts one jar where it is told to.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.trainer.counting import SEEN, count_cells, count_rarest
+from penstock.services.trainer.counting import SEEN, count_cells, count_rarest
 
 FIELD = 2_100_000_011  # hashes have 31 bits
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.trainer.history import share_out
+from penstock.services.trainer.history import share_out
 
 
 def test_small_types_are_taken_whole_and_large_ones_share_the_rest() -> None:

@@ -19,9 +19,9 @@ from penstock.contracts import load
 from penstock.errors import Refused
 from penstock.scoring.features import SCHEMA, Extractor, Features
 from penstock.scoring.package import MANIFEST, SCHEMA_FILE, THRESHOLDS, Package, pack, verify
-from services.scorer.model import Answers, Model
-from services.trainer.export import export
-from services.trainer.model import train
+from penstock.services.scorer.model import Answers, Model
+from penstock.services.trainer.export import export
+from penstock.services.trainer.model import train
 from tests.unit.drain import templates
 from tests.unit.scoring_data import (
     Array,

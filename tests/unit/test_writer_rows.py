@@ -9,10 +9,10 @@ from cassandra.query import BoundStatement, PreparedStatement
 
 from penstock.events import event_key
 from penstock.rpc.messages import TimeRange
-from services.writer.periods import Length, overlapping, period
-from services.writer.rows import event_rows, partition_of, routing_key
-from services.writer.summary import LONGEST, summary
-from services.writer.timeline import first_key
+from penstock.services.writer.periods import Length, overlapping, period
+from penstock.services.writer.queries.timeline import first_key
+from penstock.services.writer.rows import event_rows, partition_of, routing_key
+from penstock.services.writer.summary import LONGEST, summary
 from tests.deliveries import CONTRACTS, event_of, line, sample
 
 PREPARED = PreparedStatement(

@@ -9,7 +9,7 @@ from cassandra.protocol import OverloadedErrorMessage
 
 from penstock import errors
 from penstock.consume import Drop, Retry
-from services.writer.verdicts import Again, of_error
+from penstock.services.writer.verdicts import Again, of_error
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from nacl.public import PrivateKey
 
 from penstock.auth import callout_keys
 from penstock.errors import Refused
-from services.authority.xkey import Envelope
+from penstock.services.authority.xkey import Envelope
 
 
 def pair() -> tuple[Envelope, str]:

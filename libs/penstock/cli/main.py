@@ -14,7 +14,7 @@ from penstock.errors import PenstockError
 # A module with `app: typer.Typer` → the group that its commands form, or their names at the top level. Only what the
 # command line names is loaded, as some groups are slow to import, and an image with few extras cannot load them all.
 GROUPS: dict[str, str | tuple[str, ...]] = {
-    "stack.cli": ("up", "down", "status", "clean", "demo", "fetch"),
+    "penstock.stack.cli": ("up", "down", "status", "clean", "demo", "fetch"),
     "penstock.cli.send": ("send",),
     "penstock.cli.search": ("search", "similar", "anomalies", "get", "timeline"),
     "penstock.cli.tail": ("tail",),
@@ -26,9 +26,9 @@ GROUPS: dict[str, str | tuple[str, ...]] = {
     "penstock.cli.rights": ("rights",),
     "penstock.cli.identity": "identity",
     "penstock.cli.audit": "audit",
-    "services.edge.cli": "edge",
+    "penstock.services.edge.cli": "edge",
 }
-OURS = {"penstock", "services", "stack"}
+OURS = "penstock"
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -48,7 +48,7 @@ def load_groups(word: str = "") -> None:
         try:
             group: typer.Typer = importlib.import_module(module).app
         except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] in OURS and error.name != module:
+            if (error.name or "").partition(".")[0] == OURS and error.name != module:
                 raise
             continue
         names = GROUPS[module]

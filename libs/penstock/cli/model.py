@@ -63,7 +63,7 @@ def train(
     """Train a version on what Elasticsearch holds, and register it."""
     # A process of its own: TensorFlow is for the trainer, not for the command line.
     words = ["--model", model, "--limit", str(limit), "--reason", reason, *(["--activate"] if activate else [])]
-    done = subprocess.run([sys.executable, "-m", "services.trainer", *words], check=False)  # noqa: S603
+    done = subprocess.run([sys.executable, "-m", "penstock.services.trainer", *words], check=False)  # noqa: S603
     if done.returncode:
         raise typer.Exit(done.returncode)
 

@@ -1,0 +1,86 @@
+"""svc.search.{query,similar,anomalies,count} → Elasticsearch → hits with their records
+
+Each operation checks its request again, looks only into datasets granted to whoever asks, and answers with a page.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from penstock.contracts import Contracts
+from penstock.rpc.caller import Asker
+from penstock.rpc.messages import (
+    AnomaliesPage,
+    AnomaliesQuery,
+    CountQuery,
+    Counts,
+    Embedding,
+    Question,
+    SearchPage,
+    SearchQuery,
+    SimilarPage,
+    SimilarQuery,
+)
+from penstock.services.indexer.search import anomalies, count, query_events, similar
+from penstock.services.indexer.search.elastic import Elastic
+from penstock.services.indexer.search.models import ActiveModels
+
+Json = dict[str, Any]
+Embed = Callable[[str], Awaitable[Embedding]]
+Q = TypeVar("Q", bound=Question)
+
+
+class Questions:
+    """The operations of svc.search. `embed` asks a scorer for the vector of a text."""
+
+    def __init__(self, contracts: Contracts, elastic: Elastic, models: ActiveModels, embed: Embed) -> None:
+        self._contracts = contracts
+        self._elastic = elastic
+        self._models = models
+        self._embed = embed
+
+    async def query(self, request: Json, asker: Asker) -> Json:
+        """SearchQuery → SearchPage."""
+        question, began = parse(SearchQuery, request), time.monotonic()
+        page: SearchPage = await query_events.answer(
+            self._contracts, self._elastic, self._models, question, self._readable(asker)
+        )
+        return _timed(page, began)
+
+    async def similar(self, request: Json, asker: Asker) -> Json:
+        """SimilarQuery → SimilarPage."""
+        question, began = parse(SimilarQuery, request), time.monotonic()
+        page: SimilarPage = await similar.answer(
+            self._contracts, self._elastic, self._models, self._embed, question, self._readable(asker)
+        )
+        return _timed(page, began)
+
+    async def anomalies(self, request: Json, asker: Asker) -> Json:
+        """AnomaliesQuery → AnomaliesPage."""
+        question, began = parse(AnomaliesQuery, request), time.monotonic()
+        page: AnomaliesPage = await anomalies.answer(
+            self._contracts, self._elastic, self._models, question, self._readable(asker)
+        )
+        return _timed(page, began)
+
+    async def count(self, request: Json, asker: Asker) -> Json:
+        """CountQuery → Counts."""
+        counts: Counts = await count.answer(
+            self._contracts, self._elastic, parse(CountQuery, request), self._readable(asker)
+        )
+        return counts.wire()
+
+    def _readable(self, asker: Asker) -> list[str]:
+        return [name for name in self._contracts.datasets if asker.may_read(name)]
+
+
+def parse(model: type[Q], request: Mapping[str, Any]) -> Q:
+    """The question in a request. Raises Refused QUERY_INVALID with a pointer."""
+    return model.read(dict(request))
+
+
+def _timed(page: SearchPage | SimilarPage, began: float) -> Json:
+    page.took_ms = round((time.monotonic() - began) * 1000, 1)
+    return page.wire()

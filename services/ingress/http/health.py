@@ -1,0 +1,35 @@
+"""/livez /readyz /metrics: for load balancers and monitoring; no key is asked for and nothing of a caller is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from penstock.services.ingress.nats.link import Link
+
+
+def router(link: Link, others: Callable[[], list[str]]) -> APIRouter:
+    """The three paths; `others` gives further reasons not to be ready."""
+    routes = APIRouter(tags=["health"])
+
+    @routes.get("/livez")
+    async def livez() -> dict[str, bool]:
+        """200 as long as the process answers."""
+        return {"live": True}
+
+    @routes.get("/readyz", responses={503: {"description": "Not ready; `reasons` says why."}})
+    async def readyz() -> JSONResponse:
+        """200 while events can be taken. `durable` says whether accepted means on disk."""
+        reasons = link.problems() + others()
+        durability = link.connected.durability.reason if link.connected else "not known yet"
+        body = {"ready": not reasons, "reasons": reasons, "durable": link.durable, "durability": durability}
+        return JSONResponse(body, status_code=503 if reasons else 200)
+
+    @routes.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    return routes

@@ -1,0 +1,60 @@
+"""question of a caller → svc.<service>.<operation>.ingress on the caller's behalf → audit trail → reply.
+
+The door checks roles and datasets first, for a quick and clear answer; the worker that answers checks them again.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from penstock.audit.record import asked
+from penstock.broker import Broker
+from penstock.contracts import Contracts
+from penstock.errors import PenstockError
+from penstock.rpc.caller import Person
+from penstock.rpc.client import ask
+from penstock.rpc.messages import Question
+from penstock.services.ingress.access.authenticate import Caller
+from penstock.services.ingress.nats.link import Link
+from penstock.services.ingress.queries import audit_record
+
+
+class Asking:
+    """Asks the workers; knows how long each operation may take."""
+
+    def __init__(self, contracts: Contracts, link: Link) -> None:
+        self._contracts = contracts
+        self._link = link
+
+    async def ask(self, caller: Caller, service: str, operation: str, question: Question) -> dict[str, Any]:
+        """The reply. Raises Refused FORBIDDEN and whatever the worker says; Unavailable when nobody answers in time."""
+        caller.must_ask(service, operation)
+        connected = await self._link.use()
+        request = question.wire()
+        answering = self._ask(connected.broker, caller, service, operation, request)
+        if service == "score":  # a text on its way into a vector; the question that it belongs to follows
+            return await answering
+        began = time.perf_counter()
+        reply: dict[str, Any] | PenstockError
+        try:
+            reply = await answering
+        except PenstockError as error:
+            reply = error
+        said = asked(request, reply, time.perf_counter() - began, self._contracts.types)
+        await audit_record.write(connected.broker, caller, f"{service}.{operation}", said)
+        if isinstance(reply, PenstockError):
+            raise reply
+        return reply
+
+    async def _ask(
+        self, broker: Broker, caller: Caller, service: str, operation: str, request: dict[str, Any]
+    ) -> dict[str, Any]:
+        return await ask(
+            broker,
+            service,
+            operation,
+            request,
+            on_behalf=Person(caller.identity, caller.datasets, caller.roles),
+            timeout=self._contracts.services[service].operations[operation].timeout.total_seconds(),
+        )

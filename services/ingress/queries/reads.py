@@ -1,0 +1,161 @@
+"""GET and POST questions → the workers that know (asking.py) → their replies, as they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import asdict
+from typing import Annotated, Any, TypeVar
+
+import orjson
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from penstock.contracts import Contracts
+from penstock.errors import PenstockError, Refused
+from penstock.rpc import messages as q
+from penstock.services.ingress.access.authenticate import Caller, Verifier
+from penstock.services.ingress.http.describe import RECORD, types_page
+from penstock.services.ingress.nats.link import Link
+from penstock.services.ingress.queries import audit_record
+from penstock.services.ingress.queries.ask import Asking
+from penstock.services.ingress.queries.parameters import AnomaliesParameters, TailParameters, TimelineParameters
+from penstock.services.ingress.queries.tail import Follower, Tail, Wanted
+
+Q = TypeVar("Q", bound=q.Question)
+RECHECK_SECONDS = 2.0  # after which a tail of credentials that were withdrawn ends
+
+
+async def _verified(request: Request) -> Caller:
+    verifier: Verifier = request.app.state.verifier
+    return await verifier.verify(request.scope)
+
+
+FromCaller = Annotated[Caller, Depends(_verified)]
+
+
+def router(contracts: Contracts, asking: Asking, link: Link, tail: Tail) -> APIRouter:
+    """All paths that read; the application's `state.verifier` says who asks."""
+    routes = APIRouter(prefix="/v1")
+
+    _events(routes, contracts, asking)
+    _index(routes, contracts, asking)
+
+    @routes.get("/tail", tags=["read"], response_class=StreamingResponse, responses={200: {"content": _SSE}})
+    async def follow(
+        request: Request, caller: FromCaller, wanted: Annotated[TailParameters, Query()]
+    ) -> StreamingResponse:
+        """Follows events as they are stored, as server-sent events: `open`, `event`, `gap`; `end` when the credentials
+        are no longer good."""
+        caller.must_tail()
+        datasets = caller.readable(wanted.dataset or None)
+        types = {t.type for t in contracts.types.values() if t.dataset in datasets}
+        if wanted.type:
+            types &= set(wanted.type)
+        connected = await link.use()
+        await audit_record.write(connected.broker, caller, "tail", {"datasets": datasets, "types": sorted(types)})
+        follower = await tail.open(connected.broker, Wanted(frozenset(types), wanted.entity))
+        frames = _frames(tail, follower, _still(request, caller))
+        return StreamingResponse(frames, media_type="text/event-stream", headers=_NO_BUFFERS)
+
+    @routes.get("/whoami", tags=["contract"])
+    async def whoami(caller: FromCaller) -> Response:
+        """Who you are here, and what you may do."""
+        return _json({**asdict(caller), **{name: sorted(getattr(caller, name)) for name in _SETS}})
+
+    @routes.get("/types", tags=["contract"])
+    async def types(caller: FromCaller) -> Response:
+        """The event types that you may send or read: meaning, bounds, indexed members, JSON Schema; and the attributes
+        of an event."""
+        return _json(types_page(contracts, caller.types if caller.sends else (), caller.datasets))
+
+    return routes
+
+
+def _events(routes: APIRouter, contracts: Contracts, asking: Asking) -> None:
+    @routes.get("/events/{key}", tags=["read"], responses={200: {"content": {"application/json": {"example": RECORD}}}})
+    async def event(caller: FromCaller, key: Annotated[q.Key, Path()]) -> Response:
+        """One stored record, by the key that its acceptance returned."""
+        reply = await asking.ask(caller, "store", "get", q.GetRecords(keys=[key]))
+        if not reply["records"]:
+            raise Refused("NOT_FOUND", f"no event {key} is stored, or it is not for {caller.identity}")
+        return _json(reply["records"][0])
+
+    @routes.get("/timeline", tags=["read"], responses={200: {"model": q.TimelinePage}})
+    async def timeline(caller: FromCaller, parameters: Annotated[TimelineParameters, Query()]) -> Response:
+        """What one entity did, newest first."""
+        return _json(await asking.ask(caller, "store", "timeline", _within(contracts, caller, parameters.question())))
+
+
+def _index(routes: APIRouter, contracts: Contracts, asking: Asking) -> None:
+    @routes.post("/search", tags=["read"], responses={200: {"model": q.SearchPage}})
+    async def search(caller: FromCaller, query: q.SearchQuery) -> Response:
+        """Events by words, conditions, time and order, optionally with unusual ones moved up."""
+        return _json(await asking.ask(caller, "search", "query", _within(contracts, caller, query)))
+
+    @routes.post("/similar", tags=["read"], responses={200: {"model": q.SimilarPage}})
+    async def similar(caller: FromCaller, query: q.SimilarQuery) -> Response:
+        """Events nearest to an event (`key`) or to a text."""
+        if query.vector is not None:
+            raise Refused("QUERY_INVALID", "give a `key` or a `text`", pointer="/vector")
+        query = _within(contracts, caller, query)
+        if query.text is not None:
+            embed = q.EmbedRequest(text=query.text, **({"type": query.types[0]} if query.types else {}))
+            embedding = q.Embedding.model_validate(await asking.ask(caller, "score", "embed", embed))
+            chosen = {"text": None, "vector": embedding.vector, "embedded_by": embedding.model}
+            query = query.model_copy(update=chosen)
+        return _json(await asking.ask(caller, "search", "similar", query))
+
+    @routes.get("/anomalies", tags=["read"], responses={200: {"model": q.AnomaliesPage}})
+    async def anomalies(caller: FromCaller, parameters: Annotated[AnomaliesParameters, Query()]) -> Response:
+        """The most unusual events, most unusual first."""
+        return _json(await asking.ask(caller, "search", "anomalies", _within(contracts, caller, parameters.question())))
+
+    @routes.post("/count", tags=["read"], responses={200: {"model": q.Counts}})
+    async def count(caller: FromCaller, query: q.CountQuery) -> Response:
+        """How many events, in all and per value of a field or interval of time."""
+        return _json(await asking.ask(caller, "search", "count", _within(contracts, caller, query)))
+
+
+def _within(contracts: Contracts, caller: Caller, question: Q) -> Q:
+    """The question with the datasets spelled out that the caller may read. Raises Refused FORBIDDEN."""
+    datasets = caller.readable(getattr(question, "datasets", None))
+    for name in getattr(question, "types", None) or ():
+        if name not in contracts.types or contracts.types[name].dataset not in datasets:
+            raise Refused("FORBIDDEN", f"{caller.identity} may not read {name}", pointer="/types")
+    return question.model_copy(update={"datasets": datasets})
+
+
+def _json(reply: Any) -> Response:
+    return Response(orjson.dumps(reply), media_type="application/json")
+
+
+async def _still(request: Request, caller: Caller) -> str:
+    """Returns the reason once the request's credentials no longer open the door, or to something else."""
+    while True:
+        await asyncio.sleep(RECHECK_SECONDS)
+        try:
+            if await _verified(request) != caller:
+                return "FORBIDDEN"
+        except Refused as error:
+            return error.code
+        except PenstockError:  # the issuer cannot be asked now
+            continue
+
+
+async def _frames(tail: Tail, follower: Follower, until: Coroutine[Any, Any, str]) -> AsyncIterator[bytes]:
+    guard = asyncio.create_task(until)
+    guard.add_done_callback(lambda _: follower.close())
+    try:
+        async for frame in follower.frames():
+            yield frame
+        if guard.done():
+            yield b'event: end\ndata: {"code":"%b"}\n\n' % guard.result().encode()
+    finally:
+        guard.cancel()
+        await tail.leave(follower)
+
+
+_SETS = ("types", "datasets", "roles", "asks")
+_SSE = {"text/event-stream": {"example": 'event: event\nid: EVENTS_HTTP:17\ndata: {"key":…}\n\n'}}
+_NO_BUFFERS = {"cache-control": "no-store", "x-accel-buffering": "no"}

@@ -1,0 +1,225 @@
+"""POST /v1/events → events cut and checked → committed to EVENTS_HTTP → a result for each.
+
+A plain ASGI callable: no framework and no models between the socket and the check. The bytes of an event go to the
+stream as they came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from penstock.contracts import Contracts
+from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.events import Checker, Event, timestamps
+from penstock.publish import REPLY_TO, Outgoing, Ticket
+from penstock.services.ingress import metrics
+from penstock.services.ingress.access.authenticate import Caller, Verifier
+from penstock.services.ingress.access.edge_identity import received_ns
+from penstock.services.ingress.formats.cloudevents.modes import from_binary, mode_of
+from penstock.services.ingress.formats.cloudevents.split import check_grammar, guess, split
+from penstock.services.ingress.http.body import Budget, read_body
+from penstock.services.ingress.http.protocol import BODY_IS_HERE
+from penstock.services.ingress.nats.link import Link
+from penstock.services.ingress.submit.preference import preferred_wait
+from penstock.services.ingress.submit.recent_keys import Recent
+from penstock.services.ingress.submit.results import Results
+
+MAX_EVENTS = 5000
+SLICE = 200  # events checked before others get their turn
+
+_TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
+_EVENTS = {status: metrics.EVENTS.labels(status) for status in ("accepted", "duplicate", "refused", "unavailable")}
+
+
+class Accept:
+    """The endpoint. Errors of the whole request are raised as PenstockError; the door around it answers them."""
+
+    def __init__(self, contracts: Contracts, verifier: Verifier, link: Link) -> None:
+        self._checker = Checker(contracts)
+        self._verifier = verifier
+        self._link = link
+        self._recent = Recent()
+        self._budget = Budget()
+        metrics.BODY_BYTES.set_function(lambda: self._budget.held)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request. Raises PenstockError, or ClientDisconnect."""
+        caller = await self._verifier.verify(scope)
+        caller.must_send()
+        headers = dict(scope["headers"])
+        with self._budget.lease() as lease:
+            mode = mode_of(headers)
+            body = await read_body(receive, headers.get(b"content-length"), lease, here=BODY_IS_HERE in scope)
+            if mode == "batched":
+                guessed = guess(body, MAX_EVENTS)
+                request = Request(guessed or split(body, MAX_EVENTS), caller, headers, body, guessed=bool(guessed))
+            else:
+                request = Request([from_binary(scope["headers"], body) if mode == "binary" else body], caller, headers)
+            del body
+            try:
+                await self._check(request)
+                await self._commit(request)
+            except BaseException:
+                request.close()
+                raise
+        complete = await request.wait()
+        await self._answer(request, complete, send)
+
+    async def _answer(self, request: Request, complete: bool, send: Send) -> None:
+        durable = self._link.durable
+        status, headers, body = request.results.answer(durable=durable, complete=complete)
+        if not durable:
+            headers.append((b"penstock-durable", b"no"))
+        if request.ticket is not None:
+            headers.append((b"preference-applied", b"wait=%d" % request.seconds))
+        headers.append((b"content-length", b"%d" % len(body)))
+        for name, count in request.results.counts().items():
+            if count:
+                _EVENTS[name].inc(count)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _check(self, request: Request) -> None:
+        """Sorts the events into those to publish, duplicates, and refused ones. Raises Refused for the whole batch."""
+        connected = self._link.connected
+        if request.seconds and connected is not None:
+            request.ticket = connected.waiting.open()
+        try:
+            await self._check_all(request)
+        except _WrongCutError:
+            request.cut_again()
+            await self._check_all(request)
+        if request.whole is not None and any(error.code == "JSON_INVALID" for error in request.results.errors):
+            check_grammar(request.whole)
+
+    async def _check_all(self, request: Request) -> None:
+        for start in range(0, len(request.items), SLICE):
+            if start:
+                await asyncio.sleep(0)
+            for index in range(start, min(start + SLICE, len(request.items))):
+                self._check_one(request, index)
+
+    def _check_one(self, request: Request, index: int) -> None:
+        caller, now_ns = request.caller, request.came_ns
+        try:
+            raw, value = self._checker.parse(request.items[index])
+        except Refused as error:
+            if request.guessed:
+                raise _WrongCutError from None
+            request.results.failed(index, error)
+            return
+        try:
+            event = self._checker.accept(raw, value, publisher=caller.identity, door="http", now_ns=now_ns, stamp=True)
+            if event.type.type not in caller.types:
+                raise Refused("FORBIDDEN", f"{caller.identity} may not send {event.type.type}", pointer="/type")
+            request.must_be_new(value)
+        except Refused as error:
+            request.results.failed(index, error)
+            return
+        stored = self._recent.get(event.key)
+        if stored is not None:
+            request.results.duplicate(index, event.key, stored)
+            return
+        request.add(index, event, stamped="time" not in value)
+
+    async def _commit(self, request: Request) -> None:
+        """Publishes, and enters what became of each event."""
+        if request.outgoing:
+            try:
+                connected = await self._link.use()
+                stored = await connected.committer.submit(request.outgoing)
+            except Unavailable as error:
+                stored = [error] * len(request.outgoing)
+            for (index, key, stamped), result in zip(request.pending, stored, strict=True):
+                if isinstance(result, PenstockError):
+                    request.results.failed(index, result, key)
+                else:
+                    self._recent.put(key, result)
+                    request.stored.append((index, key, stamped, result))
+            self._link.committed(stored)
+        request.forget_bytes()
+
+
+class _WrongCutError(Exception):
+    """An item is not JSON: perhaps it was not cut where it ends."""
+
+
+class Request:
+    """One request on its way: what is left of it at each step. `whole` is the body of a batch; `guessed`, whether its
+    items may have been cut in the wrong places."""
+
+    def __init__(
+        self,
+        items: list[bytes],
+        caller: Caller,
+        headers: dict[bytes, bytes],
+        whole: bytes | None = None,
+        *,
+        guessed: bool = False,
+    ) -> None:
+        self.whole = whole
+        self.guessed = guessed
+        self.caller = caller
+        self.came_ns = received_ns(headers, time.time_ns())
+        self._begin(items)
+        self.stored: list[tuple[int, str, str, Any]] = []
+        self.seconds = preferred_wait(headers.get(b"prefer"))
+        self.ticket: Ticket | None = None
+        trace = headers.get(b"traceparent", b"")
+        self._headers = {"traceparent": trace.decode()} if _TRACEPARENT.match(trace) else None
+
+    def _begin(self, items: list[bytes]) -> None:
+        self.items = items
+        self.results = Results(len(items))
+        self.outgoing: list[Outgoing] = []
+        self.pending: list[tuple[int, str, str]] = []  # index, key and time of stamping of each outgoing event
+        self._seen: set[tuple[str, str]] = set()
+
+    def cut_again(self) -> None:
+        """From the beginning, by the cut that is sure. Raises Refused when the body is no batch."""
+        self.guessed = False
+        self._begin(split(self.whole or b"", MAX_EVENTS))
+
+    def must_be_new(self, value: dict[str, Any]) -> None:
+        """Raises Refused DUPLICATE_IN_BATCH for a source and id that came before in this batch."""
+        if len(self.items) > 1:
+            identity = (value["source"], value["id"])
+            if identity in self._seen:
+                raise Refused("DUPLICATE_IN_BATCH", "an event before it has the same source and id", pointer="/id")
+            self._seen.add(identity)
+
+    def add(self, index: int, event: Event, *, stamped: bool) -> None:
+        """An event to publish."""
+        headers = self._headers
+        if self.ticket is not None:
+            headers = {**(headers or {}), REPLY_TO: self.ticket.address(index)}
+        self.outgoing.append(Outgoing(event.subject, event.raw, headers))
+        self.pending.append((index, event.key, timestamps.text(event.time_ns) if stamped else ""))
+
+    def forget_bytes(self) -> None:
+        """From here on only the results count."""
+        self.items, self.whole, self.outgoing = [], None, []
+
+    async def wait(self) -> bool:
+        """Enters the stored events, with the stages that they have passed when these were asked for."""
+        complete = False
+        ticket = self.ticket
+        try:
+            if ticket is not None and self.stored:
+                complete = await ticket.wait({index for index, *_ in self.stored}, self.seconds)
+            for index, key, stamped, stored in self.stored:
+                stages = None if ticket is None else ticket.answers.get(index, {})
+                self.results.stored(index, key, stored, stamped=stamped, stages=stages)
+        finally:
+            self.close()
+        return complete
+
+    def close(self) -> None:
+        """Nobody waits for the workers' answers any more."""
+        if self.ticket is not None:
+            self.ticket.close()

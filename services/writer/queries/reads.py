@@ -1,0 +1,81 @@
+"""The questions that the writer asks Cassandra, and its errors as ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from cassandra import OperationTimedOut, ReadTimeout
+
+from penstock.errors import Unavailable
+from penstock.services.writer.known import LIST, NOTE
+from penstock.services.writer.store import Store
+
+PERIODS = LIST
+GET = "SELECT key, dataset, record FROM {keyspace}.events WHERE period = ? AND pp = ? AND key IN ?"
+TIMELINE = (
+    "SELECT key, type, publisher, summary FROM {keyspace}.timeline "
+    "WHERE period = ? AND pp = ? AND entity = ? AND key >= ? AND key < ? LIMIT ?"
+)
+SCORES = "SELECT key, model, version, score FROM {keyspace}.scores WHERE period = ? AND pp = ? AND key IN ?"
+# Filtering reads whole partitions, as counting does anyway.
+COUNT_EVENTS = (
+    "SELECT count(*) AS count FROM {keyspace}.events WHERE period = ? AND pp IN ? AND dataset = ? ALLOW FILTERING"
+)
+COUNT_SCORES = (
+    "SELECT count(*) AS count FROM {keyspace}.scores WHERE period = ? AND pp IN ? AND dataset = ? ALLOW FILTERING"
+)
+AUDIT = (
+    "SELECT sequence, subject, stored_at, names, record FROM {keyspace}.audit "
+    "WHERE day = ? AND hour = ? AND sequence < ? LIMIT ?"
+)
+ALIVE = "SELECT key FROM system.local WHERE key = 'local'"
+ALL = (NOTE, LIST, GET, TIMELINE, SCORES, COUNT_EVENTS, COUNT_SCORES, AUDIT, ALIVE)
+_LOOK_SECONDS, _LOOK_EVERY = 3.0, 2.0
+
+
+class Reads:
+    """Asks. `trouble` says why Cassandra cannot be asked now; then every question fails at once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.trouble: str | None = "not reached yet"
+
+    async def read(self, question: str, values: Sequence[Any] = ()) -> Any:
+        """The first page of rows. Raises Unavailable."""
+        if self.trouble is not None:
+            raise Unavailable("STORE_UNAVAILABLE", f"Cassandra: {self.trouble}", retry_after=2)
+        return await self._read(question, values)
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Keeps `trouble` true to the cluster until `stop`, once the store is open."""
+        while not stop.is_set():
+            await self.look()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY):
+                    await stop.wait()
+
+    async def look(self) -> None:
+        """Asks once whether Cassandra answers."""
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await self._read(ALIVE)
+        except TimeoutError:
+            self.trouble = f"no answer within {_LOOK_SECONDS:.0f} s"
+        except Unavailable as error:
+            self.trouble = error.detail
+        else:
+            self.trouble = None
+
+    async def _read(self, question: str, values: Sequence[Any] = ()) -> Any:
+        try:
+            return await self._store.read(question, values)
+        except (OperationTimedOut, ReadTimeout) as error:
+            raise Unavailable("TIMED_OUT", f"Cassandra did not answer in time: {error}"[:300], retry_after=1) from error
+        except (asyncio.CancelledError, Unavailable):
+            raise
+        except Exception as error:  # the driver's errors have no common base
+            text = f"{type(error).__name__}: {error}"[:300]
+            raise Unavailable("STORE_UNAVAILABLE", text, retry_after=2) from error
