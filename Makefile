@@ -41,6 +41,7 @@ check: $(READY) ## format, lint, types, contracts, generated files; no server ne
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/penstock contracts check
 	$(BIN)/penstock contracts render --check
 

@@ -1,6 +1,7 @@
 """HAProxy in front of the ingress processes: `python -m penstock.services.edge`, which becomes HAProxy.
 
-Beside it, where tokens are taken, `python -m penstock.services.edge keys`: an issuer's new keys reach HAProxy without a hand.
+Beside it, where tokens are taken, `python -m penstock.services.edge keys`: an issuer's new keys reach HAProxy by
+themselves.
 """
 
 from __future__ import annotations

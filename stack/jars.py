@@ -1,8 +1,8 @@
 """stack/maven/<name>/pom.xml → Maven Central → <cache>/<name>-<version>/: the jars of the Java servers, verified.
 
 Every jar is checked against stack/maven/<name>/jars.sha256 before the folder gets its name, and the folder appears by
-one rename: whoever sees it sees it whole, so checkouts share it. `python -m penstock.stack.jars` rewrites the hashes after a
-change of version.
+one rename: whoever sees it sees it whole, so checkouts share it. `python -m penstock.stack.jars` rewrites the hashes
+after a change of version.
 """
 
 from __future__ import annotations

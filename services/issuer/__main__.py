@@ -1,7 +1,7 @@
 """settings → keys and clients → HTTP server until SIGTERM.
 
-`python -m penstock.services.issuer rotate` makes a new key, `python -m penstock.services.issuer add <client> <group> …` one more client,
-and says in which file its secret is. A server that runs takes both.
+`python -m penstock.services.issuer rotate` makes a new key, `… add <client> <group> …` one more client, and says in
+which file its secret is. A server that runs takes both.
 """
 
 from __future__ import annotations

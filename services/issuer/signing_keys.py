@@ -1,7 +1,7 @@
 """<state>/issuer/<key id>.pem → the key that signs and the public set (RFC 7517) of all of them.
 
-`python -m penstock.services.issuer rotate` makes one more. It is published at once and signs a little later, when everybody who
-verifies has read the set anew; tokens signed before stay valid as long as the old file stays.
+`python -m penstock.services.issuer rotate` makes one more. It is published at once and signs a little later, when
+everybody who verifies has read the set anew; tokens signed before stay valid as long as the old file stays.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from penstock.errors import PenstockError
 from penstock.events import Checker
 from penstock.runtime import Parts, Source, main
 from penstock.scoring.score import read_score
-from penstock.services.writer import trail
+from penstock.services.writer import audit_rows
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries import reads
 from penstock.services.writer.queries.operations import Questions
@@ -49,7 +49,7 @@ async def build(_: Broker, settings: Settings) -> Parts:
     return Parts(
         sources=(
             *(_source(stream, checker.delivered, writer.events) for stream in streams),
-            _source("AUDIT", trail.read, writer.audit),
+            _source("AUDIT", audit_rows.read, writer.audit),
             _source("SCORES", lambda delivery: read_score(delivery, contracts), writer.scores),
         ),
         service="store",

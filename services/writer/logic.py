@@ -17,7 +17,7 @@ import structlog
 from penstock.consume import Done, Outcome, Retry
 from penstock.events import Event
 from penstock.scoring.score import Score
-from penstock.services.writer import trail
+from penstock.services.writer import audit_rows
 from penstock.services.writer.known import KnownPeriods
 from penstock.services.writer.metrics import BATCH_SECONDS, BATCHES_FAILED
 from penstock.services.writer.periods import Length
@@ -61,9 +61,9 @@ class Writer:
         """One outcome per score."""
         return await self._write([score_rows(score, self._length) for score in batch])
 
-    async def audit(self, batch: Sequence[trail.Record]) -> list[Outcome]:
+    async def audit(self, batch: Sequence[audit_rows.Record]) -> list[Outcome]:
         """One outcome per record of the audit trail."""
-        return await self._write([trail.rows(record) for record in batch])
+        return await self._write([audit_rows.rows(record) for record in batch])
 
     async def _write(self, rows: Sequence[Rows]) -> list[Outcome]:
         outcomes: list[Outcome] = [_DONE] * len(rows)

@@ -11,11 +11,11 @@ from penstock.audit import hash_chain
 from penstock.consume import Done
 from penstock.errors import Refused
 from penstock.rpc.caller import Asker, Person
+from penstock.services.writer.audit_rows import HOUR_NS, Record
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries.operations import Questions
 from penstock.services.writer.queries.reads import Reads
 from penstock.services.writer.store import Store
-from penstock.services.writer.trail import HOUR_NS, Record
 from penstock.stack import cassandra_roles
 from tests.deliveries import CONTRACTS, NOON
 from tests.places import Running

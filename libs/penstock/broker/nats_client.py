@@ -1,4 +1,4 @@
-"""TODO docstring"""
+"""nats-py's client with a reader and a writer of our own, and errors that do not end it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO docstring"""
+"""Entries of identities.yaml → the streams, consumers, subjects and operations that they stand for."""
 
 from __future__ import annotations
 

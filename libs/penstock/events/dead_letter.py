@@ -1,4 +1,4 @@
-"""TODO docstring"""
+"""The headers of a dead letter, as the DLQ stream keeps it."""
 
 from __future__ import annotations
 

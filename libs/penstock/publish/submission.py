@@ -1,4 +1,4 @@
-"""TODO docstring"""
+"""What is handed in to be stored together, and the result of each message."""
 
 from __future__ import annotations
 

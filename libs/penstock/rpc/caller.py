@@ -1,4 +1,4 @@
-"""TODO docstring"""
+"""headers of a request → Caller: the identity that the server vouches for, and whom the ingress asks for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO docstring"""
+"""request → svc.<service>.<operation>.<caller> → reply, or the error of the answering side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO docstring"""
+"""Where model versions are kept: bucket, object store, their keys, and the nudge that one was activated."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from penstock.errors import PenstockError, Unavailable
 from penstock.services.ingress import metrics
 from penstock.services.ingress.access.challenge import challenge
 from penstock.services.ingress.http.body import MAX_QUESTION, limited
-from penstock.services.ingress.submit.results import PROBLEM, Headers, retry_after
+from penstock.services.ingress.http.problem import PROBLEM, Headers, retry_after
 
 EVENTS = "/v1/events"
 _PATHS = {

@@ -10,7 +10,6 @@ All but 202 and 207 are problems (RFC 9457) with the results as a further member
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import orjson
@@ -19,11 +18,9 @@ from penstock.broker import Stored
 from penstock.contracts import problem
 from penstock.errors import PenstockError, Unavailable
 from penstock.services.ingress.access.challenge import challenge
-
-Headers = list[tuple[bytes, bytes]]
+from penstock.services.ingress.http.problem import PROBLEM, Headers, retry_after
 
 JSON = (b"content-type", b"application/json")
-PROBLEM = (b"content-type", b"application/problem+json")
 
 
 class Results:
@@ -112,8 +109,3 @@ class Results:
             members["durable"] = False
         members |= self.counts()
         return status, headers, orjson.dumps(members)[:-1] + b',"results":[' + b",".join(self._lines) + b"]}"
-
-
-def retry_after(error: Unavailable) -> tuple[bytes, bytes]:
-    """The Retry-After header, in whole seconds."""
-    return b"retry-after", b"%d" % max(1, math.ceil(error.retry_after or 1))

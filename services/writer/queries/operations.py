@@ -26,8 +26,8 @@ from penstock.rpc.messages import (
     StoreCounts,
     TimelineQuery,
 )
-from penstock.services.writer import trail
 from penstock.services.writer.periods import Length, overlapping
+from penstock.services.writer.queries import audit
 from penstock.services.writer.queries.reads import COUNT_EVENTS, COUNT_SCORES, GET, PERIODS, Reads
 from penstock.services.writer.queries.timeline import page
 from penstock.services.writer.rows import partition_of
@@ -108,7 +108,7 @@ class Questions:
             ("store", "audit") in operations(self._contracts, role.asks) for role in roles
         ):
             raise Refused("FORBIDDEN", f"no role of {asker.on_behalf.name} allows store.audit")
-        return await trail.page(self._reads, _parse(AuditQuery, request), time.time_ns())
+        return await audit.page(self._reads, _parse(AuditQuery, request), time.time_ns())
 
     async def _records(self, keys: Sequence[str], asker: Asker) -> dict[str, bytes]:
         """Records by key, of those that the asker may read."""

@@ -1,4 +1,4 @@
-"""TODO docstring"""
+"""svc.store.audit: records of the audit trail."""
 
 from __future__ import annotations
 

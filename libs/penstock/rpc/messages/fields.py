@@ -1,4 +1,4 @@
-"""TODO docstring"""
+"""What requests and replies have in common: types of members, the base models, filters and ranges of time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO docstring"""
+"""svc.registry.*: versions of models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO docstring"""
+"""svc.score.*: embeddings, and the model versions that are loaded."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Requests and replies over svc.<service>.<operation>.<caller>, as the models that contracts/services.yaml names.
+"""svc.search.*: events by words, likeness and anomaly, and their numbers.
 
-A request is checked twice: at the door, and again by the worker that answers. Unknown members are refused in
+A request is checked twice: at the ingress, and again by the worker that answers. Unknown members are refused in
 requests; a reply may grow members that an older caller ignores. Which datasets a caller may read is not said here:
-it comes with the request from the server (services.Asker), and `datasets` can only narrow it.
+it comes with the request from the server (rpc.caller), and `datasets` can only narrow it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""TODO docstring"""
+"""svc.store.*: records, timelines and counts from Cassandra."""
 
 from __future__ import annotations
 

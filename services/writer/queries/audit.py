@@ -1,4 +1,4 @@
-"""AUDIT → one row per record, by the hour;  AuditQuery → hours, newest first → records, by identity and action
+"""AuditQuery → hours, newest first → records, by identity and action
 
 Hours that hold nothing are looked into nevertheless: a day has 24, and each is one read.
 """
@@ -7,67 +7,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from struct import Struct
 from typing import Any
 
 import orjson
 
 from penstock.audit import hash_chain
-from penstock.audit.record import action_of, names_in
-from penstock.consume import Delivery
+from penstock.audit.record import action_of
 from penstock.errors import Refused
 from penstock.events import timestamps
 from penstock.rpc.messages import AuditQuery
+from penstock.services.writer.audit_rows import HOUR_NS, partition
 from penstock.services.writer.queries.reads import AUDIT, Reads
-from penstock.services.writer.rows import Rows, bound
 
-HOUR_NS = 3600 * 1_000_000_000
 DEFAULT_HOURS = 24
 MOST_HOURS = 31 * 24  # looked into for one page
 MOST_SEEN = 20_000  # rows passed over for one page
 ROOM = 900 * 1024  # bytes of an answer
 _ABREAST = 8
 _PAGE = 1000
-_SMALLINT, _BIGINT = Struct(">h").pack, Struct(">q").pack
 _LAST = (1 << 63) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A record as it comes off the stream."""
-
-    sequence: int
-    stored_at_ns: int
-    subject: str
-    payload: bytes
-
-
-def read(delivery: Delivery) -> Record:
-    """Whatever is on the trail is kept, also what cannot be read."""
-    return Record(delivery.sequence, delivery.stored_at_ns, delivery.subject, delivery.data)
-
-
-def rows(record: Record) -> Rows:
-    """The row of a record: the same bytes whenever and however often it is delivered."""
-    day, hour = partition(record.stored_at_ns // HOUR_NS)
-    names = " ".join(["", *sorted(names_in(record.payload)), ""])
-    row = bound(
-        day.encode(),
-        _SMALLINT(hour),
-        _BIGINT(record.sequence),
-        record.subject.encode(),
-        _BIGINT(record.stored_at_ns),
-        names.encode(),
-        record.payload,
-        _BIGINT(record.stored_at_ns // 1000),
-    )
-    return Rows(day, hour, len(row), (("audit", row),), noted=False)
-
-
-def partition(hours: int) -> tuple[str, int]:
-    """Day and hour of an hour since 1970."""
-    return timestamps.text(hours * HOUR_NS)[:10], hours % 24
 
 
 async def page(reads: Reads, question: AuditQuery, now_ns: int) -> dict[str, Any]:
