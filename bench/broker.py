@@ -17,7 +17,7 @@ from bench.ground import Ground
 from penstock.auth.connect import connect_as
 from penstock.broker import Broker, Stored
 from penstock.consume import DeadLetters, Delivery, Done, Lane, Outcome
-from penstock.publish import Committer, Outgoing
+from penstock.publish import GroupCommitter, Outgoing
 
 SUBJECT = "evt.{:02x}.http.bench.log.line.v1"
 PAYLOAD = b"x" * 300
@@ -57,7 +57,7 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
         with rows.row("publish, one after the other", [500]):
             for _ in range(500):
                 await ingress.publish(SUBJECT.format(0), PAYLOAD)
-        committer = Committer(ingress)
+        committer = GroupCommitter(ingress)
         await committer.start()
         for submitters, size in LOADS:
             total = [max(500, min(arguments.events // 4, 40 * submitters * size))]
@@ -74,7 +74,7 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
     return rows.rows
 
 
-async def _commit(committer: Committer, submitters: int, size: int, total: list[int]) -> None:
+async def _commit(committer: GroupCommitter, submitters: int, size: int, total: list[int]) -> None:
     sent = 0
     group = [Outgoing(SUBJECT.format(n % 64), PAYLOAD) for n in range(size)]
 

@@ -22,7 +22,7 @@ from penstock.broker import Broker
 from penstock.contracts import load
 from penstock.errors import PenstockError
 from penstock.events import timestamps
-from penstock.publish import Committer, Outgoing
+from penstock.publish import GroupCommitter, Outgoing
 
 OURS = "EVENTS_HTTP"
 _SINKS = {"indexer": "elasticsearch", "writer": "cassandra"}
@@ -131,7 +131,7 @@ async def drain(
 
 async def fill(broker: Broker, group: list[Outgoing]) -> None:
     """Stores all of it. Raises the first error."""
-    committer = Committer(broker)
+    committer = GroupCommitter(broker)
     await committer.start()
     try:
         for begin in range(0, len(group), 5000):

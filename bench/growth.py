@@ -24,7 +24,7 @@ from bench.rounds import Sample, middle
 from bench.watch import cpu_seconds
 from penstock.broker import Broker
 from penstock.errors import PenstockError
-from penstock.publish import Committer, Outgoing
+from penstock.publish import GroupCommitter, Outgoing
 
 SMALLEST = 10_000
 FLAT = 1.10  # times the cost at the smallest backlog
@@ -149,7 +149,7 @@ async def _group(count: int) -> list[Outgoing]:
 
 async def _store(filler: Broker, group: list[Outgoing], count: int) -> None:
     """The same events again and again, for a handler that does not look at them."""
-    committer = Committer(filler)
+    committer = GroupCommitter(filler)
     await committer.start()
     try:
         for begin in range(0, count, len(group)):

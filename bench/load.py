@@ -19,7 +19,7 @@ from itertools import islice
 from urllib.parse import urlsplit
 
 from bench.events import events, lines
-from penstock.settings import settings
+from penstock.settings import load_settings
 from penstock.stack.probes import percentile
 
 
@@ -30,14 +30,14 @@ class Load:
         parts = urlsplit(url)
         self.host, self.port = parts.hostname or "127.0.0.1", parts.port or 80
         https = parts.scheme == "https"  # the edge of the same place
-        self._tls = ssl.create_default_context(cafile=settings().state / "tls" / "ca.pem") if https else None
+        self._tls = ssl.create_default_context(cafile=load_settings().state / "tls" / "ca.pem") if https else None
         kind = "cloudevents-batch+json" if batch > 1 else "cloudevents+json"
         self._head = (
             f"POST /v1/events HTTP/1.1\r\nHost: {self.host}\r\nAuthorization: Bearer {key}\r\n"
             f"Content-Type: application/{kind}\r\nContent-Length: "
         ).encode()
         self._batch = batch
-        self._events: Iterator[bytes] = events(lines(settings().data), time.time_ns())
+        self._events: Iterator[bytes] = events(lines(load_settings().data), time.time_ns())
         self._gap = batch / rate if rate else 0.0
         self._next = self._deadline = 0.0
         self._left = most or sys.maxsize
@@ -62,11 +62,11 @@ class Load:
         await asyncio.gather(*(self._send(*line) for line in lines))
         return time.perf_counter() - began
 
-    async def _connect(self) -> tuple[asyncio.Transport, _Client]:
+    async def _connect(self) -> tuple[asyncio.Transport, NatsClient]:
         loop = asyncio.get_running_loop()
-        return await loop.create_connection(lambda: _Client(loop), self.host, self.port, ssl=self._tls)
+        return await loop.create_connection(lambda: NatsClient(loop), self.host, self.port, ssl=self._tls)
 
-    async def _send(self, transport: asyncio.Transport, client: _Client) -> None:
+    async def _send(self, transport: asyncio.Transport, client: NatsClient) -> None:
         """One connection: request, answer, request … until the time or the events are up."""
         while True:
             if self._gap:
@@ -87,7 +87,7 @@ class Load:
         transport.close()
 
 
-class _Client(asyncio.Protocol):
+class NatsClient(asyncio.Protocol):
     """Reads answers that have a content-length, with little work: the load must not be the limit."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

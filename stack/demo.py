@@ -46,11 +46,11 @@ def run(place: Place, files: list[str], console: Console) -> None:
     sent = _ship(source if files else islice(source, MOST), console)
     with ledger(place) as book:
         asyncio.run(_catch_up(place, book, sent, console))
-        waits = asyncio.run(time_stages(client.door_url(), client.bearer_key(), count=PROBES, at_once=8))
+        waits = asyncio.run(time_stages(client.api_url(), client.bearer_key(), count=PROBES, at_once=8))
         _show_counts(asyncio.run(_on_stream(place, sent)), book, sent, console)
     _show_waits(waits, console)
     _ask(console)
-    door = client.door_url()
+    door = client.api_url()
     console.print(
         f"\nLook on: [bold]{door}/docs[/] · penstock search 'your words' · penstock tail · penstock status\n"
         f'curl -H "Authorization: Bearer $(cat {client.key_path()})" {door}/v1/anomalies',

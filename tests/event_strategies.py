@@ -106,7 +106,7 @@ def _array(root: Mapping[str, Any], node: Mapping[str, Any], depth: int) -> st.S
     return st.lists(_value(root, node["items"], depth + 1), max_size=min(node["maxItems"], 3))
 
 
-def _object(root: Mapping[str, Any], node: Mapping[str, Any], depth: int) -> st.SearchStrategy[dict[str, Any]]:
+def json_object(root: Mapping[str, Any], node: Mapping[str, Any], depth: int) -> st.SearchStrategy[dict[str, Any]]:
     if node.get("x-open"):
         names = _pattern(node["propertyNames"]["pattern"], node["propertyNames"]["maxLength"])
         return st.dictionaries(names, _value(root, node["additionalProperties"], depth + 1), max_size=3)
@@ -124,5 +124,5 @@ _OF_TYPE = {
     "integer": _integer,
     "boolean": lambda *_: st.booleans(),
     "array": _array,
-    "object": _object,
+    "object": json_object,
 }

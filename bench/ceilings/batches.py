@@ -15,16 +15,16 @@ from bench.ceilings.records import stored_events
 from bench.ceilings.timed import timed
 from penstock.broker import Broker, Message, publication
 from penstock.errors import PenstockError
-from penstock.settings import settings
+from penstock.settings import load_settings
 
 SIZE = 1000
 
 
 async def run(count: int, server: int) -> None:
     """Commits `count` events."""
-    chosen = settings()
+    settings = load_settings()
     messages = [(event.subject, event.raw) for event in stored_events(count)]
-    broker = await Broker.connect(chosen.nats, "ingress", chosen.credentials_folder)
+    broker = await Broker.connect(settings.nats, "ingress", settings.credentials_folder)
     with timed(server) as done:
         for begin in range(0, len(messages), SIZE):
             await _commit(broker, messages[begin : begin + SIZE])

@@ -19,13 +19,13 @@ from penstock.scoring.package import verify
 from penstock.scoring.registry import MODELS, REGISTRY, active_key, object_name
 from penstock.services.scorer.model import BATCH_MOST, Model
 from penstock.services.scorer.settings import ScorerSettings
-from penstock.settings import settings
+from penstock.settings import load_settings
 
 
 async def load_active(name: str) -> Model:
     """The active version of a model."""
-    chosen = settings()
-    broker = await Broker.connect(chosen.nats, "scorer", chosen.credentials_folder)
+    settings = load_settings()
+    broker = await Broker.connect(settings.nats, "scorer", settings.credentials_folder)
     active = orjson.loads((await Keys(broker, REGISTRY).get(active_key(name))).value)
     package = verify(await Objects(broker, MODELS).get(object_name(name, active["version"])), active["digest"])
     await broker.drain()

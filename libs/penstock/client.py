@@ -23,10 +23,10 @@ from penstock.consume import Copies, Follower
 from penstock.contracts import load, operations
 from penstock.errors import PenstockError, Refused
 from penstock.events import Checker, Event, timestamps
-from penstock.publish import REPLY_TO, Outgoing, Submission, Ticket, Waiting, publish_singly
+from penstock.publish import REPLY_TO, Outgoing, Receipt, Receipts, Submission, publish_singly
 from penstock.rpc import messages
 from penstock.rpc.client import ask
-from penstock.settings import settings
+from penstock.settings import load_settings
 
 PATIENCE = 10.0  # seconds in which a broken connection may come back
 MOST_AT_ONCE = 10_000  # events in one call
@@ -50,7 +50,7 @@ class Publisher:
         self.identity = broker.identity
         self._contracts = load()
         self._checker = Checker(self._contracts)
-        self._waiting: Waiting | None = None
+        self._waiting: Receipts | None = None
 
     def event(
         self,
@@ -124,13 +124,13 @@ class Publisher:
                 results[index] = Published(event.key, result.stream, result.sequence, stages)
         return [result for result in results if result is not None]
 
-    async def ask(self, service: str, operation: str, question: messages.Question) -> dict[str, Any]:
+    async def ask(self, service: str, operation: str, question: messages.Request) -> dict[str, Any]:
         """Asks a service, e.g. `search.query`, if the identity may. Raises PenstockError, also that of the service."""
         contract = self._contracts.services[service].operations[operation]
         if (service, operation) not in operations(self._contracts, self._contracts.identities[self.identity].asks):
             raise Refused("FORBIDDEN", f"identity {self.identity} may not ask {service}.{operation}")
         timeout = contract.timeout.total_seconds()
-        return await ask(self.broker, service, operation, question.wire(), timeout=timeout)
+        return await ask(self.broker, service, operation, question.to_json(), timeout=timeout)
 
     @asynccontextmanager
     async def follow(self, *types: str, most: int = 1000) -> AsyncIterator[AsyncIterator[Event]]:
@@ -164,7 +164,7 @@ class Publisher:
             raise Refused("FORBIDDEN", f"identity {self.identity} may not publish {event.type.type}", pointer="/type")
         return event
 
-    async def _store(self, checked: Sequence[tuple[int, Event]], ticket: Ticket | None, traceparent: str) -> list[Any]:
+    async def _store(self, checked: Sequence[tuple[int, Event]], ticket: Receipt | None, traceparent: str) -> list[Any]:
         headers = {"traceparent": traceparent} if traceparent else {}
         items = []
         size = 0
@@ -177,9 +177,9 @@ class Publisher:
             await publish_singly(self.broker, [(submission, index) for index in range(len(items))])
         return list(submission.results)
 
-    async def _ticket(self) -> Ticket | None:
+    async def _ticket(self) -> Receipt | None:
         if self._waiting is None:
-            waiting = Waiting(self.broker)
+            waiting = Receipts(self.broker)
             await waiting.start()
             self._waiting = waiting
         return self._waiting.open()
@@ -196,13 +196,13 @@ async def connect(
     `<identity>.nk`, it connects with that nkey whatever the settings say. Raises
     Refused CREDENTIALS_INVALID, or Unavailable BROKER_UNAVAILABLE after half a minute.
     """
-    chosen = settings()
+    settings = load_settings()
     if load().identities.get(identity) is None:
         raise Refused("CREDENTIALS_INVALID", f"{identity!r} has no line in contracts/identities.yaml")
-    given: dict[str, object] = {"nats_url": url or chosen.nats_url}
+    given: dict[str, object] = {"nats_url": url or settings.nats_url}
     if credentials is not None:
         given |= {"credentials": credentials, "auth": "nkeys"}
-    broker = await connect_as(identity, chosen.model_copy(update=given))
+    broker = await connect_as(identity, settings.model_copy(update=given))
     publisher = Publisher(broker)
     try:
         yield publisher

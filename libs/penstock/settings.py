@@ -157,6 +157,6 @@ class Settings(BaseSettings):
 
 
 @cache
-def settings() -> Settings:
+def load_settings() -> Settings:
     """The settings of this process, read once."""
     return Settings()

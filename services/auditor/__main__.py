@@ -41,7 +41,7 @@ async def build(broker: Broker, settings: Settings) -> Parts:
     log = [Violations(broker, settings.nats_log_file, names).run] if settings.nats_log_file else []
     return Parts(
         chores=[*(part.run for part in parts), *log],
-        ready=lambda: "; ".join(part.trouble for part in parts if part.trouble),
+        unready_reason=lambda: "; ".join(part.unready_reason for part in parts if part.unready_reason),
     )
 
 

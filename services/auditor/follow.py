@@ -24,7 +24,7 @@ class Follow:
     """Follows one stream. `describe` gives an entry for each message, or None for what does not go onto the trail."""
 
     def __init__(self, broker: Broker, stream: str, what: str, describe: Describe, stand_by: float = STAND_BY) -> None:
-        self.trouble = ""
+        self.unready_reason = ""
         self._broker = broker
         self._stream = stream
         self._describe = describe
@@ -34,8 +34,8 @@ class Follow:
         """Until `stop`."""
         await keep_on(self._lead, self._journal, stop, self._say)
 
-    def _say(self, trouble: str) -> None:
-        self.trouble = trouble
+    def _say(self, unready_reason: str) -> None:
+        self.unready_reason = unready_reason
 
     async def _lead(self, stop: asyncio.Event) -> None:
         written = await self._journal.end()
@@ -49,7 +49,7 @@ class Follow:
                 written = last
             if page:
                 seen = page[-1].sequence
-            self.trouble = ""
+            self.unready_reason = ""
             if len(page) < PAGE:
                 await pause(stop, EVERY)
 

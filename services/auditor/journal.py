@@ -68,7 +68,7 @@ async def keep_on(
     work: Callable[[asyncio.Event], Awaitable[None]],
     journal: Journal,
     stop: asyncio.Event,
-    trouble: Callable[[str], None],
+    unready_reason: Callable[[str], None],
 ) -> None:
     """Runs `work` until `stop`, again after each error. Where another process does the same work, this one waits until
     the other has been silent for a while."""
@@ -78,10 +78,10 @@ async def keep_on(
         except PenstockError as error:
             if error.code == "CONFLICT":
                 _log.info("standing_by", subject=journal.subject)
-                trouble("")
+                unready_reason("")
                 await _silence(journal, stop)
             else:
-                trouble(f"{journal.subject}: {error.code}: {error.detail}")
+                unready_reason(f"{journal.subject}: {error.code}: {error.detail}")
                 _log.warning("not_written", subject=journal.subject, code=error.code, reason=error.detail)
                 await pause(stop, AFTER_ERROR)
 

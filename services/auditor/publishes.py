@@ -31,7 +31,7 @@ class Publishes:
     """One stream. `trouble` says why nothing is written; empty while all is well."""
 
     def __init__(self, broker: Broker, stream: str, *, every: float = EVERY) -> None:
-        self.trouble = ""
+        self.unready_reason = ""
         self._broker = broker
         self._stream = stream
         self._every = every
@@ -50,8 +50,8 @@ class Publishes:
         """Until `stop`."""
         await keep_on(self._lead, self._journal, stop, self._say)
 
-    def _say(self, trouble: str) -> None:
-        self.trouble = trouble
+    def _say(self, unready_reason: str) -> None:
+        self.unready_reason = unready_reason
 
     async def _lead(self, stop: asyncio.Event) -> None:
         end = await self._journal.end()
@@ -132,7 +132,7 @@ class Publishes:
             self._behind.set(self._now() - tally.since)
             if tally.reply:
                 self._acknowledge(tally.reply)
-        self.trouble = ""
+        self.unready_reason = ""
 
     def _acknowledge(self, reply: str) -> None:
         with suppress(Unavailable):  # it comes again, and is then known

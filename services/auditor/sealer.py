@@ -27,7 +27,7 @@ class Sealer:
     """Goes on from the last seal, whoever wrote it. `trouble` says why nothing is sealed."""
 
     def __init__(self, broker: Broker, journal: Journal, signer: Signer, keys: Path, *, every: float = EVERY) -> None:
-        self.trouble = ""
+        self.unready_reason = ""
         self._broker = broker
         self._journal = journal
         self._signer = signer
@@ -38,14 +38,14 @@ class Sealer:
         """Until `stop`."""
         await keep_on(self._lead, self._journal, stop, self._say)
 
-    def _say(self, trouble: str) -> None:
-        self.trouble = trouble
+    def _say(self, unready_reason: str) -> None:
+        self.unready_reason = unready_reason
 
     async def _lead(self, stop: asyncio.Event) -> None:
         head = await self._resume()
         while not stop.is_set():
             head, more = await self._seal(head)
-            self.trouble = ""
+            self.unready_reason = ""
             if not more:
                 await pause(stop, self._every)
 
@@ -75,7 +75,7 @@ class Sealer:
             head = hash_chain.after(head, message.sequence, digest)
         now = time.time_ns()
         seal = self._signer.sign(before, head, timestamps.text(now), bytes(marks))
-        await self._journal.write_raw(seal.wire(self._broker.identity))
+        await self._journal.write_raw(seal.to_json(self._broker.identity))
         metrics.SEALED.inc(len(page))
         metrics.SEAL_BEHIND.set((time.time_ns() - page[0].stored_at_ns) / 1e9)
         metrics.SEALED_SEQUENCE.set(head.sequence)

@@ -12,7 +12,7 @@ LONGEST_CONNECTION_TEXT = 128  # characters of what a client says of itself
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Request:
     """`connection_key` is a key that the server made for this connection only; it binds the answer to it."""
 
     server: str
@@ -24,7 +24,7 @@ class Question:
     expires_at: int
 
 
-def read(text: str, issuer: str) -> Question:
+def read(text: str, issuer: str) -> Request:
     """Takes the question apart. `issuer` is our own account key, which the question must be for. Raises ValueError."""
     claims = user_jwt.from_server(text)
     body = claims.get("nats")
@@ -37,7 +37,7 @@ def read(text: str, issuer: str) -> Question:
         raise ValueError("server, client or options missing")
     if server.get("id") != claims["iss"]:
         raise ValueError("signed by another server than it names")
-    return Question(
+    return Request(
         server=server["id"],
         server_name=_text(server, "name"),
         connection_key=_key(body),

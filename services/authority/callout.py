@@ -18,7 +18,7 @@ from penstock.auth.token_verifier import Claims, TokenVerifier
 from penstock.broker import Message
 from penstock.errors import PenstockError
 from penstock.services.authority import authorization_request, metrics, user_jwt
-from penstock.services.authority.authorization_request import Question
+from penstock.services.authority.authorization_request import Request
 from penstock.services.authority.decide import ACCOUNT, Decider
 from penstock.services.authority.trail import Trail
 from penstock.services.authority.user_jwt import Signer
@@ -107,7 +107,7 @@ class Callout:
         self._reply(message.reply, self._envelope.seal(answer.encode(), server_key))
         return "admitted" if jwt else "refused"
 
-    async def _judged(self, asked: Question) -> str:
+    async def _judged(self, asked: Request) -> str:
         """The user JWT, or "" for a refusal; either is on the trail by then."""
         claims: Claims | None = None
         try:
@@ -122,7 +122,7 @@ class Callout:
             key=asked.connection_key,
             identity=admission.who.identity,
             account=ACCOUNT,
-            allowed=admission.rights,
+            allowed=admission.permissions,
             expires_at=admission.expires_at,
             now=self._now(),
         )

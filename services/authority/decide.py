@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from penstock.auth.permissions import Rights, rights_of, rights_of_roles
-from penstock.auth.principal import Who, who
+from penstock.auth.permissions import Permissions, permissions_of, permissions_of_roles
+from penstock.auth.principal import Principal, who
 from penstock.auth.token_verifier import Claims
 from penstock.contracts import Contracts
 from penstock.errors import Refused
@@ -19,8 +19,8 @@ LONGEST = 24 * 3600  # seconds that a connection stays without a new decision, h
 class Admission:
     """What a connection becomes. `expires_at` is in Unix seconds and no later than the token's."""
 
-    who: Who
-    rights: Rights
+    who: Principal
+    permissions: Permissions
     expires_at: int
 
 
@@ -30,7 +30,7 @@ class Decider:
     def __init__(self, contracts: Contracts, is_revoked: Callable[[str], bool]) -> None:
         self._contracts = contracts
         self._is_revoked = is_revoked
-        self._listed: dict[str, Rights] = {}
+        self._listed: dict[str, Permissions] = {}
 
     def decide(self, claims: Claims, now: float) -> Admission:
         """Raises Refused FORBIDDEN, IDENTITY_REVOKED or TOKEN_EXPIRED."""
@@ -44,10 +44,10 @@ class Decider:
             raise Refused("FORBIDDEN", f"{found.identity} may do nothing here; questions go through the ingress")
         return Admission(found, allowed, min(claims.expires_at, int(now) + LONGEST))
 
-    def _rights(self, found: Who) -> Rights:
+    def _rights(self, found: Principal) -> Permissions:
         if not found.listed:
-            return rights_of_roles(self._contracts, found.identity, found.roles)
+            return permissions_of_roles(self._contracts, found.identity, found.roles)
         known = self._listed.get(found.identity)
         if known is None:
-            known = self._listed[found.identity] = rights_of(self._contracts, found.identity)
+            known = self._listed[found.identity] = permissions_of(self._contracts, found.identity)
         return known

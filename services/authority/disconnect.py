@@ -10,8 +10,8 @@ import asyncio
 
 import structlog
 
-from penstock.auth.connections import put_out, sessions
-from penstock.auth.denials import Revocations
+from penstock.auth.connections import disconnect_all, list_connections
+from penstock.auth.denials import Denials
 from penstock.broker import Broker
 from penstock.errors import PenstockError
 from penstock.services.authority import metrics
@@ -27,7 +27,7 @@ EVERY = 30.0
 class PuttingOut:
     """Runs beside the callout."""
 
-    def __init__(self, broker: Broker, revocations: Revocations, trail: Trail) -> None:
+    def __init__(self, broker: Broker, revocations: Denials, trail: Trail) -> None:
         self._broker = broker
         self._revocations = revocations
         self._trail = trail
@@ -63,9 +63,9 @@ class PuttingOut:
         if not denied:
             return 0
         closed = 0
-        for session in await sessions(self._broker):
-            if session.identity in denied and await put_out(self._broker, session):
+        for session in await list_connections(self._broker):
+            if session.identity in denied and await disconnect_all(self._broker, session):
                 closed += 1
                 metrics.PUT_OUT.inc()
-                await self._trail.put_out(session.identity, session.server, session.number, session.name)
+                await self._trail.disconnect_all(session.identity, session.server, session.number, session.name)
         return closed

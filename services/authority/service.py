@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from penstock.auth import callout_keys, issuers
-from penstock.auth.denials import Revocations
+from penstock.auth.denials import Denials
 from penstock.auth.token_verifier import OidcVerifier
 from penstock.broker import Broker
 from penstock.contracts import load
@@ -31,16 +31,16 @@ QUEUE = "authority"  # the group in which replicas share the questions
 SETTLE_SECONDS = 10.0
 
 
-async def build(broker: Broker, chosen: Settings) -> Parts:
+async def build(broker: Broker, settings: Settings) -> Parts:
     """The parts of the process. Raises Refused CREDENTIALS_INVALID or ISSUERS_INVALID, Unavailable for no list of
     denied."""
-    folder = chosen.credentials_folder
-    revocations = Revocations(broker)
+    folder = settings.credentials_folder
+    revocations = Denials(broker)
     trail = Trail(broker.identity, broker.publish, time.monotonic)
     callout = Callout(
         Signer(callout_keys.issuer(folder)),
         Envelope(callout_keys.curve(folder)),
-        OidcVerifier(issuers.read(chosen.issuers)),
+        OidcVerifier(issuers.read(settings.issuers)),
         Decider(load(), revocations.is_revoked),
         trail,
         broker.send,
@@ -59,13 +59,15 @@ async def build(broker: Broker, chosen: Settings) -> Parts:
         await callout.finish()
         await revocations.stop()
 
-    async def put_out(stop: asyncio.Event) -> None:
+    async def disconnect_all(stop: asyncio.Event) -> None:
         await _until(stop, putting_out.run())
 
     async def settle_trail(stop: asyncio.Event) -> None:
         await _until(stop, _settling(trail))
 
-    return Parts(chores=[serve, put_out, settle_trail], ready=lambda: "" if serving.is_set() else "not asked yet")
+    return Parts(
+        chores=[serve, disconnect_all, settle_trail], unready_reason=lambda: "" if serving.is_set() else "not asked yet"
+    )
 
 
 async def _settling(trail: Trail) -> None:

@@ -16,7 +16,7 @@ import structlog
 from penstock.audit.record import audit_record
 from penstock.auth.token_verifier import Claims
 from penstock.errors import PenstockError
-from penstock.services.authority.authorization_request import Question
+from penstock.services.authority.authorization_request import Request
 from penstock.services.authority.decide import Admission
 
 _log = structlog.get_logger("penstock.authority")
@@ -38,7 +38,7 @@ class Trail:
         self._written = 0
         self._counted: Counter[str] = Counter()
 
-    async def admitted(self, question: Question, claims: Claims, admission: Admission) -> None:
+    async def admitted(self, question: Request, claims: Claims, admission: Admission) -> None:
         """Raises Unavailable when the record could not be stored: then nobody is let in."""
         record = {
             "decision": "admitted",
@@ -52,7 +52,7 @@ class Trail:
         _log.info("admitted", identity=admission.who.identity, host=question.host, expires=record["expires"])
         await self._write("connect", record, actor=admission.who.identity)
 
-    async def refused(self, question: Question, claims: Claims | None, error: PenstockError) -> None:
+    async def refused(self, question: Request, claims: Claims | None, error: PenstockError) -> None:
         """Raises Unavailable when the record could not be stored."""
         await self.settle()
         if self._written >= MOST_REFUSALS:
@@ -69,7 +69,7 @@ class Trail:
         _log.warning("refused", code=error.code, reason=error.detail, host=question.host, client=question.client)
         await self._write("connect", record)
 
-    async def put_out(self, identity: str, server: str, number: int, name: str) -> None:
+    async def disconnect_all(self, identity: str, server: str, number: int, name: str) -> None:
         """A connection of a denied identity was closed. Raises Unavailable when the record could not be stored."""
         _log.warning("put_out", identity=identity, server=server, connection=number)
         record = {"decision": "put_out", "identity": identity, "server": server, "connection": number, "client": name}
@@ -89,7 +89,7 @@ class Trail:
         await self._publish(f"audit.{self._emitter}.{what}", audit_record(actor, self._emitter, **record))
 
 
-def _connection(question: Question) -> dict[str, Any]:
+def _connection(question: Request) -> dict[str, Any]:
     return {"host": question.host, "client": question.client, "server": question.server_name or question.server}
 
 

@@ -16,7 +16,7 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
 from penstock.auth.callout_keys import decode_server_key
-from penstock.auth.permissions import Rights
+from penstock.auth.permissions import Permissions
 
 _DENY_ALL = {"deny": [">"]}
 
@@ -35,12 +35,14 @@ class Signer:
         return f"{signed}.{_encoded(self._pair.sign(signed.encode()))}"
 
 
-def user(signer: Signer, *, key: str, identity: str, account: str, allowed: Rights, expires_at: int, now: float) -> str:
+def user(
+    signer: Signer, *, key: str, identity: str, account: str, allowed: Permissions, expires_at: int, now: float
+) -> str:
     """The JWT that lets the connection with the public key `key` in as `identity`, until `expires_at`."""
-    rights: dict[str, Any] = {"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1}
-    rights["pub"] = {"allow": list(allowed.publish)} if allowed.publish else _DENY_ALL
-    rights["sub"] = {"allow": list(allowed.subscribe)} if allowed.subscribe else _DENY_ALL
-    return signer.encode({"sub": key, "aud": account, "name": identity, "exp": expires_at, "nats": rights}, now)
+    permissions: dict[str, Any] = {"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1}
+    permissions["pub"] = {"allow": list(allowed.publish)} if allowed.publish else _DENY_ALL
+    permissions["sub"] = {"allow": list(allowed.subscribe)} if allowed.subscribe else _DENY_ALL
+    return signer.encode({"sub": key, "aud": account, "name": identity, "exp": expires_at, "nats": permissions}, now)
 
 
 def response(signer: Signer, *, key: str, server: str, now: float, jwt: str = "", error: str = "") -> str:

@@ -18,7 +18,7 @@ from penstock.errors import PenstockError
 from penstock.services.edge import configuration, running
 from penstock.services.edge.settings import EdgeSettings
 from penstock.services.edge.update import update
-from penstock.settings import Settings, settings
+from penstock.settings import Settings, load_settings
 from penstock.telemetry import configure_logging
 
 _log = structlog.get_logger("penstock.edge")
@@ -26,13 +26,13 @@ _log = structlog.get_logger("penstock.edge")
 
 def main() -> int:
     """The exit status; but a started HAProxy does not come back here."""
-    chosen = settings()
-    configure_logging(chosen.log_level, "edge")
+    settings = load_settings()
+    configure_logging(settings.log_level, "edge")
     try:
-        folder = configuration.folder(chosen)
+        folder = configuration.folder(settings)
         if sys.argv[1:] == ["keys"]:
-            keep_up(chosen, EdgeSettings())
-        _warn(update(chosen, EdgeSettings()).faults)
+            keep_up(settings, EdgeSettings())
+        _warn(update(settings, EdgeSettings()).faults)
         if sys.argv[1:] == ["update"]:
             return 0
         running.become(folder)
@@ -41,12 +41,12 @@ def main() -> int:
     return 1
 
 
-def keep_up(chosen: Settings, edge: EdgeSettings) -> NoReturn:
+def keep_up(settings: Settings, edge: EdgeSettings) -> NoReturn:
     """Brings the edge up to date every `edge.keys_every` seconds, until SIGTERM. What fails is tried again then."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     while True:
         try:
-            done = update(chosen, edge)
+            done = update(settings, edge)
             _warn(done.faults)
             if done.written or done.reloaded:
                 _log.info("keys_changed", keys=done.keys, reloaded=done.reloaded)

@@ -12,7 +12,7 @@ from penstock.errors import PenstockError, Unavailable
 from penstock.services.edge import configuration, running
 from penstock.services.edge.settings import EdgeSettings
 from penstock.services.edge.update import update
-from penstock.settings import settings
+from penstock.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="HAProxy in front of the ingress.")
 
@@ -20,9 +20,9 @@ app = typer.Typer(no_args_is_help=True, help="HAProxy in front of the ingress.")
 @app.command()
 def render() -> None:
     """Write haproxy.cfg from the settings, once HAProxy finds it valid; a running edge takes it with `reload`."""
-    chosen = settings()
-    changed = configuration.write(chosen, EdgeSettings())
-    print(f"{configuration.folder(chosen).configuration}: {'written' if changed else 'as it was'}")
+    settings = load_settings()
+    changed = configuration.write(settings, EdgeSettings())
+    print(f"{configuration.folder(settings).configuration}: {'written' if changed else 'as it was'}")
 
 
 @app.command("keys")
@@ -43,15 +43,15 @@ def fetch_keys(
 @app.command()
 def reload() -> None:
     """Have the running edge take haproxy.cfg, certificate and keys anew; no request is dropped."""
-    chosen = settings()
-    folder = configuration.folder(chosen)
+    settings = load_settings()
+    folder = configuration.folder(settings)
     configuration.check(folder.configuration)
-    print(f"process {running.reload(chosen, folder)} serves")
+    print(f"process {running.reload(settings, folder)} serves")
 
 
 def _fetch() -> tuple[str, ...]:
     """One round; what could not be fetched."""
-    done = update(settings(), EdgeSettings())
+    done = update(load_settings(), EdgeSettings())
     for fault in done.faults:
         print(fault, file=sys.stderr, flush=True)
     print(done, flush=True)

@@ -56,50 +56,50 @@ class Folder:
         return self.root / "haproxy.pid"
 
 
-def folder(chosen: Settings) -> Folder:
+def folder(settings: Settings) -> Folder:
     """The edge's folder, made if it is not there."""
-    found = Folder(chosen.state / "edge")
+    found = Folder(settings.state / "edge")
     found.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     return found
 
 
-def believed(chosen: Settings) -> tuple[Issuer, ...]:
+def trusted(settings: Settings) -> tuple[Issuer, ...]:
     """The issuers; none where there is no file. Raises Refused ISSUERS_INVALID."""
-    return issuers.read(chosen.issuers) if chosen.oidc else ()
+    return issuers.read(settings.issuers) if settings.oidc else ()
 
 
-def plan(chosen: Settings, edge: EdgeSettings) -> Plan:
+def plan(settings: Settings, edge: EdgeSettings) -> Plan:
     """What the settings ask for. Raises Refused EDGE_INVALID, CREDENTIALS_INVALID."""
     addresses = tuple(part.strip() for part in edge.ingress.split(",") if part.strip())
     if edge.ingress_slots and len(addresses) != 1:
         raise Refused("EDGE_INVALID", "with PENSTOCK_EDGE_INGRESS_SLOTS, PENSTOCK_EDGE_INGRESS is one DNS name:port")
-    certificate = edge.certificate or chosen.state / "tls" / "edge.pem"
+    certificate = edge.certificate or settings.state / "tls" / "edge.pem"
     if not certificate.exists():
         raise Refused("EDGE_INVALID", f"{certificate} is not there: certificate and key in PEM, one after the other")
     return Plan(
-        host=chosen.host,
-        port=chosen.port or chosen.local_port("edge"),
-        stats_port=chosen.local_port("edge_stats"),
-        peer_port=chosen.local_port("edge_peers"),
+        host=settings.host,
+        port=settings.port or settings.local_port("edge"),
+        stats_port=settings.local_port("edge_stats"),
+        peer_port=settings.local_port("edge_peers"),
         certificate=certificate,
         certificate_digest=digest(certificate.read_text()),
-        socket=folder(chosen).socket,
-        admin=folder(chosen).admin,
-        ingress=addresses or (f"127.0.0.1:{chosen.local_port('ingress')}",),
+        socket=folder(settings).socket,
+        admin=folder(settings).admin,
+        ingress=addresses or (f"127.0.0.1:{settings.local_port('ingress')}",),
         slots=edge.ingress_slots,
         bearer_keys=edge.bearer_keys,
-        issuers=believed(chosen),
-        keys=tuple(issuer_keys.known(folder(chosen).keys)),
+        issuers=trusted(settings),
+        keys=tuple(issuer_keys.known(folder(settings).keys)),
         limits=Limits(**{name: getattr(edge, name) for name in Limits.__dataclass_fields__}),
         threads=edge.threads,
-        reader=_reader(chosen) if edge.reader else None,
+        reader=_reader(settings) if edge.reader else None,
     )
 
 
-def write(chosen: Settings, edge: EdgeSettings) -> bool:
+def write(settings: Settings, edge: EdgeSettings) -> bool:
     """Renders and puts in place; whether it is another than before. Raises Refused EDGE_INVALID as HAProxy says."""
-    text = render(plan(chosen, edge))
-    path = folder(chosen).configuration
+    text = render(plan(settings, edge))
+    path = folder(settings).configuration
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
@@ -138,14 +138,14 @@ def binary() -> str:
     return found
 
 
-def _reader(chosen: Settings) -> Reader | None:
+def _reader(settings: Settings) -> Reader | None:
     """None where Elasticsearch asks for credentials itself: there, make readers an API key of theirs."""
-    urls = [url.strip() for url in chosen.elasticsearch.split(",")]
+    urls = [url.strip() for url in settings.elasticsearch.split(",")]
     if not all(url.startswith("http://") for url in urls):
         return None
-    secret = secret_file.ensure(chosen.secrets / "elasticsearch_reader", secret_file.random_text)
+    secret = secret_file.ensure(settings.secrets / "elasticsearch_reader", secret_file.random_text)
     return Reader(
-        port=chosen.local_port("elasticsearch_reader"),
+        port=settings.local_port("elasticsearch_reader"),
         credential=sha256(b"ApiKey " + secret).hexdigest().upper(),
         servers=tuple(url.removeprefix("http://").rstrip("/") for url in urls),
     )

@@ -26,18 +26,18 @@ def become(folder: Folder) -> NoReturn:
     os.execv(program, [program, "-W", "-f", str(folder.configuration)])  # noqa: S606
 
 
-def reload(chosen: Settings, folder: Folder, *, timeout: float = 20.0) -> int:
+def reload(settings: Settings, folder: Folder, *, timeout: float = 20.0) -> int:
     """Has the master start a process with the configuration on disk; returns when that process answers: its number.
 
     The old process takes no new connections, and ends with its last one. Raises Unavailable SERVICE_UNAVAILABLE when
     there is no edge, PenstockError CHILD_NOT_READY when no new process came within `timeout` seconds.
     """
-    before = serving(chosen)
+    before = serving(settings)
     master = _master(folder)
     os.kill(master, signal.SIGUSR2)
     deadline = time.monotonic() + timeout
     while True:
-        now = serving(chosen)
+        now = serving(settings)
         if now is not None and now != before:
             return now
         if time.monotonic() > deadline:
@@ -49,20 +49,20 @@ def reload(chosen: Settings, folder: Folder, *, timeout: float = 20.0) -> int:
         time.sleep(POLL_SECONDS)
 
 
-def serving(chosen: Settings) -> int | None:
+def serving(settings: Settings) -> int | None:
     """Number of the process that takes new connections now, or None."""
-    found = _says(chosen).get("process")
+    found = _says(settings).get("process")
     return found if isinstance(found, int) else None
 
 
-def configuration(chosen: Settings) -> str | None:
+def configuration(settings: Settings) -> str | None:
     """Name of the configuration that takes new connections now, or None."""
-    found = _says(chosen).get("configuration")
+    found = _says(settings).get("configuration")
     return str(found) if found is not None else None
 
 
-def _says(chosen: Settings) -> dict[str, object]:
-    url = f"http://127.0.0.1:{chosen.local_port('edge_stats')}/running"
+def _says(settings: Settings) -> dict[str, object]:
+    url = f"http://127.0.0.1:{settings.local_port('edge_stats')}/running"
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             said: dict[str, object] = json.load(answer)

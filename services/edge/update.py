@@ -25,19 +25,19 @@ class Updated:
         return f"{self.keys} keys; {'written' if self.written else 'as they were'}"
 
 
-def update(chosen: Settings, edge: EdgeSettings) -> Updated:
+def update(settings: Settings, edge: EdgeSettings) -> Updated:
     """One round; others wait for its end. Raises PenstockError as the parts do.
 
     What is compared is what runs: a reload that failed is made up for in the next round.
     """
-    folder = configuration.folder(chosen)
+    folder = configuration.folder(settings)
     with (folder.root / ".update.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        found, faults = issuer_keys.fetch(configuration.believed(chosen), folder.keys)
-        written = configuration.write(chosen, edge)
-        serves = running.configuration(chosen)
+        found, faults = issuer_keys.fetch(configuration.trusted(settings), folder.keys)
+        written = configuration.write(settings, edge)
+        serves = running.configuration(settings)
         reloaded = serves is not None and serves != configuration.name(folder.configuration)
         if reloaded:
-            running.reload(chosen, folder)
+            running.reload(settings, folder)
             issuer_keys.sweep(folder.keys)
     return Updated(len(found), written, reloaded, tuple(faults))

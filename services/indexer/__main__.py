@@ -105,7 +105,7 @@ async def build(broker: Broker, settings: Settings) -> Parts:
             "anomalies": questions.anomalies,
             "count": questions.count,
         },
-        ready=lambda: f"Elasticsearch: {elastic.trouble}" if elastic.trouble else "",
+        unready_reason=lambda: f"Elasticsearch: {elastic.unready_reason}" if elastic.unready_reason else "",
         chores=(
             elastic.watch,
             lambda stop: _prepare(indices, stop),

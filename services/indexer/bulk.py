@@ -49,7 +49,7 @@ class Bulker:
         self._patience = patience
         self._stopped = asyncio.Event()
         self.limit = Limit()
-        self.trouble: str | None = None  # why the last request failed as a whole; None after one that did not
+        self.unready_reason: str | None = None  # why the last request failed as a whole; None after one that did not
 
     def stop(self) -> None:
         """Lines that wait are handed back at once."""
@@ -135,7 +135,7 @@ class Bulker:
             verdict = verdict or Drop("SINK_REFUSED", "the store takes no request as large as this record")
             self._failed(verdict)
             return [verdict] * len(part)
-        self.trouble = None
+        self.unready_reason = None
         answer: dict[str, Any] = response.body
         if not answer["errors"]:
             return [DONE] * len(part)
@@ -148,9 +148,9 @@ class Bulker:
         BULK_FAILED.inc()
         BULK_WIDTH.set(self.limit.width)
         why = _why(verdict)
-        if self.trouble is None:
+        if self.unready_reason is None:
             _log.warning("bulk_failed", reason=why, in_flight=self.limit.width)
-        self.trouble = why
+        self.unready_reason = why
 
     async def _stopping(self, wait: float) -> bool:
         """Waits with jitter; true if asked to stop meanwhile."""

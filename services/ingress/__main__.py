@@ -15,7 +15,7 @@ from penstock.contracts import load
 from penstock.runtime import gc_tuning
 from penstock.services.ingress.app import Ingress
 from penstock.services.ingress.http.protocol import Protocol
-from penstock.settings import Settings, settings
+from penstock.settings import Settings, load_settings
 from penstock.telemetry import configure_logging
 
 KEEP_ALIVE_SECONDS = 75  # longer than a proxy keeps idle connections, or it sends into closed ones
@@ -49,13 +49,13 @@ class Server(uvicorn.Server):
         self.handle_exit(number, None)
 
 
-async def serve(chosen: Settings) -> int:
+async def serve(settings: Settings) -> int:
     """Serves until SIGTERM; returns the exit status: 1 when the broker refuses the credentials."""
-    ingress = Ingress(chosen, load())
+    ingress = Ingress(settings, load())
     config = uvicorn.Config(
         ingress.door,
-        host=chosen.host,
-        port=chosen.port or chosen.local_port("ingress", chosen.instance),
+        host=settings.host,
+        port=settings.port or settings.local_port("ingress", settings.instance),
         loop="asyncio",
         http=Protocol,  # on httptools: the pure Python parser costs four times as much
         lifespan="on",
@@ -83,9 +83,9 @@ async def _stop_on_fault(ingress: Ingress, server: Server) -> None:
 
 def main() -> None:
     """Runs the ingress; ends the process."""
-    chosen = settings()
-    configure_logging(chosen.log_level, "ingress")
-    sys.exit(asyncio.run(serve(chosen)))
+    settings = load_settings()
+    configure_logging(settings.log_level, "ingress")
+    sys.exit(asyncio.run(serve(settings)))
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ from penstock.errors import PenstockError, Refused
 from penstock.events import ijson
 from penstock.services.ingress.access.authenticate import KeyVerifier
 from penstock.services.ingress.access.bearer import Doorkeeper, OidcCallers
+from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.http import describe, documentation, health
 from penstock.services.ingress.http.dispatch import Door, as_problem
-from penstock.services.ingress.nats.link import Link
 from penstock.services.ingress.queries import audit, reads
 from penstock.services.ingress.queries.ask import Asking
 from penstock.services.ingress.queries.tail import Tail

@@ -14,7 +14,7 @@ import uvicorn
 from penstock.contracts import load
 from penstock.services.issuer import clients, signing_keys
 from penstock.services.issuer.app import Issuing, application
-from penstock.settings import settings
+from penstock.settings import load_settings
 from penstock.telemetry import configure_logging
 
 CLIENTS = "clients.yaml"
@@ -22,26 +22,26 @@ CLIENTS = "clients.yaml"
 
 def main() -> None:
     """Serves, or rotates."""
-    chosen = settings()
-    folder = chosen.state / "issuer"
+    settings = load_settings()
+    folder = settings.state / "issuer"
     if sys.argv[1:] == ["rotate"]:
         print(signing_keys.rotate(folder))
         return
     if sys.argv[1:2] == ["add"] and len(sys.argv) > 2:
-        print(clients.add(folder / CLIENTS, chosen.secrets / "oidc", sys.argv[2], tuple(sys.argv[3:])))
+        print(clients.add(folder / CLIENTS, settings.secrets / "oidc", sys.argv[2], tuple(sys.argv[3:])))
         return
-    configure_logging(chosen.log_level, "issuer")
+    configure_logging(settings.log_level, "issuer")
     signing_keys.ensure(folder)
     issuing = Issuing(
-        issuer=chosen.local_issuer,
-        audience=chosen.token_audience,
-        life=chosen.issuer_token_seconds,
+        issuer=settings.local_issuer,
+        audience=settings.token_audience,
+        life=settings.issuer_token_seconds,
         keys=partial(signing_keys.ensure, folder),
-        ahead=chosen.issuer_key_ahead,
-        clients=clients.Clients(load(), folder / CLIENTS, chosen.secrets / "oidc"),
+        ahead=settings.issuer_key_ahead,
+        clients=clients.Clients(load(), folder / CLIENTS, settings.secrets / "oidc"),
     )
-    port = chosen.port or chosen.local_port("issuer")
-    uvicorn.run(application(issuing), host=chosen.host, port=port, log_config=None, access_log=False)
+    port = settings.port or settings.local_port("issuer")
+    uvicorn.run(application(issuing), host=settings.host, port=port, log_config=None, access_log=False)
 
 
 main()

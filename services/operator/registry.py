@@ -20,7 +20,7 @@ from penstock.broker import Broker, Keys, Objects
 from penstock.contracts import load, operations, subjects
 from penstock.errors import Refused
 from penstock.events import timestamps
-from penstock.rpc.caller import Asker
+from penstock.rpc.caller import Caller
 from penstock.rpc.messages import (
     ActivateModel,
     RegisteredModel,
@@ -49,14 +49,14 @@ class Registry:
         self._uploads = Uploads()
         self._writing = asyncio.Lock()
 
-    async def versions(self, request: Json, asker: Asker) -> Json:
+    async def versions(self, request: Json, asker: Caller) -> Json:
         """RegistryList → RegisteredModels, by name and version."""
         _may(asker, "list")
         question = RegistryList.read(request)
         found = await self._all()
-        return RegisteredModels(models=[m for m in found if question.model in (None, m.name)]).wire()
+        return RegisteredModels(models=[m for m in found if question.model in (None, m.name)]).to_json()
 
-    async def upload(self, request: Json, asker: Asker) -> Json:
+    async def upload(self, request: Json, asker: Caller) -> Json:
         """UploadChunk → UploadState, with the last piece the version; the same package again is the same version."""
         _may(asker, "upload")
         chunk = UploadChunk.read(request)
@@ -64,13 +64,13 @@ class Registry:
             raise Refused("QUERY_INVALID", f"{chunk.name!r} is a reserved name", pointer="/name")
         received = self._uploads.add(asker.identity, chunk)
         if isinstance(received, int):
-            return UploadState(upload=chunk.upload, received=received).wire()
+            return UploadState(upload=chunk.upload, received=received).to_json()
         package = await asyncio.to_thread(verify, received, chunk.digest)
         async with self._writing:
             model = await self._store(chunk.name, package, asker)
-        return UploadState(upload=chunk.upload, received=len(received), model=model).wire()
+        return UploadState(upload=chunk.upload, received=len(received), model=model).to_json()
 
-    async def activate(self, request: Json, asker: Asker) -> Json:
+    async def activate(self, request: Json, asker: Caller) -> Json:
         """ActivateModel → RegisteredModel. Scorers hear of it at once, and find it within a second in any case."""
         _may(asker, "activate")
         question = ActivateModel.read(request)
@@ -85,12 +85,12 @@ class Registry:
             model = model.model_copy(update={"state": "active", "activated_at": now, "activated_by": who})
             said = {"model": model.name, "version": model.version, "reason": question.reason}
             await self._audit("model_activated", asker, said)
-            await self._keys.put(active_key(model.name), orjson.dumps(model.wire() | {"manifest": None} | said))
-            await self._keys.put(key, orjson.dumps(model.wire()), expected=described.revision)
+            await self._keys.put(active_key(model.name), orjson.dumps(model.to_json() | {"manifest": None} | said))
+            await self._keys.put(key, orjson.dumps(model.to_json()), expected=described.revision)
         self._broker.send(f"ctl.{NUDGE}")
-        return model.wire()
+        return model.to_json()
 
-    async def _store(self, name: str, package: Package, asker: Asker) -> RegisteredModel:
+    async def _store(self, name: str, package: Package, asker: Caller) -> RegisteredModel:
         if len(orjson.dumps(package.manifest)) > MOST_MANIFEST:
             raise Refused("MODEL_INVALID", f"the manifest has more than {MOST_MANIFEST} bytes")
         versions = [model for model in await self._all() if model.name == name]
@@ -113,7 +113,7 @@ class Registry:
             created_by=_name(asker),
             manifest=package.manifest,
         )
-        await self._keys.put(version_key(name, version), orjson.dumps(model.wire()), expected=0)
+        await self._keys.put(version_key(name, version), orjson.dumps(model.to_json()), expected=0)
         _log.info("model_registered", model=name, version=version, digest=package.digest, by=_name(asker))
         return model
 
@@ -131,12 +131,12 @@ class Registry:
                 found.append(model.model_copy(update={"state": state}))
         return sorted(found, key=lambda model: (model.name, model.version))
 
-    async def _audit(self, what: str, asker: Asker, detail: Json) -> None:
+    async def _audit(self, what: str, asker: Caller, detail: Json) -> None:
         record = audit_record(_name(asker), asker.identity, **detail)
         await self._broker.publish(f"audit.{self._broker.identity}.{what}", record)
 
 
-def _may(asker: Asker, operation: str) -> None:
+def _may(asker: Caller, operation: str) -> None:
     """An identity may what the server let it ask; a person needs a role that asks it."""
     if asker.on_behalf is not None:
         known = load()
@@ -149,5 +149,5 @@ def _read(value: bytes) -> RegisteredModel:
     return RegisteredModel.model_validate(orjson.loads(value))
 
 
-def _name(asker: Asker) -> str:
+def _name(asker: Caller) -> str:
     return asker.on_behalf.name if asker.on_behalf else asker.identity

@@ -8,7 +8,7 @@ from penstock.broker import Broker
 from penstock.consume import Limits
 from penstock.contracts import Contracts, load
 from penstock.events import Checker, Event
-from penstock.publish import Committer
+from penstock.publish import GroupCommitter
 from penstock.runtime import Parts, Source, main
 from penstock.scoring.features import Extractor
 from penstock.services.scorer.active import ActiveModel
@@ -26,7 +26,7 @@ async def build(broker: Broker, _: Settings) -> Parts:
     own = ScorerSettings()
     known = load()
     stop = asyncio.Event()
-    committer = Committer(broker)
+    committer = GroupCommitter(broker)
     await committer.start()
     scorer = Scorer(Extractor(known), committer, stop, recent=own.recent)
     active = ActiveModel(broker, own.model, scorer)
@@ -53,7 +53,7 @@ async def build(broker: Broker, _: Settings) -> Parts:
         sources=sources,
         service="score",
         operations={"embed": answers.embed, "models": answers.models},
-        ready=active.trouble,
+        unready_reason=active.unready_reason,
         chores=[active.follow, pass_on],
         close=committer.stop,
     )

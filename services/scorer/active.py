@@ -34,7 +34,7 @@ class ActiveModel:
         self._loading = "the registry was not read yet"
         metrics.MODEL_VERSION.labels(name).set(0)
 
-    def trouble(self) -> str:
+    def unready_reason(self) -> str:
         """Why nothing is scored, or not by the version that should; empty while all is well."""
         if self._refused:
             return self._refused

@@ -6,7 +6,7 @@ from typing import Any
 
 from penstock.contracts import Contracts
 from penstock.errors import Refused, Unavailable
-from penstock.rpc.caller import Asker
+from penstock.rpc.caller import Caller
 from penstock.rpc.messages import Embedding, EmbedRequest, LoadedModel, LoadedModels, ModelRef, ModelsQuery
 from penstock.scoring.vectors import to_text
 from penstock.services.scorer.logic import Scorer
@@ -21,7 +21,7 @@ class Answers:
         self._contracts = contracts
         self._scorer = scorer
 
-    async def embed(self, request: Json, asker: Asker) -> Json:
+    async def embed(self, request: Json, asker: Caller) -> Json:
         """EmbedRequest → Embedding. Raises Refused TYPE_UNKNOWN, Unavailable MODEL_UNAVAILABLE."""
         question = EmbedRequest.read(request)
         if question.type not in self._contracts.types:
@@ -36,18 +36,18 @@ class Answers:
         by = model.identity
         return Embedding(
             vector=to_text(model.answer(features).vector[0].tolist()),
-            model=ModelRef.model_validate(by.wire()),
+            model=ModelRef.model_validate(by.to_json()),
             pattern=features.patterns[0].text,
             pattern_id=features.patterns[0].id,
-        ).wire()
+        ).to_json()
 
-    async def models(self, request: Json, asker: Asker) -> Json:
+    async def models(self, request: Json, asker: Caller) -> Json:
         """ModelsQuery → LoadedModels."""
         del asker  # which models there are is no secret
         ModelsQuery.read(request)
         model = self._scorer.model
-        loaded = [LoadedModel.model_validate({**model.identity.wire(), "types": model.types})] if model else []
-        return LoadedModels(models=loaded).wire()
+        loaded = [LoadedModel.model_validate({**model.identity.to_json(), "types": model.types})] if model else []
+        return LoadedModels(models=loaded).to_json()
 
     def _as_data(self, type: str, text: str) -> Json:
         """The data of an event of which only the text is known."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from penstock.consume import Done, Drop, Outcome, Retry
 from penstock.errors import PenstockError, Unavailable
 from penstock.events import Event
-from penstock.publish import Committer, Result
+from penstock.publish import GroupCommitter, Result
 from penstock.recent_cache import Recent
 from penstock.scoring.features import Extractor
 from penstock.services.scorer import metrics
@@ -22,7 +22,7 @@ from penstock.services.scorer.records import Scored, score_records
 GATHER_SECONDS = 0.002
 GATHERED_MOST = 1_024  # events in one turn of the model; more are left for the next
 
-Waiting = tuple[Sequence[Event], "asyncio.Future[list[Scored]]", float]  # since when, by the loop's clock
+Receipts = tuple[Sequence[Event], "asyncio.Future[list[Scored]]", float]  # since when, by the loop's clock
 
 
 def score(events: Sequence[Event], extractor: Extractor, model: Model) -> list[Scored]:
@@ -34,13 +34,13 @@ def score(events: Sequence[Event], extractor: Extractor, model: Model) -> list[S
 class Scorer:
     """Scores and publishes. Waits while there is no model; `stop` ends the waiting."""
 
-    def __init__(self, extractor: Extractor, committer: Committer, stop: asyncio.Event, *, recent: int) -> None:
+    def __init__(self, extractor: Extractor, committer: GroupCommitter, stop: asyncio.Event, *, recent: int) -> None:
         self.extractor = extractor
         self._committer = committer
         self._stop = stop
         self._model: Model | None = None
         self._loaded = asyncio.Event()
-        self._waiting: list[Waiting] = []
+        self._waiting: list[Receipts] = []
         self._turn_due = False
         # Keys whose score is stored, with that score, by the present model.
         self._recent: Recent[str, float] = Recent(max(recent // 2, 1))

@@ -38,7 +38,7 @@ class Identity:
     schema: str
     digest: str
 
-    def wire(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """As it stands in every score."""
         return {"name": self.name, "version": self.version, "schema": self.schema, "digest": self.digest}
 

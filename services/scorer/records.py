@@ -34,7 +34,7 @@ def score_records(events: Sequence[Event], features: Features, answers: Answers,
     vectors = answers.vector.astype(">f4").tobytes()
     scores = np.clip(answers.score, 0, 1).astype(float).round(7).tolist()
     raws = answers.raw.astype(float).round(4).tolist()
-    model = orjson.Fragment(orjson.dumps(by.wire()))
+    model = orjson.Fragment(orjson.dumps(by.to_json()))
     found = []
     for row, event in enumerate(events):
         pattern, type = features.patterns[row], event.type

@@ -22,13 +22,13 @@ from penstock.services.trainer.export import export
 from penstock.services.trainer.history import History, connect, read_history
 from penstock.services.trainer.model import train
 from penstock.services.trainer.upload import upload
-from penstock.settings import Settings, settings
+from penstock.settings import Settings, load_settings
 from penstock.telemetry import configure_logging
 
 _log = structlog.get_logger("penstock.trainer")
 
 
-def arguments(words: list[str]) -> argparse.Namespace:
+def parse_arguments(words: list[str]) -> argparse.Namespace:
     """What to train on and what to do with it."""
     parser = argparse.ArgumentParser(prog="python -m penstock.services.trainer", description=__doc__)
     parser.add_argument("--model", default="surprise", help="name of the model")
@@ -40,22 +40,22 @@ def arguments(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def build(history: History, chosen: argparse.Namespace, known: Contracts) -> bytes:
+def build(history: History, arguments: argparse.Namespace, known: Contracts) -> bytes:
     """The package of a model trained on the history."""
     started = time.monotonic()
     extractor = Extractor(known)
-    network, figures = train(extractor.extract(history.items), chosen.seed)
+    network, figures = train(extractor.extract(history.items), arguments.seed)
     figures["train_seconds"] = round(time.monotonic() - started, 2)
     manifest = {
         "created_at": timestamps.text(time.time_ns()),
         "code_version": version("penstock"),
-        "seed": chosen.seed,
+        "seed": arguments.seed,
         "schema": SCHEMA_DIGEST,
         "rows": len(history.items),
         "data_sha256": history.digest,
         "query": {
             "types": sorted(history.counts),
-            "limit": chosen.limit,
+            "limit": arguments.limit,
             "taken": history.counts,
             "of": history.totals,
         },
@@ -65,35 +65,35 @@ def build(history: History, chosen: argparse.Namespace, known: Contracts) -> byt
     return export(network, manifest, {plan.hash: name for name, plan in extractor.plans.items()})
 
 
-async def register(package: bytes, chosen: argparse.Namespace, place: Settings) -> RegisteredModel:
+async def register(package: bytes, arguments: argparse.Namespace, place: Settings) -> RegisteredModel:
     """Hands the package to the registry."""
     broker = await connect_as("trainer", place)
     try:
-        return await upload(broker, chosen.model, package, activate=chosen.activate, reason=chosen.reason)
+        return await upload(broker, arguments.model, package, activate=arguments.activate, reason=arguments.reason)
     finally:
         await broker.drain()
 
 
 def main(words: list[str]) -> int:
     """Exit code 0 when the version is registered (and active, where asked)."""
-    chosen, place, known = arguments(words), settings(), load()
+    arguments, place, known = parse_arguments(words), load_settings(), load()
     configure_logging(place.log_level, "trainer")
     logging.getLogger("tensorflow").setLevel(logging.WARNING)
     try:
-        unknown = [name for name in chosen.types or () if name not in known.types]
+        unknown = [name for name in arguments.types or () if name not in known.types]
         if unknown:
             raise Refused("TYPE_UNKNOWN", f"{', '.join(unknown)}: not in the contracts")
         with connect(place) as client:
-            types = sorted(chosen.types or known.types)
-            history = read_history(client, known, types=types, limit=chosen.limit, seed=chosen.seed)
+            types = sorted(arguments.types or known.types)
+            history = read_history(client, known, types=types, limit=arguments.limit, seed=arguments.seed)
         _log.info("history_read", events=len(history.items), by_type=history.counts)
-        package = build(history, chosen, known)
+        package = build(history, arguments, known)
         _log.info("model_trained", bytes=len(package))
-        model = asyncio.run(register(package, chosen, place))
+        model = asyncio.run(register(package, arguments, place))
     except PenstockError as error:
         _log.error("training_failed", code=error.code, reason=error.detail)
         return 1
-    print(orjson.dumps(model.wire()).decode())
+    print(orjson.dumps(model.to_json()).decode())
     return 0
 
 

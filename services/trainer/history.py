@@ -35,14 +35,14 @@ class History:
     digest: str = ""
 
 
-def connect(chosen: Settings) -> Elasticsearch:
+def connect(settings: Settings) -> Elasticsearch:
     """A client for the settings' cluster."""
     options: dict[str, Any] = {"request_timeout": 30.0, "retry_on_timeout": True, "max_retries": 3}
-    if chosen.elasticsearch_api_key_file is not None:
-        options["api_key"] = chosen.elasticsearch_api_key_file.read_text().strip()
-    if chosen.elasticsearch_ca_file is not None:
-        options["ca_certs"] = str(chosen.elasticsearch_ca_file)
-    return Elasticsearch([url.strip() for url in chosen.elasticsearch.split(",")], **options)
+    if settings.elasticsearch_api_key_file is not None:
+        options["api_key"] = settings.elasticsearch_api_key_file.read_text().strip()
+    if settings.elasticsearch_ca_file is not None:
+        options["ca_certs"] = str(settings.elasticsearch_ca_file)
+    return Elasticsearch([url.strip() for url in settings.elasticsearch.split(",")], **options)
 
 
 def read_history(client: Elasticsearch, contracts: Contracts, *, types: list[str], limit: int, seed: int) -> History:

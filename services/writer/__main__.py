@@ -59,7 +59,7 @@ async def build(_: Broker, settings: Settings) -> Parts:
             "count": questions.count,
             "audit": questions.audit,
         },
-        ready=lambda: f"Cassandra: {asked.trouble}" if asked.trouble else "",
+        unready_reason=lambda: f"Cassandra: {asked.unready_reason}" if asked.unready_reason else "",
         chores=(
             lambda stop: reach(store, asked, stop),
             lambda stop: _let_go(writer, stop),
@@ -92,11 +92,11 @@ async def reach(store: Store, asked: Reads, stop: asyncio.Event) -> None:
         except PenstockError:
             raise
         except NoHostAvailable as error:
-            asked.trouble = unreachable(error)[:300]
+            asked.unready_reason = unreachable(error)[:300]
         except Exception as error:  # noqa: BLE001 - tables not migrated, rights not granted: an operator acts, we wait
-            asked.trouble = f"{type(error).__name__}: {error}"[:300]
+            asked.unready_reason = f"{type(error).__name__}: {error}"[:300]
         if not store.is_open:
-            _log.warning("cassandra_not_reached", reason=asked.trouble)
+            _log.warning("cassandra_not_reached", reason=asked.unready_reason)
             if await _stopped(stop, _OPEN_EVERY):
                 return
     await asked.watch(stop)

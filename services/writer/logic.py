@@ -43,7 +43,7 @@ class Writer:
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._known = KnownPeriods(store, length)
         self._stopped = asyncio.Event()
-        self.trouble: str | None = None  # why the last batch failed; None after one that did not
+        self.unready_reason: str | None = None  # why the last batch failed; None after one that did not
 
     def stop(self) -> None:
         """Messages that wait are handed back at once."""
@@ -74,7 +74,7 @@ class Writer:
         await asyncio.wait([answer for _, answer in sent])
         failed = [(part, error) for part, answer in sent if (error := answer.exception()) is not None]
         if not failed:
-            self.trouble = None
+            self.unready_reason = None
             return outcomes
         async with asyncio.TaskGroup() as group:
             for part, error in failed:
@@ -136,9 +136,9 @@ class Writer:
 
     def _failed(self, why: str) -> None:
         BATCHES_FAILED.inc()
-        if self.trouble is None:
+        if self.unready_reason is None:
             _log.warning("batch_failed", reason=why)
-        self.trouble = why
+        self.unready_reason = why
 
     async def _stopping(self, wait: float) -> bool:
         """Waits with jitter; true if asked to stop meanwhile."""

@@ -21,7 +21,7 @@ from cassandra.query import SimpleStatement
 
 from penstock.errors import PenstockError
 from penstock.services.writer.store import open_cluster
-from penstock.settings import settings
+from penstock.settings import load_settings
 
 FOLDER = Path(__file__).parent / "migrations"
 LEASE_SECONDS = 60
@@ -127,9 +127,9 @@ def _ours(session: Session, statement: str, values: tuple[object, ...], holder: 
 
 def main() -> int:
     """Migrates the keyspace of the settings (PENSTOCK_CASSANDRA_*)."""
-    cluster = open_cluster(settings())
+    cluster = open_cluster(load_settings())
     try:
-        applied = migrate(cluster.connect(settings().cassandra_keyspace), read())
+        applied = migrate(cluster.connect(load_settings().cassandra_keyspace), read())
     finally:
         cluster.shutdown()
     print("\n".join(f"applied {name}" for name in applied) or "nothing to apply")

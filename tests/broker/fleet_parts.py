@@ -23,10 +23,10 @@ class RunningWorker:
     async def __aenter__(self) -> Worker:
         self._task = asyncio.create_task(self.worker.run())
         if self._ready:
-            await true(lambda: self._task.done() or not self.worker.troubles())
+            await true(lambda: self._task.done() or not self.worker.unready_reasons())
             assert not self._task.done()
         else:
-            await true(lambda: self.worker.troubles() not in (["starting"], ["no connection to the broker"]))
+            await true(lambda: self.worker.unready_reasons() not in (["starting"], ["no connection to the broker"]))
         return self.worker
 
     async def __aexit__(self, *_: object) -> None:

@@ -119,7 +119,7 @@ def pulls() -> Iterator[Probe]:
                 yield f"$JS.core.API.CONSUMER.INFO.{stream}.{member}", seers
                 yield f"$JS.API.CONSUMER.INFO.{stream}.{member}", {n for n, i in ITEMS if i.provisions}
         for other in ("other", "scorer"):
-            if other not in body.consumers or body.consumers[other].lanes:
+            if other not in body.consumers or body.consumers[other].shards:
                 yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{other}", set()
                 yield f"$JS.ACK.{stream}.{other}.1.1.1.1.1", set()
 

@@ -16,7 +16,7 @@ from penstock.consume import Delivery, Done, Lane, Outcome
 from penstock.contracts import load
 from penstock.errors import PenstockError
 from penstock.provisioning import provision, stream_config
-from penstock.publish import Committer, Outgoing
+from penstock.publish import GroupCommitter, Outgoing
 from penstock.stack import nats
 from penstock.stack.place import Place
 from tests.places import Running
@@ -83,7 +83,7 @@ class Rig:
     async def store(self, payloads: list[bytes], *, publisher: str = "web_shop") -> list[int]:
         """Puts messages on EVENTS_HTTP; their sequences."""
         ingress = await self.broker("ingress")
-        committer = Committer(ingress)
+        committer = GroupCommitter(ingress)
         await committer.start()
         results = await committer.submit([Outgoing(subject(publisher), payload) for payload in payloads])
         await committer.stop()

@@ -14,7 +14,7 @@ from typing import Any
 from penstock.broker import Broker
 from penstock.consume import Delivery, Done, Drop, Outcome
 from penstock.errors import Refused
-from penstock.rpc.caller import Asker
+from penstock.rpc.caller import Caller
 from penstock.runtime import Parts, Source, main
 from penstock.settings import Settings
 
@@ -58,7 +58,7 @@ async def handle(batch: list[Text]) -> list[Outcome]:
     ]
 
 
-async def query(request: dict[str, Any], asker: Asker) -> dict[str, Any]:
+async def query(request: dict[str, Any], asker: Caller) -> dict[str, Any]:
     """Says who asked."""
     return {"asked_by": asker.identity}
 
@@ -69,7 +69,7 @@ async def build(broker: Broker, settings: Settings) -> Parts:
         sources=[Source(stream="EVENTS_HTTP", consumer="indexer", decode=decode, handle=handle)],
         service="search",
         operations={"query": query},
-        ready=lambda: "the sink is away" if (FOLDER / "away").exists() else "",
+        unready_reason=lambda: "the sink is away" if (FOLDER / "away").exists() else "",
     )
 
 

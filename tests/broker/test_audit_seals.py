@@ -137,12 +137,12 @@ async def test_a_seal_is_worth_what_its_key_is_worth(rig: Rig, reader: Reader, t
     [first, *_] = await rig.core.get_many(hash_chain.STREAM, sequence=1, subject="audit.auditor.seal")
     seal = read_seal(first.data)
     stranger = Signer(tmp_path).sign(seal.before, seal.head, seal.time, seal.marks)
-    reader.changed = {first.sequence: {"data": stranger.wire("auditor")}}
+    reader.changed = {first.sequence: {"data": stranger.to_json("auditor")}}
     assert (await reader.report(rig)).bad == first.sequence
     forged = replace(
         stranger, key=seal.key, signature=seal.signature, head=hash_chain.Head(seal.head.sequence, bytes(32))
     )
-    reader.changed = {first.sequence: {"data": forged.wire("auditor")}}
+    reader.changed = {first.sequence: {"data": forged.to_json("auditor")}}
     assert (await reader.report(rig)).bad == first.sequence
 
 

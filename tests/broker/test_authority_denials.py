@@ -15,8 +15,8 @@ import orjson
 import pytest
 
 from penstock.auth.connect import connect_as
-from penstock.auth.connections import sessions
-from penstock.auth.denials import NUDGE, Revocations, write
+from penstock.auth.connections import list_connections
+from penstock.auth.denials import NUDGE, Denials, write
 from penstock.broker import Broker
 from penstock.cli import identity as cli
 from penstock.contracts.subjects import CORE_API
@@ -115,10 +115,10 @@ async def test_nobody_slips_in_who_connects_while_denied(rig: AuthorityRig, ward
     tries = [asyncio.create_task(keep_trying()) for _ in range(8)]
     await until(lambda: connected(warden, at_least=1))
     await deny(warden, "billing")
-    left = await sessions(warden, "billing")
+    left = await list_connections(warden, "billing")
     async with asyncio.timeout(10):
         while left:
-            left = await sessions(warden, "billing")
+            left = await list_connections(warden, "billing")
     stop.set()
     await asyncio.gather(*tries)
     record = await rig.refused(rig.mint.token())
@@ -126,7 +126,7 @@ async def test_nobody_slips_in_who_connects_while_denied(rig: AuthorityRig, ward
 
 
 async def connected(warden: Broker, at_least: int) -> bool | None:
-    return len(await sessions(warden, "billing")) >= at_least or None
+    return len(await list_connections(warden, "billing")) >= at_least or None
 
 
 async def raw_connect_and_stay(rig: AuthorityRig, stop: asyncio.Event) -> None:
@@ -160,7 +160,7 @@ async def test_putting_out_is_on_the_trail(rig: AuthorityRig, warden: Broker) ->
 
 async def test_the_list_can_be_followed_from_app(rig: AuthorityRig, warden: Broker) -> None:
     ingress = await rig.token("ingress", lambda: rig.mint.token("penstock-ingress"))
-    revocations = Revocations(ingress)
+    revocations = Denials(ingress)
     await revocations.start()
     assert not revocations.is_revoked("web_shop")
     await deny(warden, "web_shop")
@@ -229,7 +229,7 @@ async def test_without_the_list_nobody_is_told_that_all_is_well(throwaway_nats: 
     """Before `penstock provision` there is no bucket: whoever follows the list waits for it, and does not go on."""
     place = throwaway_nats(nats.fleet_conf).place
     ingress = await connect_as("ingress", place)
-    revocations = Revocations(ingress)
+    revocations = Denials(ingress)
     with pytest.raises(Unavailable, match="KV_denials"):
         await revocations.start()
     await ingress.drain()

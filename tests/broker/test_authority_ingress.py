@@ -36,8 +36,8 @@ async def place(places: Places) -> AsyncIterator[Place]:
 def mint(place: Place) -> Mint:
     """An issuer of people, beside the local one of machines."""
     mint = Mint(place.state / "mint")
-    believed = {"issuers": [identity.entry(place), mint.entry(gives=["groups"])]}
-    place.issuers.write_text(yaml.safe_dump(believed))
+    trusted = {"issuers": [identity.entry(place), mint.entry(gives=["groups"])]}
+    place.issuers.write_text(yaml.safe_dump(trusted))
     return mint
 
 

@@ -15,7 +15,7 @@ from penstock.auth.token_sources import TokenFile
 from penstock.broker import Broker, Stored
 from penstock.consume import DeadLetters, Delivery, Done, Lane, Outcome
 from penstock.errors import Unavailable
-from penstock.publish import Committer, Outgoing
+from penstock.publish import GroupCommitter, Outgoing
 from penstock.rpc.client import ask
 from penstock.rpc.server import serve
 from penstock.stack import up
@@ -65,7 +65,7 @@ class Load:
 
     async def grouped(self, broker: Broker, until: float) -> None:
         """In groups, as the HTTP door does it."""
-        committer = Committer(broker)
+        committer = GroupCommitter(broker)
         await committer.start()
         for number in itertools.count():
             if time.monotonic() > until:

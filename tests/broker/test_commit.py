@@ -10,7 +10,7 @@ import pytest
 
 from penstock.broker import Broker, Stored, publication
 from penstock.errors import PenstockError, Unavailable
-from penstock.publish import FEW, Committer, Outgoing, Result
+from penstock.publish import FEW, GroupCommitter, Outgoing, Result
 from tests.broker.rig import BOUND, STREAM, Rig, subject
 
 
@@ -20,7 +20,7 @@ class Door:
 
     rig: Rig
     broker: Broker
-    committer: Committer
+    committer: GroupCommitter
     first: int
 
     async def on_stream(self) -> dict[int, bytes]:
@@ -37,7 +37,7 @@ class Door:
 @pytest.fixture
 async def door(rig: Rig) -> AsyncIterator[Door]:
     broker = await rig.broker("ingress")
-    committer = Committer(broker)
+    committer = GroupCommitter(broker)
     await committer.start()
     yield Door(rig, broker, committer, await rig.next_sequence(STREAM))
     await committer.stop()
@@ -84,7 +84,7 @@ async def test_a_submission_longer_than_a_batch_is_stored_whole_and_in_order(doo
 
 
 async def test_sequences_are_right_while_others_write_to_the_same_stream(door: Door) -> None:
-    other = Committer(await door.rig.broker("ingress"))
+    other = GroupCommitter(await door.rig.broker("ingress"))
     await other.start()
     single = await door.rig.broker("ingress")
     busy = True
@@ -96,7 +96,7 @@ async def test_sequences_are_right_while_others_write_to_the_same_stream(door: D
             stored[(await single.publish(subject(), payload)).sequence] = payload
         return stored
 
-    async def commit(committer: Committer, name: bytes) -> dict[int, bytes]:
+    async def commit(committer: GroupCommitter, name: bytes) -> dict[int, bytes]:
         stored: dict[int, bytes] = {}
         for round in range(30):
             payloads = [b"%b %d %d" % (name, round, n) for n in range(100)]
@@ -167,7 +167,7 @@ async def test_batches_left_open_by_others_do_not_stop_commits(door: Door) -> No
 
 
 async def test_too_much_at_once_is_refused_and_room_comes_back(rig: Rig) -> None:
-    committer = Committer(await rig.broker("ingress"), max_pending=100)
+    committer = GroupCommitter(await rig.broker("ingress"), max_pending=100)
     first = committer.submit(out(*[b"x"] * 90))
     with pytest.raises(Unavailable, match="OVERLOADED"):
         committer.submit(out(*[b"x"] * 20))
@@ -180,7 +180,7 @@ async def test_too_much_at_once_is_refused_and_room_comes_back(rig: Rig) -> None
 
 
 async def test_a_submission_that_nobody_waits_for_any_more_is_not_sent(rig: Rig) -> None:
-    committer = Committer(await rig.broker("ingress"))
+    committer = GroupCommitter(await rig.broker("ingress"))
     first = await rig.next_sequence(STREAM)
     committer.submit(out(b"given up")).cancel()
     kept = committer.submit(out(b"kept"))
@@ -200,7 +200,7 @@ async def test_stopping_finishes_what_waits_and_takes_no_more(door: Door) -> Non
 
 async def test_without_a_server_a_submission_fails_within_its_patience(rig: Rig) -> None:
     broker = await rig.broker("ingress")
-    committer = Committer(broker, patience=1.0)
+    committer = GroupCommitter(broker, patience=1.0)
     await committer.start()
     lost = asyncio.Event()
     broker.on_disconnect(lost.set)

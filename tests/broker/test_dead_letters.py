@@ -100,12 +100,12 @@ async def test_while_dlq_is_full_the_message_is_kept_and_the_lane_is_in_trouble(
         patch.setattr("penstock.consume.lane.AFTER_FAILURE", 0.1)
         async with Working(lane):
             await sink.wait(3)
-            assert "STREAM_FULL" in lane.trouble()
+            assert "STREAM_FULL" in lane.unready_reason()
             assert (await rig.core.consumer_info(STREAM, CONSUMER)).ack_pending == 1
             assert not await post.letters()
             await rig.core.update_stream(info.config)
             await rig.settled()
-            await true(lambda: lane.trouble() == "")
+            await true(lambda: lane.unready_reason() == "")
     assert [letter.data for letter in await post.letters()] == [b"bad"]
 
 
@@ -148,12 +148,12 @@ async def test_the_brake_stops_a_lane_whose_sink_refuses_several_publishers(rig:
         await rig.store([b"bad"] * 25, publisher=publisher)
     lane = post.lane(sink, brake=brake)
     async with Working(lane):
-        await true(lambda: "brake" in lane.trouble())
+        await true(lambda: "brake" in lane.unready_reason())
         await sink.wait(1)
         info = await rig.core.consumer_info(STREAM, CONSUMER)
         assert info.ack_pending + info.pending > 0, "what came while the brake was closed is kept"
         now = 31.0
-        assert lane.trouble() == ""
+        assert lane.unready_reason() == ""
     assert len(await post.letters()) < 50
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from penstock.broker import Broker
 from penstock.contracts import subjects
-from penstock.rpc.caller import ON_BEHALF, Asker, asker_of
+from penstock.rpc.caller import ON_BEHALF, Caller, caller_of
 from penstock.rpc.server import Responder, serve
 from penstock.services.ingress.queries.tail import Follower, Tail, Wanted
 from tests.broker.bus import Bus
@@ -37,11 +37,11 @@ def event() -> bytes:
 
 
 @pytest.fixture
-async def asked(bus: Bus) -> AsyncIterator[list[Asker]]:
+async def asked(bus: Bus) -> AsyncIterator[list[Caller]]:
     """Who got as far as the operation of a service that answers with the library."""
-    askers: list[Asker] = []
+    askers: list[Caller] = []
 
-    async def operation(_: dict[str, Any], asker: Asker) -> dict[str, Any]:
+    async def operation(_: dict[str, Any], asker: Caller) -> dict[str, Any]:
         askers.append(asker)
         return {"chosen": "by the caller"}
 
@@ -58,7 +58,7 @@ async def asked(bus: Bus) -> AsyncIterator[list[Asker]]:
     ["", "dlq.indexer.forged", "audit.indexer.forged", "_INBOX.scorer.abc", "_INBOX.ingressor.abc", FOREIGN],
 )
 async def test_a_question_is_answered_in_the_callers_inbox_or_not_at_all(
-    bus: Bus, asked: list[Asker], reply: str
+    bus: Bus, asked: list[Caller], reply: str
 ) -> None:
     ingress = bus.peers["ingress"]
 
@@ -71,7 +71,7 @@ async def test_a_question_is_answered_in_the_callers_inbox_or_not_at_all(
     assert len(asked) == 1
 
 
-async def test_an_answer_of_a_stream_is_not_taken_for_a_question(bus: Bus, asked: list[Asker]) -> None:
+async def test_an_answer_of_a_stream_is_not_taken_for_a_question(bus: Bus, asked: list[Caller]) -> None:
     await bus.peers["billing"].send(OWN, event(), reply="svc.search.query.ingress")
     await bus.fence()
     await bus.peers["ingress"].ask("svc.search.query.ingress", b"{}")
@@ -79,13 +79,13 @@ async def test_an_answer_of_a_stream_is_not_taken_for_a_question(bus: Bus, asked
     assert len(asked) == 1
 
 
-async def test_only_the_ingress_is_believed_about_others(bus: Bus, asked: list[Asker]) -> None:
+async def test_only_the_ingress_is_believed_about_others(bus: Bus, asked: list[Caller]) -> None:
     person = json.dumps({"name": "somebody", "datasets": ["logs"], "roles": []})
     question = ("svc.search.query.ingress", b"{}", {ON_BEHALF: person})
     await bus.peers["ingress"].ask(*question)
     assert asked[0].on_behalf is not None
     with pytest.raises(Exception, match="FORBIDDEN"):
-        asker_of({ON_BEHALF: person}, "trainer")
+        caller_of({ON_BEHALF: person}, "trainer")
 
 
 class Followed:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from penstock.rpc.caller import Asker
+from penstock.rpc.caller import Caller
 from penstock.rpc.server import serve
 from penstock.stack.place import CHECKOUT
 from tests.broker.ingress_door import Door, event
@@ -153,7 +153,7 @@ async def asked(rig: Rig) -> AsyncIterator[list[tuple[str, dict[str, Any]]]]:
     seen: list[tuple[str, dict[str, Any]]] = []
 
     def answering(name: str, reply: dict[str, Any]) -> Any:
-        async def answer(request: dict[str, Any], _: Asker) -> dict[str, Any]:
+        async def answer(request: dict[str, Any], _: Caller) -> dict[str, Any]:
             seen.append((name, request))
             return reply
 

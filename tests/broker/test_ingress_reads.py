@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from penstock.errors import Refused, Unavailable
-from penstock.rpc.caller import Asker
+from penstock.rpc.caller import Caller
 from penstock.rpc.client import ask
 from penstock.rpc.server import serve
 from penstock.scoring.vectors import DIMS, to_text
@@ -26,11 +26,11 @@ class Fleet:
     """Workers that note what they are asked and answer as they are told."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, dict[str, Any], Asker]] = []
+        self.asked: list[tuple[str, dict[str, Any], Caller]] = []
         self.answers: dict[str, dict[str, Any] | Exception] = {}
 
     def operation(self, name: str) -> Any:
-        async def answer(request: dict[str, Any], asker: Asker) -> dict[str, Any]:
+        async def answer(request: dict[str, Any], asker: Caller) -> dict[str, Any]:
             self.asked.append((name, request, asker))
             found = self.answers.get(name, {"hits": []})
             if isinstance(found, Exception):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from penstock.broker import Broker, Stored, parse_headers
-from penstock.consume import Attempts, DeadLetters, Delivery, Done, Handle, Lane, Limits, Outcome, Retry
+from penstock.consume import CrashCounter, DeadLetters, Delivery, Done, Handle, Lane, Limits, Outcome, Retry
 from penstock.errors import Unavailable
-from penstock.publish import Committer, Outgoing
+from penstock.publish import GroupCommitter, Outgoing
 from tests.broker.rig import BOUND, CONSUMER, STREAM, Rig, Sink, Working, subject, true
 
 MakeLane = Callable[..., Lane]
@@ -368,7 +368,7 @@ async def test_nothing_is_lost_when_the_server_is_killed_under_load_and_the_lane
 ) -> None:
     await rig.consumer(ack_wait=2.0)
     ingress = await rig.broker("ingress")
-    committer = Committer(ingress, patience=15)
+    committer = GroupCommitter(ingress, patience=15)
     await committer.start()
     sink = Sink()
     stored: dict[int, bytes] = {}
@@ -407,13 +407,13 @@ async def test_a_lane_says_why_it_does_not_progress(rig: Rig, lane: MakeLane) ->
     working = lane(sink.handle)
     async with Working(working):
         await true(lambda: working._puller.outstanding > 0)
-        assert working.trouble() == ""
+        assert working.unready_reason() == ""
         await rig.drop_consumer()
-        await true(lambda: "does not answer pulls" in working.trouble())
+        await true(lambda: "does not answer pulls" in working.unready_reason())
         await rig.consumer()
         await rig.store([b"back"])
         await sink.wait(1)
-        await true(lambda: working.trouble() == "")
+        await true(lambda: working.unready_reason() == "")
 
 
 async def test_a_lane_far_behind_says_so(rig: Rig, lane: MakeLane) -> None:
@@ -428,9 +428,9 @@ async def test_a_lane_far_behind_says_so(rig: Rig, lane: MakeLane) -> None:
     working = lane(slow)
     async with Working(working):
         await true(lambda: working._count == 1)
-        assert working.trouble() == ""
+        assert working.unready_reason() == ""
         working._max_age = 2 * working.behind
-        await true(lambda: "behind" in working.trouble())
+        await true(lambda: "behind" in working.unready_reason())
         release.set()
         await sink.wait(1)
         await rig.settled()
@@ -438,7 +438,7 @@ async def test_a_lane_far_behind_says_so(rig: Rig, lane: MakeLane) -> None:
 
 
 async def test_tries_that_never_ended_are_counted_across_processes(tmp_path: Path) -> None:
-    assert [Attempts(tmp_path).begin("S", "c", 7) for _ in range(4)] == [0, 1, 2, 3]
-    Attempts(tmp_path).end("S", "c", 7)
-    assert Attempts(tmp_path).begin("S", "c", 7) == 0
-    assert Attempts(tmp_path).begin("S", "c", 8) == 0
+    assert [CrashCounter(tmp_path).begin("S", "c", 7) for _ in range(4)] == [0, 1, 2, 3]
+    CrashCounter(tmp_path).end("S", "c", 7)
+    assert CrashCounter(tmp_path).begin("S", "c", 7) == 0
+    assert CrashCounter(tmp_path).begin("S", "c", 8) == 0

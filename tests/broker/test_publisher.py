@@ -17,7 +17,7 @@ import penstock
 from penstock import Published, Publisher, Refused, Unavailable, connect
 from penstock.contracts import load
 from penstock.events import Checker, timestamps
-from penstock.rpc.caller import Asker
+from penstock.rpc.caller import Caller
 from penstock.rpc.messages import SearchQuery
 from penstock.rpc.server import serve
 from penstock.stack.place import CHECKOUT
@@ -116,7 +116,7 @@ async def test_a_follower_that_falls_behind_is_told(billing: Publisher, rig: Rig
 
 
 async def test_a_question_is_answered(rig: Rig) -> None:
-    async def query(request: dict[str, Any], asker: Asker) -> dict[str, Any]:
+    async def query(request: dict[str, Any], asker: Caller) -> dict[str, Any]:
         return {"hits": [], "asked": request["text"], "by": asker.identity}
 
     indexer = await rig.broker("indexer")

@@ -14,7 +14,7 @@ from penstock.broker import Keys, Stored, StoredMessage
 from penstock.contracts import load, subjects
 from penstock.errors import Unavailable
 from penstock.events import timestamps
-from penstock.publish import Committer, Outgoing
+from penstock.publish import GroupCommitter, Outgoing
 from penstock.rpc.caller import Person
 from penstock.rpc.client import ask
 from penstock.scoring import vectors
@@ -51,7 +51,7 @@ async def ship(
 ) -> list[int]:
     """Log lines of many entities through the HTTP door, each `times` times; their sequences."""
     ingress = await rig.broker("ingress")
-    committer = Committer(ingress)
+    committer = GroupCommitter(ingress)
     await committer.start()
     outgoing = []
     for message in messages:
@@ -171,7 +171,7 @@ async def test_without_a_model_events_wait_and_none_is_lost(home: Rig, monkeypat
     first = await home.next_sequence("SCORES")
     async with RunningWorker(home, "scorer", build_scorer, ready=False) as worker:
         sequences = await ship(home, [usual(number) for number in range(120)])
-        await true(lambda: worker.troubles() == ["no model: none is active under the name later"])
+        await true(lambda: worker.unready_reasons() == ["no model: none is active under the name later"])
         asker = await home.broker("indexer")
         with pytest.raises(Unavailable, match="MODEL_UNAVAILABLE"):
             await ask(asker, "score", "embed", {"text": "user 1 logged in"})
@@ -202,11 +202,11 @@ async def test_a_new_version_takes_over_and_a_bad_one_does_not(home: Rig) -> Non
         keys = Keys(operator, REGISTRY)
         good = (await keys.get(active_key("surprise"))).value
         await keys.put(active_key("surprise"), orjson.dumps(orjson.loads(good) | {"version": 1}))
-        await true(lambda: any("MODEL_INVALID" in trouble for trouble in worker.troubles()))
+        await true(lambda: any("MODEL_INVALID" in unready_reason for unready_reason in worker.unready_reasons()))
         await ship(home, [usual(11)])
         assert (await scored(home, first, 2))[1]["model"]["version"] == model.version
         await keys.put(active_key("surprise"), good)
-        await true(lambda: not worker.troubles())
+        await true(lambda: not worker.unready_reasons())
 
 
 async def test_a_text_is_embedded_beside_lines_like_it(scorer: Rig) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from penstock.broker import Broker, Message
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.rpc.caller import Asker, Person
+from penstock.rpc.caller import Caller, Person
 from penstock.rpc.client import ask
 from penstock.rpc.server import Responder, serve
 from tests.broker.rig import BOUND, Rig, true
@@ -24,22 +24,22 @@ class Search:
     """Operations of a service, and what they saw."""
 
     def __init__(self) -> None:
-        self.askers: list[Asker] = []
+        self.askers: list[Caller] = []
         self.started = 0
         self.release = asyncio.Event()
 
-    async def query(self, request: dict[str, Any], asker: Asker) -> dict[str, Any]:
+    async def query(self, request: dict[str, Any], asker: Caller) -> dict[str, Any]:
         self.askers.append(asker)
         return {"echo": request}
 
-    async def similar(self, request: dict[str, Any], _: Asker) -> dict[str, Any]:
+    async def similar(self, request: dict[str, Any], _: Caller) -> dict[str, Any]:
         kind = Unavailable if request["retriable"] else Refused
         raise kind("STORE_UNAVAILABLE" if request["retriable"] else "QUERY_INVALID", "why", pointer="/x", retry_after=3)
 
-    async def anomalies(self, _: dict[str, Any], __: Asker) -> dict[str, Any]:
+    async def anomalies(self, _: dict[str, Any], __: Caller) -> dict[str, Any]:
         raise RuntimeError("secret detail")
 
-    async def count(self, request: dict[str, Any], _: Asker) -> dict[str, Any]:
+    async def count(self, request: dict[str, Any], _: Caller) -> dict[str, Any]:
         self.started += 1
         await self.release.wait()
         return {"size": "x" * request.get("size", 0)}
@@ -76,7 +76,7 @@ async def test_the_answer_comes_back_and_the_asker_is_known(ingress: Broker, sea
     answer = await ask(ingress, "search", "query", {"text": "x"}, on_behalf=ALICE, traceparent="00-1")
     assert answer == {"echo": {"text": "x"}}
     (asker,) = search.askers
-    assert asker == Asker("ingress", ALICE, frozenset({"logs"}), frozenset({"reader"}), "00-1")
+    assert asker == Caller("ingress", ALICE, frozenset({"logs"}), frozenset({"reader"}), "00-1")
     assert asker.may_read("logs")
     assert not asker.may_read("metrics")
 
@@ -88,9 +88,9 @@ async def test_the_ingress_may_read_nothing_in_its_own_name(ingress: Broker, sea
 
 async def test_only_the_ingress_is_believed_about_others(rig: Rig) -> None:
     scorer, indexer = await rig.broker("scorer"), await rig.broker("indexer")
-    seen: list[Asker] = []
+    seen: list[Caller] = []
 
-    async def embed(request: dict[str, Any], asker: Asker) -> dict[str, Any]:
+    async def embed(request: dict[str, Any], asker: Caller) -> dict[str, Any]:
         seen.append(asker)
         return {}
 

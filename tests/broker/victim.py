@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from penstock.broker import Broker
-from penstock.consume import Attempts, DeadLetters, Delivery, Done, Lane, Outcome
-from penstock.settings import settings
+from penstock.consume import CrashCounter, DeadLetters, Delivery, Done, Lane, Outcome
+from penstock.settings import load_settings
 from tests.broker.rig import CONSUMER, STREAM
 
 
@@ -26,14 +26,14 @@ async def main(folder: Path) -> None:
 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    broker = await Broker.connect(settings().nats, "indexer", settings().credentials_folder)
+    broker = await Broker.connect(load_settings().nats, "indexer", load_settings().credentials_folder)
     lane = Lane(
         broker,
         STREAM,
         CONSUMER,
         handle,
         dead_letters=DeadLetters(broker, "indexer"),
-        attempts=Attempts(folder / "attempts"),
+        attempts=CrashCounter(folder / "attempts"),
     )
     await lane.run(stop)
     await broker.drain()

@@ -14,15 +14,15 @@ import pytest
 from penstock.contract_check.lint_examples import NOW
 from penstock.contracts import load
 from penstock.events import Checker
-from penstock.settings import settings
+from penstock.settings import load_settings
 
 CHECKER = Checker(load())
 
 
 def folder(name: str) -> Path:
-    path = settings().data / name
+    path = load_settings().data / name
     if not path.is_dir():
-        pytest.skip(f"no {name} in {settings().data}; set PENSTOCK_DATA")
+        pytest.skip(f"no {name} in {load_settings().data}; set PENSTOCK_DATA")
     return path
 
 

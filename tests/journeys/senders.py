@@ -49,7 +49,7 @@ class Senders:
     ) -> None:
         """`keys` are HTTP keys by publisher; each sends `batch` events every `gap` seconds, `billing` one tenth."""
         self.accepted: set[str] = set()
-        self.troubles: Counter[str] = Counter()  # what made a batch go again
+        self.refusals: Counter[str] = Counter()  # what made a batch go again
         self._place = place
         self._keys = keys
         self._batch = batch
@@ -88,8 +88,8 @@ class Senders:
 
     async def in_trouble(self, count: int = 1, bound: float = BOUND) -> None:
         """Waits until `count` more tries have failed, so that senders have seen the fault."""
-        goal = self.troubles.total() + count
-        await self._until(lambda: self.troubles.total() >= goal, bound, f"{count} tries failed")
+        goal = self.refusals.total() + count
+        await self._until(lambda: self.refusals.total() >= goal, bound, f"{count} tries failed")
 
     async def _until(self, condition: Callable[[], bool], bound: float, what: str) -> None:
         try:
@@ -101,7 +101,7 @@ class Senders:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            raise AssertionError(f"not {what} within {bound:.0f} s; so far: {dict(self.troubles)}") from None
+            raise AssertionError(f"not {what} within {bound:.0f} s; so far: {dict(self.refusals)}") from None
 
     # -- sending
 
@@ -152,12 +152,12 @@ class Senders:
     async def _deliver(self, attempt: Try, events: list[bytes]) -> None:
         deadline = time.monotonic() + BOUND
         while (keys := await attempt(events)) is None:
-            assert time.monotonic() < deadline, f"a batch was not accepted within {BOUND:.0f} s: {dict(self.troubles)}"
+            assert time.monotonic() < deadline, f"a batch was not accepted within {BOUND:.0f} s: {dict(self.refusals)}"
         self.accepted.update(keys)
         self._changed.set()
 
-    async def _again(self, trouble: str, wait: float = 0.2) -> None:
-        self.troubles[trouble] += 1
+    async def _again(self, unready_reason: str, wait: float = 0.2) -> None:
+        self.refusals[unready_reason] += 1
         self._changed.set()
         await asyncio.sleep(min(wait, LONGEST_WAIT))
 

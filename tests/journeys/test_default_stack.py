@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import pytest
 
-from penstock.auth.connections import sessions
+from penstock.auth.connections import list_connections
 from penstock.auth.denials import write
 from penstock.auth.token_sources import claims
 from penstock.services.issuer import signing_keys as issuer_keys
@@ -72,7 +72,7 @@ async def test_the_fleet_is_up_with_tokens_and_says_so(stack: DefaultStack) -> N
         return all(states[name] == "ready" for name in expected) or None
 
     await until(ready, BOUND)
-    connected = {session.identity for session in await sessions(stack.warden)}
+    connected = {session.identity for session in await list_connections(stack.warden)}
     assert set(FLEET) <= connected  # names are those of user JWTs; who came with an nkey has a public key there
 
 

@@ -10,7 +10,7 @@ from elasticsearch import AsyncElasticsearch
 from penstock.consume import Done
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.events import Event
-from penstock.rpc.caller import Asker
+from penstock.rpc.caller import Caller
 from penstock.rpc.messages import Embedding, LoadedModel, LoadedModels
 from penstock.scoring import vectors
 from penstock.services.indexer.bulk import Bulker
@@ -24,9 +24,9 @@ from tests.places import Running
 from tests.stores.conftest import EPOCHS
 from tests.stores.faults import frozen
 
-ALL = Asker("trainer", datasets=frozenset({"*"}))
-LOGS = Asker("ingress", datasets=frozenset({"logs"}))
-NOBODY = Asker("ingress")
+ALL = Caller("trainer", datasets=frozenset({"*"}))
+LOGS = Caller("ingress", datasets=frozenset({"logs"}))
+NOBODY = Caller("ingress")
 
 LINES = [
     line("Failed password for root from 10.0.0.1", time="2026-10-01T10:00:00Z", level="error", service="sshd", pid=7),
@@ -249,7 +249,7 @@ async def test_a_text_and_a_vector_find_their_nearest(corpus: Corpus) -> None:
     embedded = await embed("whatever")
     page = await corpus.questions.similar({"text": "whatever", "size": 2}, LOGS)
     assert corpus.numbers(page)[0] == 2
-    by_vector = {"vector": embedded.vector, "embedded_by": embedded.model.wire(), "size": 2}
+    by_vector = {"vector": embedded.vector, "embedded_by": embedded.model.to_json(), "size": 2}
     assert corpus.numbers(await corpus.questions.similar(by_vector, LOGS)) == corpus.numbers(page)
 
 
@@ -282,7 +282,7 @@ async def test_nothing_of_a_dataset_is_seen_that_is_not_granted(corpus: Corpus) 
     assert {hit["dataset"] for hit in everything["hits"]} == {"logs", "metrics"}
     granted = await corpus.questions.query({"size": 100}, LOGS)
     assert {hit["dataset"] for hit in granted["hits"]} == {"logs"}
-    metrics = Asker("ingress", datasets=frozenset({"metrics"}))
+    metrics = Caller("ingress", datasets=frozenset({"metrics"}))
     with pytest.raises(Refused, match="no model scores"):
         await corpus.questions.similar({"key": corpus.events[0].key}, metrics)
 
@@ -299,7 +299,7 @@ async def test_nothing_of_a_dataset_is_seen_that_is_not_granted(corpus: Corpus) 
     ],
 )
 async def test_what_is_not_granted_is_refused(
-    corpus: Corpus, operation: str, asker: Asker, more: dict[str, Any]
+    corpus: Corpus, operation: str, asker: Caller, more: dict[str, Any]
 ) -> None:
     question = {"text": "x", **more} if operation == "similar" else more
     with pytest.raises(Refused) as refused:
@@ -390,4 +390,4 @@ async def test_a_node_that_does_not_answer_fails_questions_at_once(corpus: Corpu
     assert failed.value.code == "STORE_UNAVAILABLE"
     assert failed.value.retriable
     await corpus.elastic.look()
-    assert corpus.elastic.trouble is None
+    assert corpus.elastic.unready_reason is None

@@ -183,11 +183,11 @@ async def test_a_stopped_node_delays_events_and_loses_none(
     batch = [event_of(line(f"line {n}")) for n in range(500)]
     async with frozen(elasticsearch, "elasticsearch"):
         waiting = asyncio.create_task(indexer.events(batch))
-        await until(lambda: bulker.trouble is not None)
+        await until(lambda: bulker.unready_reason is not None)
         assert not waiting.done()
         assert bulker.limit.width == 1
     assert await waiting == [Done()] * 500
-    assert bulker.trouble is None
+    assert bulker.unready_reason is None
 
 
 async def test_a_killed_node_delays_events_and_loses_none(
@@ -197,7 +197,7 @@ async def test_a_killed_node_delays_events_and_loses_none(
     first = await indexer.events(batch[:250])
     elasticsearch.kill("elasticsearch")
     waiting = asyncio.create_task(indexer.events(batch))
-    await until(lambda: bulker.trouble is not None)
+    await until(lambda: bulker.unready_reason is not None)
     await asyncio.to_thread(elasticsearch.restart, "elasticsearch")
     assert first == [Done()] * 250
     assert await waiting == [Done()] * 500
@@ -213,7 +213,7 @@ async def test_who_stops_meanwhile_hands_its_events_back(
     await indexer.events([event_of(line("first"))])
     async with frozen(elasticsearch, "elasticsearch"):
         waiting = asyncio.create_task(indexer.events([event_of(line("second"))]))
-        await until(lambda: bulker.trouble is not None)
+        await until(lambda: bulker.unready_reason is not None)
         bulker.stop()
         [outcome] = await asyncio.wait_for(waiting, 10)
     assert isinstance(outcome, Retry)

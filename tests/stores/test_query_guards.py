@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from penstock.consume import Done
 from penstock.contract_check.elasticsearch_templates import event_mapping, score_mapping
 from penstock.errors import PenstockError, Refused
-from penstock.rpc.caller import Asker
+from penstock.rpc.caller import Caller
 from penstock.rpc.messages import LoadedModel, LoadedModels, SearchQuery
 from penstock.services.indexer.bulk import Bulker
 from penstock.services.indexer.indices import Indices
@@ -104,8 +104,8 @@ async def taken(answer: Awaitable[Json]) -> Json | None:
         return None
 
 
-def asker(datasets: Collection[str]) -> Asker:
-    return Asker("ingress", datasets=frozenset(datasets))
+def asker(datasets: Collection[str]) -> Caller:
+    return Caller("ingress", datasets=frozenset(datasets))
 
 
 @pytest.mark.parametrize("datasets", ASKERS, ids=["one dataset", "all"])

@@ -15,7 +15,7 @@ from penstock.errors import Refused, Unavailable
 from penstock.events import Checker, record, timestamps
 from penstock.scoring.package import verify
 from penstock.services.indexer import names
-from penstock.services.trainer.__main__ import arguments, build
+from penstock.services.trainer.__main__ import build, parse_arguments
 from penstock.services.trainer.history import connect, read_history
 from penstock.stack.place import Place
 from tests.places import Running
@@ -92,7 +92,7 @@ def test_a_sample_is_fair_and_the_same_again(index: Elasticsearch) -> None:
 
 def test_a_model_says_what_it_was_trained_on(index: Elasticsearch) -> None:
     history = read_history(index, load(), types=TYPES, limit=2_000, seed=1)
-    package = verify(build(history, arguments(["--limit", "2000", "--seed", "1"]), load()))
+    package = verify(build(history, parse_arguments(["--limit", "2000", "--seed", "1"]), load()))
     manifest = package.manifest
     assert manifest["rows"] == len(history.items)
     assert manifest["data_sha256"] == history.digest

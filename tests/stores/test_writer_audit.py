@@ -10,7 +10,7 @@ import pytest
 from penstock.audit import hash_chain
 from penstock.consume import Done
 from penstock.errors import Refused
-from penstock.rpc.caller import Asker, Person
+from penstock.rpc.caller import Caller, Person
 from penstock.services.writer.audit_rows import HOUR_NS, Record
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries.operations import Questions
@@ -20,7 +20,7 @@ from penstock.stack import cassandra_roles
 from tests.deliveries import CONTRACTS, NOON
 from tests.places import Running
 
-EXAMINER = Asker("examiner", datasets=frozenset({"*"}))
+EXAMINER = Caller("examiner", datasets=frozenset({"*"}))
 TIME = {"from": "2026-11-01T00:00:00Z", "to": "2026-11-02T00:00:00Z"}
 
 
@@ -87,11 +87,11 @@ async def test_pages_follow_each_other_newest_first_until_all_was_seen(questions
 
 
 async def test_only_a_role_that_may_read_the_trail_reads_it(questions: Questions) -> None:
-    def person(*roles: str) -> Asker:
+    def person(*roles: str) -> Caller:
         who = Person("alice", frozenset({"*"}), frozenset(roles))
-        return Asker("ingress", who, who.datasets, who.roles)
+        return Caller("ingress", who, who.datasets, who.roles)
 
-    for asker in (person("reader", "operator", "sender"), person(), Asker("ingress")):
+    for asker in (person("reader", "operator", "sender"), person(), Caller("ingress")):
         with pytest.raises(Refused) as refused:
             await questions.audit({"time": TIME}, asker)
         assert refused.value.code == "FORBIDDEN"

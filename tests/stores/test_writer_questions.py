@@ -10,7 +10,7 @@ import pytest
 from penstock.consume import Done
 from penstock.errors import PenstockError, Refused
 from penstock.events import Event, record
-from penstock.rpc.caller import Asker
+from penstock.rpc.caller import Caller
 from penstock.rpc.messages import MAX_KEYS
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries.operations import Questions
@@ -20,9 +20,9 @@ from tests.deliveries import CONTRACTS, event_of, line, sample, score_of
 from tests.places import Running
 from tests.stores.faults import frozen
 
-ALL = Asker("trainer", datasets=frozenset({"*"}))
-LOGS = Asker("ingress", datasets=frozenset({"logs"}))
-NOBODY = Asker("ingress")
+ALL = Caller("trainer", datasets=frozenset({"*"}))
+LOGS = Caller("ingress", datasets=frozenset({"logs"}))
+NOBODY = Caller("ingress")
 HOST = "store_1"
 
 
@@ -108,7 +108,7 @@ async def test_a_timeline_shows_what_the_newest_version_said(corpus: Corpus, sto
 
 
 async def test_a_page_ends_without_a_cursor_where_only_what_is_not_granted_follows(corpus: Corpus) -> None:
-    metrics = Asker("ingress", datasets=frozenset({"metrics"}))
+    metrics = Caller("ingress", datasets=frozenset({"metrics"}))
     page = await corpus.questions.timeline({"entity": HOST, "limit": len(corpus.samples)}, metrics)
     assert len(page["entries"]) == len(corpus.samples)
     assert "cursor" not in page  # the lines are older, and not for it
@@ -205,7 +205,7 @@ async def test_nothing_of_a_dataset_is_seen_that_is_not_granted(corpus: Corpus) 
     ],
 )
 async def test_what_is_not_valid_or_not_granted_is_refused(
-    corpus: Corpus, operation: str, request_: dict[str, Any], asker: Asker, code: str
+    corpus: Corpus, operation: str, request_: dict[str, Any], asker: Caller, code: str
 ) -> None:
     with pytest.raises(Refused) as refused:
         await getattr(corpus.questions, operation)(request_, asker)
@@ -224,4 +224,4 @@ async def test_a_node_that_does_not_answer_fails_questions_at_once(
     assert failed.value.retriable
     monkeypatch.undo()
     await corpus.reads.look()
-    assert corpus.reads.trouble is None
+    assert corpus.reads.unready_reason is None

@@ -120,7 +120,7 @@ async def test_a_stopped_node_delays_events_and_loses_none(store: Store, writer:
     batch = [event_of(line(f"line {n}", host=f"host_{n % 30}")) for n in range(500)]
     async with frozen(cassandra, "cassandra"):
         waiting = asyncio.create_task(writer.events(batch))
-        await until(lambda: writer.trouble is not None)
+        await until(lambda: writer.unready_reason is not None)
         assert not waiting.done()
     assert await waiting == [Done()] * 500
     store.request_timeout = REQUEST_SECONDS
@@ -133,7 +133,7 @@ async def test_a_killed_node_delays_events_and_loses_none(store: Store, writer: 
     assert await writer.events(batch[:250]) == [Done()] * 250
     cassandra.kill("cassandra")
     waiting = asyncio.create_task(writer.events(batch))
-    await until(lambda: writer.trouble is not None)
+    await until(lambda: writer.unready_reason is not None)
     await asyncio.to_thread(cassandra.restart, "cassandra")
     assert await waiting == [Done()] * 500
     for event in batch[::50]:
@@ -145,7 +145,7 @@ async def test_who_stops_meanwhile_hands_its_events_back(store: Store, writer: W
     store.request_timeout = 0.5
     async with frozen(cassandra, "cassandra"):
         waiting = asyncio.create_task(writer.events([event_of(line("second"))]))
-        await until(lambda: writer.trouble is not None)
+        await until(lambda: writer.unready_reason is not None)
         writer.stop()
         [outcome] = await asyncio.wait_for(waiting, 10)
     store.request_timeout = REQUEST_SECONDS
@@ -179,10 +179,10 @@ async def test_a_node_that_goes_away_while_one_connects_is_tried_again(cassandra
     asked, stop = Reads(store), asyncio.Event()
     reaching = asyncio.create_task(reach(store, asked, stop))
     try:
-        await until(lambda: "no connection to 127.0.0.1" in (asked.trouble or "") or reaching.done())
+        await until(lambda: "no connection to 127.0.0.1" in (asked.unready_reason or "") or reaching.done())
         assert not reaching.done()
         way.heal()
-        await until(lambda: store.is_open and not asked.trouble)
+        await until(lambda: store.is_open and not asked.unready_reason)
     finally:
         stop.set()
         await asyncio.gather(reaching, return_exceptions=True)

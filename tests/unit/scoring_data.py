@@ -13,7 +13,7 @@ import numpy.typing as npt
 import orjson
 import pytest
 
-from penstock.settings import settings
+from penstock.settings import load_settings
 
 Item = tuple[str, dict[str, Any], str]
 Array = npt.NDArray[Any]
@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 def folder() -> Path:
     """Where the real data is; skips the test where it is not."""
-    found = settings().data
+    found = load_settings().data
     if not (found / "loghub").is_dir():
         pytest.skip(f"no real data at {found}; set PENSTOCK_DATA")
     return found

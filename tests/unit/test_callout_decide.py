@@ -11,7 +11,7 @@ import nkeys  # type: ignore[import-untyped]
 import orjson
 import pytest
 
-from penstock.auth.permissions import Rights, rights_of
+from penstock.auth.permissions import Permissions, permissions_of
 from penstock.auth.principal import person, who
 from penstock.auth.token_verifier import Claims
 from penstock.contracts import Contracts, load, topology
@@ -53,13 +53,13 @@ def test_a_client_of_a_line_gets_the_rights_of_that_line(name: str) -> None:
     found = decide(claims(client=CONTRACTS.identities[name].clients[0]))
     assert found.who.identity == name
     assert found.who.listed
-    assert found.rights == rights_of(CONTRACTS, name)
+    assert found.permissions == permissions_of(CONTRACTS, name)
 
 
 def test_a_subject_of_a_line_gets_its_rights() -> None:
     contracts = with_line("shop", subjects=["system:serviceaccount:shop:web"], door="nats", publishes=["log.line.v1"])
     found = decide(claims(subject="system:serviceaccount:shop:web"), contracts)
-    assert found.rights == Rights(("evt.*.nats.shop.log.line.v1",), ("_INBOX.shop.>",))
+    assert found.permissions == Permissions(("evt.*.nats.shop.log.line.v1",), ("_INBOX.shop.>",))
 
 
 @pytest.mark.parametrize("gives", [{"groups"}, {"subjects", "groups"}])
@@ -80,7 +80,7 @@ def test_who_has_no_line_has_a_name_that_nobody_can_choose_and_the_rights_of_the
     assert found.who.identity == name
     assert name.startswith("u_")
     assert len(name) == 34
-    assert found.rights == Rights((f"evt.*.nats.{name}.>",), (f"_INBOX.{name}.>",))
+    assert found.permissions == Permissions((f"evt.*.nats.{name}.>",), (f"_INBOX.{name}.>",))
 
 
 def test_the_same_subject_of_another_issuer_is_somebody_else() -> None:
@@ -154,8 +154,10 @@ def body(jwt: str) -> Any:
     return orjson.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
-@pytest.mark.parametrize("allowed", [Rights((), ()), Rights(("a",), ()), Rights((), ("b",)), Rights(("a",), ("b",))])
-def test_a_user_jwt_never_leaves_a_direction_open(allowed: Rights) -> None:
+@pytest.mark.parametrize(
+    "allowed", [Permissions((), ()), Permissions(("a",), ()), Permissions((), ("b",)), Permissions(("a",), ("b",))]
+)
+def test_a_user_jwt_never_leaves_a_direction_open(allowed: Permissions) -> None:
     jwt = user_jwt.user(
         SIGNER, key="UA", identity="shop", account="APP", allowed=allowed, expires_at=int(NOW) + 9, now=NOW
     )

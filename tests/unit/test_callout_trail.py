@@ -7,17 +7,17 @@ from typing import Any
 import orjson
 import pytest
 
-from penstock.auth.permissions import Rights
-from penstock.auth.principal import Who
+from penstock.auth.permissions import Permissions
+from penstock.auth.principal import Principal
 from penstock.auth.token_verifier import Claims
 from penstock.errors import Refused, Unavailable
-from penstock.services.authority.authorization_request import Question
+from penstock.services.authority.authorization_request import Request
 from penstock.services.authority.decide import Admission
 from penstock.services.authority.trail import MOST_REFUSALS, Trail
 
-QUESTION = Question("N1", "penstock", "U1", "secret.token.value", "10.0.0.7", "shop python3 1.0", 0)
+QUESTION = Request("N1", "penstock", "U1", "secret.token.value", "10.0.0.7", "shop python3 1.0", 0)
 CLAIMS = Claims("https://id.test", "alice", "", ("g",), 1_800_000_300, "t1", frozenset())
-ADMISSION = Admission(Who("u_1", listed=False, roles=("sender",)), Rights((), ()), 1_800_000_300)
+ADMISSION = Admission(Principal("u_1", listed=False, roles=("sender",)), Permissions((), ()), 1_800_000_300)
 
 
 class Stream:

@@ -58,7 +58,7 @@ class Seal:
         """The mark of the `number`-th record after `before`; empty where there is none."""
         return self.marks[number * MARK_BYTES : (number + 1) * MARK_BYTES]
 
-    def wire(self, through: str) -> bytes:
+    def to_json(self, through: str) -> bytes:
         """The record."""
         return orjson.dumps(
             {

@@ -33,7 +33,7 @@ class Bus(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class Connection:
     """One connection. `identity` is the name in its user JWT, or its public key where it came with an nkey."""
 
     server: str
@@ -45,9 +45,9 @@ class Session:
     since: str
 
 
-async def sessions(bus: Bus, identity: str = "") -> list[Session]:
+async def list_connections(bus: Bus, identity: str = "") -> list[Connection]:
     """The connections of all servers that can be asked, or only those of one identity. At most 2 s a page."""
-    found: list[Session] = []
+    found: list[Connection] = []
     offset = 0
     while True:
         body: dict[str, Any] = {"auth": True, "limit": PAGE, "offset": offset} | (
@@ -61,7 +61,7 @@ async def sessions(bus: Bus, identity: str = "") -> list[Session]:
             return found
 
 
-async def put_out(bus: Bus, session: Session) -> bool:
+async def disconnect_all(bus: Bus, session: Connection) -> bool:
     """Closes a connection; False if it was gone, or its server does not answer. Its client may try to come back."""
     subject = SERVER_KICK.replace("*", session.server)
     with suppress(PenstockError, orjson.JSONDecodeError):
@@ -91,10 +91,10 @@ async def _ask_all(bus: Bus, subject: str, body: dict[str, Any]) -> list[dict[st
         await subscription.stop()
 
 
-def _sessions(answer: dict[str, Any]) -> list[Session]:
+def _sessions(answer: dict[str, Any]) -> list[Connection]:
     server = answer["server"]["id"]
     return [
-        Session(
+        Connection(
             server=server,
             number=each["cid"],
             identity=each.get("authorized_user", ""),

@@ -40,7 +40,7 @@ class Denial:
     at: str
 
 
-class Revocations:
+class Denials:
     """Follows the list over a connection that may read it. While the broker is away the last list stays in force."""
 
     def __init__(self, broker: Broker) -> None:

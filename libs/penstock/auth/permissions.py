@@ -26,35 +26,35 @@ from penstock.contracts.topology import Identity
 
 
 @dataclass(frozen=True, slots=True)
-class Rights:
+class Permissions:
     """Allow lists of one identity. Whatever is on neither list is denied by the server."""
 
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
 
 
-def rights(contracts: Contracts) -> dict[str, Rights]:
+def all_permissions(contracts: Contracts) -> dict[str, Permissions]:
     """The rights of every identity. Raises Refused CONTRACT_INVALID when the contracts name what does not exist."""
-    return {name: rights_of(contracts, name) for name in contracts.identities}
+    return {name: permissions_of(contracts, name) for name in contracts.identities}
 
 
-def rights_of(contracts: Contracts, name: str) -> Rights:
+def permissions_of(contracts: Contracts, name: str) -> Permissions:
     """The rights of one identity."""
     identity = contracts.identities[name]
-    return Rights(
+    return Permissions(
         publish=_unique(_publish(contracts, name, identity)),
         subscribe=_unique(_subscribe(name, identity)),
     )
 
 
-def rights_of_roles(contracts: Contracts, name: str, roles: Iterable[str]) -> Rights:
+def permissions_of_roles(contracts: Contracts, name: str, roles: Iterable[str]) -> Permissions:
     """The rights of an identity that has no line of its own: to send, in its own name, what its roles allow.
 
     It asks through the ingress: those who answer may publish to the inboxes of listed identities only.
     """
     sends = [contracts.roles[role] for role in roles if contracts.roles[role].sends]
     types = _unique(type for role in sends for type in role.types)
-    return Rights(
+    return Permissions(
         publish=_unique(f"evt.*.nats.{name}.{'>' if type == '*' else type}" for type in types),
         subscribe=(f"_INBOX.{name}.>",),
     )

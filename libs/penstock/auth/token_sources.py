@@ -114,26 +114,26 @@ def expiry(token: str) -> float:
     return float(claims(token)["exp"])
 
 
-def source_for(identity: str, chosen: Settings) -> TokenSource | None:
+def source_for(identity: str, settings: Settings) -> TokenSource | None:
     """The token source of an identity, or None where it connects with its nkey.
 
     Raises Refused CREDENTIALS_INVALID for an endpoint without encryption, ISSUERS_INVALID.
     """
-    line = load(chosen.contracts).identities.get(identity)
-    if chosen.auth == "nkeys" or line is None or not line.by_token:
+    line = load(settings.contracts).identities.get(identity)
+    if settings.auth == "nkeys" or line is None or not line.by_token:
         return None
-    if chosen.token_file is not None:
-        return TokenFile(chosen.token_file)
-    client = chosen.token_client or next(iter(line.clients), identity)
-    secret = chosen.token_secret_file or chosen.secrets / "oidc" / client
-    return ClientCredentials(_endpoint(chosen), client, secret, scope=chosen.token_scope)
+    if settings.token_file is not None:
+        return TokenFile(settings.token_file)
+    client = settings.token_client or next(iter(line.clients), identity)
+    secret = settings.token_secret_file or settings.secrets / "oidc" / client
+    return ClientCredentials(_endpoint(settings), client, secret, scope=settings.token_scope)
 
 
-def _endpoint(chosen: Settings) -> str:
-    if chosen.token_url or not chosen.oidc:
-        return chosen.token_url or f"{chosen.local_issuer}/token"
-    found = [issuer.token_url for issuer in issuers.read(chosen.issuers) if issuer.token_url]
-    return found[0] if found else f"{chosen.local_issuer}/token"
+def _endpoint(settings: Settings) -> str:
+    if settings.token_url or not settings.oidc:
+        return settings.token_url or f"{settings.local_issuer}/token"
+    found = [issuer.token_url for issuer in issuers.read(settings.issuers) if issuer.token_url]
+    return found[0] if found else f"{settings.local_issuer}/token"
 
 
 def _error(answer: httpx.Response) -> str:

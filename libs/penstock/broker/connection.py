@@ -24,7 +24,7 @@ from nats.aio.subscription import Subscription as NatsSubscription
 
 from penstock.broker import metrics
 from penstock.broker.jetstream import JetStream, Stored, stored
-from penstock.broker.nats_client import Subscription, _Client
+from penstock.broker.nats_client import NatsClient, Subscription
 from penstock.broker.protocol import Message, RawCallback, encode_headers, publication
 from penstock.broker.token_renewal import Renewal, TokenSource
 from penstock.errors import PenstockError, Refused, Unavailable
@@ -55,7 +55,7 @@ class Broker(JetStream):
         self.closed = asyncio.Event()
         self._up = asyncio.Event()
         self._on_error = on_error
-        self._client = _Client(self._server_error, self._callback_failed)
+        self._client = NatsClient(self._server_error, self._callback_failed)
         self._on_reconnect: list[Callable[[], None]] = []
         self._on_disconnect: list[Callable[[], None]] = []
         self._before_hand_over: list[Callable[[], Awaitable[None]]] = []

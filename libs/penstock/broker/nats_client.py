@@ -14,7 +14,7 @@ from penstock.broker.protocol import Parser, ProtocolError
 READ_BYTES = 256 * 1024
 
 
-class _Client(Client):
+class NatsClient(Client):
     """nats-py's client with another reader, and with errors that do not end it."""
 
     def __init__(self, on_server_error: Callable[[str], None], failed: Callable[[Exception], None]) -> None:
@@ -74,7 +74,7 @@ class _Client(Client):
 class Subscription:
     """A subject with a callback; `stop` ends it."""
 
-    def __init__(self, client: _Client, inner: NatsSubscription) -> None:
+    def __init__(self, client: NatsClient, inner: NatsSubscription) -> None:
         self._client = client
         self._inner = inner
         self.subject = inner.subject

@@ -18,7 +18,7 @@ from penstock.errors import Refused
 from penstock.events import timestamps
 from penstock.rpc.client import ask
 from penstock.rpc.messages import MAX_RECORDS
-from penstock.settings import settings
+from penstock.settings import load_settings
 
 EXAMINER = "examiner"
 REACH_SECONDS = 5.0
@@ -57,7 +57,7 @@ def verify_trail(
     json: JSON = False,
 ) -> None:
     """Compute the chain of hashes again, from the oldest record that is kept; exit 1 if one was removed or changed."""
-    report = asyncio.run(_verify(seal_keys(keys or settings().seal_keys), store))
+    report = asyncio.run(_verify(seal_keys(keys or load_settings().seal_keys), store))
     if json:
         print(jsonlib.dumps(report.as_dict()))
         if not report.good:
@@ -76,7 +76,7 @@ def verify_trail(
 
 
 async def _search(question: dict[str, Any], limit: int) -> list[dict[str, Any]]:
-    broker = await connect_as(EXAMINER, settings(), patience=REACH_SECONDS)
+    broker = await connect_as(EXAMINER, load_settings(), patience=REACH_SECONDS)
     found: list[dict[str, Any]] = []
     try:
         while len(found) < limit:
@@ -93,7 +93,7 @@ async def _search(question: dict[str, Any], limit: int) -> list[dict[str, Any]]:
 
 
 async def _verify(keys: frozenset[str], with_store: bool) -> verify.Report:
-    broker = await connect_as(EXAMINER, settings(), patience=REACH_SECONDS)
+    broker = await connect_as(EXAMINER, load_settings(), patience=REACH_SECONDS)
     try:
         return await verify.verify(broker, keys, store(broker) if with_store else None)
     finally:

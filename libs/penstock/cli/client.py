@@ -12,20 +12,20 @@ import httpx
 
 from penstock.cli import kept_login
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.settings import settings
+from penstock.settings import load_settings
 
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 
 
-def door_url() -> str:
+def api_url() -> str:
     """PENSTOCK_URL, else the local stack's ingress."""
-    return os.environ.get("PENSTOCK_URL", "").rstrip("/") or f"http://127.0.0.1:{settings().local_port('ingress')}"
+    return os.environ.get("PENSTOCK_URL", "").rstrip("/") or f"http://127.0.0.1:{load_settings().local_port('ingress')}"
 
 
 def key_path() -> Path:
     """Where `penstock key create --save` puts the key and the commands look for it, unless PENSTOCK_KEY_FILE is set."""
     named = os.environ.get("PENSTOCK_KEY_FILE")
-    return Path(named) if named else settings().secrets / "key"
+    return Path(named) if named else load_settings().secrets / "key"
 
 
 def bearer_key() -> str:
@@ -35,14 +35,14 @@ def bearer_key() -> str:
     """
     if key := os.environ.get("PENSTOCK_KEY", "").strip():
         return key
-    if not os.environ.get("PENSTOCK_KEY_FILE") and (token := kept_login.token_for(door_url())) is not None:
+    if not os.environ.get("PENSTOCK_KEY_FILE") and (token := kept_login.token_for(api_url())) is not None:
         return token
     try:
         return key_path().read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         raise Refused(
             "UNAUTHENTICATED",
-            f"PENSTOCK_KEY is not set, nobody has signed in for {door_url()} (`penstock login`), and {key_path()} "
+            f"PENSTOCK_KEY is not set, nobody has signed in for {api_url()} (`penstock login`), and {key_path()} "
             "cannot be read; `penstock key create --save` makes a key",
         ) from None
 
@@ -69,7 +69,7 @@ class Bearer(httpx.Auth):
 def ask(method: str, path: str, *, body: dict[str, Any] | None = None, params: Any = None) -> dict[str, Any]:
     """One question to the door. Raises PenstockError as the door says, or BROKER_UNAVAILABLE when it is not there."""
     try:
-        with httpx.Client(base_url=door_url(), headers=headers(), timeout=TIMEOUT) as client:
+        with httpx.Client(base_url=api_url(), headers=headers(), timeout=TIMEOUT) as client:
             response = client.request(method, path, json=body, params=params)
     except httpx.TransportError as error:
         raise unreachable(error) from None
@@ -86,7 +86,7 @@ def raise_for(response: httpx.Response) -> None:
         problem = response.json()
         code, detail = problem["code"], problem["detail"]
     except (ValueError, KeyError, TypeError):
-        code, detail = "INTERNAL", f"{door_url()} answered {response.status_code} without a problem description"
+        code, detail = "INTERNAL", f"{api_url()} answered {response.status_code} without a problem description"
         problem = {}
     kind: type[PenstockError] = Unavailable if response.status_code in (429, 503, 504) else Refused
     after = response.headers.get("retry-after", "")
@@ -95,4 +95,4 @@ def raise_for(response: httpx.Response) -> None:
 
 def unreachable(error: httpx.TransportError) -> Unavailable:
     """The door cannot be reached."""
-    return Unavailable("SERVICE_UNAVAILABLE", f"{door_url()} cannot be reached: {error or type(error).__name__}")
+    return Unavailable("SERVICE_UNAVAILABLE", f"{api_url()} cannot be reached: {error or type(error).__name__}")

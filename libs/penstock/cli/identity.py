@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 import typer
 
 from penstock.auth.connect import connect_as
-from penstock.auth.connections import Session, sessions
-from penstock.auth.denials import Denial, Revocations, write
-from penstock.auth.permissions import rights_of
+from penstock.auth.connections import Connection, list_connections
+from penstock.auth.denials import Denial, Denials, write
+from penstock.auth.permissions import permissions_of
 from penstock.broker import Broker
 from penstock.contracts import load
 from penstock.contracts.subjects import PERSON
 from penstock.errors import Refused
-from penstock.settings import settings
+from penstock.settings import load_settings
 
 WARDEN = "warden"
 OUT_SECONDS = 10.0  # in which the authority must have put a denied identity out
@@ -66,7 +66,7 @@ async def listed(broker: Broker) -> list[dict[str, Any]]:
     """One entry per identity: its name, account, way to connect, whether it is denied, number of connections."""
     contracts = load()
     entries = {entry.identity: entry for entry in await _entries(broker)}
-    connected = [session.identity for session in await sessions(broker)]
+    connected = [session.identity for session in await list_connections(broker)]
     others = {name for name in (*entries, *connected) if name.startswith(PERSON)}
     found = []
     for name in (*contracts.identities, *sorted(others)):
@@ -76,7 +76,9 @@ async def listed(broker: Broker) -> list[dict[str, Any]]:
             {
                 "identity": name,
                 "account": line.account if line else "APP",
-                "connects": "token" if line is None or (line.by_token and settings().auth == "callout") else "nkey",
+                "connects": "token"
+                if line is None or (line.by_token and load_settings().auth == "callout")
+                else "nkey",
                 "denied": bool(entry and entry.denied),
                 "connections": connected.count(name),
             }
@@ -89,10 +91,10 @@ async def shown(broker: Broker, identity: str) -> dict[str, Any]:
     contracts = load()
     line = contracts.identities.get(identity)
     entry = next((entry for entry in await _entries(broker) if entry.identity == identity), None)
-    live = await sessions(broker, identity)
+    live = await list_connections(broker, identity)
     if line is None and entry is None and not live:
         raise Refused("NOT_FOUND", f"there is no identity {identity}, and it is neither denied nor connected")
-    allowed = rights_of(contracts, identity) if line else None
+    allowed = permissions_of(contracts, identity) if line else None
     return {
         "identity": identity,
         "meaning": line.meaning if line else "somebody with roles",
@@ -104,29 +106,29 @@ async def shown(broker: Broker, identity: str) -> dict[str, Any]:
     }
 
 
-async def deny(broker: Broker, identity: str, by: str, reason: str) -> list[Session]:
+async def deny(broker: Broker, identity: str, by: str, reason: str) -> list[Connection]:
     """Denies, and waits until the identity is out; what is still connected after 10 s."""
     line = load().identities.get(identity)
-    if line is not None and (not line.by_token or settings().auth == "nkeys"):
+    if line is not None and (not line.by_token or load_settings().auth == "nkeys"):
         raise Refused(
             "QUERY_INVALID", f"{identity} connects with its nkey: take its user out of nats.conf and reload the server"
         )
     await write(broker, identity, denied=True, by=by, reason=reason)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + OUT_SECONDS
-    while (left := await sessions(broker, identity)) and loop.time() < deadline:
+    while (left := await list_connections(broker, identity)) and loop.time() < deadline:
         pass  # asking all servers takes a quarter of a second
     return left
 
 
 async def _entries(broker: Broker) -> list[Denial]:
-    revocations = Revocations(broker)
+    revocations = Denials(broker)
     await revocations.update()
     return revocations.entries()
 
 
 async def _with_warden(work: Callable[[Broker], Awaitable[T]]) -> T:
-    broker = await connect_as(WARDEN, settings(), patience=5.0)
+    broker = await connect_as(WARDEN, load_settings(), patience=5.0)
     try:
         return await work(broker)
     finally:

@@ -22,7 +22,7 @@ from penstock.cli.client import key_path
 from penstock.contracts import load
 from penstock.errors import PenstockError
 from penstock.events import timestamps
-from penstock.settings import settings
+from penstock.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Bearer keys of the HTTP door.")
 
@@ -49,7 +49,7 @@ def create(
     now_ns = time.time_ns()
     chosen = _names(roles) or [*(["sender"] if types else []), *(["reader"] if datasets else [])]
     text, key = api_keys.create(
-        settings().keys,
+        load_settings().keys,
         load(),
         identity=identity,
         datasets=_names(datasets),
@@ -75,7 +75,7 @@ def create(
 def list_keys(as_json: As_json = False) -> None:
     """Show the keys, without what opens the door."""
     now_ns = time.time_ns()
-    found = api_keys.read(settings().keys)
+    found = api_keys.read(load_settings().keys)
     if as_json:
         print(json.dumps([key.model_dump(mode="json", exclude={"sha256"}) for key in found]))
         return
@@ -93,7 +93,7 @@ def list_keys(as_json: As_json = False) -> None:
 def revoke(id: Annotated[str, typer.Argument(help="as `penstock key list` shows it")], untold: Untold = False) -> None:
     """End a key; every door closes to it within a second."""
     key = api_keys.revoke(
-        settings().keys, id, now_ns=time.time_ns(), told=lambda key: _tell("key_revoked", key, untold)
+        load_settings().keys, id, now_ns=time.time_ns(), told=lambda key: _tell("key_revoked", key, untold)
     )
     print(f"key {key.id} of {key.identity} is revoked")
 
@@ -106,7 +106,7 @@ def _tell(what: str, key: api_keys.Key, untold: bool) -> None:
     )
 
     async def publish() -> None:
-        broker = await connect_as(WARDEN, settings(), patience=REACH_SECONDS)
+        broker = await connect_as(WARDEN, load_settings(), patience=REACH_SECONDS)
         try:
             await broker.publish(f"audit.{WARDEN}.{what}", record)
         finally:

@@ -13,10 +13,10 @@ from rich.console import Console
 
 from penstock.auth import issuers
 from penstock.cli import kept_login, sign_in
-from penstock.cli.client import ask, door_url
+from penstock.cli.client import api_url, ask
 from penstock.cli.provider import Provider
 from penstock.errors import PenstockError, Refused
-from penstock.settings import settings
+from penstock.settings import load_settings
 
 app = typer.Typer()
 
@@ -32,7 +32,7 @@ def login(
     browser: Annotated[bool, typer.Option("--browser", help="sign in with the browser of this machine")] = False,
 ) -> None:
     """Sign in at the OIDC provider, for the door that PENSTOCK_URL names."""
-    door = door_url()
+    door = api_url()
     provider = Provider.discover(issuer or _configured())
     console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -85,14 +85,14 @@ def whoami(as_json: Annotated[bool, typer.Option("--json", help="for programs")]
 
 
 def _say(console: Console, found: dict[str, Any]) -> None:
-    console.print(f"{found['identity']} at {door_url()}", markup=False)
+    console.print(f"{found['identity']} at {api_url()}", markup=False)
     for name in ("roles", "datasets", "types"):
         console.print(f"  {name}: {', '.join(found[name]) or 'none'}", markup=False)
 
 
 def _configured() -> str:
     """The issuer of people that this machine knows of."""
-    place = settings()
+    place = load_settings()
     if place.oidc:
         for known in issuers.read(place.issuers):
             if "groups" in known.gives:

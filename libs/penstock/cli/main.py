@@ -23,7 +23,7 @@ GROUPS: dict[str, str | tuple[str, ...]] = {
     "penstock.cli.model": "model",
     "penstock.cli.contracts": "contracts",
     "penstock.cli.provision": ("provision",),
-    "penstock.cli.rights": ("rights",),
+    "penstock.cli.permissions": ("permissions",),
     "penstock.cli.identity": "identity",
     "penstock.cli.audit": "audit",
     "penstock.services.edge.cli": "edge",

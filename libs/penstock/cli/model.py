@@ -15,7 +15,7 @@ from rich.table import Table
 from penstock.auth.connect import connect_as
 from penstock.rpc.client import ask
 from penstock.rpc.messages import RegisteredModel, RegisteredModels
-from penstock.settings import settings
+from penstock.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Which model versions exist, and which one scores.")
 
@@ -30,7 +30,7 @@ def list_models(
     """Show all versions in the registry."""
     found = RegisteredModels.model_validate(_ask("list", {"model": model} if model else {})).models
     if json:
-        print(jsonlib.dumps([one.wire() for one in found], indent=2))
+        print(jsonlib.dumps([one.to_json() for one in found], indent=2))
         return
     table = Table("model", "version", "state", "events", "types", "trained", "activated", "digest", box=None)
     for one in found:
@@ -70,7 +70,7 @@ def train(
 
 def _ask(operation: str, request: dict[str, Any]) -> dict[str, Any]:
     async def asking() -> dict[str, Any]:
-        place = settings()
+        place = load_settings()
         broker = await connect_as(IDENTITY, place, patience=5.0)
         try:
             return await ask(broker, "registry", operation, request, timeout=10.0)

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import orjson
 
-from penstock.cli.client import TIMEOUT, Bearer, door_url, raise_for, unreachable
+from penstock.cli.client import TIMEOUT, Bearer, api_url, raise_for, unreachable
 from penstock.errors import Unavailable
 
 BATCH_BYTES = 1024 * 1024
@@ -75,7 +75,7 @@ class Shipper:
         queue: asyncio.Queue[list[bytes] | None] = asyncio.Queue(maxsize=self._concurrency)
         limits = httpx.Limits(max_connections=self._concurrency)
         async with (
-            httpx.AsyncClient(base_url=door_url(), auth=Bearer(), timeout=TIMEOUT, limits=limits) as client,
+            httpx.AsyncClient(base_url=api_url(), auth=Bearer(), timeout=TIMEOUT, limits=limits) as client,
             asyncio.TaskGroup() as tasks,
         ):
             for _ in range(self._concurrency):

@@ -10,7 +10,7 @@ import orjson
 import typer
 from rich.console import Console
 
-from penstock.cli.client import door_url, headers, raise_for, unreachable
+from penstock.cli.client import api_url, headers, raise_for, unreachable
 from penstock.cli.search import AsJson, Datasets, Entity, Types
 from penstock.cli.show import print_json, record_line
 
@@ -49,9 +49,7 @@ def follow(params: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The server-sent events: (kind, data). Raises PenstockError when the door refuses, or is gone."""
     timeout = httpx.Timeout(10.0, read=SILENCE)
     try:
-        with httpx.stream(
-            "GET", f"{door_url()}/v1/tail", params=params, headers=headers(), timeout=timeout
-        ) as response:
+        with httpx.stream("GET", f"{api_url()}/v1/tail", params=params, headers=headers(), timeout=timeout) as response:
             if not response.is_success:
                 response.read()
             raise_for(response)

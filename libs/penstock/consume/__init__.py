@@ -1,7 +1,7 @@
 """Off a stream: pulls, batches, outcomes, acknowledgements, dead letters."""
 
 from penstock.consume.brake import Brake
-from penstock.consume.crash_counter import Attempts
+from penstock.consume.crash_counter import CrashCounter
 from penstock.consume.dead_letters import DeadLetters
 from penstock.consume.delivery import ACK, Delivery, settle_bytes
 from penstock.consume.lane import Handle, Lane, Limits
@@ -12,9 +12,9 @@ from penstock.consume.pull import Puller
 __all__ = [
     "ACK",
     "PREFIX",
-    "Attempts",
     "Brake",
     "Copies",
+    "CrashCounter",
     "DeadLetters",
     "Delivery",
     "Done",

@@ -19,7 +19,7 @@ _log = structlog.get_logger("penstock.consume.crash_counter")
 KEPT_SECONDS = 8 * 24 * 3600  # longer than a stream keeps its messages
 
 
-class Attempts:
+class CrashCounter:
     """The record of tries under `folder`. `alone` is held during a try: one in the whole process at a time."""
 
     def __init__(self, folder: Path) -> None:

@@ -22,7 +22,7 @@ import structlog
 from penstock.broker import Broker
 from penstock.consume import metrics
 from penstock.consume.brake import Brake
-from penstock.consume.crash_counter import Attempts
+from penstock.consume.crash_counter import CrashCounter
 from penstock.consume.dead_letters import DeadLetters
 from penstock.consume.delivery import Delivery
 from penstock.consume.entity_order import Holds
@@ -67,7 +67,7 @@ class Lane:
         linger: float = 0.02,
         linger_most: float = 0.0,
         dead_letters: DeadLetters,
-        attempts: Attempts | None = None,
+        attempts: CrashCounter | None = None,
         hold_by: Callable[[Delivery], str] | None = None,
         limits: Limits | None = None,
         brake: Brake | None = None,
@@ -156,7 +156,7 @@ class Lane:
         with suppress(Unavailable):
             await self._broker.flush(1.0)
 
-    def trouble(self) -> str:
+    def unready_reason(self) -> str:
         """Why this lane does not progress, in a sentence; empty while it does."""
         now = time.monotonic()
         asked, silent = self._puller.outstanding, now - self._puller.answered_at

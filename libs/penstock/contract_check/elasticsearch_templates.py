@@ -61,7 +61,7 @@ def templates(contracts: Contracts) -> dict[str, dict[str, Json]]:
 def event_mapping(types: Iterable[EventType]) -> Json:
     """The mapping of the stored record (penstock.events.event.record) of a dataset's events."""
     data = _mapping(_indexed(types))
-    event = _object({"id": KEYWORD, "source": KEYWORD, "type": KEYWORD, "subject": KEYWORD, "data": data})
+    event = json_object({"id": KEYWORD, "source": KEYWORD, "type": KEYWORD, "subject": KEYWORD, "data": data})
     return _root({**_provenance(), "door": KEYWORD, "event": event})
 
 
@@ -121,7 +121,7 @@ def _mapping(indexed: Mapping[str, Indexed]) -> Json:
     return {"properties": tree}
 
 
-def _object(properties: Json) -> Json:
+def json_object(properties: Json) -> Json:
     return {"properties": properties}
 
 

@@ -58,7 +58,7 @@ def _node(where: str, root: Schema, written: Schema) -> Iterator[Finding]:
     if "enum" in node or "const" in node:
         return
     if "object" in types(node):
-        yield from _object(where, node)
+        yield from json_object(where, node)
     if "array" in types(node) and not ("items" in node and 0 < node.get("maxItems", 0) <= MAX_ITEMS):
         yield Finding(where, "schema-unbounded", "an array without bound", f"Give items and maxItems <= {MAX_ITEMS}.")
     if "string" in types(node) and not 0 < node.get("maxLength", 0) <= MAX_TEXT:
@@ -76,7 +76,7 @@ def _between(node: Schema, least: float, most: float) -> bool:
     return low is not None and high is not None and least <= low <= high <= most
 
 
-def _object(where: str, node: dict[str, Any]) -> Iterator[Finding]:
+def json_object(where: str, node: dict[str, Any]) -> Iterator[Finding]:
     for name in node.get("required", ()):
         if name not in node.get("properties", {}):
             yield Finding(where, "schema-required", f"{name} is required but not described", "Describe it.")

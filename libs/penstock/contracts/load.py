@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.contracts import topology
-from penstock.settings import ROOT, settings
+from penstock.settings import ROOT, load_settings
 
 FieldKind = Literal["text", "keyword", "long", "double", "boolean", "date", "ip", "geo_point"]
 
@@ -157,7 +157,7 @@ def duration(text: str) -> timedelta:
 
 def find_root() -> Path:
     """The contracts folder: the setting, else the checkout's, else the copy inside the installed package."""
-    chosen = settings().contracts
+    chosen = load_settings().contracts
     if chosen is not None:
         return chosen
     checkout = ROOT / "contracts"

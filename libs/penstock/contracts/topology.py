@@ -30,12 +30,12 @@ class _Data(BaseModel):
 
 
 class Consumer(_Data):
-    """A durable pull consumer, or a family of `lanes` consumers that share the partitions."""
+    """A durable pull consumer, or a family of `shards` consumers that share the partitions."""
 
     meaning: str
     max_ack_pending: int = Field(gt=0)
     ack_wait: timedelta = timedelta(seconds=30)
-    lanes: int = Field(0, ge=0, le=subjects.PARTITIONS)
+    shards: int = Field(0, ge=0, le=subjects.PARTITIONS)
     headers_only: bool = False
     ack: Literal["explicit", "all"] = "explicit"
 
@@ -55,29 +55,29 @@ class Stream(_Data):
     consumers: Mapping[str, Consumer] = {}
 
     @model_validator(mode="after")
-    def _lanes_divide_partitions(self) -> Stream:
+    def _shards_divide_partitions(self) -> Stream:
         for name, consumer in self.consumers.items():
-            if consumer.lanes and (self.door is None or subjects.PARTITIONS % consumer.lanes):
-                raise ValueError(f"consumer {name}: lanes must divide {subjects.PARTITIONS}, on a stream with a door")
+            if consumer.shards and (self.door is None or subjects.PARTITIONS % consumer.shards):
+                raise ValueError(f"consumer {name}: shards must divide {subjects.PARTITIONS}, on a stream with a door")
         return self
 
     def members(self, name: str) -> tuple[str, ...]:
         """The consumers on the server that the name stands for: itself, or scorer_0 … scorer_7."""
-        lanes = self.consumers[name].lanes
-        return tuple(f"{name}_{lane}" for lane in range(lanes)) if lanes else (name,)
+        shards = self.consumers[name].shards
+        return tuple(f"{name}_{lane}" for lane in range(shards)) if shards else (name,)
 
     def filters(self, name: str) -> Mapping[str, tuple[str, ...]]:
         """The subjects that each consumer on the server gets, by its name."""
-        lanes = self.consumers[name].lanes
-        if not lanes or self.door is None:
+        shards = self.consumers[name].shards
+        if not shards or self.door is None:
             return {name: self.subjects}
-        share = subjects.PARTITIONS // lanes
+        share = subjects.PARTITIONS // shards
         door = self.door
         return {
             f"{name}_{lane}": tuple(
                 subjects.partition_filter(door, pp) for pp in range(lane * share, (lane + 1) * share)
             )
-            for lane in range(lanes)
+            for lane in range(shards)
         }
 
 

@@ -17,10 +17,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from penstock.auth.callout_keys import CalloutKeys
-from penstock.auth.permissions import Rights, rights
+from penstock.auth.permissions import Permissions, all_permissions
 from penstock.contracts import Contracts, bucket_stream, bucket_subjects
 from penstock.contracts.subjects import CORE_API, SERVER_CONNECTIONS, SERVER_KICK, SERVER_SETTINGS
-from penstock.settings import Settings, settings
+from penstock.settings import Settings, load_settings
 
 # Subjects of CORE that APP sees under their own name, with the kind of response.
 EXPORTS = {
@@ -60,7 +60,7 @@ def render(
 
     With `callout`, identities that have OIDC clients or subjects have no nkey here: the server asks the authority.
     """
-    allowed = rights(contracts)
+    allowed = all_permissions(contracts)
     users: dict[str, list[dict[str, Any]]] = {"APP": [], "CORE": [], "AUTH": []}
     for name, key in public_keys.items():
         if not (callout and contracts.identities[name].by_token):
@@ -167,7 +167,7 @@ def _auth_imports(contracts: Contracts) -> Iterator[dict[str, Any]]:
             yield from (_import("SYS", SERVER_CONNECTIONS), _import("SYS", SERVER_KICK))
 
 
-def _user(key: str, allowed: Rights) -> dict[str, Any]:
+def _user(key: str, allowed: Permissions) -> dict[str, Any]:
     return {
         "nkey": key,
         "permissions": {"publish": _only(allowed.publish), "subscribe": _only(allowed.subscribe)},
@@ -202,12 +202,12 @@ def _value(value: Any, depth: int) -> str:
     return json.dumps(value)
 
 
-def render_server_conf(contracts: Contracts, chosen: Settings | None = None) -> str:
+def render_server_conf(contracts: Contracts, settings: Settings | None = None) -> str:
     """nats.conf for these contracts; makes the credentials that are missing (penstock.auth.nkey_files)."""
     from penstock.auth import callout_keys, nkey_files
     from penstock.provisioning import nats_conf
 
-    chosen = chosen or settings()
-    keys = nkey_files.ensure(contracts, chosen.credentials_folder)
-    callout = callout_keys.ensure(chosen.credentials_folder) if chosen.auth == "callout" else None
-    return nats_conf.render(contracts, keys, chosen, callout)
+    settings = settings or load_settings()
+    keys = nkey_files.ensure(contracts, settings.credentials_folder)
+    callout = callout_keys.ensure(settings.credentials_folder) if settings.auth == "callout" else None
+    return nats_conf.render(contracts, keys, settings, callout)

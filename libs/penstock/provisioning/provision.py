@@ -18,7 +18,7 @@ from penstock.broker import EPOCH
 from penstock.contracts import Contracts, bucket_stream, bucket_subjects, load
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.provisioning import stream_config
-from penstock.settings import Settings, settings
+from penstock.settings import Settings, load_settings
 
 _NOT_FOUND = {10059, 10014}  # stream, consumer
 _TIMEOUT = 10.0
@@ -60,15 +60,15 @@ class Report:
         return asdict(self)
 
 
-def run(chosen: Settings | None = None, *, dry_run: bool = False, replicas: int = 1) -> Report:
+def run(settings: Settings | None = None, *, dry_run: bool = False, replicas: int = 1) -> Report:
     """Connects as `provision` and makes the server match the contracts. Not for use inside an event loop."""
-    return asyncio.run(apply(chosen or settings(), dry_run=dry_run, replicas=replicas))
+    return asyncio.run(apply(settings or load_settings(), dry_run=dry_run, replicas=replicas))
 
 
-async def apply(chosen: Settings, *, dry_run: bool = False, replicas: int = 1) -> Report:
+async def apply(settings: Settings, *, dry_run: bool = False, replicas: int = 1) -> Report:
     """The same, inside an event loop."""
 
-    broker = await connect_as("provision", chosen)
+    broker = await connect_as("provision", settings)
     try:
         return await provision(broker, load(), dry_run=dry_run, replicas=replicas)
     finally:

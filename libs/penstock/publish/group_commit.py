@@ -33,7 +33,7 @@ PENDING_BYTES = 64 * 1024 * 1024
 AFTER_FAILURE = 1.0  # seconds in which groups go one by one: what broke a batch rarely breaks just one
 
 
-class Committer:
+class GroupCommitter:
     """Puts messages on one stream, with at most one batch in flight.
 
     `max_pending` bounds the messages, PENDING_BYTES the bytes that wait or are in flight; `patience` is the longest

@@ -22,10 +22,10 @@ MOST_WAITING = 1000  # groups at one time; each holds little more than its answe
 _log = structlog.get_logger("penstock.publish.receipts")
 
 
-class Ticket:
+class Receipt:
     """One group of events that is waited for: the answers that came, by the event's index and stage."""
 
-    def __init__(self, waiting: Waiting, number: int) -> None:
+    def __init__(self, waiting: Receipts, number: int) -> None:
         self._waiting = waiting
         self._number = number
         self._open: set[int] = set()  # events of which a stage has not answered
@@ -66,12 +66,12 @@ class Ticket:
         self._waiting.tickets.pop(self._number, None)
 
 
-class Waiting:
+class Receipts:
     """All groups that are waited for on one connection."""
 
     def __init__(self, broker: Broker) -> None:
         self.prefix = broker.inbox()
-        self.tickets: dict[int, Ticket] = {}
+        self.tickets: dict[int, Receipt] = {}
         self._broker = broker
         self._last = 0
 
@@ -79,12 +79,12 @@ class Waiting:
         """Listens for answers."""
         await self._broker.subscribe(f"{self.prefix}.*.*", self._take)
 
-    def open(self) -> Ticket | None:
+    def open(self) -> Receipt | None:
         """A place for one group, or none when too many are waited for."""
         if len(self.tickets) >= MOST_WAITING:
             return None
         self._last += 1
-        ticket = self.tickets[self._last] = Ticket(self, self._last)
+        ticket = self.tickets[self._last] = Receipt(self, self._last)
         return ticket
 
     def _take(self, message: Message) -> None:

@@ -12,7 +12,7 @@ from penstock.errors import Refused
 
 ON_BEHALF = "x-on-behalf"
 TRACEPARENT = "traceparent"
-SPEAKER = "ingress"  # the one identity that is believed about others
+TRUSTED_PROXY = "ingress"  # the one identity that is believed about others
 ALL = "*"
 
 
@@ -26,7 +26,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class Caller:
     """Who asks. `datasets` and `roles` are what counts: the person's where there is one, else the identity's."""
 
     identity: str
@@ -43,25 +43,25 @@ class Asker:
 Json = dict[str, Any]
 
 
-def asker_of(headers: Mapping[str, str], caller: str) -> Asker:
+def caller_of(headers: Mapping[str, str], caller: str) -> Caller:
     """Who asks. Raises Refused FORBIDDEN when anybody but the ingress speaks on behalf of others."""
     text = headers.get(ON_BEHALF)
     traceparent = headers.get(TRACEPARENT, "")
     if text is None:
         # The ingress has no rights of its own to anybody's data; another identity may read what its questions reach.
-        own = frozenset() if caller == SPEAKER else frozenset({ALL})
-        return Asker(caller, None, own, frozenset(), traceparent)
-    if caller != SPEAKER:
+        own = frozenset() if caller == TRUSTED_PROXY else frozenset({ALL})
+        return Caller(caller, None, own, frozenset(), traceparent)
+    if caller != TRUSTED_PROXY:
         raise Refused("FORBIDDEN", f"{caller} may not ask on behalf of others")
-    value = _object(text.encode())
+    value = json_object(text.encode())
     try:
         person = Person(str(value["name"]), frozenset(value["datasets"]), frozenset(value["roles"]))
     except (KeyError, TypeError) as error:
         raise Refused("QUERY_INVALID", "on behalf of whom is not readable") from error
-    return Asker(caller, person, person.datasets, person.roles, traceparent)
+    return Caller(caller, person, person.datasets, person.roles, traceparent)
 
 
-def _object(data: bytes) -> dict[str, Any]:
+def json_object(data: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:

@@ -10,7 +10,7 @@ import orjson
 from penstock.broker import Broker, Message
 from penstock.contracts import subjects
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.rpc.caller import ON_BEHALF, TRACEPARENT, Person, _object
+from penstock.rpc.caller import ON_BEHALF, TRACEPARENT, Person, json_object
 
 ERROR = "Nats-Service-Error"
 TIMEOUT = "x-timeout"  # seconds that the caller waits
@@ -37,7 +37,7 @@ async def ask(
     message = await broker.request(subject, orjson.dumps(request), timeout=timeout, headers=headers)
     if message.raw_headers and ERROR in message.headers:
         raise _error(message)
-    return _object(message.data)
+    return json_object(message.data)
 
 
 def _error(message: Message) -> PenstockError:

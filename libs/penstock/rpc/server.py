@@ -23,7 +23,7 @@ from penstock.broker import MAX_PAYLOAD, Broker, Message, Subscription
 from penstock.contracts import load
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.rpc import metrics
-from penstock.rpc.caller import SPEAKER, Asker, Json, _object, asker_of
+from penstock.rpc.caller import TRUSTED_PROXY, Caller, Json, caller_of, json_object
 from penstock.rpc.client import ERROR, TIMEOUT
 
 _log = structlog.get_logger("penstock.rpc.server")
@@ -35,7 +35,7 @@ WAITING = 8  # questions held for each that may be worked on; a burst is not an 
 LONGEST = 30.0  # seconds for a question, where the contract says nothing
 
 
-Operation = Callable[[Json, Asker], Awaitable[Json]]
+Operation = Callable[[Json, Caller], Awaitable[Json]]
 
 
 @dataclass(slots=True)
@@ -110,8 +110,8 @@ class Responder:
     async def _answer(self, message: Message, operation: str, caller: str) -> None:
         started = time.perf_counter_ns()
         try:
-            asker = asker_of(message.headers, caller)
-            request = _object(message.data)
+            asker = caller_of(message.headers, caller)
+            request = json_object(message.data)
             async with asyncio.timeout(min(self._limits[operation], _seconds(message.headers.get(TIMEOUT)))):
                 async with self._free:
                     try:
@@ -144,11 +144,11 @@ class Responder:
         metrics.ANSWER_SECONDS.labels(self.service, operation).observe((time.perf_counter_ns() - started) / 1e9)
 
     async def _tell(
-        self, operation: str, request: Json, answer: Json | PenstockError, asker: Asker, started: int
+        self, operation: str, request: Json, answer: Json | PenstockError, asker: Caller, started: int
     ) -> None:
         """Puts a question onto the audit trail, unless the ingress asks, which does so itself. What cannot be put
         there is not answered: raises Unavailable."""
-        if self.service not in AUDITED or asker.identity == SPEAKER:
+        if self.service not in AUDITED or asker.identity == TRUSTED_PROXY:
             return
         seconds = (time.perf_counter_ns() - started) / 1e9
         said = asked(request, answer, seconds, load().types)

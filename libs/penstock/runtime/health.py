@@ -33,8 +33,8 @@ class _Server(uvicorn.Server):
 class Health:
     """The HTTP server of a worker. `troubles` gives a sentence for each reason not to be ready."""
 
-    def __init__(self, host: str, port: int, troubles: Callable[[], list[str]]) -> None:
-        self._troubles = troubles
+    def __init__(self, host: str, port: int, unready_reasons: Callable[[], list[str]]) -> None:
+        self._troubles = unready_reasons
         routes = [
             Route("/livez", self._livez),
             Route("/readyz", self._readyz),

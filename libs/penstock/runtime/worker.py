@@ -19,12 +19,12 @@ import structlog
 
 from penstock.auth.connect import connect_as
 from penstock.broker import Broker
-from penstock.consume import Attempts, DeadLetters, Delivery, Done, Drop, Handle, Lane, Limits, Outcome
+from penstock.consume import CrashCounter, DeadLetters, Delivery, Done, Drop, Handle, Lane, Limits, Outcome
 from penstock.errors import PenstockError, Refused
 from penstock.rpc.server import Operation, Responder, serve
 from penstock.runtime import gc_tuning, metrics
 from penstock.runtime.health import Health
-from penstock.settings import Settings, settings
+from penstock.settings import Settings, load_settings
 from penstock.telemetry import configure_logging
 
 _log = structlog.get_logger("penstock.runtime.worker")
@@ -56,14 +56,14 @@ class Source(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a worker is made of. `ready` says why its sink is not (empty: it is); `chores` run until the event is
-    set."""
+    """What a worker is made of. `unready_reason` says why its sink is not ready (empty: it is); `chores` run until
+    the event is set."""
 
     sources: Sequence[Source[Any]] = ()
     service: str = ""
     operations: Mapping[str, Operation] = field(default_factory=dict)
     concurrency: int = 32
-    ready: Callable[[], str] = lambda: ""
+    unready_reason: Callable[[], str] = lambda: ""
     chores: Sequence[Callable[[asyncio.Event], Awaitable[None]]] = ()
     close: Callable[[], Awaitable[None]] | None = None
 
@@ -73,24 +73,24 @@ Build = Callable[[Broker, Settings], Awaitable[Parts]]
 
 def main(name: str, build: Build) -> None:
     """Runs the worker `name` (its identity, its port) until SIGTERM; ends the process."""
-    chosen = settings()
-    configure_logging(chosen.log_level, name)
-    sys.exit(asyncio.run(Worker(name, build, chosen).run()))
+    settings = load_settings()
+    configure_logging(settings.log_level, name)
+    sys.exit(asyncio.run(Worker(name, build, settings).run()))
 
 
 class Worker:
     """One process. `run` returns its exit code: 0 after SIGTERM, 1 when something it cannot work without is gone."""
 
-    def __init__(self, name: str, build: Build, chosen: Settings) -> None:
+    def __init__(self, name: str, build: Build, settings: Settings) -> None:
         self.stop = asyncio.Event()
         self._name = name
         self._build = build
-        self._settings = chosen
+        self._settings = settings
         self._broker: Broker | None = None
         self._parts: Parts | None = None
         self._lanes: list[Lane] = []
-        port = chosen.port or chosen.local_port(name, chosen.instance)
-        self._health = Health(chosen.host, port, self.troubles)
+        port = settings.port or settings.local_port(name, settings.instance)
+        self._health = Health(settings.host, port, self.unready_reasons)
 
     async def run(self) -> int:
         """Starts, works, stops."""
@@ -111,7 +111,7 @@ class Worker:
         finally:
             await self._close()
 
-    def troubles(self) -> list[str]:
+    def unready_reasons(self) -> list[str]:
         """Why this process is not ready; empty when it is."""
         if self._broker is None or not self._broker.connected:
             return ["no connection to the broker"]
@@ -119,12 +119,16 @@ class Worker:
             return ["starting"]
         if self.stop.is_set():
             return ["stopping"]
-        return [reason for reason in (self._parts.ready(), *(lane.trouble() for lane in self._lanes)) if reason]
+        return [
+            reason
+            for reason in (self._parts.unready_reason(), *(lane.unready_reason() for lane in self._lanes))
+            if reason
+        ]
 
     async def _connect(self) -> Broker | None:
         """The connection, or None when told to stop before there was one."""
-        chosen = self._settings
-        connecting = asyncio.create_task(connect_as(self._name, chosen))
+        settings = self._settings
+        connecting = asyncio.create_task(connect_as(self._name, settings))
         stopped = asyncio.create_task(self.stop.wait())
         await asyncio.wait([connecting, stopped], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
@@ -138,7 +142,7 @@ class Worker:
 
     async def _work(self, broker: Broker, parts: Parts) -> int:
         dead_letters = DeadLetters(broker, self._name)
-        attempts = Attempts(self._settings.state / "attempts" / self._name)
+        attempts = CrashCounter(self._settings.state / "attempts" / self._name)
         self._lanes = [make_lane(broker, source, dead_letters, attempts) for source in parts.sources]
         responder: Responder | None = None
         if parts.operations:
@@ -178,7 +182,9 @@ class Worker:
         _log.info("worker_stopped")
 
 
-def make_lane(broker: Broker, source: Source[T], dead_letters: DeadLetters, attempts: Attempts | None = None) -> Lane:
+def make_lane(
+    broker: Broker, source: Source[T], dead_letters: DeadLetters, attempts: CrashCounter | None = None
+) -> Lane:
     """The lane of a source."""
     hold_by: Callable[[Delivery], str] | None = None
     if (named := source.hold_by) is not None:

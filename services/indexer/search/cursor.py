@@ -12,19 +12,19 @@ import orjson
 
 from penstock.errors import Refused
 from penstock.events import is_key
-from penstock.rpc.messages import Question
+from penstock.rpc.messages import Request
 
 Kind = Literal["key", "time", "score", "place"]  # time in Unix milliseconds; place in a list
 _NOT_PART = {"cursor", "size"}
 _MOST = 1 << 53
 
 
-def write(question: Question, after: list[Any]) -> str:
+def write(question: Request, after: list[Any]) -> str:
     """The cursor to what comes after these sort values."""
     return urlsafe_b64encode(orjson.dumps([_fingerprint(question), *after])).decode().rstrip("=")
 
 
-def read(question: Question, cursor: str, kinds: Sequence[Kind]) -> list[Any]:
+def read(question: Request, cursor: str, kinds: Sequence[Kind]) -> list[Any]:
     """The sort values in a cursor, of these kinds. Raises Refused QUERY_INVALID when it is not one of this question."""
     try:
         found: list[Any] = orjson.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
@@ -50,6 +50,6 @@ def _is(value: Any, kind: Kind) -> bool:
             return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
 
 
-def _fingerprint(question: Question) -> str:
-    members = {name: value for name, value in question.wire().items() if name not in _NOT_PART}
+def _fingerprint(question: Request) -> str:
+    members = {name: value for name, value in question.to_json().items() if name not in _NOT_PART}
     return sha256(orjson.dumps(members, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

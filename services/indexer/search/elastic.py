@@ -25,7 +25,7 @@ class Elastic:
     def __init__(self, client: AsyncElasticsearch) -> None:
         self._client = client.options(request_timeout=_SEARCH_SECONDS + 1.0)
         self._pings = client.options(request_timeout=_PING_SECONDS)
-        self.trouble: str | None = "not reached yet"
+        self.unready_reason: str | None = "not reached yet"
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Keeps `trouble` true to the cluster until `stop`."""
@@ -40,9 +40,9 @@ class Elastic:
         try:
             await self._pings.cluster.health(filter_path="status", local=True)
         except (ApiError, TransportError) as error:
-            self.trouble = f"{type(error).__name__}: {error.message}"[:200]
+            self.unready_reason = f"{type(error).__name__}: {error.message}"[:200]
         else:
-            self.trouble = None
+            self.unready_reason = None
 
     async def search(self, aliases: Sequence[str], body: Json) -> Json:
         """The answer of all shards, or an error: never of some. An alias that does not exist holds nothing."""
@@ -93,8 +93,8 @@ class Elastic:
         return sorted({alias for index in answer.body.values() for alias in index["aliases"]})
 
     def _reachable(self) -> None:
-        if self.trouble is not None:
-            raise Unavailable("STORE_UNAVAILABLE", f"Elasticsearch: {self.trouble}", retry_after=2)
+        if self.unready_reason is not None:
+            raise Unavailable("STORE_UNAVAILABLE", f"Elasticsearch: {self.unready_reason}", retry_after=2)
 
 
 def _ours(error: ApiError | TransportError) -> PenstockError:

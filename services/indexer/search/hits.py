@@ -54,7 +54,7 @@ async def with_records(elastic: Elastic, contracts: Contracts, found: Sequence[F
             hit = _hit(contracts, each, record)
             if hit is None:
                 continue
-            room -= len(orjson.dumps(hit.wire()))
+            room -= len(orjson.dumps(hit.to_json()))
             if room < 0 and hits:
                 return hits, begin + number
             hits.append(hit)

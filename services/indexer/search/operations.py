@@ -10,14 +10,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from penstock.contracts import Contracts
-from penstock.rpc.caller import Asker
+from penstock.rpc.caller import Caller
 from penstock.rpc.messages import (
     AnomaliesPage,
     AnomaliesQuery,
     CountQuery,
     Counts,
     Embedding,
-    Question,
+    Request,
     SearchPage,
     SearchQuery,
     SimilarPage,
@@ -29,7 +29,7 @@ from penstock.services.indexer.search.models import ActiveModels
 
 Json = dict[str, Any]
 Embed = Callable[[str], Awaitable[Embedding]]
-Q = TypeVar("Q", bound=Question)
+Q = TypeVar("Q", bound=Request)
 
 
 class Questions:
@@ -41,7 +41,7 @@ class Questions:
         self._models = models
         self._embed = embed
 
-    async def query(self, request: Json, asker: Asker) -> Json:
+    async def query(self, request: Json, asker: Caller) -> Json:
         """SearchQuery → SearchPage."""
         question, began = parse(SearchQuery, request), time.monotonic()
         page: SearchPage = await query_events.answer(
@@ -49,7 +49,7 @@ class Questions:
         )
         return _timed(page, began)
 
-    async def similar(self, request: Json, asker: Asker) -> Json:
+    async def similar(self, request: Json, asker: Caller) -> Json:
         """SimilarQuery → SimilarPage."""
         question, began = parse(SimilarQuery, request), time.monotonic()
         page: SimilarPage = await similar.answer(
@@ -57,7 +57,7 @@ class Questions:
         )
         return _timed(page, began)
 
-    async def anomalies(self, request: Json, asker: Asker) -> Json:
+    async def anomalies(self, request: Json, asker: Caller) -> Json:
         """AnomaliesQuery → AnomaliesPage."""
         question, began = parse(AnomaliesQuery, request), time.monotonic()
         page: AnomaliesPage = await anomalies.answer(
@@ -65,14 +65,14 @@ class Questions:
         )
         return _timed(page, began)
 
-    async def count(self, request: Json, asker: Asker) -> Json:
+    async def count(self, request: Json, asker: Caller) -> Json:
         """CountQuery → Counts."""
         counts: Counts = await count.answer(
             self._contracts, self._elastic, parse(CountQuery, request), self._readable(asker)
         )
-        return counts.wire()
+        return counts.to_json()
 
-    def _readable(self, asker: Asker) -> list[str]:
+    def _readable(self, asker: Caller) -> list[str]:
         return [name for name in self._contracts.datasets if asker.may_read(name)]
 
 
@@ -83,4 +83,4 @@ def parse(model: type[Q], request: Mapping[str, Any]) -> Q:
 
 def _timed(page: SearchPage | SimilarPage, began: float) -> Json:
     page.took_ms = round((time.monotonic() - began) * 1000, 1)
-    return page.wire()
+    return page.to_json()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from starlette.types import Scope
 
 from penstock.auth.api_keys import ALL
-from penstock.auth.principal import Who, who
+from penstock.auth.principal import Principal, who
 from penstock.auth.token_verifier import Claims, TokenVerifier
 from penstock.contracts import Contracts, operations
 from penstock.errors import Refused
@@ -41,7 +41,7 @@ class OidcCallers:
                 self._callers.popitem(last=False)
         return known
 
-    def _caller(self, found: Who) -> Caller:
+    def _caller(self, found: Principal) -> Caller:
         if found.listed:
             raise Refused("FORBIDDEN", f"identity {found.identity} has its door at the broker; here it has no roles")
         contracts = self._contracts

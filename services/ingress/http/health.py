@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from penstock.services.ingress.nats.link import Link
+from penstock.services.ingress.broker.link import Link
 
 
 def router(link: Link, others: Callable[[], list[str]]) -> APIRouter:

@@ -14,9 +14,9 @@ from penstock.contracts import Contracts
 from penstock.errors import PenstockError
 from penstock.rpc.caller import Person
 from penstock.rpc.client import ask
-from penstock.rpc.messages import Question
+from penstock.rpc.messages import Request
 from penstock.services.ingress.access.authenticate import Caller
-from penstock.services.ingress.nats.link import Link
+from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.queries import audit_record
 
 
@@ -27,11 +27,11 @@ class Asking:
         self._contracts = contracts
         self._link = link
 
-    async def ask(self, caller: Caller, service: str, operation: str, question: Question) -> dict[str, Any]:
+    async def ask(self, caller: Caller, service: str, operation: str, question: Request) -> dict[str, Any]:
         """The reply. Raises Refused FORBIDDEN and whatever the worker says; Unavailable when nobody answers in time."""
         caller.must_ask(service, operation)
         connected = await self._link.use()
-        request = question.wire()
+        request = question.to_json()
         answering = self._ask(connected.broker, caller, service, operation, request)
         if service == "score":  # a text on its way into a vector; the question that it belongs to follows
             return await answering

@@ -8,12 +8,12 @@ import orjson
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from penstock.rpc.messages import MAX_RECORDS, AuditName, AuditPage, AuditQuery, Cursor, Question, Time, Token
+from penstock.rpc.messages import MAX_RECORDS, AuditName, AuditPage, AuditQuery, Cursor, Request, Time, Token
 from penstock.services.ingress.queries.ask import Asking
 from penstock.services.ingress.queries.reads import FromCaller
 
 
-class AuditParameters(Question):
+class AuditParameters(Request):
     """Records of the audit trail."""
 
     from_: Time | None = Field(None, alias="from", description="when stored, inclusive; default: 24 hours before `to`")

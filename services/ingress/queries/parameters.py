@@ -12,7 +12,7 @@ from penstock.rpc.messages import (
     AnomaliesQuery,
     Cursor,
     EntityName,
-    Question,
+    Request,
     Time,
     TimelineQuery,
     Token,
@@ -20,7 +20,7 @@ from penstock.rpc.messages import (
 )
 
 
-class _Scope(Question):
+class Scope(Request):
     dataset: list[Token] = Field([], max_length=32, description="look only here; may be given several times")
     from_: Time | None = Field(None, alias="from", description="of the event's time, inclusive")
     to: Time | None = Field(None, description="of the event's time, exclusive")
@@ -33,7 +33,7 @@ class _Scope(Question):
         return {name: member for name, member in members.items() if member}
 
 
-class TimelineParameters(_Scope):
+class TimelineParameters(Scope):
     """What one entity did."""
 
     entity: EntityName = Field(description="host, service, session, … as the event's `subject` names it")
@@ -44,7 +44,7 @@ class TimelineParameters(_Scope):
         return TimelineQuery.read({**self.scope(), "entity": self.entity, "limit": self.limit})
 
 
-class AnomaliesParameters(_Scope):
+class AnomaliesParameters(Scope):
     """The most unusual events."""
 
     type: list[TypeName] = Field([], max_length=32, description="only these types; may be given several times")
@@ -60,7 +60,7 @@ class AnomaliesParameters(_Scope):
         return AnomaliesQuery.read({**self.scope(), **own, "types": self.type or None})
 
 
-class TailParameters(Question):
+class TailParameters(Request):
     """Which events to follow."""
 
     dataset: list[Token] = Field([], max_length=32)

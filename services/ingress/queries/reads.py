@@ -15,14 +15,14 @@ from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Refused
 from penstock.rpc import messages as q
 from penstock.services.ingress.access.authenticate import Caller, Verifier
+from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.http.describe import RECORD, types_page
-from penstock.services.ingress.nats.link import Link
 from penstock.services.ingress.queries import audit_record
 from penstock.services.ingress.queries.ask import Asking
 from penstock.services.ingress.queries.parameters import AnomaliesParameters, TailParameters, TimelineParameters
 from penstock.services.ingress.queries.tail import Follower, Tail, Wanted
 
-Q = TypeVar("Q", bound=q.Question)
+Q = TypeVar("Q", bound=q.Request)
 RECHECK_SECONDS = 2.0  # after which a tail of credentials that were withdrawn ends
 
 

@@ -16,15 +16,15 @@ from starlette.types import Receive, Scope, Send
 from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.events import Checker, Event, timestamps
-from penstock.publish import REPLY_TO, Outgoing, Ticket
+from penstock.publish import REPLY_TO, Outgoing, Receipt
 from penstock.services.ingress import metrics
 from penstock.services.ingress.access.authenticate import Caller, Verifier
 from penstock.services.ingress.access.edge_identity import received_ns
+from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.formats.cloudevents.modes import from_binary, mode_of
 from penstock.services.ingress.formats.cloudevents.split import check_grammar, guess, split
 from penstock.services.ingress.http.body import Budget, read_body
 from penstock.services.ingress.http.protocol import BODY_IS_HERE
-from penstock.services.ingress.nats.link import Link
 from penstock.services.ingress.submit.preference import preferred_wait
 from penstock.services.ingress.submit.recent_keys import Recent
 from penstock.services.ingress.submit.results import Results
@@ -169,7 +169,7 @@ class Request:
         self._begin(items)
         self.stored: list[tuple[int, str, str, Any]] = []
         self.seconds = preferred_wait(headers.get(b"prefer"))
-        self.ticket: Ticket | None = None
+        self.ticket: Receipt | None = None
         trace = headers.get(b"traceparent", b"")
         self._headers = {"traceparent": trace.decode()} if _TRACEPARENT.match(trace) else None
 

@@ -16,11 +16,11 @@ from pydantic import ValidationError
 
 from penstock.contracts import Contracts, operations, subjects
 from penstock.errors import Refused
-from penstock.rpc.caller import SPEAKER, Asker
+from penstock.rpc.caller import TRUSTED_PROXY, Caller
 from penstock.rpc.messages import (
     AuditQuery,
     GetRecords,
-    Question,
+    Request,
     StoreCount,
     StoreCountQuery,
     StoreCounts,
@@ -33,7 +33,7 @@ from penstock.services.writer.queries.timeline import page
 from penstock.services.writer.rows import partition_of
 
 Json = dict[str, Any]
-Q = TypeVar("Q", bound=Question)
+Q = TypeVar("Q", bound=Request)
 ROOM = 900 * 1024  # bytes of an answer; the broker takes messages of 1 MiB
 _AT_ONCE = 50  # records fetched together, each at most 264 KiB
 _COUNTS_ABREAST = 4
@@ -49,7 +49,7 @@ class Questions:
         self._reads = reads
         self._length = length
 
-    async def get(self, request: Json, asker: Asker) -> Json:
+    async def get(self, request: Json, asker: Caller) -> Json:
         """GetRecords → Records. The records' bytes go into the answer as they are stored."""
         keys = list(dict.fromkeys(_parse(GetRecords, request).keys))
         records: list[orjson.Fragment] = []
@@ -69,14 +69,14 @@ class Questions:
                 records.append(orjson.Fragment(record))
         return {"records": records, "missing": missing, "left": []}
 
-    async def timeline(self, request: Json, asker: Asker) -> Json:
+    async def timeline(self, request: Json, asker: Caller) -> Json:
         """TimelineQuery → TimelinePage, newest first."""
         question = _parse(TimelineQuery, request)
         datasets = self._datasets(question.datasets, asker)
         types = {name: known for name, known in self._contracts.types.items() if known.dataset in datasets}
-        return (await page(self._reads, self._length, question, types)).wire()
+        return (await page(self._reads, self._length, question, types)).to_json()
 
-    async def count(self, request: Json, asker: Asker) -> Json:
+    async def count(self, request: Json, asker: Caller) -> Json:
         """StoreCountQuery → StoreCounts, of whole periods."""
         question = _parse(StoreCountQuery, request)
         datasets = self._datasets(question.datasets, asker)
@@ -97,12 +97,12 @@ class Questions:
             return StoreCount(dataset=dataset, period=period, events=events, scores=scores)
 
         counts = await asyncio.gather(*(one(dataset, period) for dataset in datasets for period in periods))
-        return StoreCounts(counts=[count for count in counts if count.events or count.scores]).wire()
+        return StoreCounts(counts=[count for count in counts if count.events or count.scores]).to_json()
 
-    async def audit(self, request: Json, asker: Asker) -> Json:
+    async def audit(self, request: Json, asker: Caller) -> Json:
         """AuditQuery → AuditPage, newest first, for an identity that may ask this, or a person with a role that may."""
-        if asker.on_behalf is None and asker.identity == SPEAKER:
-            raise Refused("FORBIDDEN", f"{SPEAKER} asks about the audit trail for others only")
+        if asker.on_behalf is None and asker.identity == TRUSTED_PROXY:
+            raise Refused("FORBIDDEN", f"{TRUSTED_PROXY} asks about the audit trail for others only")
         roles = [self._contracts.roles[role] for role in asker.roles if role in self._contracts.roles]
         if asker.on_behalf is not None and not any(
             ("store", "audit") in operations(self._contracts, role.asks) for role in roles
@@ -110,7 +110,7 @@ class Questions:
             raise Refused("FORBIDDEN", f"no role of {asker.on_behalf.name} allows store.audit")
         return await audit.page(self._reads, _parse(AuditQuery, request), time.time_ns())
 
-    async def _records(self, keys: Sequence[str], asker: Asker) -> dict[str, bytes]:
+    async def _records(self, keys: Sequence[str], asker: Caller) -> dict[str, bytes]:
         """Records by key, of those that the asker may read."""
         partitions: dict[tuple[str, int], list[UUID]] = {}
         for key in keys:
@@ -120,7 +120,7 @@ class Questions:
         )
         return {str(row.key): row.record for rows in pages for row in rows if asker.may_read(row.dataset)}
 
-    def _datasets(self, asked: Collection[str] | None, asker: Asker) -> list[str]:
+    def _datasets(self, asked: Collection[str] | None, asker: Caller) -> list[str]:
         readable = [name for name in self._contracts.datasets if asker.may_read(name)]
         for name in asked or ():
             if name not in readable:

@@ -41,12 +41,12 @@ class Reads:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.trouble: str | None = "not reached yet"
+        self.unready_reason: str | None = "not reached yet"
 
     async def read(self, question: str, values: Sequence[Any] = ()) -> Any:
         """The first page of rows. Raises Unavailable."""
-        if self.trouble is not None:
-            raise Unavailable("STORE_UNAVAILABLE", f"Cassandra: {self.trouble}", retry_after=2)
+        if self.unready_reason is not None:
+            raise Unavailable("STORE_UNAVAILABLE", f"Cassandra: {self.unready_reason}", retry_after=2)
         return await self._read(question, values)
 
     async def watch(self, stop: asyncio.Event) -> None:
@@ -63,11 +63,11 @@ class Reads:
             async with asyncio.timeout(_LOOK_SECONDS):
                 await self._read(ALIVE)
         except TimeoutError:
-            self.trouble = f"no answer within {_LOOK_SECONDS:.0f} s"
+            self.unready_reason = f"no answer within {_LOOK_SECONDS:.0f} s"
         except Unavailable as error:
-            self.trouble = error.detail
+            self.unready_reason = error.detail
         else:
-            self.trouble = None
+            self.unready_reason = None
 
     async def _read(self, question: str, values: Sequence[Any] = ()) -> Any:
         try:

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from penstock.rpc.messages.fields import Cursor, Question, Reply, TimeRange, Token
+from penstock.rpc.messages.fields import Cursor, Reply, Request, TimeRange, Token
 
 MAX_RECORDS = 1000
 AuditName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
-class AuditQuery(Question):
+class AuditQuery(Request):
     """Records of the trail, newest first. `time` is when they were stored; without it, the last 24 hours."""
 
     time: TimeRange | None = None

@@ -67,13 +67,13 @@ Plain = (
 Vector = Annotated[str, StringConstraints(min_length=4, max_length=8192)]  # penstock.scoring.vectors
 
 
-class _Wire(BaseModel):
-    def wire(self) -> dict[str, Any]:
+class WireModel(BaseModel):
+    def to_json(self) -> dict[str, Any]:
         """The members as they go over the wire; what was not given is left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-class Question(_Wire):
+class Request(WireModel):
     """A request: unknown members are refused, and no text becomes a number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True)
@@ -90,13 +90,13 @@ class Question(_Wire):
             raise Refused("QUERY_INVALID", first["msg"], pointer=ijson.pointer(members)) from None
 
 
-class Reply(_Wire):
+class Reply(WireModel):
     """A reply: unknown members are ignored."""
 
     model_config = ConfigDict(extra="ignore", validate_by_name=True, validate_by_alias=True)
 
 
-class TimeRange(Question):
+class TimeRange(Request):
     """Of the event's own time: from inclusive, to exclusive; either may be left open."""
 
     from_: Time | None = Field(None, alias="from", examples=["2026-11-20T00:00:00Z"])
@@ -119,7 +119,7 @@ class TimeRange(Question):
         return self
 
 
-class Filter(Question):
+class Filter(Request):
     """A condition on one field. `in` takes a list, `exists` true or false (default true), the others one value."""
 
     field: FieldName = Field(examples=["level"], description="path in the data, or one of " + ", ".join(OUTER_FIELDS))
@@ -140,7 +140,7 @@ class Filter(Question):
         return self
 
 
-class _Scope(Question):
+class Scope(Request):
     """Where to look. Left out: everything that the caller may read."""
 
     datasets: Datasets | None = None

@@ -6,12 +6,12 @@ from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from penstock.rpc.messages.fields import ModelRef, Question, Reply, Token
+from penstock.rpc.messages.fields import ModelRef, Reply, Request, Token
 
 MAX_CHUNK = 512 * 1024  # base64 characters of one piece of a model; a message is at most 1 MiB
 
 
-class RegistryList(Question):
+class RegistryList(Request):
     """All versions, or those of one model."""
 
     model: Token | None = None
@@ -38,7 +38,7 @@ class RegisteredModels(Reply):
     models: list[RegisteredModel]
 
 
-class UploadChunk(Question):
+class UploadChunk(Request):
     """One piece of a model's archive; the last one carries digest and manifest and makes the version."""
 
     name: Token
@@ -64,7 +64,7 @@ class UploadState(Reply):
     model: RegisteredModel | None = None
 
 
-class ActivateModel(Question):
+class ActivateModel(Request):
     """Makes a version the one that scores."""
 
     name: Token

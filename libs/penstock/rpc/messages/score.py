@@ -6,10 +6,10 @@ from typing import Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from penstock.rpc.messages.fields import ModelRef, Question, Reply, TypeName, Vector, Words
+from penstock.rpc.messages.fields import ModelRef, Reply, Request, TypeName, Vector, Words
 
 
-class EmbedRequest(Question):
+class EmbedRequest(Request):
     """A text (as if it were the message of an event of `type`), or the data of such an event."""
 
     type: TypeName = "log.line.v1"
@@ -32,7 +32,7 @@ class Embedding(Reply):
     pattern_id: str | None = None
 
 
-class ModelsQuery(Question):
+class ModelsQuery(Request):
     """No members."""
 
 

@@ -20,10 +20,10 @@ from penstock.rpc.messages.fields import (
     Key,
     ModelRef,
     Reply,
+    Scope,
     Token,
     Vector,
     Words,
-    _Scope,
 )
 
 MAX_HITS = 100
@@ -32,7 +32,7 @@ MAX_HITS = 100
 # --- search
 
 
-class SearchQuery(_Scope):
+class SearchQuery(Scope):
     """Events by words, conditions, time and order."""
 
     text: Words | None = Field(None, description='words to find: all must be there; "quoted phrase", -without')
@@ -50,7 +50,7 @@ class SearchQuery(_Scope):
     model: Token | None = Field(None, description="whose anomaly scores count; default: the type's active model")
 
 
-class SimilarQuery(_Scope):
+class SimilarQuery(Scope):
     """Events nearest to an event (`key`) or a text; `vector` is what the ingress makes of a text."""
 
     key: Key | None = None
@@ -69,7 +69,7 @@ class SimilarQuery(_Scope):
         return self
 
 
-class AnomaliesQuery(_Scope):
+class AnomaliesQuery(Scope):
     """The most unusual events, most unusual first."""
 
     entity: EntityName | None = None
@@ -87,7 +87,7 @@ class AnomaliesQuery(_Scope):
         return self
 
 
-class CountQuery(_Scope):
+class CountQuery(Scope):
     """How many events, in all and per value of a field or per interval of time."""
 
     text: Words | None = None

@@ -6,13 +6,13 @@ from typing import Any
 
 from pydantic import Field
 
-from penstock.rpc.messages.fields import Anomaly, Cursor, Datasets, EntityName, Key, Question, Reply, TimeRange
+from penstock.rpc.messages.fields import Anomaly, Cursor, Datasets, EntityName, Key, Reply, Request, TimeRange
 
 MAX_TIMELINE = 1000
 MAX_KEYS = 1000
 
 
-class GetRecords(Question):
+class GetRecords(Request):
     """The records of these keys."""
 
     keys: list[Key] = Field(min_length=1, max_length=MAX_KEYS)
@@ -26,7 +26,7 @@ class Records(Reply):
     left: list[str] = Field(default_factory=list)
 
 
-class TimelineQuery(Question):
+class TimelineQuery(Request):
     """What one entity did in a range of time, newest first."""
 
     entity: EntityName
@@ -58,7 +58,7 @@ class TimelinePage(Reply):
     cursor: str | None = None
 
 
-class StoreCountQuery(Question):
+class StoreCountQuery(Request):
     """How many events are stored, per dataset and period."""
 
     datasets: Datasets | None = None

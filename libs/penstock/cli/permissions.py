@@ -1,4 +1,4 @@
-"""penstock rights: what an identity may publish and hear, as derived from contracts/identities.yaml."""
+"""penstock permissions: what an identity may publish and subscribe to, as derived from contracts/identities.yaml."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import asdict
 
 import typer
 
-from penstock.auth.permissions import rights
+from penstock.auth.permissions import all_permissions
 from penstock.contracts import load
 from penstock.errors import Refused
 
 app = typer.Typer()
 
 
-@app.command("rights")
+@app.command("permissions")
 def show(
     identity: str = typer.Argument("", help="one identity; default: all"),
     json: bool = typer.Option(False, "--json", help="for programs"),
 ) -> None:
     """Show the allow lists on the server: whatever is not listed is refused."""
-    found = rights(load())
+    found = all_permissions(load())
     if identity and identity not in found:
         raise Refused("NOT_FOUND", f"no identity {identity!r}; there are {', '.join(found)}")
     chosen = {name: each for name, each in found.items() if identity in ("", name)}
@@ -29,6 +29,6 @@ def show(
         return
     for name, each in chosen.items():
         print(f"{name}: {load().identities[name].meaning}")
-        for verb, subjects in (("publishes", each.publish), ("hears", each.subscribe)):
+        for verb, subjects in (("publishes", each.publish), ("subscribes", each.subscribe)):
             for subject in subjects:
-                print(f"  {verb:9} {subject}")
+                print(f"  {verb:10} {subject}")

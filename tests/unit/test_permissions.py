@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from penstock.auth import nkey_files
-from penstock.auth.permissions import answers_to, rights, rights_of
-from penstock.cli import rights as cli_rights
+from penstock.auth.permissions import all_permissions, answers_to, permissions_of
+from penstock.cli import permissions as cli_permissions
 from penstock.contracts import Contracts, consumers, load, operations, topology
 from penstock.errors import Refused
 from penstock.provisioning import nats_conf
@@ -29,14 +29,14 @@ def with_identity(name: str, **members: object) -> Contracts:
 
 
 def test_a_publisher_may_publish_its_types_under_its_name_and_hear_its_inbox_and_nothing_else() -> None:
-    found = rights_of(with_identity("shop", door="nats", publishes=["log.line.v1"]), "shop")
+    found = permissions_of(with_identity("shop", door="nats", publishes=["log.line.v1"]), "shop")
     assert found.publish == ("evt.*.nats.shop.log.line.v1",)
     assert found.subscribe == ("_INBOX.shop.>",)
 
 
 def test_an_identity_with_an_empty_line_may_publish_nothing() -> None:
     contracts = with_identity("idle")
-    assert rights_of(contracts, "idle").publish == ()
+    assert permissions_of(contracts, "idle").publish == ()
     conf = nats_conf.render(contracts, {"idle": KEY}, Settings())
     publish = conf[conf.index("publish:") : conf.index("subscribe:")]
     assert "deny" in publish
@@ -70,7 +70,7 @@ def test_who_answers_may_reach_those_who_ask_and_those_whose_events_it_reads() -
 
 @pytest.mark.parametrize("name", CONTRACTS.identities)
 def test_no_list_is_wider_than_one_name_space(name: str) -> None:
-    found = rights(CONTRACTS)[name]
+    found = all_permissions(CONTRACTS)[name]
     for subject in (*found.publish, *found.subscribe):
         first, *rest = subject.split(".")
         assert first not in (">", "*")
@@ -131,15 +131,15 @@ def test_a_file_that_is_no_seed_is_refused_and_left_alone(tmp_path: Path) -> Non
 
 
 def test_the_command_shows_the_lists_that_the_server_gets() -> None:
-    shown = CliRunner().invoke(cli_rights.app, ["--json"])
+    shown = CliRunner().invoke(cli_permissions.app, ["--json"])
     assert shown.exit_code == 0
     assert json.loads(shown.stdout) == {
         name: {"publish": list(each.publish), "subscribe": list(each.subscribe)}
-        for name, each in rights(CONTRACTS).items()
+        for name, each in all_permissions(CONTRACTS).items()
     }
 
 
 def test_the_command_names_the_identities_when_asked_for_an_unknown_one() -> None:
-    shown = CliRunner().invoke(cli_rights.app, ["nobody"])
+    shown = CliRunner().invoke(cli_permissions.app, ["nobody"])
     assert isinstance(shown.exception, Refused)
     assert "billing" in str(shown.exception)

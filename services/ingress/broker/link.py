@@ -10,11 +10,11 @@ from contextlib import suppress
 import structlog
 
 from penstock.auth.connect import connect_as
-from penstock.auth.denials import Revocations
+from penstock.auth.denials import Denials
 from penstock.broker import Broker, Stored
 from penstock.errors import PenstockError, Unavailable
-from penstock.publish import Committer, Waiting
-from penstock.services.ingress.nats.durability import Durability
+from penstock.publish import GroupCommitter, Receipts
+from penstock.services.ingress.broker.durability import Durability
 from penstock.settings import Settings
 
 PATIENCE = 2.0  # seconds that a request waits for a connection that broke just now
@@ -29,10 +29,10 @@ class Connected:
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
-        self.committer = Committer(broker, patience=COMMIT_SECONDS)
-        self.waiting = Waiting(broker)
+        self.committer = GroupCommitter(broker, patience=COMMIT_SECONDS)
+        self.waiting = Receipts(broker)
         self.durability = Durability(broker)
-        self.revocations = Revocations(broker)
+        self.revocations = Denials(broker)
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -80,11 +80,11 @@ class Link:
             await self.connected.stop()
 
     async def _connect(self) -> None:
-        chosen = self._settings
+        settings = self._settings
         while self.connected is None:
             broker: Broker | None = None
             try:
-                broker = await connect_as(self._identity, chosen, patience=5.0)
+                broker = await connect_as(self._identity, settings, patience=5.0)
                 connected = Connected(broker)
                 await connected.start()
                 self.connected = connected
