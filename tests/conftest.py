@@ -13,8 +13,8 @@ from penstock.stack import elasticsearch as elasticsearch_server
 from penstock.stack import haproxy as haproxy_server
 from penstock.stack import nats, process, up
 from penstock.stack.place import Place
-from tests.journeys.site import Site
-from tests.places import Places, Running
+from tests.support.fault_fleet import Site
+from tests.support.places import Places, Running
 
 # What a developer may have set for a stack of their own must not leak into the tests; where data and tools are, may.
 KEPT = {"PENSTOCK_DATA", "PENSTOCK_CACHE", "PENSTOCK_JAVA_HOME"}

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from penstock.stack import nats, up
-from tests.broker.bus import Bus
-from tests.broker.rig import Rig
-from tests.broker.rig import conf as rig_conf
-from tests.places import Places, Running
+from tests.support.broker_rig import Rig
+from tests.support.broker_rig import conf as rig_conf
+from tests.support.places import Places, Running
+from tests.support.raw_clients import Bus
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from penstock.audit.seal import Signer, read_seal, seal_keys
 from penstock.audit.verify import Report, Verifier, verify
 from penstock.broker import Broker, StoredMessage, StreamInfo
 from penstock.errors import Refused
-from tests.broker.auditors import Auditors
-from tests.broker.rig import Rig, until
+from tests.support.auditors import Auditors
+from tests.support.broker_rig import Rig, until
 
 COPY = "COPY"
 

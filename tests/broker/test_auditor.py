@@ -9,8 +9,8 @@ import pytest
 
 from penstock.errors import PenstockError
 from penstock.events import dead_letter
-from tests.broker.auditors import Auditors
-from tests.broker.rig import Rig, subject
+from tests.support.auditors import Auditors
+from tests.support.broker_rig import Rig, subject
 
 SECRET = b"a word that must not be on the trail"
 PUBLISHERS = ("web_shop", "till", "crawler")

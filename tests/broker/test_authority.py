@@ -17,12 +17,12 @@ from penstock.contracts import load
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.stack import up
 from penstock.stack.place import Place
-from tests import bad_tokens
-from tests.bad_tokens import Bad
-from tests.broker.authority import AuthorityRig, raw_connect
-from tests.broker.matrix import IDENTITIES, PUBLISH, SUBSCRIBE
-from tests.mint import Mint
-from tests.places import Places
+from tests.support import bad_tokens
+from tests.support.authority_rig import AuthorityRig, raw_connect
+from tests.support.bad_tokens import Bad
+from tests.support.permission_matrix import IDENTITIES, PUBLISH, SUBSCRIBE
+from tests.support.places import Places
+from tests.support.token_mint import Mint
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +136,8 @@ async def test_without_any_replica_nobody_comes_in_and_with_one_again_they_do(ri
     await asyncio.to_thread(rig.start, 1)
 
 
-# The table of tests/broker/matrix.py with the authority behind the server: for lines that come with tokens, for those
-# that keep their nkey, and for people, who have no line.
+# The table of tests/support/permission_matrix.py with the authority behind the server: for identities that come with
+# tokens, for those that keep their nkey, and for people, who are not in identities.yaml.
 BY_TOKEN = [name for name, line in IDENTITIES.items() if line.by_token]
 BY_NKEY = [name for name, line in IDENTITIES.items() if not line.by_token]
 ROLES = load().roles

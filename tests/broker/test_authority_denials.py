@@ -22,10 +22,10 @@ from penstock.cli import identity as cli
 from penstock.contracts.subjects import CORE_API
 from penstock.errors import Refused, Unavailable
 from penstock.stack import nats, up
-from tests.broker.authority import AuthorityRig
-from tests.broker.rig import true, until
-from tests.mint import Mint
-from tests.places import Places, Running
+from tests.support.authority_rig import AuthorityRig
+from tests.support.broker_rig import true, until
+from tests.support.places import Places, Running
+from tests.support.token_mint import Mint
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ from penstock.broker import Broker
 from penstock.provisioning import provision
 from penstock.stack import identity, nats, up
 from penstock.stack.place import Place
-from tests import bad_tokens
-from tests.broker.ingress_door import Door, event
-from tests.broker.rig import until
-from tests.mint import Mint
-from tests.places import Places
+from tests.support import bad_tokens
+from tests.support.broker_rig import until
+from tests.support.ingress import Door, event
+from tests.support.places import Places
+from tests.support.token_mint import Mint
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,10 @@ from penstock.publish import GroupCommitter, Outgoing
 from penstock.rpc.client import ask
 from penstock.rpc.server import serve
 from penstock.stack import up
-from tests.broker.authority import AuthorityRig
-from tests.broker.rig import Working, true
-from tests.mint import Mint
-from tests.places import Places
+from tests.support.authority_rig import AuthorityRig
+from tests.support.broker_rig import Working, true
+from tests.support.places import Places
+from tests.support.token_mint import Mint
 
 
 @pytest.fixture(scope="module")

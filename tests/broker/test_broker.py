@@ -11,7 +11,7 @@ import pytest
 
 from penstock.broker import Broker, Entry, Keys, Message, Objects
 from penstock.errors import PenstockError, Refused, Unavailable
-from tests.broker.rig import BOUND, Rig, subject, true
+from tests.support.broker_rig import BOUND, Rig, subject, true
 
 
 async def test_a_missing_seed_is_named(rig: Rig, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from penstock.broker import Broker, Stored, publication
 from penstock.errors import PenstockError, Unavailable
 from penstock.publish import FEW, GroupCommitter, Outgoing, Result
-from tests.broker.rig import BOUND, STREAM, Rig, subject
+from tests.support.broker_rig import BOUND, STREAM, Rig, subject
 
 
 @dataclass

@@ -14,7 +14,7 @@ import pytest
 
 from penstock.broker import Broker, StoredMessage
 from penstock.consume import Brake, DeadLetters, Delivery, Done, Drop, Lane, Outcome
-from tests.broker.rig import BOUND, CONSUMER, STREAM, Rig, Sink, Working, subject, true, until
+from tests.support.broker_rig import BOUND, CONSUMER, STREAM, Rig, Sink, Working, subject, true, until
 
 
 @dataclass
@@ -176,7 +176,7 @@ async def test_a_message_that_kills_its_worker_three_times_alone_is_dead_lettere
 ) -> None:
     await rig.consumer(ack_wait=0.5)
     await rig.store([b"good 1", b"poison", b"good 2"])
-    command = [sys.executable, "-m", "tests.broker.victim", str(tmp_path)]
+    command = [sys.executable, "-m", "tests.support.crashing_worker", str(tmp_path)]
     environment = rig.place.environment()
     ends: list[int] = []
     handled = tmp_path / "handled"

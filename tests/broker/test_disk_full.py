@@ -12,9 +12,9 @@ import pytest
 from penstock.contracts import load
 from penstock.events import Checker
 from penstock.stack import nats, process, up
-from tests.broker.ingress_door import Door, event, results
-from tests.broker.rig import Rig, conf, until
-from tests.places import Places, Running
+from tests.support.broker_rig import Rig, conf, until
+from tests.support.ingress import Door, event, results
+from tests.support.places import Places, Running
 
 STREAM = "EVENTS_HTTP"
 SIZE_MB, LARGER_MB = 24, 256

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 from nats.aio.msg import Msg
 
-from tests.broker.bus import Bus, Peer
+from tests.support.raw_clients import Bus, Peer
 
 OWN = "evt.01.nats.billing.log.line.v1"
 FOREIGN = [

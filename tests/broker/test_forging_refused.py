@@ -15,7 +15,7 @@ from penstock.contracts import subjects
 from penstock.rpc.caller import ON_BEHALF, Caller, caller_of
 from penstock.rpc.server import Responder, serve
 from penstock.services.ingress.queries.tail import Follower, Tail, Wanted
-from tests.broker.bus import Bus
+from tests.support.raw_clients import Bus
 
 SOURCE, ID = "test", "1"
 OWN = subjects.event(subjects.partition("a"), "nats", "billing", "log.line.v1")

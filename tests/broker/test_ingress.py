@@ -18,8 +18,8 @@ from penstock.consume import DeadLetters, Done, Lane, Outcome
 from penstock.contracts import load
 from penstock.events import Checker, Event
 from penstock.runtime import Source, make_lane
-from tests.broker.ingress_door import BATCHED, Door, event, results
-from tests.broker.rig import Rig, Working, until
+from tests.support.broker_rig import Rig, Working, until
+from tests.support.ingress import BATCHED, Door, event, results
 
 STREAM = "EVENTS_HTTP"
 

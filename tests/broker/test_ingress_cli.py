@@ -16,8 +16,8 @@ import pytest
 from penstock.rpc.caller import Caller
 from penstock.rpc.server import serve
 from penstock.stack.place import CHECKOUT
-from tests.broker.ingress_door import Door, event
-from tests.broker.rig import BOUND, Rig
+from tests.support.broker_rig import BOUND, Rig
+from tests.support.ingress import Door, event
 
 KEY = "019aa5b3-4b1a-8c41-9d6e-2f1c7a90e355"
 HIT = {

@@ -15,9 +15,9 @@ from penstock.events import Checker
 from penstock.provisioning import provision
 from penstock.stack import fleet, nats, process, up
 from penstock.stack.place import Place
-from tests.broker.ingress_door import Door, event, results
-from tests.broker.rig import BOUND, Rig, until
-from tests.places import Places, Running
+from tests.support.broker_rig import BOUND, Rig, until
+from tests.support.ingress import Door, event, results
+from tests.support.places import Places, Running
 
 
 @pytest.fixture(scope="module")

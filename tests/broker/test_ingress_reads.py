@@ -14,8 +14,8 @@ from penstock.rpc.caller import Caller
 from penstock.rpc.client import ask
 from penstock.rpc.server import serve
 from penstock.scoring.vectors import DIMS, to_text
-from tests.broker.ingress_door import Door
-from tests.broker.rig import Rig
+from tests.support.broker_rig import Rig
+from tests.support.ingress import Door
 
 KEY = "019aa5b3-4b1a-8c41-9d6e-2f1c7a90e355"
 VECTOR = to_text([1.0] + [0.0] * (DIMS - 1))

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.broker.ingress_door import STRUCTURED, Door, event
-from tests.broker.rig import Rig
+from tests.support.broker_rig import Rig
+from tests.support.ingress import STRUCTURED, Door, event
 
 OPEN = {"/livez", "/readyz"}
 REALM = 'Bearer realm="penstock"'

@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from penstock.contracts import subjects
-from tests.broker.ingress_door import Door, event
-from tests.broker.rig import BOUND, Rig
+from tests.support.broker_rig import BOUND, Rig
+from tests.support.ingress import Door, event
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from penstock.broker import Broker, Stored, parse_headers
 from penstock.consume import CrashCounter, DeadLetters, Delivery, Done, Handle, Lane, Limits, Outcome, Retry
 from penstock.errors import Unavailable
 from penstock.publish import GroupCommitter, Outgoing
-from tests.broker.rig import BOUND, CONSUMER, STREAM, Rig, Sink, Working, subject, true
+from tests.support.broker_rig import BOUND, CONSUMER, STREAM, Rig, Sink, Working, subject, true
 
 MakeLane = Callable[..., Lane]
 

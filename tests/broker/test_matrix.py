@@ -1,4 +1,4 @@
-"""The table of tests/broker/matrix.py against the real server: what a line of identities.yaml says works, else not."""
+"""tests/support/permission_matrix.py against the real server: what identities.yaml allows works, nothing else does."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import json
 import pytest
 
 from penstock.auth import nkey_files
-from tests.broker.bus import Bus
-from tests.broker.matrix import CONTRACTS, IDENTITIES, PUBLISH, SUBSCRIBE
+from tests.support.permission_matrix import CONTRACTS, IDENTITIES, PUBLISH, SUBSCRIBE
+from tests.support.raw_clients import Bus
 
 STORED = ("evt.", "score.", "dlq.", "audit.")
 

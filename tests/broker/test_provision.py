@@ -20,7 +20,7 @@ from penstock.provisioning.provision import Report
 from penstock.stack import nats as stack_nats
 from penstock.stack import up
 from penstock.stack.place import Place
-from tests.places import Places
+from tests.support.places import Places
 
 CONTRACTS = load()
 SUBJECT = "evt.01.http.shop.log.line.v1"

@@ -7,7 +7,7 @@ import json
 import sys
 
 from penstock.provisioning import provision
-from tests.broker.bus import Bus
+from tests.support.raw_clients import Bus
 
 
 async def command(bus: Bus, *arguments: str) -> tuple[int, str, str]:

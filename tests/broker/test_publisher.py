@@ -21,7 +21,7 @@ from penstock.rpc.caller import Caller
 from penstock.rpc.messages import SearchQuery
 from penstock.rpc.server import serve
 from penstock.stack.place import CHECKOUT
-from tests.broker.rig import BOUND, Rig
+from tests.support.broker_rig import BOUND, Rig
 
 STREAM = "EVENTS_NATS"
 

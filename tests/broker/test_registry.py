@@ -18,9 +18,9 @@ from penstock.rpc.client import ask
 from penstock.scoring.package import verify
 from penstock.scoring.registry import MODELS, REGISTRY, active_key, object_name
 from penstock.services.operator.__main__ import build
-from tests.broker.fleet_parts import RunningWorker, ask_registry, register
-from tests.broker.rig import Rig, true
-from tests.scoring_models import package
+from tests.support.broker_rig import Rig, true
+from tests.support.scoring_models import package
+from tests.support.workers import RunningWorker, ask_registry, register
 
 
 @pytest.fixture(scope="module")

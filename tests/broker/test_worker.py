@@ -19,12 +19,12 @@ from prometheus_client.metrics import MetricWrapperBase
 from penstock.broker import Message
 from penstock.rpc.client import ask
 from penstock.telemetry import METRICS, metrics
-from tests.broker.rig import BOUND, Rig, subject, true, until
+from tests.support.broker_rig import BOUND, Rig, subject, true, until
 
 
 @dataclass
 class Sample:
-    """tests.broker.sample as a child process."""
+    """tests.support.sample_worker as a child process."""
 
     rig: Rig
     folder: Path
@@ -69,7 +69,7 @@ async def start(rig: Rig, folder: Path) -> Sample:
     with log.open("ab") as file:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "tests.broker.sample", str(folder)),
+            *("-m", "tests.support.sample_worker", str(folder)),
             env={**rig.place.environment(), "PENSTOCK_STATE": str(rig.place.state)},
             stdout=file,
             stderr=file,

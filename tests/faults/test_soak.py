@@ -13,8 +13,8 @@ import time
 
 import pytest
 
-from tests.faults.faults import Faults
-from tests.journeys.site import SERVICES, Site
+from tests.support.fault_fleet import SERVICES, Site
+from tests.support.faults import Faults
 
 MINUTES = float(os.environ.get("SOAK_MINUTES") or 0)
 SEED = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(1_000_000))

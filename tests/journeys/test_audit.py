@@ -17,8 +17,8 @@ from penstock.auth import api_keys
 from penstock.auth.connect import connect_as
 from penstock.contracts import load
 from penstock.stack.place import Place
-from tests.broker.rig import until
-from tests.places import Running
+from tests.support.broker_rig import until
+from tests.support.places import Running
 
 BOUND = 90.0
 WORD = "zanzibar"  # of an event and of a question: never on the trail

@@ -21,11 +21,11 @@ from penstock.auth.denials import write
 from penstock.auth.token_sources import claims
 from penstock.services.issuer import signing_keys as issuer_keys
 from penstock.stack import process, status
-from tests.broker.rig import true, until
-from tests.journeys.default_stack import BOUND, READER, SENDER, DefaultStack, event
-from tests.journeys.spill import Secrets, in_files, processes, spilt, tracked, written
-from tests.places import Running
-from tests.scoring_models import RARE
+from tests.support.broker_rig import true, until
+from tests.support.default_stack import BOUND, READER, SENDER, DefaultStack, event
+from tests.support.places import Running
+from tests.support.scoring_models import RARE
+from tests.support.secret_leaks import Secrets, in_files, processes, spilt, tracked, written
 
 FLEET = ("ingress", "indexer", "writer", "scorer", "operator")
 

@@ -20,11 +20,11 @@ from penstock.events import Checker
 from penstock.services.edge import running
 from penstock.stack import fleet, nats, process, status, up
 from penstock.stack import haproxy as haproxy_server
-from tests.broker.ingress_door import STRUCTURED, event
-from tests.broker.rig import Rig, conf
-from tests.edge_rig import BOUND, Edge, believing
-from tests.mint import ISSUER, Mint
-from tests.places import Places, Running
+from tests.support.broker_rig import Rig, conf
+from tests.support.edge_rig import BOUND, Edge, believing
+from tests.support.ingress import STRUCTURED, event
+from tests.support.places import Places, Running
+from tests.support.token_mint import ISSUER, Mint
 
 STREAM = "EVENTS_HTTP"
 CLIENTS = 8

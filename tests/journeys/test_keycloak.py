@@ -16,9 +16,9 @@ from penstock.contracts import load
 from penstock.provisioning import provision
 from penstock.stack import identity, keycloak, up
 from penstock.stack.place import Place
-from tests.broker.ingress_door import Door, event
-from tests.journeys.spill import Secrets, spilt, written
-from tests.places import Places
+from tests.support.ingress import Door, event
+from tests.support.places import Places
+from tests.support.secret_leaks import Secrets, spilt, written
 
 pytestmark = pytest.mark.timeout(600)  # the first start of a place builds Keycloak
 

@@ -19,8 +19,8 @@ import pytest
 from penstock.provisioning import provision
 from penstock.stack import identity, keycloak, up
 from penstock.stack.place import Place
-from tests.broker.ingress_door import event
-from tests.places import Places
+from tests.support.ingress import event
+from tests.support.places import Places
 
 pytestmark = pytest.mark.timeout(600)  # the first start of a place builds Keycloak
 

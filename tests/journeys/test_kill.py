@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.journeys.site import SERVICES, WORKERS, Site
+from tests.support.fault_fleet import SERVICES, WORKERS, Site
 
 
 @pytest.mark.timeout(600)

@@ -13,8 +13,8 @@ from penstock.broker import Broker, Stored
 from penstock.errors import Unavailable
 from penstock.provisioning import provision
 from penstock.stack import nats, process, up
-from tests.journeys.site import SERVICES, WORKERS, Site, until
-from tests.places import Places
+from tests.support.fault_fleet import SERVICES, WORKERS, Site, until
+from tests.support.places import Places
 
 ACK_WAIT = 30.0  # seconds after which a delivery that nobody keeps alive comes again
 PROBLEM = "application/problem+json"

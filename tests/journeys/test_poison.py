@@ -15,7 +15,7 @@ from penstock.contract_check.lint_examples import invalid
 from penstock.contracts import load, subjects
 from penstock.contracts.subjects import Door
 from penstock.events import timestamps
-from tests.journeys.site import WORKERS, Site
+from tests.support.fault_fleet import WORKERS, Site
 
 DAY_NS = 86_400_000_000_000
 FULL_LETTERS = 50  # of one publisher; of more in a minute a worker keeps the range only

@@ -9,7 +9,7 @@ import pytest
 
 from penstock.stack import fleet as fleet_of
 from penstock.stack import process, status
-from tests.places import Running
+from tests.support.places import Running
 
 SERVICES = ("operator_0", "indexer_0", "writer_0", "ingress_0")
 

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from penstock.auth import api_keys
 from penstock.contracts import load
 from penstock.events import key_time_ms, timestamps
-from tests import question_strategies as strategies
-from tests.journeys.site import Site, until
+from tests.support import query_strategies as strategies
+from tests.support.fault_fleet import Site, until
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -16,8 +16,8 @@ from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries import reads
 from penstock.services.writer.store import Store
 from penstock.stack import cassandra_roles
-from tests.deliveries import CONTRACTS
-from tests.places import Running
+from tests.support.deliveries import CONTRACTS
+from tests.support.places import Running
 
 EPOCHS = {"EVENTS_HTTP": 1, "EVENTS_NATS": 1}
 PATIENCE = 60.0  # more than a store needs to come back

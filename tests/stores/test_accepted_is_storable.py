@@ -25,8 +25,8 @@ from penstock.services.writer.logic import Writer
 from penstock.services.writer.periods import period
 from penstock.services.writer.store import Store
 from penstock.stack import cassandra_roles
-from tests import event_strategies
-from tests.places import Running
+from tests.support import event_strategies
+from tests.support.places import Running
 
 CONTRACTS = load()
 CHECKER = Checker(CONTRACTS)

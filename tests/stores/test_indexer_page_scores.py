@@ -15,9 +15,9 @@ from penstock.services.indexer.logic import Indexer
 from penstock.services.indexer.search.elastic import Elastic
 from penstock.services.indexer.search.models import ActiveModels
 from penstock.services.indexer.search.operations import Questions
-from tests.deliveries import CONTRACTS, event_of, line, score_of
 from tests.stores.conftest import EPOCHS
 from tests.stores.test_indexer_questions import embed
+from tests.support.deliveries import CONTRACTS, event_of, line, score_of
 
 ALL = Caller("trainer", datasets=frozenset({"*"}))
 

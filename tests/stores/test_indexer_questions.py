@@ -19,10 +19,10 @@ from penstock.services.indexer.logic import Indexer
 from penstock.services.indexer.search.elastic import Elastic
 from penstock.services.indexer.search.models import ActiveModels
 from penstock.services.indexer.search.operations import Questions
-from tests.deliveries import CONTRACTS, event_of, line, sample, score_of
-from tests.places import Running
 from tests.stores.conftest import EPOCHS
-from tests.stores.faults import frozen
+from tests.support.deliveries import CONTRACTS, event_of, line, sample, score_of
+from tests.support.frozen import frozen
+from tests.support.places import Running
 
 ALL = Caller("trainer", datasets=frozenset({"*"}))
 LOGS = Caller("ingress", datasets=frozenset({"logs"}))

@@ -16,10 +16,10 @@ from penstock.services.indexer.bulk import Bulker, Line
 from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.logic import Indexer, event_line
 from penstock.services.indexer.search.elastic import Elastic
-from tests.deliveries import CONTRACTS, event_of, line, sample, score_of
-from tests.places import Running
 from tests.stores.conftest import EPOCHS
-from tests.stores.faults import frozen, until
+from tests.support.deliveries import CONTRACTS, event_of, line, sample, score_of
+from tests.support.frozen import frozen, until
+from tests.support.places import Running
 
 
 async def stored(client: AsyncElasticsearch, alias: str, key: str) -> dict[str, Any]:

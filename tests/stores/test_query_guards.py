@@ -26,10 +26,10 @@ from penstock.services.indexer.search import cursor, query
 from penstock.services.indexer.search.elastic import Elastic
 from penstock.services.indexer.search.models import ActiveModels
 from penstock.services.indexer.search.operations import Questions
-from tests import question_strategies as strategies
-from tests.deliveries import CONTRACTS, event_of, line, sample, score_of
 from tests.stores.conftest import EPOCHS
 from tests.stores.test_indexer_questions import embed
+from tests.support import query_strategies as strategies
+from tests.support.deliveries import CONTRACTS, event_of, line, sample, score_of
 
 Json = dict[str, Any]
 DATASETS = list(CONTRACTS.datasets)

@@ -12,7 +12,7 @@ import pytest
 from penstock.contract_check.elasticsearch_templates import templates
 from penstock.contracts import load
 from penstock.scoring import vectors
-from tests.places import Running
+from tests.support.places import Running
 
 CONTRACTS = load()
 NEAR = [1.0] + [0.0] * (vectors.DIMS - 1)

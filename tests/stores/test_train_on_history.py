@@ -18,8 +18,8 @@ from penstock.services.indexer import names
 from penstock.services.trainer.__main__ import build, parse_arguments
 from penstock.services.trainer.history import connect, read_history
 from penstock.stack.place import Place
-from tests.places import Running
-from tests.scoring_models import usual
+from tests.support.places import Running
+from tests.support.scoring_models import usual
 
 LINES, SAMPLES = 3_000, 1_000
 TYPES = ["log.line.v1", "metric.sample.v1", "user.interaction.v1"]

@@ -17,8 +17,8 @@ from penstock.services.writer.queries.operations import Questions
 from penstock.services.writer.queries.reads import Reads
 from penstock.services.writer.store import Store
 from penstock.stack import cassandra_roles
-from tests.deliveries import CONTRACTS, NOON
-from tests.places import Running
+from tests.support.deliveries import CONTRACTS, NOON
+from tests.support.places import Running
 
 EXAMINER = Caller("examiner", datasets=frozenset({"*"}))
 TIME = {"from": "2026-11-01T00:00:00Z", "to": "2026-11-02T00:00:00Z"}

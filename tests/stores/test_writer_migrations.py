@@ -12,7 +12,7 @@ from cassandra.cluster import Session
 from penstock.errors import PenstockError
 from penstock.services.writer.migrate import migrate, read
 from penstock.stack import cassandra_roles
-from tests.places import Running
+from tests.support.places import Running
 
 KEYSPACE = "migrations_tried"
 

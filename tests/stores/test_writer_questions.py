@@ -16,9 +16,9 @@ from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries.operations import Questions
 from penstock.services.writer.queries.reads import Reads
 from penstock.services.writer.store import Store
-from tests.deliveries import CONTRACTS, event_of, line, sample, score_of
-from tests.places import Running
-from tests.stores.faults import frozen
+from tests.support.deliveries import CONTRACTS, event_of, line, sample, score_of
+from tests.support.frozen import frozen
+from tests.support.places import Running
 
 ALL = Caller("trainer", datasets=frozenset({"*"}))
 LOGS = Caller("ingress", datasets=frozenset({"logs"}))

@@ -21,10 +21,10 @@ from penstock.services.writer.queries.reads import Reads
 from penstock.services.writer.rows import COLUMNS, Rows, bound, event_rows, uuid_bytes
 from penstock.services.writer.store import REQUEST_SECONDS, Store
 from penstock.settings import Settings
-from tests.deliveries import event_of, line, sample, score_of
-from tests.faults.line import Line
-from tests.places import Running
-from tests.stores.faults import frozen, until
+from tests.support.deliveries import event_of, line, sample, score_of
+from tests.support.faulty_link import Line
+from tests.support.frozen import frozen, until
+from tests.support.places import Running
 
 
 async def stored(store: Store, event: Event) -> list[bytes]:

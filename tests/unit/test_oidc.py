@@ -18,9 +18,9 @@ from penstock.auth import issuers
 from penstock.auth.token_verifier import LONGEST_TOKEN, OidcVerifier
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.services.issuer import signing_keys
-from tests import bad_tokens
-from tests.bad_tokens import Bad
-from tests.mint import Mint
+from tests.support import bad_tokens
+from tests.support.bad_tokens import Bad
+from tests.support.token_mint import Mint
 
 
 @pytest.fixture

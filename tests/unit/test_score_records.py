@@ -17,7 +17,7 @@ from penstock.scoring.score import read_score
 from penstock.services.scorer.logic import score
 from penstock.services.scorer.model import Model
 from penstock.services.scorer.records import indexed_fields
-from tests.scoring_models import package
+from tests.support.scoring_models import package
 
 CONTRACTS = load()
 CHECKER = Checker(CONTRACTS)

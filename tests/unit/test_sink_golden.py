@@ -16,7 +16,7 @@ import pytest
 from penstock.contract_check.lint_examples import valid_files
 from penstock.services.indexer.logic import event_line, score_line
 from penstock.services.writer.rows import COLUMNS, Rows, event_rows, score_rows
-from tests.deliveries import CHECKER, CONTRACTS, delivery_of, event_of, line, score_delivery, score_of
+from tests.support.deliveries import CHECKER, CONTRACTS, delivery_of, event_of, line, score_delivery, score_of
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 EXAMPLES = [path for type in sorted(CONTRACTS.types) for path in valid_files(CONTRACTS, type)]

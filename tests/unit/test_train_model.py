@@ -22,8 +22,8 @@ from penstock.scoring.package import MANIFEST, SCHEMA_FILE, THRESHOLDS, Package,
 from penstock.services.scorer.model import Answers, Model
 from penstock.services.trainer.export import export
 from penstock.services.trainer.model import train
-from tests.unit.drain import templates
-from tests.unit.scoring_data import (
+from tests.support.drain_templates import templates
+from tests.support.real_data import (
     Array,
     Item,
     area_under_curve,

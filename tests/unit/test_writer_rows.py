@@ -13,7 +13,7 @@ from penstock.services.writer.periods import Length, overlapping, period
 from penstock.services.writer.queries.timeline import first_key
 from penstock.services.writer.rows import event_rows, partition_of, routing_key
 from penstock.services.writer.summary import LONGEST, summary
-from tests.deliveries import CONTRACTS, event_of, line, sample
+from tests.support.deliveries import CONTRACTS, event_of, line, sample
 
 PREPARED = PreparedStatement(
     [ColumnMetadata("k", "t", "period", UTF8Type), ColumnMetadata("k", "t", "pp", ShortType)],

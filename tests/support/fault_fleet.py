@@ -20,8 +20,8 @@ from penstock.errors import PenstockError
 from penstock.stack import fleet, process, up
 from penstock.stack.ledger import ledger
 from penstock.stack.place import CHECKOUT, Place
-from tests.journeys.senders import Senders
-from tests.places import Running
+from tests.support.places import Running
+from tests.support.senders import Senders
 
 PUBLISHERS = ("web_shop", "app_store", "till")
 WORKERS = ("indexer", "writer", "scorer")

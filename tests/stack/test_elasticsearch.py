@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from tests.places import Running
+from tests.support.places import Running
 
 
 def test_an_acknowledged_document_survives_a_kill(elasticsearch: Running) -> None:

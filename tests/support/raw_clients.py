@@ -19,7 +19,7 @@ from penstock.contracts import Contracts, bucket_stream, load
 from penstock.contracts.subjects import CORE_API
 from penstock.provisioning import provision
 from penstock.stack.place import Place
-from tests.places import Running
+from tests.support.places import Running
 
 TIMEOUT = 5.0
 FENCE = b"fence"

@@ -22,7 +22,7 @@ from penstock.services.edge import configuration, running
 from penstock.services.ingress.http.protocol import Protocol
 from penstock.stack import certificate, haproxy, process
 from penstock.stack.place import CHECKOUT, Place
-from tests.mint import Mint
+from tests.support.token_mint import Mint
 
 BOUND = 20.0  # seconds after which a test gives up waiting
 LOGGED_WITHIN = 10.0  # seconds

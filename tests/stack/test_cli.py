@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from penstock.stack import nats, process
 from penstock.stack.place import Place
-from tests.places import Running
+from tests.support.places import Running
 
 
 def penstock(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -14,8 +14,8 @@ from penstock.services.indexer.__main__ import connect as connect_indexer
 from penstock.services.trainer.history import connect
 from penstock.stack import certificate
 from penstock.stack.place import Place
-from tests.edge_rig import Edge, Upstream
-from tests.places import Places, Running
+from tests.support.edge_rig import Edge, Upstream
+from tests.support.places import Places, Running
 
 INDEX = "events-logs-read"
 

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from penstock.stack.place import Place
-from tests.edge_rig import BOUND, KEY, Edge, Upstream, believing
-from tests.mint import Mint
-from tests.places import Places
+from tests.support.edge_rig import BOUND, KEY, Edge, Upstream, believing
+from tests.support.places import Places
+from tests.support.token_mint import Mint
 
 RATE, OPEN, BODY = 40, 6, 20_000
 AUTHORIZED = b"Authorization: Bearer " + KEY.encode() + b"\r\n"

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from penstock.stack import process
-from tests.places import Running
+from tests.support.places import Running
 
 
 @asynccontextmanager

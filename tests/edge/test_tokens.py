@@ -11,12 +11,12 @@ import pytest
 
 from penstock.services.issuer import signing_keys as issuer_keys
 from penstock.stack.place import Place
-from tests import bad_tokens
-from tests.bad_tokens import stolen_id
-from tests.edge_rig import KEY, Edge, Upstream, believing
-from tests.mint import ISSUER, Mint
-from tests.places import Places
-from tests.stores.faults import until
+from tests.support import bad_tokens
+from tests.support.bad_tokens import stolen_id
+from tests.support.edge_rig import KEY, Edge, Upstream, believing
+from tests.support.frozen import until
+from tests.support.places import Places
+from tests.support.token_mint import ISSUER, Mint
 
 
 @pytest.fixture(scope="module")

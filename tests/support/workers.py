@@ -10,7 +10,7 @@ from penstock.rpc.client import ask
 from penstock.rpc.messages import RegisteredModel
 from penstock.runtime import Build, Worker
 from penstock.services.trainer.upload import upload
-from tests.broker.rig import BOUND, Rig, true
+from tests.support.broker_rig import BOUND, Rig, true
 
 
 class RunningWorker:

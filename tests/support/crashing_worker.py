@@ -1,4 +1,4 @@
-"""A worker that one message kills: `python -m tests.broker.victim <folder>`."""
+"""A worker that one message kills: `python -m tests.support.crashing_worker <folder>`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from penstock.broker import Broker
 from penstock.consume import CrashCounter, DeadLetters, Delivery, Done, Lane, Outcome
 from penstock.settings import load_settings
-from tests.broker.rig import CONSUMER, STREAM
+from tests.support.broker_rig import CONSUMER, STREAM
 
 
 async def main(folder: Path) -> None:

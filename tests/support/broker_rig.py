@@ -19,7 +19,7 @@ from penstock.provisioning import provision, stream_config
 from penstock.publish import GroupCommitter, Outgoing
 from penstock.stack import nats
 from penstock.stack.place import Place
-from tests.places import Running
+from tests.support.places import Running
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from penstock.services.issuer import signing_keys
-from tests.mint import Mint
+from tests.support.token_mint import Mint
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from cassandra.cluster import NoHostAvailable, Session
 from penstock.services.writer.store import open_cluster
 from penstock.stack import cassandra_roles, secret
 from penstock.stack.place import Place
-from tests.broker.rig import true
-from tests.places import Running
+from tests.support.broker_rig import true
+from tests.support.places import Running
 
 
 def count(session: Session, table: str) -> int:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from penstock.stack import process
 from penstock.stack.place import CHECKOUT, Place
-from tests.places import Places, sweep
+from tests.support.places import Places, sweep
 
 # A test run that starts a child in a place of its own, says where, and waits to be killed.
 RUN = """
 import signal, sys
 from penstock.stack import process
-from tests.places import Places
+from tests.support.places import Places
 places = Places()
 place = places.make("killed")
 process.start(place, process.Child(name="child", command=(sys.executable, "-c", "import signal; signal.pause()")))

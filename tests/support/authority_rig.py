@@ -15,9 +15,9 @@ from penstock.contracts.subjects import CORE_API
 from penstock.provisioning import provision
 from penstock.stack import nats, process
 from penstock.stack.place import Place
-from tests.broker.rig import until
-from tests.mint import Mint
-from tests.places import Running
+from tests.support.broker_rig import until
+from tests.support.places import Running
+from tests.support.token_mint import Mint
 
 REPLICAS = 2
 

@@ -9,7 +9,7 @@ import orjson
 
 from penstock.broker import StoredMessage
 from penstock.stack import http_probe, process
-from tests.broker.rig import Rig, until
+from tests.support.broker_rig import Rig, until
 
 SECONDS = 0.3  # of a window, and between seals
 

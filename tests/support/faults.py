@@ -14,8 +14,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from penstock.stack import fleet, process
-from tests.faults.line import Line, closed
-from tests.journeys.site import SERVICES, Site
+from tests.support.fault_fleet import SERVICES, Site
+from tests.support.faulty_link import Line, closed
 
 SERVERS = ("nats", "elasticsearch", "cassandra")
 Fault = Callable[[], Coroutine[Any, Any, None]]

@@ -26,9 +26,9 @@ from penstock.services.issuer import clients
 from penstock.services.trainer.upload import upload
 from penstock.stack import certificate, haproxy, process, up
 from penstock.stack.place import Place
-from tests.broker.rig import until
-from tests.places import Running
-from tests.scoring_models import package, usual
+from tests.support.broker_rig import until
+from tests.support.places import Running
+from tests.support.scoring_models import package, usual
 
 SENDER, READER = "web_shop", "alice"
 GROUPS = {SENDER: "penstock-senders", READER: "penstock-readers"}

@@ -1,4 +1,4 @@
-"""A worker to try the runner with, as the indexer: `python -m tests.broker.sample <folder>`.
+"""A worker to try the runner with, as the indexer: `python -m tests.support.sample_worker <folder>`.
 
 It writes what it handled to <folder>/handled; while <folder>/slow exists a batch takes a second.
 """

@@ -13,7 +13,7 @@ import pytest
 from penstock.errors import PenstockError
 from penstock.stack import nats, ports, process, secret, status, up
 from penstock.stack.place import Place
-from tests.places import Places, Running
+from tests.support.places import Places, Running
 
 Throwaway = Callable[..., Running]
 # Says so on its log once SIGTERM cannot end it any more.
