@@ -2,6 +2,6 @@
 
     plan ─▶ hash ─▶ apply ─▶ run (planned → running ⇄ paused → done | failed | cancelled) ─▶ report
 
-Modules: `plan` (what is asked for, frozen, and its hash), `run` (the document of a run and its states), `outcomes` (which
-sequences a worker confirmed, skipped or parked), `pace` (token bucket), `worker` (the lane of a run in a worker).
+Modules: `plan` (what is asked for, frozen, and its hash), `run` (the document of a run and its states), `outcomes`
+(which sequences a worker confirmed, skipped or parked), `pace` (token bucket), `worker` (the lane of a run in a worker).
 """
