@@ -127,7 +127,7 @@ class Publisher:
     async def ask(self, service: str, operation: str, question: messages.Request) -> dict[str, Any]:
         """Asks a service, e.g. `search.query`, if the identity may. Raises PenstockError, also that of the service."""
         contract = self._contracts.services[service].operations[operation]
-        if (service, operation) not in operations(self._contracts, self._contracts.identities[self.identity].asks):
+        if (service, operation) not in operations(self._contracts, self._contracts.identities[self.identity].requests):
             raise Refused("FORBIDDEN", f"identity {self.identity} may not ask {service}.{operation}")
         timeout = contract.timeout.total_seconds()
         return await ask(self.broker, service, operation, question.to_json(), timeout=timeout)
@@ -138,7 +138,7 @@ class Publisher:
 
         Up to `most` of them wait for the reader; who falls further behind gets Unavailable OVERLOADED.
         """
-        if not self._contracts.identities[self.identity].tails:
+        if "tail" not in self._contracts.identities[self.identity].may:
             raise Refused("FORBIDDEN", f"identity {self.identity} may not follow events")
         copies = Copies(self._contracts, self._checker)
         follower = Follower(copies, frozenset(types) or frozenset(self._contracts.types), most)

@@ -141,7 +141,7 @@ def _may(asker: Caller, operation: str) -> None:
     if asker.on_behalf is not None:
         known = load()
         roles = [known.roles[role] for role in asker.roles if role in known.roles]
-        if not any(("registry", operation) in operations(known, role.asks) for role in roles):
+        if not any(("registry", operation) in operations(known, role.requests) for role in roles):
             raise Refused("FORBIDDEN", f"no role of {asker.on_behalf.name} allows registry.{operation}")
 
 

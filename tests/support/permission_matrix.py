@@ -19,22 +19,25 @@ Probe = tuple[str, set[str]]  # a subject, and the identities that may
 def publish_probes() -> Iterator[Probe]:
     yield from events()
     for name in IDENTITIES:
-        yield f"dlq.{name}.evt.1c.nats.billing.log.line.v1", {n for n, i in ITEMS if n == name and i.dead_letters}
-        yield f"audit.{name}.asked", {n for n, i in ITEMS if n == name and i.audits}
-    yield "score.1c.lines.log.line.v1", {n for n, i in ITEMS if i.scores}
+        yield (
+            f"dlq.{name}.evt.1c.nats.billing.log.line.v1",
+            {n for n, i in ITEMS if n == name and "dead_letter" in i.may},
+        )
+        yield f"audit.{name}.asked", {n for n, i in ITEMS if n == name and "audit" in i.may}
+    yield "score.1c.lines.log.line.v1", {n for n, i in ITEMS if "score" in i.may}
     yield from questions()
     yield from pulls()
     yield from apis()
     yield from buckets()
     for what in ("models", "denials"):
-        yield f"ctl.{what}", {n for n, i in ITEMS if what in i.nudges}
-    yield "$SYS.REQ.SERVER.PING.CONNZ", {n for n, i in ITEMS if i.sees_connections}
-    yield "$SYS.REQ.SERVER.NABC.KICK", {n for n, i in ITEMS if i.authorizes}
-    yield "$SYS._INBOX.abc", {n for n, i in ITEMS if i.authorizes}
-    yield "$SYS.REQ.SERVER.PING.VARZ", {n for n, i in ITEMS if i.checks_servers}
+        yield f"ctl.{what}", {n for n, i in ITEMS if what in i.notifies}
+    yield "$SYS.REQ.SERVER.PING.CONNZ", {n for n, i in ITEMS if "list_connections" in i.may}
+    yield "$SYS.REQ.SERVER.NABC.KICK", {n for n, i in ITEMS if "authorize" in i.may}
+    yield "$SYS._INBOX.abc", {n for n, i in ITEMS if "authorize" in i.may}
+    yield "$SYS.REQ.SERVER.PING.VARZ", {n for n, i in ITEMS if "check_servers" in i.may}
     for verb in ("PING", "INFO", "STATS"):
         for tail in ("", ".search", ".search.abc"):
-            yield f"$SRV.{verb}{tail}", {n for n, i in ITEMS if i.surveys}
+            yield f"$SRV.{verb}{tail}", {n for n, i in ITEMS if "survey" in i.may}
     for name in IDENTITIES:
         yield f"_INBOX.{name}.abc.def", inbox_writers(name)
     for subject in (
@@ -83,7 +86,7 @@ def questions() -> Iterator[Probe]:
                     {
                         n
                         for n, i in ITEMS
-                        if (n == caller and (f"{service}.{operation}" in i.asks or f"{service}.*" in i.asks))
+                        if (n == caller and (f"{service}.{operation}" in i.requests or f"{service}.*" in i.requests))
                     },
                 )
 
@@ -91,7 +94,7 @@ def questions() -> Iterator[Probe]:
 def inbox_writers(owner: str) -> set[str]:
     """Who answers the owner: the services it asks or surveys, and the workers that read its events."""
     them = IDENTITIES[owner]
-    services = {entry.partition(".")[0] for entry in them.asks}
+    services = {entry.partition(".")[0] for entry in them.requests}
     streams = {name for name, stream in CONTRACTS.streams.items() if them.door is not None and stream.door == them.door}
     withheld = {
         f"{name}/{each}" for name in streams for each, c in CONTRACTS.streams[name].consumers.items() if c.headers_only
@@ -100,8 +103,8 @@ def inbox_writers(owner: str) -> set[str]:
         n
         for n, i in ITEMS
         if (
-            services & set(i.answers)
-            or (them.surveys and i.answers)
+            services & set(i.serves)
+            or ("survey" in them.may and i.serves)
             or streams & {entry.partition("/")[0] for entry in i.consumes if entry not in withheld}
         )
     }
@@ -115,9 +118,13 @@ def pulls() -> Iterator[Probe]:
                 yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{member}", eaters
                 yield f"$JS.ACK.{stream}.{member}.1.1.1.1.1", eaters
                 yield f"$JS.core.API.CONSUMER.MSG.NEXT.{stream}.{member}", set()
-                seers = {n for n, i in ITEMS if f"{stream}/{family}" in (*i.consumes, *i.watches) or i.inspects}
+                seers = {
+                    n
+                    for n, i in ITEMS
+                    if f"{stream}/{family}" in (*i.consumes, *i.monitors) or "inspect_streams" in i.may
+                }
                 yield f"$JS.core.API.CONSUMER.INFO.{stream}.{member}", seers
-                yield f"$JS.API.CONSUMER.INFO.{stream}.{member}", {n for n, i in ITEMS if i.provisions}
+                yield f"$JS.API.CONSUMER.INFO.{stream}.{member}", {n for n, i in ITEMS if "provision" in i.may}
         for other in ("other", "scorer"):
             if other not in body.consumers or body.consumers[other].shards:
                 yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{other}", set()
@@ -125,7 +132,7 @@ def pulls() -> Iterator[Probe]:
 
 
 def apis() -> Iterator[Probe]:
-    provisions = {n for n, i in ITEMS if i.provisions}
+    provisions = {n for n, i in ITEMS if "provision" in i.may}
     behind = [bucket_stream(CONTRACTS, bucket) for bucket in CONTRACTS.buckets]
     for stream in (*CONTRACTS.streams, *behind, "OTHER"):
         for verb in ("STREAM.CREATE", "STREAM.UPDATE", "STREAM.INFO", "CONSUMER.NAMES"):
@@ -155,12 +162,16 @@ def apis() -> Iterator[Probe]:
         seers = {
             n
             for n, i in ITEMS
-            if i.inspects or any(e.partition("/")[0] == stream for e in (*i.consumes, *i.gets, *i.watches))
+            if "inspect_streams" in i.may
+            or any(e.partition("/")[0] == stream for e in (*i.consumes, *i.reads_streams, *i.monitors))
         }
         yield f"$JS.core.API.STREAM.INFO.{stream}", seers
         yield f"$JS.core.API.STREAM.PURGE.{stream}", set()
         for tail in ("", ".evt.1c.http.shop.log.line.v1"):
-            yield f"$JS.core.API.DIRECT.GET.{stream}{tail}", {n for n, i in ITEMS if i.inspects or stream in i.gets}
+            yield (
+                f"$JS.core.API.DIRECT.GET.{stream}{tail}",
+                {n for n, i in ITEMS if "inspect_streams" in i.may or stream in i.reads_streams},
+            )
             yield f"$JS.API.DIRECT.GET.{stream}{tail}", set()
     yield "$JS.API.STREAM.NAMES", provisions
     for subject in ("$JS.API.INFO", "$JS.API.STREAM.LIST", "$JS.API.ACCOUNT.PURGE.CORE", "$JS.core.API.INFO"):
@@ -170,8 +181,8 @@ def apis() -> Iterator[Probe]:
 def buckets() -> Iterator[Probe]:
     for name, bucket in CONTRACTS.buckets.items():
         stream = bucket_stream(CONTRACTS, name)
-        writers = {n for n, i in ITEMS if name in i.writes}
-        readers = {n for n, i in ITEMS if name in (*i.reads, *i.writes)}
+        writers = {n for n, i in ITEMS if name in i.writes_buckets}
+        readers = {n for n, i in ITEMS if name in (*i.reads_buckets, *i.writes_buckets)}
         first = f"$KV.{name}.models.lines" if bucket.kind == "keys" else f"$O.{name}.C.abc"
         yield first, writers
         yield (f"$KV.{name}", set()) if bucket.kind == "keys" else (f"$O.{name}.M.abc", writers)
@@ -191,13 +202,13 @@ def subscribe_probes() -> Iterator[Probe]:
         yield f"_INBOX.{name}.abc.*", own
         yield f"_INBOX.{name}", set()
         yield f"evt.*.nats.{name}.>", set()
-    yield "tail.>", {n for n, i in ITEMS if i.tails}
-    yield "tail.evt.1c.http.>", {n for n, i in ITEMS if i.tails}
+    yield "tail.>", {n for n, i in ITEMS if "tail" in i.may}
+    yield "tail.evt.1c.http.>", {n for n, i in ITEMS if "tail" in i.may}
     for what in ("models", "denials"):
-        yield f"ctl.{what}", {n for n, i in ITEMS if what in i.hears}
-    yield "$SYS.REQ.USER.AUTH", {n for n, i in ITEMS if i.authorizes}
+        yield f"ctl.{what}", {n for n, i in ITEMS if what in i.listens}
+    yield "$SYS.REQ.USER.AUTH", {n for n, i in ITEMS if "authorize" in i.may}
     for service, body in CONTRACTS.services.items():
-        answerers = {n for n, i in ITEMS if service in i.answers}
+        answerers = {n for n, i in ITEMS if service in i.serves}
         yield f"svc.{service}.*.*", answerers
         for operation in body.operations:
             yield f"svc.{service}.{operation}.*", answerers
@@ -207,7 +218,7 @@ def subscribe_probes() -> Iterator[Probe]:
             yield f"$SRV.{verb}.{service}", answerers
             yield f"$SRV.{verb}.{service}.abc", answerers
     for verb in ("PING", "INFO", "STATS"):
-        yield f"$SRV.{verb}", {n for n, i in ITEMS if i.answers}
+        yield f"$SRV.{verb}", {n for n, i in ITEMS if i.serves}
     for subject in (
         *(">", "*", "*.>", "*.*", "_INBOX.>", "_INBOX.*.>", "_INBOX.*.abc", "*.ingress.>", "_R_.>"),
         *("evt.>", "evt.1c.http.>", "score.>", "dlq.>", "audit.>", "ctl.>", "svc.>", "svc.*.*.*", "$SRV.>"),

@@ -103,7 +103,9 @@ class Bus:
         self.peers: dict[str, Peer] = {}
         self.fences = dict(FENCES)
         for bucket, body in self.contracts.buckets.items():
-            owner = next(name for name, identity in self.contracts.identities.items() if bucket in identity.writes)
+            owner = next(
+                name for name, identity in self.contracts.identities.items() if bucket in identity.writes_buckets
+            )
             subject = f"$KV.{bucket}.fence" if body.kind == "keys" else f"$O.{bucket}.M.fence"
             self.fences[bucket_stream(self.contracts, bucket)] = (owner, subject)
 

@@ -108,7 +108,7 @@ def test_who_is_denied_is_not_let_in() -> None:
 
 @pytest.mark.parametrize("account", ["CORE", "AUTH"])
 def test_no_token_leads_to_another_account(account: str) -> None:
-    contracts = with_line("back_door", clients=["c"], account=account, audits=True)
+    contracts = with_line("back_door", clients=["c"], account=account, may=["audit"])
     with pytest.raises(Refused, match="FORBIDDEN"):
         decide(claims(client="c"), contracts)
 
@@ -116,7 +116,7 @@ def test_no_token_leads_to_another_account(account: str) -> None:
 @pytest.mark.parametrize("name", ["http", "all", "sys", "Upper", "with-hyphen", "a.b", ">"])
 def test_a_reserved_or_impossible_name_is_refused(name: str) -> None:
     with pytest.raises(Refused, match="FORBIDDEN"):
-        decide(claims(client="c"), with_line(name, clients=["c"], audits=True))
+        decide(claims(client="c"), with_line(name, clients=["c"], may=["audit"]))
 
 
 @pytest.mark.parametrize(

@@ -87,12 +87,12 @@ def test_a_stream_with_atomic_batches_has_one_publisher() -> None:
     atomic = {name for name, stream in CONTRACTS.streams.items() if stream.atomic}
     assert atomic == {"EVENTS_HTTP", "SCORES"}
     assert [name for name, each in CONTRACTS.identities.items() if each.door == "http"] == ["ingress"]
-    assert [name for name, each in CONTRACTS.identities.items() if each.scores] == ["scorer"]
+    assert [name for name, each in CONTRACTS.identities.items() if "score" in each.may] == ["scorer"]
 
 
 def test_each_service_has_one_who_answers() -> None:
     for service in CONTRACTS.services:
-        assert sum(service in each.answers for each in CONTRACTS.identities.values()) == 1
+        assert sum(service in each.serves for each in CONTRACTS.identities.values()) == 1
 
 
 def test_the_configuration_never_grants_responses() -> None:

@@ -2,9 +2,9 @@
 
 Rules that hold for every list (docs/adr/0002-accounts-and-rights.md says what each one closes):
 
-- No `allow_responses`: it would let a caller choose any subject for the answer. Who answers may publish to the inboxes
-  of exactly those identities that may ask it, or whose events it answers.
-- An identity listens in its own inbox only, `_INBOX.<name>.>`.
+- No `allow_responses`: it would let a caller choose any subject for the reply. A service may publish to the inboxes of
+  exactly those identities that may send it requests, or whose events it replies to.
+- An identity may subscribe to its own inbox only, `_INBOX.<name>.>`.
 - Identities of APP reach the streams only through the service imports of server_conf.py.
 """
 
@@ -34,12 +34,12 @@ class Permissions:
 
 
 def all_permissions(contracts: Contracts) -> dict[str, Permissions]:
-    """The rights of every identity. Raises Refused CONTRACT_INVALID when the contracts name what does not exist."""
+    """Those of every identity. Raises Refused CONTRACT_INVALID when the contracts name what does not exist."""
     return {name: permissions_of(contracts, name) for name in contracts.identities}
 
 
 def permissions_of(contracts: Contracts, name: str) -> Permissions:
-    """The rights of one identity."""
+    """Those of one identity."""
     identity = contracts.identities[name]
     return Permissions(
         publish=_unique(_publish(contracts, name, identity)),
@@ -48,11 +48,11 @@ def permissions_of(contracts: Contracts, name: str) -> Permissions:
 
 
 def permissions_of_roles(contracts: Contracts, name: str, roles: Iterable[str]) -> Permissions:
-    """The rights of an identity that has no line of its own: to send, in its own name, what its roles allow.
+    """Those of a caller without an entry in identities.yaml: to publish, in its own name, what its roles allow.
 
-    It asks through the ingress: those who answer may publish to the inboxes of listed identities only.
+    Its requests go through the ingress: services may publish replies to the inboxes of listed identities only.
     """
-    sends = [contracts.roles[role] for role in roles if contracts.roles[role].sends]
+    sends = [contracts.roles[role] for role in roles if "send" in contracts.roles[role].may]
     types = _unique(type for role in sends for type in role.types)
     return Permissions(
         publish=_unique(f"evt.*.nats.{name}.{'>' if type == '*' else type}" for type in types),
@@ -61,13 +61,13 @@ def permissions_of_roles(contracts: Contracts, name: str, roles: Iterable[str]) 
 
 
 def answers_to(contracts: Contracts, name: str) -> tuple[str, ...]:
-    """The identities to whose inboxes this one may publish: who may ask it, and whose events it may answer."""
+    """The identities to whose inboxes this one may publish: its callers, and the publishers of events it replies to."""
     identity = contracts.identities[name]
     doors = {door for entry in identity.consumes if (door := _reads_events_of(contracts, entry)) is not None}
     found = []
     for other, them in contracts.identities.items():
-        asked = any(service in identity.answers for service, _ in operations(contracts, them.asks))
-        surveyed = them.surveys and bool(identity.answers)
+        asked = any(service in identity.serves for service, _ in operations(contracts, them.requests))
+        surveyed = "survey" in them.may and bool(identity.serves)
         if asked or surveyed or them.door in doors:
             found.append(other)
     return tuple(found)
@@ -78,25 +78,25 @@ def _publish(contracts: Contracts, name: str, identity: Identity) -> Iterator[st
         yield from (f"evt.*.http.{'>' if type == '*' else f'*.{type}'}" for type in identity.publishes)
     elif identity.door == "nats":
         yield from (f"evt.*.nats.{name}.{'>' if type == '*' else type}" for type in identity.publishes)
-    if identity.scores:
+    if "score" in identity.may:
         yield "score.>"
-    if identity.dead_letters:
+    if "dead_letter" in identity.may:
         yield f"dlq.{name}.>"
-    if identity.audits:
+    if "audit" in identity.may:
         yield f"audit.{name}.>"
-    yield from (f"ctl.{what}" for what in identity.nudges)
-    for service, operation in operations(contracts, identity.asks):
+    yield from (f"ctl.{what}" for what in identity.notifies)
+    for service, operation in operations(contracts, identity.requests):
         yield f"svc.{service}.{operation}.{name}"
     yield from _publish_api(contracts, identity)
     yield from (f"_INBOX.{other}.>" for other in answers_to(contracts, name))
-    if identity.surveys:
+    if "survey" in identity.may:
         for verb in SURVEYS:
             yield from (f"$SRV.{verb}", f"$SRV.{verb}.>")
-    if identity.checks_servers:
+    if "check_servers" in identity.may:
         yield SERVER_SETTINGS
-    if identity.sees_connections:
+    if "list_connections" in identity.may:
         yield SERVER_CONNECTIONS
-    if identity.authorizes:
+    if "authorize" in identity.may:
         yield from (SERVER_INBOX, SERVER_KICK)
 
 
@@ -105,23 +105,23 @@ def _publish_api(contracts: Contracts, identity: Identity) -> Iterator[str]:
     for stream, consumer in consumers(contracts, identity.consumes):
         yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         yield f"$JS.ACK.{stream}.{consumer}.>"
-    for entry in (*identity.consumes, *identity.gets, *identity.watches):
+    for entry in (*identity.consumes, *identity.reads_streams, *identity.monitors):
         yield f"{api}.STREAM.INFO.{entry.partition('/')[0]}"
-    for stream, consumer in consumers(contracts, (*identity.consumes, *identity.watches)):
+    for stream, consumer in consumers(contracts, (*identity.consumes, *identity.monitors)):
         yield f"{api}.CONSUMER.INFO.{stream}.{consumer}"
-    behind = [bucket_stream(contracts, bucket) for bucket in (*identity.reads, *identity.writes)]
-    for stream in (*identity.gets, *behind):
+    behind = [bucket_stream(contracts, bucket) for bucket in (*identity.reads_buckets, *identity.writes_buckets)]
+    for stream in (*identity.reads_streams, *behind):
         yield from (f"{api}.DIRECT.GET.{stream}", f"{api}.DIRECT.GET.{stream}.>")
-    for bucket in identity.writes:
+    for bucket in identity.writes_buckets:
         stream = bucket_stream(contracts, bucket)
         yield from (*bucket_subjects(contracts, bucket), f"{api}.STREAM.INFO.{stream}")
         if contracts.buckets[bucket].kind == "objects":
             yield f"{api}.STREAM.PURGE.{stream}"  # the only way to remove the chunks of an old object
-    if identity.inspects:
+    if "inspect_streams" in identity.may:
         for stream in contracts.streams:
             yield from (f"{api}.STREAM.INFO.{stream}", f"{api}.CONSUMER.INFO.{stream}.*")
             yield from (f"{api}.DIRECT.GET.{stream}", f"{api}.DIRECT.GET.{stream}.>")
-    if identity.provisions:
+    if "provision" in identity.may:
         yield from (f"{api}.STREAM.{verb}.*" for verb in ("CREATE", "UPDATE", "INFO"))
         yield from (f"{api}.CONSUMER.CREATE.*.*", f"{api}.CONSUMER.CREATE.*.*.>", f"{api}.CONSUMER.INFO.*.*")
         yield from (f"{api}.STREAM.NAMES", f"{api}.CONSUMER.NAMES.*")
@@ -129,19 +129,19 @@ def _publish_api(contracts: Contracts, identity: Identity) -> Iterator[str]:
 
 def _subscribe(name: str, identity: Identity) -> Iterator[str]:
     yield f"_INBOX.{name}.>"
-    if identity.tails:
+    if "tail" in identity.may:
         yield "tail.>"
-    yield from (f"ctl.{what}" for what in identity.hears)
-    if identity.authorizes:
+    yield from (f"ctl.{what}" for what in identity.listens)
+    if "authorize" in identity.may:
         yield AUTHORIZATION_REQUEST
-    for service in identity.answers:
+    for service in identity.serves:
         yield f"svc.{service}.*.*"
         for verb in SURVEYS:
             yield from (f"$SRV.{verb}", f"$SRV.{verb}.{service}", f"$SRV.{verb}.{service}.*")
 
 
 def _reads_events_of(contracts: Contracts, entry: str) -> str | None:
-    """The door whose events a consumer delivers, to be answered; none where it withholds them."""
+    """The door whose events a consumer delivers with payload, so that it may reply; None where it withholds them."""
     stream, _, consumer = entry.partition("/")
     body = contracts.streams[stream]
     return None if body.consumers[consumer].headers_only else body.door

@@ -24,7 +24,7 @@ def lint_identities(contracts: Contracts) -> Iterator[Finding]:
         if identity.publishes and identity.door is None:
             yield Finding(where, "reference", "publishes events but has no door", "Give it `door: nats`.")
     for name, role in contracts.roles.items():
-        for entry in role.asks:
+        for entry in role.requests:
             if not _asks(contracts, entry):
                 yield Finding(
                     f"identities.yaml {name}",
@@ -67,25 +67,25 @@ def _missing(contracts: Contracts, identity: Identity) -> Iterator[tuple[str, st
     for entry in identity.publishes:
         if entry != "*" and entry not in contracts.types:
             yield "publishes", entry
-    for kind in ("consumes", "watches"):
+    for kind in ("consumes", "monitors"):
         for entry in getattr(identity, kind):
             stream, _, consumer = entry.partition("/")
             known = contracts.streams.get(stream)
             if known is None or ((consumer or kind == "consumes") and consumer not in known.consumers):
                 yield kind, entry
-    for entry in identity.gets:
+    for entry in identity.reads_streams:
         if entry not in contracts.streams:
-            yield "gets", entry
-    for kind in ("reads", "writes"):
+            yield "reads_streams", entry
+    for kind in ("reads_buckets", "writes_buckets"):
         for entry in getattr(identity, kind):
             if entry not in contracts.buckets:
                 yield kind, entry
-    for entry in identity.asks:
+    for entry in identity.requests:
         if not _asks(contracts, entry):
-            yield "asks", entry
-    for entry in identity.answers:
+            yield "requests", entry
+    for entry in identity.serves:
         if entry not in contracts.services:
-            yield "answers", entry
+            yield "serves", entry
 
 
 def _asks(contracts: Contracts, entry: str) -> bool:
@@ -97,10 +97,10 @@ def _asks(contracts: Contracts, entry: str) -> bool:
 def _left_over(contracts: Contracts) -> Iterator[Finding]:
     everyone = contracts.identities.values()
     for service in contracts.services:
-        if not any(service in identity.answers for identity in everyone):
+        if not any(service in identity.serves for identity in everyone):
             yield Finding(f"services.yaml {service}", "unused", "nobody answers", "Give an identity `answers`.")
     for bucket in contracts.buckets:
-        writers = [name for name, identity in contracts.identities.items() if bucket in identity.writes]
+        writers = [name for name, identity in contracts.identities.items() if bucket in identity.writes_buckets]
         if len(writers) != 1:
             yield Finding(
                 f"streams.yaml {bucket}", "writers", f"the bucket has {len(writers)} writers", "Give it exactly one."

@@ -29,12 +29,12 @@ def services(contracts: Contracts) -> str:
     """Questions, who answers and who may ask."""
     rows = []
     for service, body in contracts.services.items():
-        answers = [name for name, identity in contracts.identities.items() if service in identity.answers]
+        answers = [name for name, identity in contracts.identities.items() if service in identity.serves]
         for operation, each in body.operations.items():
             asks = [
                 name
                 for name, identity in contracts.identities.items()
-                if {f"{service}.*", f"{service}.{operation}"} & set(identity.asks)
+                if {f"{service}.*", f"{service}.{operation}"} & set(identity.requests)
             ]
             rows.append(
                 (f"`svc.{service}.{operation}`", each.meaning, ", ".join(answers), ", ".join(asks), f"`{each.request}`")

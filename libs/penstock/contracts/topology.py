@@ -64,20 +64,20 @@ class Stream(_Data):
     def members(self, name: str) -> tuple[str, ...]:
         """The consumers on the server that the name stands for: itself, or scorer_0 … scorer_7."""
         shards = self.consumers[name].shards
-        return tuple(f"{name}_{lane}" for lane in range(shards)) if shards else (name,)
+        return tuple(f"{name}_{shard}" for shard in range(shards)) if shards else (name,)
 
     def filters(self, name: str) -> Mapping[str, tuple[str, ...]]:
-        """The subjects that each consumer on the server gets, by its name."""
+        """The filter subjects of each consumer on the server, by its name."""
         shards = self.consumers[name].shards
         if not shards or self.door is None:
             return {name: self.subjects}
         share = subjects.PARTITIONS // shards
         door = self.door
         return {
-            f"{name}_{lane}": tuple(
-                subjects.partition_filter(door, pp) for pp in range(lane * share, (lane + 1) * share)
+            f"{name}_{shard}": tuple(
+                subjects.partition_filter(door, pp) for pp in range(shard * share, (shard + 1) * share)
             )
-            for lane in range(shards)
+            for shard in range(shards)
         }
 
 
@@ -92,7 +92,7 @@ class Bucket(_Data):
 
 
 class Operation(_Data):
-    """One question: `request` and `reply` name models in penstock/rpc/messages/search.py."""
+    """One operation: `request` and `reply` name models of penstock.rpc.messages."""
 
     meaning: str
     timeout: timedelta
@@ -101,14 +101,29 @@ class Operation(_Data):
 
 
 class Service(_Data):
-    """Questions that one worker answers."""
+    """The operations that one worker serves."""
 
     meaning: str
     operations: Mapping[str, Operation]
 
 
+# What an identity may do that names no stream, bucket or service.
+Capability = Literal[
+    "score",  # publish scores: score.>
+    "dead_letter",  # publish dead letters of its own: dlq.<name>.>
+    "audit",  # publish audit records of its own: audit.<name>.>
+    "tail",  # subscribe to the live copies of stored events: tail.>
+    "survey",  # send $SRV.PING, INFO and STATS to every service
+    "check_servers",  # read each server's settings, to refuse one without `sync_interval: always`
+    "list_connections",  # request each server's list of connections
+    "inspect_streams",  # read all streams and the state of their consumers
+    "provision",  # create and update streams, consumers and buckets
+    "authorize",  # answer the server's authorization requests, close connections of denied identities
+]
+
+
 class Identity(_Data):
-    """One line of identities.yaml; the file says what each member allows."""
+    """One entry of identities.yaml; the file says what each member allows, `Capability` what `may` does."""
 
     meaning: str
     account: Literal["APP", "CORE", "AUTH"]
@@ -117,24 +132,15 @@ class Identity(_Data):
     door: Literal["http", "nats"] | None = None
     publishes: tuple[str, ...] = ()
     consumes: tuple[str, ...] = ()
-    gets: tuple[str, ...] = ()
-    watches: tuple[str, ...] = ()
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
-    asks: tuple[str, ...] = ()
-    answers: tuple[str, ...] = ()
-    hears: tuple[str, ...] = ()
-    nudges: tuple[str, ...] = ()
-    scores: bool = False
-    dead_letters: bool = False
-    audits: bool = False
-    tails: bool = False
-    surveys: bool = False
-    checks_servers: bool = False
-    provisions: bool = False
-    inspects: bool = False
-    authorizes: bool = False
-    sees_connections: bool = False
+    reads_streams: tuple[str, ...] = ()
+    monitors: tuple[str, ...] = ()
+    reads_buckets: tuple[str, ...] = ()
+    writes_buckets: tuple[str, ...] = ()
+    requests: tuple[str, ...] = ()
+    serves: tuple[str, ...] = ()
+    listens: tuple[str, ...] = ()
+    notifies: tuple[str, ...] = ()
+    may: tuple[Capability, ...] = ()
 
     @property
     def by_token(self) -> bool:
@@ -143,15 +149,17 @@ class Identity(_Data):
 
 
 class Role(_Data):
-    """What a person or an HTTP key may do: with a token on `types` and `datasets`, with a key on what the key says."""
+    """What a person or an HTTP key may do: with a token on `types` and `datasets`, with a key on what the key says.
+
+    `may`: send events, tail events as they are stored.
+    """
 
     meaning: str
     groups: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
-    sends: bool = False
-    asks: tuple[str, ...] = ()
-    tails: bool = False
+    requests: tuple[str, ...] = ()
+    may: tuple[Literal["send", "tail"], ...] = ()
 
 
 def read_streams(body: Mapping[str, Any]) -> tuple[dict[str, Stream], dict[str, Bucket]]:
@@ -168,17 +176,23 @@ def read_services(body: Mapping[str, Any]) -> dict[str, Service]:
 
 
 def read_identities(body: Mapping[str, Any]) -> tuple[dict[str, Identity], dict[str, Role]]:
-    """The identities and roles of identities.yaml. Raises pydantic.ValidationError, or ValueError for a bad name or a
-    client or subject that would be two identities."""
+    """The identities and roles of identities.yaml.
+
+    Raises pydantic.ValidationError, or ValueError for a reserved name or a client or subject that two identities claim.
+    """
     identities = {name: Identity.model_validate(member) for name, member in body["identities"].items()}
     for name in identities:
         if name.startswith(subjects.PERSON):
-            raise ValueError(f"identity {name!r}: {subjects.PERSON}… is for who has no line here")
+            raise ValueError(
+                f"identity {name!r}: names that begin with {subjects.PERSON} are for callers without an entry"
+            )
     for kind in ("clients", "subjects"):
         named = [entry for identity in identities.values() for entry in getattr(identity, kind)]
         if twice := sorted({entry for entry in named if named.count(entry) > 1}):
-            raise ValueError(f"{kind} {', '.join(twice)} given to two identities")
+            raise ValueError(f"{kind} {', '.join(twice)} claimed by two identities; each may belong to one")
     for name, identity in identities.items():
         if identity.by_token and identity.account != "APP":
-            raise ValueError(f"identity {name!r}: a token gives entry to APP only, not to {identity.account}")
+            raise ValueError(
+                f"identity {name!r}: `clients` and `subjects` work in account APP only, not in {identity.account}"
+            )
     return identities, {name: Role.model_validate(member) for name, member in body["roles"].items()}

@@ -158,12 +158,12 @@ def _auth_imports(contracts: Contracts) -> Iterator[dict[str, Any]]:
         if identity.account != "AUTH":
             continue
         yield _import("CORE", f"audit.{name}.>")
-        for bucket in identity.reads:
+        for bucket in identity.reads_buckets:
             get = f"DIRECT.GET.{bucket_stream(contracts, bucket)}"
             yield _import("CORE", f"$JS.API.{get}", f"{CORE_API}.{get}")
             yield _import("CORE", f"$JS.API.{get}.>", f"{CORE_API}.{get}.>")
-        yield from ({"stream": {"account": "APP", "subject": f"ctl.{what}"}} for what in identity.hears)
-        if identity.authorizes:
+        yield from ({"stream": {"account": "APP", "subject": f"ctl.{what}"}} for what in identity.listens)
+        if "authorize" in identity.may:
             yield from (_import("SYS", SERVER_CONNECTIONS), _import("SYS", SERVER_KICK))
 
 

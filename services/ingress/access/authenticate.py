@@ -97,13 +97,13 @@ def bearer(scope: Scope) -> str:
 
 def _caller(key: Key, contracts: Contracts) -> Caller:
     roles = [contracts.roles[name] for name in key.roles if name in contracts.roles]
-    asks = {f"{service}.{operation}" for role in roles for service, operation in operations(contracts, role.asks)}
+    asks = {f"{service}.{operation}" for role in roles for service, operation in operations(contracts, role.requests)}
     return Caller(
         identity=key.identity,
         types=frozenset(contracts.types) if ALL in key.types else key.types,
         datasets=frozenset(contracts.datasets) if ALL in key.datasets else key.datasets,
         roles=key.roles,
-        sends=any(role.sends for role in roles),
-        tails=any(role.tails for role in roles),
+        sends=any("send" in role.may for role in roles),
+        tails=any("tail" in role.may for role in roles),
         asks=frozenset(asks),
     )

@@ -46,14 +46,16 @@ class OidcCallers:
             raise Refused("FORBIDDEN", f"identity {found.identity} has its door at the broker; here it has no roles")
         contracts = self._contracts
         roles = [contracts.roles[name] for name in found.roles]
-        asks = {f"{service}.{operation}" for role in roles for service, operation in operations(contracts, role.asks)}
+        asks = {
+            f"{service}.{operation}" for role in roles for service, operation in operations(contracts, role.requests)
+        }
         return Caller(
             identity=found.identity,
             types=frozenset(contracts.types) if ALL in found.types else found.types,
             datasets=frozenset(contracts.datasets) if ALL in found.datasets else found.datasets,
             roles=frozenset(found.roles),
-            sends=any(role.sends for role in roles),
-            tails=any(role.tails for role in roles),
+            sends=any("send" in role.may for role in roles),
+            tails=any("tail" in role.may for role in roles),
             asks=frozenset(asks),
         )
 

@@ -105,7 +105,7 @@ class Questions:
             raise Refused("FORBIDDEN", f"{TRUSTED_PROXY} asks about the audit trail for others only")
         roles = [self._contracts.roles[role] for role in asker.roles if role in self._contracts.roles]
         if asker.on_behalf is not None and not any(
-            ("store", "audit") in operations(self._contracts, role.asks) for role in roles
+            ("store", "audit") in operations(self._contracts, role.requests) for role in roles
         ):
             raise Refused("FORBIDDEN", f"no role of {asker.on_behalf.name} allows store.audit")
         return await audit.page(self._reads, _parse(AuditQuery, request), time.time_ns())
