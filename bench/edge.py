@@ -14,7 +14,7 @@ from bench.watch import cpu_seconds, resident_mb
 from penstock.services.edge.running import serving
 from penstock.stack import fleet, haproxy, process
 from penstock.stack.place import Place
-from tests.support.token_mint import Mint
+from tests.support.mint import Mint
 
 LOADS: tuple[dict[str, float], ...] = ({"batch": 1, "connections": 32}, {"batch": 100, "connections": 8})
 

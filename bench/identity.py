@@ -24,7 +24,7 @@ from bench.watch import cpu_seconds, resident_mb
 from penstock.stack import fleet, process, up
 from penstock.stack.place import Place
 from tests.support.authority_rig import AuthorityRig, raw_connect
-from tests.support.token_mint import Mint
+from tests.support.mint import Mint
 
 SINGLE = {"batch": 1, "connections": 32}
 CONNECTS = 1500  # in one round

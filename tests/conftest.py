@@ -13,8 +13,9 @@ from penstock.stack import elasticsearch as elasticsearch_server
 from penstock.stack import haproxy as haproxy_server
 from penstock.stack import nats, process, up
 from penstock.stack.place import Place
-from tests.support.fault_fleet import Site
-from tests.support.places import Places, Running
+from tests.support.full_stack import FullStack
+from tests.support.place_factory import PlaceFactory
+from tests.support.processes import Processes
 
 # What a developer may have set for a stack of their own must not leak into the tests; where data and tools are, may.
 KEPT = {"PENSTOCK_DATA", "PENSTOCK_CACHE", "PENSTOCK_JAVA_HOME"}
@@ -31,11 +32,11 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def places() -> Iterator[Places]:
-    """Temporary places; whatever runs in them is stopped at the end of the session, also after a failure."""
-    places = Places()
-    yield places
-    places.close()
+def place_factory() -> Iterator[PlaceFactory]:
+    """Makes temporary places; whatever runs in them is stopped at the end of the session, also after a failure."""
+    factory = PlaceFactory()
+    yield factory
+    factory.close()
 
 
 @pytest.fixture(scope="session")
@@ -48,19 +49,19 @@ def haproxy() -> None:
 
 
 @pytest.fixture(scope="session")
-def stack_env(places: Places) -> Place:
+def stack_env(place_factory: PlaceFactory) -> Place:
     """The place of this session: it is also the Settings that reach its servers.
 
     Its identities come with tokens, as in every stack; they live shorter, and a new key of the issuer signs sooner.
     """
-    return places.make("session", auth="callout", issuer_token_seconds=40, issuer_key_ahead=8)
+    return place_factory.make("session", auth="callout", issuer_token_seconds=40, issuer_key_ahead=8)
 
 
 @pytest.fixture(scope="session")
-def nats_server(stack_env: Place) -> Running:
+def nats_server(stack_env: Place) -> Processes:
     """NATS with the accounts and rights of contracts/; the credentials are in stack_env.credentials_folder."""
     up.start_server(stack_env, "nats")
-    return Running(stack_env)
+    return Processes(stack_env)
 
 
 @pytest.fixture(scope="session")
@@ -73,47 +74,47 @@ def java_servers(stack_env: Place, request: pytest.FixtureRequest) -> dict[str, 
 
 
 @pytest.fixture(scope="session")
-def elasticsearch(stack_env: Place, java_servers: dict[str, process.Record]) -> Running:
+def elasticsearch(stack_env: Place, java_servers: dict[str, process.Record]) -> Processes:
     """Elasticsearch at stack_env.elasticsearch, empty."""
     elasticsearch_server.wait_ready(stack_env, java_servers["elasticsearch"])
-    return Running(stack_env)
+    return Processes(stack_env)
 
 
 @pytest.fixture(scope="session")
-def cassandra(stack_env: Place, java_servers: dict[str, process.Record]) -> Running:
+def cassandra(stack_env: Place, java_servers: dict[str, process.Record]) -> Processes:
     """Cassandra with its roles and an empty keyspace."""
     cassandra_server.wait_ready(stack_env, java_servers["cassandra"])
-    return Running(stack_env)
+    return Processes(stack_env)
 
 
 @pytest.fixture(scope="session")
-def fleet(stack_env: Place, nats_server: Running, elasticsearch: Running, cassandra: Running) -> Running:
+def fleet(stack_env: Place, nats_server: Processes, elasticsearch: Processes, cassandra: Processes) -> Processes:
     """All servers, provisioned, and every service of the fleet, ready."""
     up.provision(stack_env)
     up.start_fleet(stack_env)
-    return Running(stack_env)
+    return Processes(stack_env)
 
 
 @pytest.fixture(scope="session")
-async def site(places: Places) -> AsyncIterator[Site]:
+async def full_stack(place_factory: PlaceFactory) -> AsyncIterator[FullStack]:
     """A whole stack with a model, for tests that break it: whatever they do, it must come back by itself."""
-    site = Site(places.make("site", elasticsearch_heap="512m", cassandra_heap="512m"))
+    full_stack = FullStack(place_factory.make("full_stack", elasticsearch_heap="512m", cassandra_heap="512m"))
     try:
-        yield await site.open()
+        yield await full_stack.open()
     finally:
-        await site.close()
+        await full_stack.close()
 
 
 @pytest.fixture
-def throwaway_nats(places: Places) -> Iterator[Callable[..., Running]]:
+def throwaway_nats(place_factory: PlaceFactory) -> Iterator[Callable[..., Processes]]:
     """Makes NATS servers for one test: `throwaway_nats()` is an open one, `throwaway_nats(conf)` runs conf(place)."""
     made: list[Place] = []
 
-    def make(conf: Callable[[Place], str] = nats.minimal_conf) -> Running:
-        place = places.make(f"nats-{os.urandom(4).hex()}")
+    def make(conf: Callable[[Place], str] = nats.minimal_conf) -> Processes:
+        place = place_factory.make(f"nats-{os.urandom(4).hex()}")
         made.append(place)
         nats.wait_ready(place, nats.start(place, conf(place)))
-        return Running(place)
+        return Processes(place)
 
     yield make
     for place in made:

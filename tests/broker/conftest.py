@@ -9,27 +9,28 @@ import pytest
 from penstock.stack import nats, up
 from tests.support.broker_rig import Rig
 from tests.support.broker_rig import conf as rig_conf
-from tests.support.places import Places, Running
-from tests.support.raw_clients import Bus
+from tests.support.place_factory import PlaceFactory
+from tests.support.processes import Processes
+from tests.support.raw_clients import RawClients
 
 
 @pytest.fixture(scope="module")
-async def bus(places: Places, request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
+async def raw(place_factory: PlaceFactory, request: pytest.FixtureRequest) -> AsyncIterator[RawClients]:
     """NATS as the fleet has it, provisioned, for this module alone: what it does to the streams disturbs nobody."""
-    place = places.make(f"bus-{request.module.__name__.rpartition('.')[2]}")
+    place = place_factory.make(f"bus-{request.module.__name__.rpartition('.')[2]}")
     nats.wait_ready(place, nats.start(place, nats.fleet_conf(place)))
-    bus = await Bus(Running(place)).open()
-    yield bus
-    await bus.close()
+    raw = await RawClients(place).open()
+    yield raw
+    await raw.close()
     up.clean(place)
 
 
 @pytest.fixture(scope="module")
-async def rig(places: Places, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+async def rig(place_factory: PlaceFactory, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     """The same for tests of the library itself: it may be killed, and started again."""
-    place = places.make(f"rig-{request.module.__name__.rpartition('.')[2]}")
+    place = place_factory.make(f"rig-{request.module.__name__.rpartition('.')[2]}")
     nats.wait_ready(place, nats.start(place, rig_conf(place)))
-    rig = await Rig(Running(place)).open()
+    rig = await Rig(Processes(place)).open()
     yield rig
     await rig.close()
     up.clean(place)

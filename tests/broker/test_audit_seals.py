@@ -15,7 +15,8 @@ from penstock.audit.verify import Report, Verifier, verify
 from penstock.broker import Broker, StoredMessage, StreamInfo
 from penstock.errors import Refused
 from tests.support.auditors import Auditors
-from tests.support.broker_rig import Rig, until
+from tests.support.broker_rig import Rig
+from tests.support.until import until
 
 COPY = "COPY"
 

@@ -20,14 +20,14 @@ from penstock.stack.place import Place
 from tests.support import bad_tokens
 from tests.support.authority_rig import AuthorityRig, raw_connect
 from tests.support.bad_tokens import Bad
+from tests.support.mint import Mint
 from tests.support.permission_matrix import IDENTITIES, PUBLISH, SUBSCRIBE
-from tests.support.places import Places
-from tests.support.token_mint import Mint
+from tests.support.place_factory import PlaceFactory
 
 
 @pytest.fixture(scope="module")
-async def rig(places: Places) -> AsyncIterator[AuthorityRig]:
-    place = places.make("authority", auth="callout")
+async def rig(place_factory: PlaceFactory) -> AsyncIterator[AuthorityRig]:
+    place = place_factory.make("authority", auth="callout")
     rig = await AuthorityRig(place, Mint(place.state / "mint")).open()
     yield rig
     await rig.close()

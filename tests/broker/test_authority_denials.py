@@ -23,14 +23,16 @@ from penstock.contracts.subjects import CORE_API
 from penstock.errors import Refused, Unavailable
 from penstock.stack import nats, up
 from tests.support.authority_rig import AuthorityRig
-from tests.support.broker_rig import true, until
-from tests.support.places import Places, Running
-from tests.support.token_mint import Mint
+from tests.support.broker_rig import true
+from tests.support.mint import Mint
+from tests.support.place_factory import PlaceFactory
+from tests.support.processes import Processes
+from tests.support.until import until
 
 
 @pytest.fixture(scope="module")
-async def rig(places: Places) -> AsyncIterator[AuthorityRig]:
-    place = places.make("denials", auth="callout")
+async def rig(place_factory: PlaceFactory) -> AsyncIterator[AuthorityRig]:
+    place = place_factory.make("denials", auth="callout")
     rig = await AuthorityRig(place, Mint(place.state / "mint")).open()
     yield rig
     await rig.close()
@@ -225,7 +227,7 @@ async def test_the_trail_has_who_denied_and_why(rig: AuthorityRig, warden: Broke
     assert rig.reader.prefix == CORE_API
 
 
-async def test_without_the_list_nobody_is_told_that_all_is_well(throwaway_nats: Callable[..., Running]) -> None:
+async def test_without_the_list_nobody_is_told_that_all_is_well(throwaway_nats: Callable[..., Processes]) -> None:
     """Before `penstock provision` there is no bucket: whoever follows the list waits for it, and does not go on."""
     place = throwaway_nats(nats.fleet_conf).place
     ingress = await connect_as("ingress", place)

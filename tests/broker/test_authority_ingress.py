@@ -1,4 +1,4 @@
-"""Tokens at the HTTP door, keys beside them, and who is denied; the fleet's own tokens come from the local issuer."""
+"""Tokens and API keys at the ingress, and denied callers; the fleet's own tokens come from the local issuer."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from penstock.provisioning import provision
 from penstock.stack import identity, nats, up
 from penstock.stack.place import Place
 from tests.support import bad_tokens
-from tests.support.broker_rig import until
-from tests.support.ingress import Door, event
-from tests.support.places import Places
-from tests.support.token_mint import Mint
+from tests.support.ingress import Ingress, event
+from tests.support.mint import Mint
+from tests.support.place_factory import PlaceFactory
+from tests.support.until import until
 
 
 @pytest.fixture(scope="module")
-async def place(places: Places) -> AsyncIterator[Place]:
-    place = places.make("http-tokens", auth="callout", issuer_key_ahead=0)
+async def place(place_factory: PlaceFactory) -> AsyncIterator[Place]:
+    place = place_factory.make("http-tokens", auth="callout", issuer_key_ahead=0)
     nats.wait_ready(place, nats.start(place, nats.fleet_conf(place)))
     await provision.apply(place)
     yield place
@@ -42,45 +42,45 @@ def mint(place: Place) -> Mint:
 
 
 @pytest.fixture(scope="module")
-async def door(place: Place, mint: Mint) -> AsyncIterator[Door]:
-    door = Door(place)
+async def ingress(place: Place, mint: Mint) -> AsyncIterator[Ingress]:
+    ingress = Ingress(place)
     for name in ("issuer_0", "authority_0", "authority_1"):
         await asyncio.to_thread(up.start_service, place, name)
-    await door.start()
-    yield door
-    await door.stop()
+    await ingress.start()
+    yield ingress
+    await ingress.stop()
 
 
 @pytest.fixture
-async def warden(place: Place, door: Door) -> AsyncIterator[Broker]:
+async def warden(place: Place, ingress: Ingress) -> AsyncIterator[Broker]:
     warden = await connect_as("warden", place)
     yield warden
     await warden.drain()
 
 
-async def test_a_person_sends_in_a_name_of_its_own(door: Door, mint: Mint) -> None:
-    answer = await door.send(event("1"), key=mint.person("alice", "penstock-senders"))
+async def test_a_person_sends_in_a_name_of_its_own(ingress: Ingress, mint: Mint) -> None:
+    answer = await ingress.send(event("1"), key=mint.person("alice", "penstock-senders"))
     assert answer.status_code == 202, answer.text
     assert answer.json()["results"][0]["status"] == "accepted"
 
 
-async def test_two_people_may_use_the_same_id_for_their_events(door: Door, mint: Mint) -> None:
+async def test_two_people_may_use_the_same_id_for_their_events(ingress: Ingress, mint: Mint) -> None:
     keys = [
-        (await door.send(event("same"), key=mint.person(name, "penstock-senders"))).json()["results"][0]["key"]
+        (await ingress.send(event("same"), key=mint.person(name, "penstock-senders"))).json()["results"][0]["key"]
         for name in ("alice", "bob")
     ]
     assert keys[0] != keys[1]
 
 
-async def test_who_only_reads_may_not_send(door: Door, mint: Mint) -> None:
-    answer = await door.send(event("2"), key=mint.person("alice", "penstock-readers"))
+async def test_who_only_reads_may_not_send(ingress: Ingress, mint: Mint) -> None:
+    answer = await ingress.send(event("2"), key=mint.person("alice", "penstock-readers"))
     assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
     assert answer.headers["www-authenticate"] == 'Bearer realm="penstock", error="insufficient_scope"'
 
 
-async def test_who_may_read_logs_may_not_ask_for_the_rest(door: Door, mint: Mint) -> None:
+async def test_who_may_read_logs_may_not_ask_for_the_rest(ingress: Ingress, mint: Mint) -> None:
     token = mint.person("bob", "penstock-log-readers")
-    answer = await door.post("/v1/search", {"datasets": ["cloud"]}, key=token)
+    answer = await ingress.post("/v1/search", {"datasets": ["cloud"]}, key=token)
     assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
 
 
@@ -93,52 +93,52 @@ BAD: dict[str, tuple[Callable[[Mint], str], int, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-async def test_a_bad_token_is_refused(door: Door, mint: Mint, name: str) -> None:
+async def test_a_bad_token_is_refused(ingress: Ingress, mint: Mint, name: str) -> None:
     make, status, code = BAD[name]
-    answer = await door.send(event("3"), key=make(mint))
+    answer = await ingress.send(event("3"), key=make(mint))
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     if status == 401:
         assert answer.headers["www-authenticate"] == 'Bearer realm="penstock", error="invalid_token"'
 
 
-async def test_a_machine_with_a_line_has_its_door_at_the_broker(door: Door, place: Place) -> None:
-    answer = await door.send(event("4"), key=await machine_token(place, "penstock-billing"))
+async def test_a_machine_with_a_line_has_its_door_at_the_broker(ingress: Ingress, place: Place) -> None:
+    answer = await ingress.send(event("4"), key=await machine_token(place, "penstock-billing"))
     assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
 
 
-async def test_keys_still_open_the_door(door: Door) -> None:
-    assert (await door.send(event("5"))).status_code == 202
-    answer = await door.send(event("5"), key="pk_0a1b2c3d_" + "A" * 43)
+async def test_keys_still_open_the_door(ingress: Ingress) -> None:
+    assert (await ingress.send(event("5"))).status_code == 202
+    answer = await ingress.send(event("5"), key="pk_0a1b2c3d_" + "A" * 43)
     assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHENTICATED")
 
 
 async def test_who_is_denied_has_no_entry_with_key_or_token_until_allowed(
-    door: Door, mint: Mint, warden: Broker, place: Place
+    ingress: Ingress, mint: Mint, warden: Broker, place: Place
 ) -> None:
     token = mint.person("carol", "penstock-senders")
-    for name, credentials in ((person(mint.issuer, "carol"), token), ("shop", door.key)):
+    for name, credentials in ((person(mint.issuer, "carol"), token), ("shop", ingress.key)):
         await write(warden, name, denied=True, by="test", reason="on trial")
-        refused = await until(lambda credentials=credentials: answered(door, credentials, 403), bound=2.0)  # type: ignore[misc]
+        refused = await until(lambda credentials=credentials: answered(ingress, credentials, 403), bound=2.0)  # type: ignore[misc]
         assert refused.json()["code"] == "IDENTITY_REVOKED"
         await write(warden, name, denied=False, by="test", reason="over")
-        await until(lambda credentials=credentials: answered(door, credentials, 202), bound=2.0)  # type: ignore[misc]
+        await until(lambda credentials=credentials: answered(ingress, credentials, 202), bound=2.0)  # type: ignore[misc]
 
 
-async def answered(door: Door, credentials: str, status: int) -> httpx.Response | None:
-    answer = await door.send(event("6"), key=credentials)
+async def answered(ingress: Ingress, credentials: str, status: int) -> httpx.Response | None:
+    answer = await ingress.send(event("6"), key=credentials)
     return answer if answer.status_code == status else None
 
 
-async def test_what_the_edge_says_must_be_what_the_token_says(door: Door, mint: Mint) -> None:
+async def test_what_the_edge_says_must_be_what_the_token_says(ingress: Ingress, mint: Mint) -> None:
     token = mint.person("alice", "penstock-senders")
     good = {"x-auth-issuer": mint.issuer, "x-auth-subject": "alice"}
     for headers, status in ((good, 202), ({**good, "x-auth-subject": "bob"}, 401)):
-        given = {**door.headers(token), **headers, "content-type": "application/cloudevents+json"}
-        answer = await door.client.post("/v1/events", json=event("7"), headers=given)
+        given = {**ingress.headers(token), **headers, "content-type": "application/cloudevents+json"}
+        answer = await ingress.client.post("/v1/events", json=event("7"), headers=given)
         assert answer.status_code == status, answer.text
 
 
-async def test_a_new_key_of_the_local_issuer_is_taken_without_a_restart(door: Door, place: Place) -> None:
+async def test_a_new_key_of_the_local_issuer_is_taken_without_a_restart(ingress: Ingress, place: Place) -> None:
     """The authority that has read the keys a moment ago looks again after ten seconds at the latest."""
     from penstock.services.issuer import signing_keys
 
@@ -171,7 +171,7 @@ async def machine_token(place: Place, client: str) -> str:
     ],
 )
 async def test_the_issuer_gives_nothing_without_the_secret(
-    door: Door, place: Place, form: dict[str, str], basic: tuple[str, str] | None, status: int
+    ingress: Ingress, place: Place, form: dict[str, str], basic: tuple[str, str] | None, status: int
 ) -> None:
     async with httpx.AsyncClient(auth=basic) as client:
         answer = await client.post(f"{place.local_issuer}/token", data=form)
@@ -179,7 +179,7 @@ async def test_the_issuer_gives_nothing_without_the_secret(
     assert "access_token" not in answer.text
 
 
-async def test_the_issuer_says_where_its_keys_are(door: Door, place: Place) -> None:
+async def test_the_issuer_says_where_its_keys_are(ingress: Ingress, place: Place) -> None:
     async with httpx.AsyncClient() as client:
         found = (await client.get(f"{place.local_issuer}/.well-known/openid-configuration")).json()
         keys = (await client.get(found["jwks_uri"])).json()["keys"]

@@ -21,13 +21,13 @@ from penstock.rpc.server import serve
 from penstock.stack import up
 from tests.support.authority_rig import AuthorityRig
 from tests.support.broker_rig import Working, true
-from tests.support.places import Places
-from tests.support.token_mint import Mint
+from tests.support.mint import Mint
+from tests.support.place_factory import PlaceFactory
 
 
 @pytest.fixture(scope="module")
-async def rig(places: Places) -> AsyncIterator[AuthorityRig]:
-    place = places.make("renewal", auth="callout")
+async def rig(place_factory: PlaceFactory) -> AsyncIterator[AuthorityRig]:
+    place = place_factory.make("renewal", auth="callout")
     rig = await AuthorityRig(place, Mint(place.state / "mint")).open()
     yield rig
     await rig.close()

@@ -11,7 +11,8 @@ import pytest
 
 from penstock.broker import Broker, Entry, Keys, Message, Objects
 from penstock.errors import PenstockError, Refused, Unavailable
-from tests.support.broker_rig import BOUND, Rig, subject, true
+from tests.support.broker_rig import Rig, subject, true
+from tests.support.until import BOUND
 
 
 async def test_a_missing_seed_is_named(rig: Rig, tmp_path: Path) -> None:
@@ -102,14 +103,14 @@ async def test_after_a_kill_of_the_server_waiting_answers_fail_and_the_connectio
     await indexer.flush()
     waiting = asyncio.create_task(ingress.request("svc.search.query.ingress", b"1", timeout=60))
     await true(lambda: heard == [b"1"])
-    rig.running.kill("nats")
+    rig.processes.kill("nats")
     async with asyncio.timeout(BOUND):
         with pytest.raises(Unavailable, match="BROKER_UNAVAILABLE"):
             await waiting
         await lost.wait()
         with pytest.raises(Unavailable, match="BROKER_UNAVAILABLE"):
             await ingress.request("svc.search.query.ingress", b"2", timeout=0.2)
-        await asyncio.to_thread(rig.running.restart, "nats")
+        await asyncio.to_thread(rig.processes.restart, "nats")
         up = time.monotonic()
         await back.wait()
         await indexer.wait_connected(5)

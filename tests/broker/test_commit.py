@@ -11,7 +11,8 @@ import pytest
 from penstock.broker import Broker, Stored, publication
 from penstock.errors import PenstockError, Unavailable
 from penstock.publish import FEW, GroupCommitter, Outgoing, Result
-from tests.support.broker_rig import BOUND, STREAM, Rig, subject
+from tests.support.broker_rig import STREAM, Rig, subject
+from tests.support.until import BOUND
 
 
 @dataclass
@@ -204,7 +205,7 @@ async def test_without_a_server_a_submission_fails_within_its_patience(rig: Rig)
     await committer.start()
     lost = asyncio.Event()
     broker.on_disconnect(lost.set)
-    rig.running.kill("nats")
+    rig.processes.kill("nats")
     try:
         async with asyncio.timeout(BOUND):
             await lost.wait()
@@ -213,7 +214,7 @@ async def test_without_a_server_a_submission_fails_within_its_patience(rig: Rig)
         assert asyncio.get_running_loop().time() - started < 2
         assert [result.code for result in found if isinstance(result, PenstockError)] == ["BROKER_UNAVAILABLE"] * 2
     finally:
-        await asyncio.to_thread(rig.running.restart, "nats")
+        await asyncio.to_thread(rig.processes.restart, "nats")
         await committer.stop()
 
 
@@ -242,8 +243,8 @@ async def test_nothing_reported_as_stored_is_lost_when_the_server_is_killed_unde
         await killed.wait()
     before = len(stored)
     for _ in range(2):
-        door.rig.running.kill("nats")
-        await asyncio.to_thread(door.rig.running.restart, "nats")
+        door.rig.processes.kill("nats")
+        await asyncio.to_thread(door.rig.processes.restart, "nats")
         await door.broker.wait_connected(5)
         positions(await results(door.committer.submit(out(b"between"))))
     go_on = False

@@ -14,7 +14,8 @@ import pytest
 
 from penstock.broker import Broker, StoredMessage
 from penstock.consume import Brake, DeadLetters, Delivery, Done, Drop, Lane, Outcome
-from tests.support.broker_rig import BOUND, CONSUMER, STREAM, Rig, Sink, Working, subject, true, until
+from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject, true
+from tests.support.until import BOUND, until
 
 
 @dataclass

@@ -12,9 +12,11 @@ import pytest
 from penstock.contracts import load
 from penstock.events import Checker
 from penstock.stack import nats, process, up
-from tests.support.broker_rig import Rig, conf, until
-from tests.support.ingress import Door, event, results
-from tests.support.places import Places, Running
+from tests.support.broker_rig import Rig, conf
+from tests.support.ingress import Ingress, event, results
+from tests.support.place_factory import PlaceFactory
+from tests.support.processes import Processes
+from tests.support.until import until
 
 STREAM = "EVENTS_HTTP"
 SIZE_MB, LARGER_MB = 24, 256
@@ -31,13 +33,13 @@ def mount(folder: Path, options: str) -> None:
 
 
 @pytest.fixture
-async def rig(places: Places) -> AsyncIterator[Rig]:
-    place = places.make("small-disk")
+async def rig(place_factory: PlaceFactory) -> AsyncIterator[Rig]:
+    place = place_factory.make("small-disk")
     disk = place.folder("nats/jetstream")
     mount(disk, f"size={SIZE_MB}m")
     try:
         nats.wait_ready(place, nats.start(place, conf(place)))
-        rig = await Rig(Running(place)).open()
+        rig = await Rig(Processes(place)).open()
         yield rig
         await rig.close()
     finally:
@@ -51,13 +53,13 @@ def unmount(folder: Path) -> None:
 
 
 async def test_a_full_disk_is_a_503_and_nothing_accepted_is_lost(rig: Rig) -> None:
-    door = await Door(rig.place).start()
+    ingress = await Ingress(rig.place).start()
     accepted: set[str] = set()
 
     async def fill() -> tuple[str, str]:
         """Sends until something is not taken; the first such result."""
         for number in range(MOST):
-            answer = await door.send([event(f"{number}-{n}", data={"message": "x" * 5_000}) for n in range(20)])
+            answer = await ingress.send([event(f"{number}-{n}", data={"message": "x" * 5_000}) for n in range(20)])
             accepted.update(each["key"] for each in answer.json()["results"] if each["status"] == "accepted")
             if answer.status_code != 202:
                 assert answer.status_code == 503
@@ -67,18 +69,18 @@ async def test_a_full_disk_is_a_503_and_nothing_accepted_is_lost(rig: Rig) -> No
 
     assert (await fill())[0] == "unavailable"
     assert accepted
-    assert not (await door.readiness())["ready"]
+    assert not (await ingress.readiness())["ready"]
 
     # The operator gives it more room. The server has stopped its JetStream, and begins again when it is restarted.
     mount(rig.place.folder("nats/jetstream"), f"remount,size={LARGER_MB}m")
-    await asyncio.to_thread(rig.running.kill, "nats")
-    await asyncio.to_thread(rig.running.restart, "nats")
+    await asyncio.to_thread(rig.processes.kill, "nats")
+    await asyncio.to_thread(rig.processes.restart, "nats")
 
     async def ready() -> bool | None:
-        return (await door.readiness())["ready"] or None
+        return (await ingress.readiness())["ready"] or None
 
     await until(ready)
-    again = await door.send(event("afterwards"))
+    again = await ingress.send(event("afterwards"))
     assert again.status_code == 202
     accepted.add(again.json()["results"][0]["key"])
     checker = Checker(load())
@@ -87,4 +89,4 @@ async def test_a_full_disk_is_a_503_and_nothing_accepted_is_lost(rig: Rig) -> No
         for message in await rig.stored(STREAM, 1)
     }
     assert accepted <= stored
-    await door.stop()
+    await ingress.stop()

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 from nats.aio.msg import Msg
 
-from tests.support.raw_clients import Bus, Peer
+from tests.support.raw_clients import RawClient, RawClients
 
 OWN = "evt.01.nats.billing.log.line.v1"
 FOREIGN = [
@@ -40,29 +40,29 @@ ANSWERED = [
 
 
 @pytest.fixture(scope="module")
-async def bait(bus: Bus) -> Bus:
+async def bait(raw: RawClients) -> RawClients:
     """With a stored value of the writer's choice and events to pull, so that answers have a content worth forging."""
-    assert "seq" in await bus.peers["operator"].ask("$KV.registry.bait", b'{"chosen":"freely"}')
+    assert "seq" in await raw.clients["operator"].ask("$KV.registry.bait", b'{"chosen":"freely"}')
     for _ in range(20):
-        assert "seq" in await bus.peers["billing"].ask(OWN, b"pulled")
-    return bus
+        assert "seq" in await raw.clients["billing"].ask(OWN, b"pulled")
+    return raw
 
 
 @pytest.mark.parametrize("target", FOREIGN)
-async def test_the_answer_to_a_publish_is_not_stored_under_the_subject_it_names(bus: Bus, target: str) -> None:
+async def test_the_answer_to_a_publish_is_not_stored_under_the_subject_it_names(raw: RawClients, target: str) -> None:
     async def attack() -> None:
-        await bus.peers["billing"].send(OWN, b"own", reply=target)
+        await raw.clients["billing"].send(OWN, b"own", reply=target)
 
-    assert await bus.stored_by(attack) == [(OWN, b"own")]
+    assert await raw.stored_by(attack) == [(OWN, b"own")]
 
 
 @pytest.mark.parametrize("target", FOREIGN)
 @pytest.mark.parametrize(("name", "subject", "payload"), ANSWERED, ids=lambda value: str(value)[:40])
 async def test_the_answer_to_a_request_is_not_stored_under_the_subject_it_names(
-    bait: Bus, name: str, subject: str, payload: bytes, target: str
+    bait: RawClients, name: str, subject: str, payload: bytes, target: str
 ) -> None:
     async def attack() -> None:
-        peer = bait.peers[name]
+        peer = bait.clients[name]
         await peer.send(subject, payload, reply=target)
         await peer.connection.request(subject, payload, timeout=5)  # answered after the other
 
@@ -71,14 +71,14 @@ async def test_the_answer_to_a_request_is_not_stored_under_the_subject_it_names(
 
 
 @pytest.mark.parametrize("target", [*FOREIGN, "dlq.indexer.own", "audit.indexer.own"])
-async def test_a_pull_does_not_store_what_it_delivers_again(bait: Bus, target: str) -> None:
+async def test_a_pull_does_not_store_what_it_delivers_again(bait: RawClients, target: str) -> None:
     pull = "$JS.API.CONSUMER.MSG.NEXT.EVENTS_NATS.indexer"
-    indexer = bait.peers["indexer"]
+    indexer = bait.clients["indexer"]
 
     async def attack() -> None:
         await indexer.send(pull, b'{"batch":1,"no_wait":true}', reply=target)
         await indexer.send(pull, b'{"batch":1,"no_wait":true}', reply=f"{indexer.inbox}.pull")
-        (delivery,) = await bait.heard(indexer)
+        (delivery,) = await bait.received(indexer)
         assert delivery.reply.startswith("$JS.ACK.EVENTS_NATS.indexer.")
         await indexer.send(delivery.reply, b"+NXT", reply=target)
 
@@ -86,9 +86,9 @@ async def test_a_pull_does_not_store_what_it_delivers_again(bait: Bus, target: s
 
 
 @pytest.fixture
-async def answers_everybody(bus: Bus) -> AsyncIterator[Peer]:
+async def answers_everybody(raw: RawClients) -> AsyncIterator[RawClient]:
     """An indexer that sends its answer wherever the question says."""
-    indexer = bus.peers["indexer"]
+    indexer = raw.clients["indexer"]
 
     async def answer(question: Msg) -> None:
         await indexer.send(question.reply, b"chosen by the caller")
@@ -101,7 +101,7 @@ async def answers_everybody(bus: Bus) -> AsyncIterator[Peer]:
 
 @pytest.mark.parametrize("target", [subject for subject in FOREIGN if "indexer" not in subject])
 async def test_one_who_answers_everybody_cannot_be_made_to_publish(
-    bus: Bus, answers_everybody: Peer, target: str
+    raw: RawClients, answers_everybody: RawClient, target: str
 ) -> None:
     """The answer goes where the question says, and the one who answers has no right to publish there.
 
@@ -109,14 +109,14 @@ async def test_one_who_answers_everybody_cannot_be_made_to_publish(
     """
 
     async def attack() -> None:
-        await bus.peers["ingress"].send("svc.search.query.ingress", b"", reply=target)
+        await raw.clients["ingress"].send("svc.search.query.ingress", b"", reply=target)
 
-    assert await bus.stored_by(attack) == []
+    assert await raw.stored_by(attack) == []
     assert await answers_everybody.refused() == [("publish", target.lower())]
 
 
-async def test_nobody_can_name_an_acknowledgement_as_reply_address(bus: Bus) -> None:
-    billing = bus.peers["billing"]
+async def test_nobody_can_name_an_acknowledgement_as_reply_address(raw: RawClients) -> None:
+    billing = raw.clients["billing"]
     await billing.send(OWN, b"own", reply="$JS.ACK.EVENTS_NATS.indexer.1.1.1.1.1")
     assert await billing.refused() == [("reply", "$js.ack.events_nats.indexer.1.1.1.1.1")]
 
@@ -147,95 +147,95 @@ LAST = "Nats-Expected-Last-Subject-Sequence"
     ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
 )
 async def test_a_header_with_powers_is_refused_and_nothing_stored(
-    bus: Bus, headers: dict[str, str], number: int
+    raw: RawClients, headers: dict[str, str], number: int
 ) -> None:
     async def attack() -> None:
-        answer = await bus.peers["billing"].ask(OWN, b"own", headers)
+        answer = await raw.clients["billing"].ask(OWN, b"own", headers)
         assert answer["error"]["err_code"] == number
 
-    assert await bus.stored_by(attack) == []
+    assert await raw.stored_by(attack) == []
 
 
 @pytest.mark.parametrize("stream", ["SCORES", "EVENTS_HTTP"])
-async def test_only_the_one_publisher_of_a_stream_can_open_an_atomic_batch_on_it(bus: Bus, stream: str) -> None:
-    owner, subject = bus.fences[stream]
-    for name, peer in bus.peers.items():
+async def test_only_the_one_publisher_of_a_stream_can_open_an_atomic_batch_on_it(raw: RawClients, stream: str) -> None:
+    owner, subject = raw.fences[stream]
+    for name, peer in raw.clients.items():
         if name != owner:
             await peer.send(subject, b"held open", headers=BATCH)
             assert await peer.refused() == [("publish", subject.lower())]
 
 
-async def test_fast_ingest_is_off(bus: Bus) -> None:
-    billing = bus.peers["billing"]
+async def test_fast_ingest_is_off(raw: RawClients) -> None:
+    billing = raw.clients["billing"]
     await billing.send(OWN, b"own", reply=f"{billing.inbox}.abc.10.fail.1.0.$FI")
-    (answer,) = await bus.heard(billing)
+    (answer,) = await raw.received(billing)
     assert json.loads(answer.data)["error"]["err_code"] == 10205
 
 
 @pytest.mark.parametrize("target", [FOREIGN[0], FOREIGN[1], "_INBOX.ingress.abc", "$KV.registry.models"])
-async def test_a_trace_goes_only_where_its_sender_may_publish(bus: Bus, target: str) -> None:
-    billing = bus.peers["billing"]
+async def test_a_trace_goes_only_where_its_sender_may_publish(raw: RawClients, target: str) -> None:
+    billing = raw.clients["billing"]
 
     async def attack() -> None:
         await billing.send(OWN, b"own", headers={"Nats-Trace-Dest": target})
 
-    assert await bus.stored_by(attack) == []
+    assert await raw.stored_by(attack) == []
     assert await billing.refused() == [("publish", target.lower())]
 
 
-async def test_a_guessed_message_id_does_not_suppress_an_event_that_carries_none(bus: Bus) -> None:
+async def test_a_guessed_message_id_does_not_suppress_an_event_that_carries_none(raw: RawClients) -> None:
     victim = "evt.01.nats.metrics_agent.metric.sample.v1"
 
     async def attack() -> None:
-        await bus.peers["billing"].ask(OWN, b"first", {"Nats-Msg-Id": "guessed"})
-        answer = await bus.peers["metrics_agent"].ask(victim, b"the victim's")
+        await raw.clients["billing"].ask(OWN, b"first", {"Nats-Msg-Id": "guessed"})
+        answer = await raw.clients["metrics_agent"].ask(victim, b"the victim's")
         assert "duplicate" not in answer
 
-    assert await bus.stored_by(attack) == [(OWN, b"first"), (victim, b"the victim's")]
+    assert await raw.stored_by(attack) == [(OWN, b"first"), (victim, b"the victim's")]
 
 
-async def test_deduplication_is_as_short_as_the_server_lets_it_be(bus: Bus) -> None:
-    for stream in bus.fences:
-        info = await bus.peers["provision"].ask(f"$JS.API.STREAM.INFO.{stream}")
+async def test_deduplication_is_as_short_as_the_server_lets_it_be(raw: RawClients) -> None:
+    for stream in raw.fences:
+        info = await raw.clients["provision"].ask(f"$JS.API.STREAM.INFO.{stream}")
         assert info["config"]["duplicate_window"] == 100_000_000
 
 
 @pytest.mark.parametrize("stream", ["EVENTS_HTTP", "EVENTS_NATS", "SCORES", "DLQ", "AUDIT"])
-async def test_a_message_over_the_limit_of_its_stream_is_refused(bus: Bus, stream: str) -> None:
-    owner, subject = bus.fences[stream]
-    limit = bus.contracts.streams[stream].max_message
+async def test_a_message_over_the_limit_of_its_stream_is_refused(raw: RawClients, stream: str) -> None:
+    owner, subject = raw.fences[stream]
+    limit = raw.contracts.streams[stream].max_message
 
     async def attack() -> None:
-        assert "seq" in await bus.peers[owner].ask(subject, b"x" * limit)
-        answer = await bus.peers[owner].ask(subject, b"x" * (limit + 1))
+        assert "seq" in await raw.clients[owner].ask(subject, b"x" * limit)
+        answer = await raw.clients[owner].ask(subject, b"x" * (limit + 1))
         assert answer["error"]["err_code"] == 10054
         headers = {"Padding": "y" * 100}
-        answer = await bus.peers[owner].ask(subject, b"x" * (limit - 50), headers)
+        answer = await raw.clients[owner].ask(subject, b"x" * (limit - 50), headers)
         assert answer["error"]["err_code"] == 10054
 
-    assert len(await bus.stored_by(attack)) == 1
+    assert len(await raw.stored_by(attack)) == 1
 
 
-async def test_a_worker_cannot_settle_what_another_was_given(bait: Bus) -> None:
-    writer = bait.peers["writer"]
+async def test_a_worker_cannot_settle_what_another_was_given(bait: RawClients) -> None:
+    writer = bait.clients["writer"]
     await writer.send(
         "$JS.API.CONSUMER.MSG.NEXT.EVENTS_NATS.writer", b'{"batch":1,"no_wait":true}', reply=f"{writer.inbox}.pull"
     )
-    (delivery,) = await bait.heard(writer)
+    (delivery,) = await bait.received(writer)
     for name in ("indexer", "scorer", "billing", "operator", "ingress"):
-        await bait.peers[name].send(delivery.reply, b"+TERM")
-        assert await bait.peers[name].refused() == [("publish", delivery.reply.lower())]
+        await bait.clients[name].send(delivery.reply, b"+TERM")
+        assert await bait.clients[name].refused() == [("publish", delivery.reply.lower())]
     info = "$JS.core.API.CONSUMER.INFO.EVENTS_NATS.writer"
     assert (await writer.ask(info))["num_ack_pending"] == 1
     await writer.connection.request(delivery.reply, b"+ACK", timeout=5)
     assert (await writer.ask(info))["num_ack_pending"] == 0
 
 
-async def test_headers_of_the_sender_do_not_pass_for_those_of_the_server(bus: Bus) -> None:
+async def test_headers_of_the_sender_do_not_pass_for_those_of_the_server(raw: RawClients) -> None:
     """A read message has its true subject and sequence last, where our parser and nats-py take them from."""
     lies = {"Nats-Subject": FOREIGN[1], "Nats-Sequence": "1", "Nats-Stream": "EVENTS_HTTP", "Nats-Time-Stamp": "x"}
-    stored = await bus.peers["billing"].ask(OWN, b"own", lies)
-    message = await bus.stored("EVENTS_NATS", stored["seq"])
+    stored = await raw.clients["billing"].ask(OWN, b"own", lies)
+    message = await raw.stored("EVENTS_NATS", stored["seq"])
     assert message.headers
     assert message.headers["Nats-Subject"] == OWN
     assert message.headers["Nats-Sequence"] == str(stored["seq"])
@@ -243,23 +243,23 @@ async def test_headers_of_the_sender_do_not_pass_for_those_of_the_server(bus: Bu
 
 
 @pytest.fixture
-async def tail(bus: Bus) -> AsyncIterator[list[Msg]]:
+async def tail(raw: RawClients) -> AsyncIterator[list[Msg]]:
     """What the ingress hears on tail.>."""
     heard: list[Msg] = []
 
     async def hear(message: Msg) -> None:
         heard.append(message)
 
-    listening = await bus.peers["ingress"].connection.subscribe("tail.>", cb=hear)
-    await bus.peers["ingress"].flush()
+    listening = await raw.clients["ingress"].connection.subscribe("tail.>", cb=hear)
+    await raw.clients["ingress"].flush()
     yield heard
     await listening.unsubscribe()
 
 
-async def test_the_tail_has_each_event_with_its_origin(bus: Bus, tail: list[Msg]) -> None:
-    stored = await bus.peers["billing"].ask(OWN, b"own")
-    await bus.fence()
-    await bus.peers["ingress"].flush()
+async def test_the_tail_has_each_event_with_its_origin(raw: RawClients, tail: list[Msg]) -> None:
+    stored = await raw.clients["billing"].ask(OWN, b"own")
+    await raw.fence()
+    await raw.clients["ingress"].flush()
     first = tail[0]
     assert (first.subject, first.data) == (f"tail.{OWN}", b"own")
     assert first.headers
@@ -267,11 +267,13 @@ async def test_the_tail_has_each_event_with_its_origin(bus: Bus, tail: list[Msg]
     assert first.headers["Nats-Sequence"] == str(stored["seq"])
 
 
-async def test_an_answer_sent_to_the_tail_has_no_origin_by_which_it_could_pass(bus: Bus, tail: list[Msg]) -> None:
+async def test_an_answer_sent_to_the_tail_has_no_origin_by_which_it_could_pass(
+    raw: RawClients, tail: list[Msg]
+) -> None:
     """The server delivers it; whoever follows the tail must demand the headers that only the streams' copies have."""
-    await bus.peers["billing"].send(OWN, b"own", reply=f"tail.{FOREIGN[1]}")
-    await bus.fence()
-    await bus.peers["ingress"].flush()
+    await raw.clients["billing"].send(OWN, b"own", reply=f"tail.{FOREIGN[1]}")
+    await raw.fence()
+    await raw.clients["ingress"].flush()
     forged = [message for message in tail if message.subject == f"tail.{FOREIGN[1]}"]
     assert all(not message.headers for message in forged)
     assert all(b'"stream":"EVENTS_NATS"' in message.data for message in forged)

@@ -15,7 +15,7 @@ from penstock.contracts import subjects
 from penstock.rpc.caller import ON_BEHALF, Caller, caller_of
 from penstock.rpc.server import Responder, serve
 from penstock.services.ingress.queries.tail import Follower, Tail, Wanted
-from tests.support.raw_clients import Bus
+from tests.support.raw_clients import RawClients
 
 SOURCE, ID = "test", "1"
 OWN = subjects.event(subjects.partition("a"), "nats", "billing", "log.line.v1")
@@ -37,7 +37,7 @@ def event() -> bytes:
 
 
 @pytest.fixture
-async def asked(bus: Bus) -> AsyncIterator[list[Caller]]:
+async def asked(raw: RawClients) -> AsyncIterator[list[Caller]]:
     """Who got as far as the operation of a service that answers with the library."""
     askers: list[Caller] = []
 
@@ -45,7 +45,7 @@ async def asked(bus: Bus) -> AsyncIterator[list[Caller]]:
         askers.append(asker)
         return {"chosen": "by the caller"}
 
-    broker = await Broker.connect(bus.place.nats, "indexer", bus.place.credentials_folder)
+    broker = await Broker.connect(raw.place.nats, "indexer", raw.place.credentials_folder)
     responder: Responder = await serve(broker, "search", {"query": operation})
     await broker.flush()
     yield askers
@@ -58,31 +58,31 @@ async def asked(bus: Bus) -> AsyncIterator[list[Caller]]:
     ["", "dlq.indexer.forged", "audit.indexer.forged", "_INBOX.scorer.abc", "_INBOX.ingressor.abc", FOREIGN],
 )
 async def test_a_question_is_answered_in_the_callers_inbox_or_not_at_all(
-    bus: Bus, asked: list[Caller], reply: str
+    raw: RawClients, asked: list[Caller], reply: str
 ) -> None:
-    ingress = bus.peers["ingress"]
+    ingress = raw.clients["ingress"]
 
     async def attack() -> None:
         await ingress.send("svc.search.query.ingress", b"{}", reply=reply)
         # Answered in order, so the one before was seen by then.
         assert await ingress.ask("svc.search.query.ingress", b"{}") == {"chosen": "by the caller"}
 
-    assert await bus.stored_by(attack) == []
+    assert await raw.stored_by(attack) == []
     assert len(asked) == 1
 
 
-async def test_an_answer_of_a_stream_is_not_taken_for_a_question(bus: Bus, asked: list[Caller]) -> None:
-    await bus.peers["billing"].send(OWN, event(), reply="svc.search.query.ingress")
-    await bus.fence()
-    await bus.peers["ingress"].ask("svc.search.query.ingress", b"{}")
+async def test_an_answer_of_a_stream_is_not_taken_for_a_question(raw: RawClients, asked: list[Caller]) -> None:
+    await raw.clients["billing"].send(OWN, event(), reply="svc.search.query.ingress")
+    await raw.fence()
+    await raw.clients["ingress"].ask("svc.search.query.ingress", b"{}")
     assert [asker.identity for asker in asked] == ["ingress"]
     assert len(asked) == 1
 
 
-async def test_only_the_ingress_is_believed_about_others(bus: Bus, asked: list[Caller]) -> None:
+async def test_only_the_ingress_is_believed_about_others(raw: RawClients, asked: list[Caller]) -> None:
     person = json.dumps({"name": "somebody", "datasets": ["logs"], "roles": []})
     question = ("svc.search.query.ingress", b"{}", {ON_BEHALF: person})
-    await bus.peers["ingress"].ask(*question)
+    await raw.clients["ingress"].ask(*question)
     assert asked[0].on_behalf is not None
     with pytest.raises(Exception, match="FORBIDDEN"):
         caller_of({ON_BEHALF: person}, "trainer")
@@ -105,24 +105,24 @@ class Followed:
 
 
 @pytest.fixture
-async def followed(bus: Bus) -> AsyncIterator[Followed]:
-    broker = await Broker.connect(bus.place.nats, "ingress", bus.place.credentials_folder)
-    tail = Tail(bus.contracts)
-    yield Followed(broker, await tail.open(broker, Wanted(frozenset(bus.contracts.types))))
+async def followed(raw: RawClients) -> AsyncIterator[Followed]:
+    broker = await Broker.connect(raw.place.nats, "ingress", raw.place.credentials_folder)
+    tail = Tail(raw.contracts)
+    yield Followed(broker, await tail.open(broker, Wanted(frozenset(raw.contracts.types))))
     tail.close()
     await broker.drain()
 
 
-async def test_the_tail_shows_only_what_a_stream_of_events_stored(bus: Bus, followed: Followed) -> None:
+async def test_the_tail_shows_only_what_a_stream_of_events_stored(raw: RawClients, followed: Followed) -> None:
     """Forgeries come first; the first event shown is the one that was published."""
-    billing, operator, indexer = (bus.peers[name] for name in ("billing", "operator", "indexer"))
+    billing, operator, indexer = (raw.clients[name] for name in ("billing", "operator", "indexer"))
     forged = f"tail.{FOREIGN}"
 
     # A bucket holds a value that would be a good event, and a read of it is answered to the tail.
     await operator.ask("$KV.registry.bait", event())
     await operator.send("$JS.core.API.DIRECT.GET.KV_registry.$KV.registry.bait", reply=forged)
     # A direct read of another's real event, answered under a subject of one's own choice.
-    await bus.peers["ingress"].ask(FOREIGN, b"not an event")
+    await raw.clients["ingress"].ask(FOREIGN, b"not an event")
     await operator.send(f"$JS.core.API.DIRECT.GET.EVENTS_HTTP.{FOREIGN}", reply=f"tail.{OWN}")
     # The acknowledgement of a publish.
     await billing.send(OWN, b"not an event either", reply=forged)
@@ -131,17 +131,17 @@ async def test_the_tail_shows_only_what_a_stream_of_events_stored(bus: Bus, foll
     await billing.ask("evt.00.nats.billing.user.interaction.v1", b"not an event", lies | {"Nats-Subject": FOREIGN})
     await indexer.send("$JS.API.CONSUMER.MSG.NEXT.EVENTS_NATS.indexer", b'{"batch":10,"no_wait":true}', reply=forged)
 
-    await bus.fence()
+    await raw.fence()
     await operator.flush()
     stored = await billing.ask(OWN, event())
     shown = await followed.next_event()
     assert (shown["stream"], shown["sequence"], shown["publisher"]) == ("EVENTS_NATS", stored["seq"], "billing")
 
 
-async def test_the_true_subject_of_a_stored_message_is_read_whatever_its_headers_say(bus: Bus) -> None:
+async def test_the_true_subject_of_a_stored_message_is_read_whatever_its_headers_say(raw: RawClients) -> None:
     lies = {"Nats-Subject": FOREIGN, "Nats-Sequence": "1", "Nats-Stream": "EVENTS_HTTP", "Nats-Time-Stamp": "x"}
-    stored = await bus.peers["billing"].ask(OWN, b"own", lies)
-    broker = await Broker.connect(bus.place.nats, "operator", bus.place.credentials_folder)
+    stored = await raw.clients["billing"].ask(OWN, b"own", lies)
+    broker = await Broker.connect(raw.place.nats, "operator", raw.place.credentials_folder)
     message = await broker.get("EVENTS_NATS", sequence=stored["seq"])
     (same,) = await broker.get_many("EVENTS_NATS", sequence=stored["seq"], most=1)
     await broker.drain()

@@ -18,17 +18,18 @@ from penstock.consume import DeadLetters, Done, Lane, Outcome
 from penstock.contracts import load
 from penstock.events import Checker, Event
 from penstock.runtime import Source, make_lane
-from tests.support.broker_rig import Rig, Working, until
-from tests.support.ingress import BATCHED, Door, event, results
+from tests.support.broker_rig import Rig, Working
+from tests.support.ingress import BATCHED, Ingress, event, results
+from tests.support.until import until
 
 STREAM = "EVENTS_HTTP"
 
 
 @pytest.fixture(scope="module")
-async def door(rig: Rig) -> AsyncIterator[Door]:
-    door = await Door(rig.place).start()
-    yield door
-    await door.stop()
+async def ingress(rig: Rig) -> AsyncIterator[Ingress]:
+    ingress = await Ingress(rig.place).start()
+    yield ingress
+    await ingress.stop()
 
 
 @pytest.fixture
@@ -42,9 +43,9 @@ async def kept(rig: Rig) -> Any:
     return read
 
 
-async def test_one_event_is_stored_byte_for_byte(door: Door, kept: Any) -> None:
+async def test_one_event_is_stored_byte_for_byte(ingress: Ingress, kept: Any) -> None:
     raw = orjson.dumps(event("a-1"), option=orjson.OPT_INDENT_2)
-    response = await door.send(raw)
+    response = await ingress.send(raw)
     [message] = await kept()
     assert (response.status_code, results(response)) == (202, [("accepted", "")])
     [result] = response.json()["results"]
@@ -55,26 +56,26 @@ async def test_one_event_is_stored_byte_for_byte(door: Door, kept: Any) -> None:
     assert (result["key"], message.subject) == (checked.key, checked.subject)
 
 
-async def test_a_batch_is_stored_event_by_event_as_sent(door: Door, kept: Any) -> None:
+async def test_a_batch_is_stored_event_by_event_as_sent(ingress: Ingress, kept: Any) -> None:
     events = [orjson.dumps(event(f"b-{n}", data={"message": 'ä"\\ }{][', "pid": n})) for n in range(300)]
-    response = await door.send(b" [ " + b" ,\n".join(events) + b"] ", content_type=BATCHED)
+    response = await ingress.send(b" [ " + b" ,\n".join(events) + b"] ", content_type=BATCHED)
     assert response.status_code == 202
     assert [message.data for message in await kept()] == events
 
 
-async def test_a_batch_without_white_space_is_stored_event_by_event_too(door: Door, kept: Any) -> None:
+async def test_a_batch_without_white_space_is_stored_event_by_event_too(ingress: Ingress, kept: Any) -> None:
     plain = [orjson.dumps(event(f"p-{n}")) for n in range(300)]
     # Where the end of an event seems to stand inside of another one.
     tricky = [orjson.dumps(event(f"t-{n}", data={"message": "},{" * n + '"'})) for n in range(1, 4)]
     for sent in (plain, [*plain[:1], *tricky]):
-        response = await door.send(b"[" + b",".join(sent) + b"]", content_type=BATCHED)
+        response = await ingress.send(b"[" + b",".join(sent) + b"]", content_type=BATCHED)
         assert response.status_code == 202
     assert [message.data for message in await kept()] == [*plain, *tricky]
 
 
-async def test_binary_mode_is_the_same_event(door: Door, kept: Any) -> None:
+async def test_binary_mode_is_the_same_event(ingress: Ingress, kept: Any) -> None:
     attributes = {f"ce_{k}": str(v) for k, v in event("c-1", subject="Z%C3%BCrich").items() if k != "data"}
-    response = await door.send(b'{"message" : "hello"}', content_type="application/json", **attributes)
+    response = await ingress.send(b'{"message" : "hello"}', content_type="application/json", **attributes)
     [message] = await kept()
     assert response.status_code == 202
     stored = orjson.loads(message.data)
@@ -86,9 +87,9 @@ async def test_binary_mode_is_the_same_event(door: Door, kept: Any) -> None:
     assert b'{"message" : "hello"}' in message.data
 
 
-async def test_each_event_of_a_batch_is_judged_alone(door: Door, kept: Any) -> None:
+async def test_each_event_of_a_batch_is_judged_alone(ingress: Ingress, kept: Any) -> None:
     batch = [event("d-1"), event("d-2", type="no.such.v1"), 5, event("d-3", data={}), event("d-1"), event("d-4")]
-    response = await door.send(batch)
+    response = await ingress.send(batch)
     assert response.status_code == 207
     assert results(response) == [
         ("accepted", ""),
@@ -103,24 +104,24 @@ async def test_each_event_of_a_batch_is_judged_alone(door: Door, kept: Any) -> N
         "accepted": 2, "refused": 4, "duplicate": 0}  # fmt: skip
 
 
-async def test_an_event_sent_again_is_told_so_and_not_stored_again(door: Door, kept: Any) -> None:
+async def test_an_event_sent_again_is_told_so_and_not_stored_again(ingress: Ingress, kept: Any) -> None:
     sent = event("e-1")
-    first, second = await door.send(sent), await door.send([sent, event("e-2")])
+    first, second = await ingress.send(sent), await ingress.send([sent, event("e-2")])
     assert (second.status_code, results(second)) == (202, [("duplicate", ""), ("accepted", "")])
     assert second.json()["results"][0]["key"] == first.json()["results"][0]["key"]
     assert second.json()["results"][0]["sequence"] == first.json()["results"][0]["sequence"]
     assert len(await kept()) == 2
 
 
-async def test_an_event_without_a_time_is_stamped(door: Door, kept: Any) -> None:
-    response = await door.send([event("f-1", time=None), event("f-2")])
+async def test_an_event_without_a_time_is_stamped(ingress: Ingress, kept: Any) -> None:
+    response = await ingress.send([event("f-1", time=None), event("f-2")])
     stamped, plain = response.json()["results"]
     first, _ = await kept()
     assert orjson.loads(first.data)["time"] == stamped["stamped"]
     assert "stamped" not in plain
 
 
-async def test_a_refused_event_has_its_codes_own_status(door: Door, kept: Any) -> None:
+async def test_a_refused_event_has_its_codes_own_status(ingress: Ingress, kept: Any) -> None:
     large = event("g-1", data={"message": "m", "labels": {str(n): "x" * 1000 for n in range(300)}})
     for body, status, code, pointer in (
         (large, 413, "EVENT_TOO_LARGE", None),
@@ -128,7 +129,7 @@ async def test_a_refused_event_has_its_codes_own_status(door: Door, kept: Any) -
         (event("g-3", time="2999-01-01T00:00:00Z"), 400, "TIME_OUT_OF_BOUNDS", "/time"),
         (b'{"specversion":"1.0","specversion":"1.0"}', 400, "MEMBER_DUPLICATE", "/specversion"),
     ):
-        response = await door.send(body)
+        response = await ingress.send(body)
         problem = response.json()
         assert (response.status_code, problem["code"], problem.get("pointer")) == (status, code, pointer)
         assert problem["status"] == status
@@ -150,38 +151,40 @@ async def test_a_refused_event_has_its_codes_own_status(door: Door, kept: Any) -
         (b" " * (8 * 1024 * 1024 + 1), BATCHED, 413, "REQUEST_TOO_LARGE"),
     ],
 )
-async def test_a_bad_request_is_a_problem(door: Door, body: bytes, content_type: str, status: int, code: str) -> None:
-    response = await door.send(body, content_type=content_type)
+async def test_a_bad_request_is_a_problem(
+    ingress: Ingress, body: bytes, content_type: str, status: int, code: str
+) -> None:
+    response = await ingress.send(body, content_type=content_type)
     assert (response.status_code, response.json()["code"]) == (status, code)
 
 
-async def test_the_limit_holds_for_a_body_in_chunks(door: Door) -> None:
+async def test_the_limit_holds_for_a_body_in_chunks(ingress: Ingress) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(9):
             yield b" " * 1024 * 1024
 
-    headers = door.headers(content_type=BATCHED)
-    response = await door.client.post("/v1/events", content=chunks(), headers=headers)
+    headers = ingress.headers(content_type=BATCHED)
+    response = await ingress.client.post("/v1/events", content=chunks(), headers=headers)
     assert (response.status_code, response.json()["code"]) == (413, "REQUEST_TOO_LARGE")
 
 
-async def test_one_bad_item_does_not_condemn_the_others(door: Door, kept: Any) -> None:
+async def test_one_bad_item_does_not_condemn_the_others(ingress: Ingress, kept: Any) -> None:
     bad = orjson.dumps(event("h-1"))[:-1] + b',"x":1e999}'
     surrogate = orjson.dumps(event("h-2")).replace(b"hello", b"\\ud800")
     body = b"[" + b",".join([bad, surrogate, orjson.dumps(event("h-3"))]) + b"]"
-    response = await door.send(body, content_type=BATCHED)
+    response = await ingress.send(body, content_type=BATCHED)
     assert results(response) == [("refused", "NUMBER_UNFIT"), ("refused", "JSON_INVALID"), ("accepted", "")]
     assert len(await kept()) == 1
 
 
-async def test_nobody_gets_in_without_a_valid_key(door: Door, kept: Any) -> None:
-    revoked = door.make_key("late", types=["*"], roles=["sender"])
+async def test_nobody_gets_in_without_a_valid_key(ingress: Ingress, kept: Any) -> None:
+    revoked = ingress.make_key("late", types=["*"], roles=["sender"])
     sent = event("i-1")
-    assert (await door.send(sent, key=revoked)).status_code == 202
-    api_keys.revoke(door.place.keys, revoked.split("_")[1], now_ns=time.time_ns())
+    assert (await ingress.send(sent, key=revoked)).status_code == 202
+    api_keys.revoke(ingress.place.keys, revoked.split("_")[1], now_ns=time.time_ns())
 
     async def closed() -> httpx.Response | None:
-        response = await door.send(sent, key=revoked)
+        response = await ingress.send(sent, key=revoked)
         return response if response.status_code == 401 else None
 
     response = await until(closed, bound=5)
@@ -190,33 +193,33 @@ async def test_nobody_gets_in_without_a_valid_key(door: Door, kept: Any) -> None
         'Bearer realm="penstock", error="invalid_token"',
     )
     for headers in ({}, {"authorization": "Basic x"}, {"authorization": "Bearer pk_00000000_no"}):
-        assert (await door.client.post("/v1/events", content=b"{}", headers=headers)).status_code == 401
-        assert (await door.client.get("/v1/types", headers=headers)).status_code == 401
+        assert (await ingress.client.post("/v1/events", content=b"{}", headers=headers)).status_code == 401
+        assert (await ingress.client.get("/v1/types", headers=headers)).status_code == 401
     assert len(await kept()) == 1
 
 
-async def test_a_caller_sends_only_its_types_under_its_own_name(door: Door, kept: Any) -> None:
-    metrics_only = door.make_key("meter", types=["metric.sample.v1"], roles=["sender"])
+async def test_a_caller_sends_only_its_types_under_its_own_name(ingress: Ingress, kept: Any) -> None:
+    metrics_only = ingress.make_key("meter", types=["metric.sample.v1"], roles=["sender"])
     sample = event("j-1", type="metric.sample.v1", data={"name": "cpu", "value": 1.5})
-    response = await door.send([sample, event("j-2")], key=metrics_only)
+    response = await ingress.send([sample, event("j-2")], key=metrics_only)
     assert results(response) == [("accepted", ""), ("refused", "FORBIDDEN")]
     [message] = await kept()
     assert ".http.meter.metric.sample.v1" in message.subject
-    reader = door.make_key("reader", datasets=["logs"], roles=["reader"])
-    assert (await door.send(event("j-3"), key=reader)).status_code == 403
+    reader = ingress.make_key("reader", datasets=["logs"], roles=["reader"])
+    assert (await ingress.send(event("j-3"), key=reader)).status_code == 403
 
 
-async def test_only_a_parsed_traceparent_passes(door: Door, kept: Any) -> None:
+async def test_only_a_parsed_traceparent_passes(ingress: Ingress, kept: Any) -> None:
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    await door.send(event("k-1"), traceparent=trace, x_reply_to="_INBOX.ingress.x", nats_msg_id="1")
-    await door.send(event("k-2"), traceparent="00-nonsense")
+    await ingress.send(event("k-1"), traceparent=trace, x_reply_to="_INBOX.ingress.x", nats_msg_id="1")
+    await ingress.send(event("k-2"), traceparent="00-nonsense")
     first, second = await kept()
     assert (first.headers, second.headers) == ({"traceparent": trace}, {})
 
 
-async def test_the_request_id_comes_back(door: Door) -> None:
-    given = await door.send(event("l-1"), x_request_id="my-id-7")
-    made = await door.client.get("/v1/nothing", headers={"x-request-id": "bad id"})
+async def test_the_request_id_comes_back(ingress: Ingress) -> None:
+    given = await ingress.send(event("l-1"), x_request_id="my-id-7")
+    made = await ingress.client.get("/v1/nothing", headers={"x-request-id": "bad id"})
     assert given.headers["x-request-id"] == "my-id-7"
     assert (made.status_code, made.json()["code"]) == (404, "NOT_FOUND")
     assert made.headers["x-request-id"] == made.json()["request_id"] != "bad id"
@@ -240,11 +243,11 @@ def workers() -> list[tuple[str, str, str]]:
     return [("indexed", "indexer", "indexer"), ("stored", "writer", "writer"), ("scored", "scorer", f"scorer_{lane}")]
 
 
-async def test_prefer_wait_says_which_workers_answered(door: Door, rig: Rig, workers: Any) -> None:
+async def test_prefer_wait_says_which_workers_answered(ingress: Ingress, rig: Rig, workers: Any) -> None:
     async with AsyncExitStack() as running:
         for stage, identity, consumer in workers:
             await running.enter_async_context(Working(_stage(await rig.broker(identity), stage, consumer)))
-        response = await door.send([event("m-1"), event("m-2"), {}], prefer="respond-async, wait=20")
+        response = await ingress.send([event("m-1"), event("m-2"), {}], prefer="respond-async, wait=20")
     assert (response.status_code, response.headers["preference-applied"]) == (207, "wait=20")
     for result in response.json()["results"][:2]:
         assert {stage: answer["key"] for stage, answer in result["stages"].items()} == {
@@ -252,40 +255,40 @@ async def test_prefer_wait_says_which_workers_answered(door: Door, rig: Rig, wor
         assert all(answer["ms"] > 0 for answer in result["stages"].values())
 
 
-async def test_prefer_wait_ends_in_time_with_what_there_is(door: Door, rig: Rig, workers: Any) -> None:
+async def test_prefer_wait_ends_in_time_with_what_there_is(ingress: Ingress, rig: Rig, workers: Any) -> None:
     stage, identity, consumer = workers[0]
     async with Working(_stage(await rig.broker(identity), stage, consumer)):
-        response = await door.send(event("n-1"), prefer="wait=1")
+        response = await ingress.send(event("n-1"), prefer="wait=1")
     assert response.status_code == 202
     assert list(response.json()["results"][0]["stages"]) == ["indexed"]
 
 
-async def test_when_all_workers_answered_the_status_is_200(door: Door, rig: Rig, workers: Any) -> None:
+async def test_when_all_workers_answered_the_status_is_200(ingress: Ingress, rig: Rig, workers: Any) -> None:
     async with AsyncExitStack() as running:
         for stage, identity, consumer in workers:
             await running.enter_async_context(Working(_stage(await rig.broker(identity), stage, consumer)))
-        assert (await door.send(event("o-1"), prefer="wait=20")).status_code == 200
+        assert (await ingress.send(event("o-1"), prefer="wait=20")).status_code == 200
 
 
-async def test_the_door_is_ready_durable_and_measured(door: Door) -> None:
-    state = await door.readiness()
+async def test_the_door_is_ready_durable_and_measured(ingress: Ingress) -> None:
+    state = await ingress.readiness()
     assert (state["ready"], state["reasons"], state["durable"]) == (True, [], True)
-    response = await door.send(event("p-1"))
+    response = await ingress.send(event("p-1"))
     assert "penstock-durable" not in response.headers
     assert "durable" not in response.json()
-    text = (await door.client.get("/metrics")).text
+    text = (await ingress.client.get("/metrics")).text
     assert 'penstock_event_received_total{status="accepted"}' in text
 
 
-async def test_memory_stays_bounded_under_large_requests(door: Door) -> None:
+async def test_memory_stays_bounded_under_large_requests(ingress: Ingress) -> None:
     message = "x" * 40_000
     bodies = [
         orjson.dumps([event(f"q-{r}-{n}", data={"message": message}) for n in range(200)]) for r in range(12)
     ]  # 8 MB each
-    responses = await asyncio.gather(*(door.send(body, content_type=BATCHED) for body in bodies))
+    responses = await asyncio.gather(*(ingress.send(body, content_type=BATCHED) for body in bodies))
     assert {response.status_code for response in responses} <= {202, 503}
     assert any(response.status_code == 202 for response in responses)
     for response in responses:
         if response.status_code == 503:
             assert int(response.headers["retry-after"]) >= 1
-    assert door.peak_memory() < 150 * 1024 * 1024
+    assert ingress.peak_memory() < 150 * 1024 * 1024

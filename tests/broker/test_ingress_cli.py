@@ -1,4 +1,4 @@
-"""The commands that talk to the door, as a person runs them."""
+"""The commands that talk to the ingress, as a person runs them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import pytest
 from penstock.rpc.caller import Caller
 from penstock.rpc.server import serve
 from penstock.stack.place import CHECKOUT
-from tests.support.broker_rig import BOUND, Rig
-from tests.support.ingress import Door, event
+from tests.support.broker_rig import Rig
+from tests.support.ingress import Ingress, event
+from tests.support.until import BOUND
 
 KEY = "019aa5b3-4b1a-8c41-9d6e-2f1c7a90e355"
 HIT = {
@@ -33,10 +34,10 @@ HIT = {
 
 
 @pytest.fixture(scope="module")
-async def door(rig: Rig) -> AsyncIterator[Door]:
-    door = await Door(rig.place).start()
-    yield door
-    await door.stop()
+async def ingress(rig: Rig) -> AsyncIterator[Ingress]:
+    ingress = await Ingress(rig.place).start()
+    yield ingress
+    await ingress.stop()
 
 
 class Command:
@@ -51,46 +52,46 @@ class Command:
         return self.process.returncode or 0, out.decode(), err.decode()
 
 
-async def penstock(door: Door, *arguments: str, **environment: str) -> Command:
-    settings = {"PENSTOCK_KEY": door.key, "COLUMNS": "200", **environment}
+async def penstock(ingress: Ingress, *arguments: str, **environment: str) -> Command:
+    settings = {"PENSTOCK_KEY": ingress.key, "COLUMNS": "200", **environment}
     return Command(
         await asyncio.create_subprocess_exec(
             sys.executable, "-m", "penstock.cli.main", *arguments,
-            env={**os.environ, **door.place.environment(), **settings}, cwd=CHECKOUT,
+            env={**os.environ, **ingress.place.environment(), **settings}, cwd=CHECKOUT,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )
     )  # fmt: skip
 
 
-async def as_json(door: Door, *arguments: str, given: bytes | None = None) -> Any:
-    code, out, err = await (await penstock(door, *arguments, "--json")).end(given)
+async def as_json(ingress: Ingress, *arguments: str, given: bytes | None = None) -> Any:
+    code, out, err = await (await penstock(ingress, *arguments, "--json")).end(given)
     assert code == 0, err
     return json.loads(out)
 
 
-async def test_a_key_is_made_used_listed_and_revoked(door: Door) -> None:
-    made = await as_json(door, "key", "create", "--identity", "sender_7", "--types", "log.line.v1")
-    assert (await door.send(event("k-1"), key=made["key"])).status_code == 202
-    listed = await as_json(door, "key", "list")
+async def test_a_key_is_made_used_listed_and_revoked(ingress: Ingress) -> None:
+    made = await as_json(ingress, "key", "create", "--identity", "sender_7", "--types", "log.line.v1")
+    assert (await ingress.send(event("k-1"), key=made["key"])).status_code == 202
+    listed = await as_json(ingress, "key", "list")
     [entry] = [each for each in listed if each["id"] == made["id"]]
     assert (entry["identity"], entry["types"], entry["roles"]) == ("sender_7", ["log.line.v1"], ["sender"])
     assert "sha256" not in entry
-    code, out, _ = await (await penstock(door, "key", "revoke", made["id"])).end()
+    code, out, _ = await (await penstock(ingress, "key", "revoke", made["id"])).end()
     assert (code, made["id"] in out) == (0, True)
-    code, _, err = await (await penstock(door, "key", "create", "--identity", "indexer")).end()
+    code, _, err = await (await penstock(ingress, "key", "create", "--identity", "indexer")).end()
     assert code == 1
     assert "KEY_INVALID" in err
 
 
-async def test_a_saved_key_is_found_by_the_other_commands(door: Door) -> None:
-    await (await penstock(door, "key", "create", "--identity", "saved", "--types", "*", "--save")).end()
-    assert (door.place.secrets / "key").stat().st_mode & 0o777 == 0o600
-    sending = await penstock(door, "send", "-", "--json", PENSTOCK_KEY="")
+async def test_a_saved_key_is_found_by_the_other_commands(ingress: Ingress) -> None:
+    await (await penstock(ingress, "key", "create", "--identity", "saved", "--types", "*", "--save")).end()
+    assert (ingress.place.secrets / "key").stat().st_mode & 0o777 == 0o600
+    sending = await penstock(ingress, "send", "-", "--json", PENSTOCK_KEY="")
     code, out, err = await sending.end(b"2026-11-20 10:00:00 saved key\n")
     assert (code, json.loads(out or "{}").get("accepted")) == (0, 1), err
 
 
-async def test_files_are_sent_once_however_often(door: Door, tmp_path: Path) -> None:
+async def test_files_are_sent_once_however_often(ingress: Ingress, tmp_path: Path) -> None:
     lines = [f"2026-11-20T10:00:00.{n:03d}Z line {n}\n" for n in range(700)]
     (tmp_path / "app.log").write_text("".join(lines))
     record = {
@@ -102,47 +103,47 @@ async def test_files_are_sent_once_however_often(door: Door, tmp_path: Path) -> 
     with gzip.open(tmp_path / "trail.jsonl.gz", "wt") as file:
         file.write(json.dumps(record) + "\n")
     (tmp_path / "ready.jsonl").write_text(json.dumps(event("ready")) + "\n" + '{"specversion":"1.0","id":"bad"}\n')
-    code, out, _ = await (await penstock(door, "send", str(tmp_path), "--json")).end()
+    code, out, _ = await (await penstock(ingress, "send", str(tmp_path), "--json")).end()
     first = json.loads(out)
     assert (code, first["read"], first["accepted"], first["duplicate"]) == (1, 703, 702, 0)
     assert {code: each["count"] for code, each in first["refused"].items()} == {"ENVELOPE_INVALID": 1}
-    again = json.loads((await (await penstock(door, "send", str(tmp_path), "--json")).end())[1])
+    again = json.loads((await (await penstock(ingress, "send", str(tmp_path), "--json")).end())[1])
     assert (again["accepted"], again["duplicate"]) == (0, 702)
     with (tmp_path / "app.log").open("a") as log:
         log.write("2026-11-20T10:00:01Z one more\n")
-    more = await as_json(door, "send", str(tmp_path / "app.log"))
+    more = await as_json(ingress, "send", str(tmp_path / "app.log"))
     assert (more["accepted"], more["duplicate"]) == (1, 700)
-    code, out, _ = await (await penstock(door, "send", str(tmp_path / "ready.jsonl"))).end()
+    code, out, _ = await (await penstock(ingress, "send", str(tmp_path / "ready.jsonl"))).end()
     assert code == 1
     assert "0 accepted, 1 there already, 1 refused" in out
 
 
-async def test_sending_goes_on_after_the_broker_was_away(door: Door, rig: Rig, tmp_path: Path) -> None:
+async def test_sending_goes_on_after_the_broker_was_away(ingress: Ingress, rig: Rig, tmp_path: Path) -> None:
     (tmp_path / "app.log").write_text("".join(f"2026-11-20T11:00:00.{n:03d}Z line {n}\n" for n in range(300)))
-    rig.running.kill("nats")
-    sending = await penstock(door, "send", str(tmp_path / "app.log"), "--json", "--batch", "100")
+    rig.processes.kill("nats")
+    sending = await penstock(ingress, "send", str(tmp_path / "app.log"), "--json", "--batch", "100")
 
     async def turned_away() -> None:
-        while 'status="503"' not in (await door.client.get("/metrics")).text:
-            await door.send({})
+        while 'status="503"' not in (await ingress.client.get("/metrics")).text:
+            await ingress.send({})
 
     async with asyncio.timeout(BOUND):
         await turned_away()
-    await asyncio.to_thread(rig.running.restart, "nats")
+    await asyncio.to_thread(rig.processes.restart, "nats")
     code, out, err = await sending.end()
     assert (code, json.loads(out)["accepted"]) == (0, 300), err
 
 
-async def test_tail_shows_what_is_sent(door: Door, rig: Rig) -> None:
-    tailing = await penstock(door, "tail", "--most", "1", "--json", "--type", "log.line.v1")
+async def test_tail_shows_what_is_sent(ingress: Ingress, rig: Rig) -> None:
+    tailing = await penstock(ingress, "tail", "--most", "1", "--json", "--type", "log.line.v1")
 
     async def followed() -> None:
-        while "penstock_tail_open 1.0" not in (await door.client.get("/metrics")).text:
-            await asyncio.wait({asyncio.create_task(door.client.get("/livez"))})
+        while "penstock_tail_open 1.0" not in (await ingress.client.get("/metrics")).text:
+            await asyncio.wait({asyncio.create_task(ingress.client.get("/livez"))})
 
     async with asyncio.timeout(BOUND):
         await followed()
-    await door.send([event("t-0", type="metric.sample.v1", data={"name": "n", "value": 1}), event("t-1")])
+    await ingress.send([event("t-0", type="metric.sample.v1", data={"name": "n", "value": 1}), event("t-1")])
     code, out, _ = await tailing.end()
     assert (code, json.loads(out)["event"]["id"]) == (0, "t-1")
 
@@ -180,9 +181,9 @@ async def asked(rig: Rig) -> AsyncIterator[list[tuple[str, dict[str, Any]]]]:
         await responder.stop()
 
 
-async def test_questions_are_asked_and_shown(door: Door, asked: list[tuple[str, dict[str, Any]]]) -> None:
+async def test_questions_are_asked_and_shown(ingress: Ingress, asked: list[tuple[str, dict[str, Any]]]) -> None:
     code, out, err = await (
-        await penstock(door, "search", "disk full", "-w", "level=error,fatal", "-w", "value>=0.5", "-n", "5")
+        await penstock(ingress, "search", "disk full", "-w", "level=error,fatal", "-w", "value>=0.5", "-n", "5")
     ).end()
     assert code == 0, err
     assert all(part in out for part in ("web-1", "hello", "0.9995", KEY, "1 in all"))
@@ -190,32 +191,32 @@ async def test_questions_are_asked_and_shown(door: Door, asked: list[tuple[str, 
         {"field": "level", "op": "in", "value": ["error", "fatal"]},
         {"field": "value", "op": "gte", "value": 0.5},
     ]
-    assert (await as_json(door, "similar", KEY))["hits"][0]["key"] == KEY
-    assert (await as_json(door, "anomalies", "--from", "2026-11-01T00:00:00Z"))["hits"]
-    assert "hello" in (await (await penstock(door, "timeline", "web-1")).end())[1]
-    assert "hello" in (await (await penstock(door, "get", KEY)).end())[1]
+    assert (await as_json(ingress, "similar", KEY))["hits"][0]["key"] == KEY
+    assert (await as_json(ingress, "anomalies", "--from", "2026-11-01T00:00:00Z"))["hits"]
+    assert "hello" in (await (await penstock(ingress, "timeline", "web-1")).end())[1]
+    assert "hello" in (await (await penstock(ingress, "get", KEY)).end())[1]
     assert [name for name, _ in asked] == ["query", "similar", "anomalies", "timeline", "get"]
     assert asked[1][1]["key"] == KEY
 
 
-async def test_errors_are_told_with_their_code(door: Door) -> None:
+async def test_errors_are_told_with_their_code(ingress: Ingress) -> None:
     for arguments, code in (
         (("search", "-w", "nonsense"), "QUERY_INVALID"),
         (("search", "--dataset", "Nothing*"), "QUERY_INVALID"),
         (("get", "no-key"), "QUERY_INVALID"),
     ):
-        status, _, err = await (await penstock(door, *arguments)).end()
+        status, _, err = await (await penstock(ingress, *arguments)).end()
         assert (status, code in err) == (1, True), err
-    status, _, err = await (await penstock(door, "search", PENSTOCK_KEY="pk_wrong")).end()
+    status, _, err = await (await penstock(ingress, "search", PENSTOCK_KEY="pk_wrong")).end()
     assert (status, "UNAUTHENTICATED" in err) == (1, True)
-    status, _, err = await (await penstock(door, "tail", PENSTOCK_URL="http://127.0.0.1:1")).end()
+    status, _, err = await (await penstock(ingress, "tail", PENSTOCK_URL="http://127.0.0.1:1")).end()
     assert (status, "SERVICE_UNAVAILABLE" in err) == (1, True)
 
 
-async def test_the_example_needs_nothing_but_http(door: Door) -> None:
+async def test_the_example_needs_nothing_but_http(ingress: Ingress) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(CHECKOUT / "examples" / "post.py"),
-        env={**os.environ, "PENSTOCK_URL": door.url, "PENSTOCK_KEY": door.key},
+        env={**os.environ, "PENSTOCK_URL": ingress.url, "PENSTOCK_KEY": ingress.key},
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, _ = await Command(process).process.communicate()

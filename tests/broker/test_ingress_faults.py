@@ -1,4 +1,4 @@
-"""The broker away, the stream full, the disk not synced: the door says so, loses nothing and comes back by itself."""
+"""The broker away, the stream full, no fsync: the ingress says so, loses nothing and comes back by itself."""
 
 from __future__ import annotations
 
@@ -15,33 +15,35 @@ from penstock.events import Checker
 from penstock.provisioning import provision
 from penstock.stack import fleet, nats, process, up
 from penstock.stack.place import Place
-from tests.support.broker_rig import BOUND, Rig, until
-from tests.support.ingress import Door, event, results
-from tests.support.places import Places, Running
+from tests.support.broker_rig import Rig
+from tests.support.ingress import Ingress, event, results
+from tests.support.place_factory import PlaceFactory
+from tests.support.processes import Processes
+from tests.support.until import BOUND, until
 
 
 @pytest.fixture(scope="module")
-async def door(rig: Rig) -> AsyncIterator[Door]:
-    door = await Door(rig.place).start()
-    yield door
-    await door.stop()
+async def ingress(rig: Rig) -> AsyncIterator[Ingress]:
+    ingress = await Ingress(rig.place).start()
+    yield ingress
+    await ingress.stop()
 
 
-async def ready(door: Door, expected: bool) -> dict[str, Any]:
+async def ready(ingress: Ingress, expected: bool) -> dict[str, Any]:
     async def look() -> dict[str, Any] | None:
-        state = await door.readiness()
+        state = await ingress.readiness()
         return state if state["ready"] is expected else None
 
     return await until(look)
 
 
-async def test_while_the_broker_is_away_events_are_turned_away_and_it_recovers(door: Door, rig: Rig) -> None:
-    await door.send(event("a-0"))
-    rig.running.kill("nats")
-    state = await ready(door, False)
+async def test_while_the_broker_is_away_events_are_turned_away_and_it_recovers(ingress: Ingress, rig: Rig) -> None:
+    await ingress.send(event("a-0"))
+    rig.processes.kill("nats")
+    state = await ready(ingress, False)
     assert state["reasons"] == ["broker: connection lost"]
     sent = [event("a-1"), {}, event("a-2")]
-    away = await door.send(sent)
+    away = await ingress.send(sent)
     assert away.status_code == 503
     assert int(away.headers["retry-after"]) >= 1
     assert results(away) == [
@@ -49,16 +51,16 @@ async def test_while_the_broker_is_away_events_are_turned_away_and_it_recovers(d
         ("refused", "ENVELOPE_INVALID"),
         ("unavailable", "BROKER_UNAVAILABLE"),
     ]
-    question = await door.post("/v1/search", {})
+    question = await ingress.post("/v1/search", {})
     assert (question.status_code, question.json()["code"]) == (503, "BROKER_UNAVAILABLE")
-    await asyncio.to_thread(rig.running.restart, "nats")
-    await ready(door, True)
-    again = await door.send(sent)
+    await asyncio.to_thread(rig.processes.restart, "nats")
+    await ready(ingress, True)
+    again = await ingress.send(sent)
     assert results(again)[0] == ("accepted", "")
     assert again.json()["results"][0]["key"] == away.json()["results"][0]["key"]
 
 
-async def test_what_was_accepted_before_a_kill_is_there_afterwards(door: Door, rig: Rig) -> None:
+async def test_what_was_accepted_before_a_kill_is_there_afterwards(ingress: Ingress, rig: Rig) -> None:
     """Senders keep sending while the broker is killed; every event that got a 202 is on the stream."""
     first = await rig.next_sequence("EVENTS_HTTP")
     accepted: set[str] = set()
@@ -67,7 +69,7 @@ async def test_what_was_accepted_before_a_kill_is_there_afterwards(door: Door, r
     async def sender(name: int) -> None:
         number = 0
         while not killed.is_set():
-            response = await door.send([event(f"k-{name}-{number}-{n}") for n in range(20)])
+            response = await ingress.send([event(f"k-{name}-{number}-{n}") for n in range(20)])
             for result in response.json().get("results", []):
                 if result["status"] == "accepted":
                     accepted.add(result["key"])
@@ -79,10 +81,10 @@ async def test_what_was_accepted_before_a_kill_is_there_afterwards(door: Door, r
         return len(accepted) > 500 or None
 
     await until(enough)
-    rig.running.kill("nats")
+    rig.processes.kill("nats")
     killed.set()
     await asyncio.gather(*senders)
-    await asyncio.to_thread(rig.running.restart, "nats")
+    await asyncio.to_thread(rig.processes.restart, "nats")
     await rig.core.wait_connected(BOUND)
     checker = Checker(load())
     stored = set()
@@ -90,44 +92,44 @@ async def test_what_was_accepted_before_a_kill_is_there_afterwards(door: Door, r
         parsed = checker.at_door(message.data, publisher="shop", door="http", now_ns=message.stored_at_ns)
         stored.add(parsed.key)
     assert accepted <= stored
-    await ready(door, True)
+    await ready(ingress, True)
 
 
-async def test_a_full_stream_is_a_503_and_turns_the_door_red(door: Door, rig: Rig) -> None:
+async def test_a_full_stream_is_a_503_and_turns_the_door_red(ingress: Ingress, rig: Rig) -> None:
     info = await rig.core.stream_info("EVENTS_HTTP")
     await rig.core.update_stream({**info.config, "max_bytes": info.bytes + 10})
     try:
-        full = await door.send([event("f-1"), event("f-2")])
+        full = await ingress.send([event("f-1"), event("f-2")])
         assert (full.status_code, full.json()["code"]) == (503, "STREAM_FULL")
         assert results(full) == [("unavailable", "STREAM_FULL")] * 2
-        assert (await door.readiness())["reasons"] == ["commit: STREAM_FULL"]
+        assert (await ingress.readiness())["reasons"] == ["commit: STREAM_FULL"]
     finally:
         await rig.core.update_stream(info.config)
-    assert (await door.send(event("f-3"))).status_code == 202
-    await ready(door, True)
+    assert (await ingress.send(event("f-3"))).status_code == 202
+    await ready(ingress, True)
 
 
-async def test_without_a_broker_the_door_opens_and_waits_for_it(places: Places) -> None:
-    place = places.make("late-broker")
+async def test_without_a_broker_the_door_opens_and_waits_for_it(place_factory: PlaceFactory) -> None:
+    place = place_factory.make("late-broker")
     conf = nats.fleet_conf(place)
-    door = Door(place)
+    ingress = Ingress(place)
     child = next(each for each in fleet.children(place) if each.name == "ingress_0")
     process.start(place, child)
 
     async def answers() -> bool | None:
         try:
-            return (await door.client.get("/livez")).status_code == 200
+            return (await ingress.client.get("/livez")).status_code == 200
         except httpx.TransportError:
             return None
 
     await until(answers)
-    assert (await door.readiness())["reasons"] == ["broker: not reached yet"]
-    assert (await door.send(event("l-1"))).status_code == 503
+    assert (await ingress.readiness())["reasons"] == ["broker: not reached yet"]
+    assert (await ingress.send(event("l-1"))).status_code == 503
     nats.wait_ready(place, nats.start(place, conf))
     await provision.apply(place)
-    await ready(door, True)
-    assert (await door.send(event("l-1"))).status_code == 202
-    await door.stop()
+    await ready(ingress, True)
+    assert (await ingress.send(event("l-1"))).status_code == 202
+    await ingress.stop()
     up.clean(place)
 
 
@@ -140,17 +142,17 @@ def lax(place: Place) -> str:
 
 
 async def test_on_a_server_that_does_not_sync_every_answer_says_so(throwaway_nats: Any) -> None:
-    running: Running = throwaway_nats(lax)
+    running: Processes = throwaway_nats(lax)
     await provision.apply(running.place)
-    door = await Door(running.place).start()
+    ingress = await Ingress(running.place).start()
     try:
-        state = await door.readiness()
+        state = await ingress.readiness()
         assert state["durable"] is False
         assert "sync_interval is not `always`" in state["durability"]
         for body in (event("n-1"), [event("n-2"), {}], {}):
-            response = await door.send(body)
+            response = await ingress.send(body)
             assert (response.headers["penstock-durable"], response.json()["durable"]) == ("no", False)
         log = [orjson.loads(line) for line in running.place.log("ingress_0").read_text().splitlines()]
         assert any(line["message"] == "durability" and line["level"] == "error" for line in log)
     finally:
-        await door.stop()
+        await ingress.stop()

@@ -15,7 +15,7 @@ from penstock.rpc.client import ask
 from penstock.rpc.server import serve
 from penstock.scoring.vectors import DIMS, to_text
 from tests.support.broker_rig import Rig
-from tests.support.ingress import Door
+from tests.support.ingress import Ingress
 
 KEY = "019aa5b3-4b1a-8c41-9d6e-2f1c7a90e355"
 VECTOR = to_text([1.0] + [0.0] * (DIMS - 1))
@@ -41,10 +41,10 @@ class Fleet:
 
 
 @pytest.fixture(scope="module")
-async def door(rig: Rig) -> AsyncIterator[Door]:
-    door = await Door(rig.place).start()
-    yield door
-    await door.stop()
+async def ingress(rig: Rig) -> AsyncIterator[Ingress]:
+    ingress = await Ingress(rig.place).start()
+    yield ingress
+    await ingress.stop()
 
 
 @pytest.fixture
@@ -65,11 +65,11 @@ async def fleet(rig: Rig) -> AsyncIterator[Fleet]:
         await responder.stop()
 
 
-async def test_a_search_goes_on_behalf_of_the_caller_with_its_datasets(door: Door, fleet: Fleet) -> None:
-    analyst = door.make_key("analyst", datasets=["logs", "cloud"], roles=["reader"])
+async def test_a_search_goes_on_behalf_of_the_caller_with_its_datasets(ingress: Ingress, fleet: Fleet) -> None:
+    analyst = ingress.make_key("analyst", datasets=["logs", "cloud"], roles=["reader"])
     fleet.answers["search.query"] = {"hits": [], "total": {"value": 0}}
     filters = [{"field": "level", "op": "in", "value": ["error", "fatal"]}]
-    response = await door.post("/v1/search", {"text": "disk", "filters": filters, "size": 5}, key=analyst)
+    response = await ingress.post("/v1/search", {"text": "disk", "filters": filters, "size": 5}, key=analyst)
     assert (response.status_code, response.json()) == (200, {"hits": [], "total": {"value": 0}})
     [(name, request, asker)] = fleet.asked
     assert (name, asker.identity) == ("search.query", "ingress")
@@ -79,24 +79,24 @@ async def test_a_search_goes_on_behalf_of_the_caller_with_its_datasets(door: Doo
         "text": "disk", "filters": filters, "size": 5, "order": "desc", "datasets": ["cloud", "logs"]}  # fmt: skip
 
 
-async def test_nobody_reads_datasets_or_asks_questions_beyond_its_key(door: Door, fleet: Fleet) -> None:
-    analyst = door.make_key("analyst_2", datasets=["logs"], roles=["reader"])
-    sender = door.make_key("sender_2", types=["*"], datasets=["logs"], roles=["sender"])
+async def test_nobody_reads_datasets_or_asks_questions_beyond_its_key(ingress: Ingress, fleet: Fleet) -> None:
+    analyst = ingress.make_key("analyst_2", datasets=["logs"], roles=["reader"])
+    sender = ingress.make_key("sender_2", types=["*"], datasets=["logs"], roles=["sender"])
     for response in (
-        await door.post("/v1/search", {"datasets": ["logs", "cloud"]}, key=analyst),
-        await door.post("/v1/search", {}, key=sender),
-        await door.get("/v1/anomalies", key=analyst, dataset="cloud"),
-        await door.get("/v1/tail", key=analyst, dataset="cloud"),
-        await door.get("/v1/tail", key=sender),
-        await door.get(f"/v1/events/{KEY}", key=sender),
+        await ingress.post("/v1/search", {"datasets": ["logs", "cloud"]}, key=analyst),
+        await ingress.post("/v1/search", {}, key=sender),
+        await ingress.get("/v1/anomalies", key=analyst, dataset="cloud"),
+        await ingress.get("/v1/tail", key=analyst, dataset="cloud"),
+        await ingress.get("/v1/tail", key=sender),
+        await ingress.get(f"/v1/events/{KEY}", key=sender),
     ):
         assert (response.status_code, response.json()["code"]) == (403, "FORBIDDEN")
     assert fleet.asked == []
 
 
-async def test_a_text_is_embedded_before_its_likes_are_searched(door: Door, fleet: Fleet) -> None:
+async def test_a_text_is_embedded_before_its_likes_are_searched(ingress: Ingress, fleet: Fleet) -> None:
     fleet.answers["score.embed"] = {"vector": VECTOR, "model": MODEL}
-    response = await door.post("/v1/similar", {"text": "disk full", "types": ["log.line.v1"], "size": 3})
+    response = await ingress.post("/v1/similar", {"text": "disk full", "types": ["log.line.v1"], "size": 3})
     assert response.status_code == 200
     (embed, embedded, _), (similar, request, _) = fleet.asked
     assert (embed, embedded) == ("score.embed", {"text": "disk full", "type": "log.line.v1"})
@@ -104,18 +104,18 @@ async def test_a_text_is_embedded_before_its_likes_are_searched(door: Door, flee
     assert (request["vector"], request["embedded_by"]["version"], "text" in request) == (VECTOR, 3, False)
 
 
-async def test_likes_of_an_event_are_searched_by_its_key(door: Door, fleet: Fleet) -> None:
-    await door.post("/v1/similar", {"key": KEY})
+async def test_likes_of_an_event_are_searched_by_its_key(ingress: Ingress, fleet: Fleet) -> None:
+    await ingress.post("/v1/similar", {"key": KEY})
     assert [(name, request["key"]) for name, request, _ in fleet.asked] == [("search.similar", KEY)]
-    refused = await door.post("/v1/similar", {"vector": VECTOR, "embedded_by": MODEL})
+    refused = await ingress.post("/v1/similar", {"vector": VECTOR, "embedded_by": MODEL})
     assert (refused.status_code, refused.json()["pointer"]) == (400, "/vector")
 
 
-async def test_parameters_become_a_question(door: Door, fleet: Fleet) -> None:
-    await door.get("/v1/anomalies", **{"from": "2026-11-01T00:00:00Z", "type": "log.line.v1", "min_score": "0.99"})
+async def test_parameters_become_a_question(ingress: Ingress, fleet: Fleet) -> None:
+    await ingress.get("/v1/anomalies", **{"from": "2026-11-01T00:00:00Z", "type": "log.line.v1", "min_score": "0.99"})
     fleet.answers["store.timeline"] = {"entity": "web-1", "entries": []}
-    await door.get("/v1/timeline", entity="web-1", to="2026-11-02T00:00:00Z", limit="7")
-    await door.post("/v1/count", {"by": "level"})
+    await ingress.get("/v1/timeline", entity="web-1", to="2026-11-02T00:00:00Z", limit="7")
+    await ingress.post("/v1/count", {"by": "level"})
     (_, anomalies, _), (_, timeline, _), (_, count, _) = fleet.asked
     assert (anomalies["time"], anomalies["types"]) == ({"from": "2026-11-01T00:00:00Z"}, ["log.line.v1"])
     assert anomalies["min_score"] == 0.99
@@ -124,14 +124,14 @@ async def test_parameters_become_a_question(door: Door, fleet: Fleet) -> None:
     assert count["by"] == "level"
 
 
-async def test_an_event_is_read_by_its_key(door: Door, fleet: Fleet) -> None:
+async def test_an_event_is_read_by_its_key(ingress: Ingress, fleet: Fleet) -> None:
     fleet.answers["store.get"] = {"records": [{"key": KEY, "event": {"id": "1"}}]}
-    assert (await door.get(f"/v1/events/{KEY}")).json() == {"key": KEY, "event": {"id": "1"}}
+    assert (await ingress.get(f"/v1/events/{KEY}")).json() == {"key": KEY, "event": {"id": "1"}}
     fleet.answers["store.get"] = {"records": [], "missing": [KEY]}
-    missing = await door.get(f"/v1/events/{KEY}")
+    missing = await ingress.get(f"/v1/events/{KEY}")
     assert (missing.status_code, missing.json()["code"]) == (404, "NOT_FOUND")
-    assert (await door.get("/v1/events/not-a-key")).status_code == 400
-    assert (await door.get("/v1/events/" + "x" * 36)).status_code == 400
+    assert (await ingress.get("/v1/events/not-a-key")).status_code == 400
+    assert (await ingress.get("/v1/events/" + "x" * 36)).status_code == 400
     assert [request for _, request, _ in fleet.asked] == [{"keys": [KEY]}] * 2
 
 
@@ -149,42 +149,42 @@ async def test_an_event_is_read_by_its_key(door: Door, fleet: Fleet) -> None:
         ({"boost_anomaly": "NaN"}, "/boost_anomaly"),
     ],
 )
-async def test_a_question_that_is_not_valid_says_where(door: Door, fleet: Fleet, body: Any, pointer: str) -> None:
-    response = await door.post("/v1/search", body)
+async def test_a_question_that_is_not_valid_says_where(ingress: Ingress, fleet: Fleet, body: Any, pointer: str) -> None:
+    response = await ingress.post("/v1/search", body)
     problem = response.json()
     assert (response.status_code, problem["code"], problem["pointer"]) == (400, "QUERY_INVALID", pointer)
     assert fleet.asked == []
 
 
-async def test_a_body_that_is_not_json_or_too_large_is_a_problem(door: Door, fleet: Fleet) -> None:
-    headers = door.headers(content_type="application/json")
-    broken = await door.client.post("/v1/search", content=b'{"text":', headers=headers)
-    large = await door.client.post("/v1/search", content=b'{"text":"' + b"x" * 300_000, headers=headers)
+async def test_a_body_that_is_not_json_or_too_large_is_a_problem(ingress: Ingress, fleet: Fleet) -> None:
+    headers = ingress.headers(content_type="application/json")
+    broken = await ingress.client.post("/v1/search", content=b'{"text":', headers=headers)
+    large = await ingress.client.post("/v1/search", content=b'{"text":"' + b"x" * 300_000, headers=headers)
     assert (broken.status_code, broken.json()["code"]) == (400, "JSON_INVALID")
     assert (large.status_code, large.json()["code"]) == (413, "REQUEST_TOO_LARGE")
 
 
-async def test_a_workers_error_comes_back_as_it_is(door: Door, fleet: Fleet) -> None:
+async def test_a_workers_error_comes_back_as_it_is(ingress: Ingress, fleet: Fleet) -> None:
     fleet.answers["search.query"] = Unavailable("STORE_UNAVAILABLE", "no node", retry_after=7)
-    away = await door.post("/v1/search", {})
+    away = await ingress.post("/v1/search", {})
     assert (away.status_code, away.json()["code"], away.headers["retry-after"]) == (503, "STORE_UNAVAILABLE", "7")
     fleet.answers["search.query"] = Refused("QUERY_INVALID", "the cursor is of another question", pointer="/cursor")
-    wrong = await door.post("/v1/search", {})
+    wrong = await ingress.post("/v1/search", {})
     assert (wrong.status_code, wrong.json()["pointer"]) == (400, "/cursor")
 
 
-async def test_without_a_worker_the_answer_is_quick_and_says_so(door: Door) -> None:
-    response = await door.post("/v1/search", {})
+async def test_without_a_worker_the_answer_is_quick_and_says_so(ingress: Ingress) -> None:
+    response = await ingress.post("/v1/search", {})
     assert (response.status_code, response.json()["code"]) == (503, "SERVICE_UNAVAILABLE")
     assert response.elapsed.total_seconds() < 2
 
 
-async def test_every_question_is_on_the_audit_trail_without_its_words(door: Door, fleet: Fleet, rig: Rig) -> None:
+async def test_every_question_is_on_the_audit_trail_without_its_words(ingress: Ingress, fleet: Fleet, rig: Rig) -> None:
     first = await rig.next_sequence("AUDIT")
     for text, filters in (("disk full", []), ("other words", []), ("x", [{"field": "level", "value": "secret"}])):
-        await door.post("/v1/search", {"text": text, "filters": filters, "datasets": ["logs"]})
-    await door.get(f"/v1/events/{KEY}")
-    assert (await door.post("/v1/search", {"size": 0})).status_code == 400
+        await ingress.post("/v1/search", {"text": text, "filters": filters, "datasets": ["logs"]})
+    await ingress.get(f"/v1/events/{KEY}")
+    assert (await ingress.post("/v1/search", {"size": 0})).status_code == 400
     messages = await rig.stored("AUDIT", first)
     assert {message.subject for message in messages} == {"audit.ingress.question"}
     records = [orjson.loads(message.data) for message in messages]
@@ -195,12 +195,14 @@ async def test_every_question_is_on_the_audit_trail_without_its_words(door: Door
     assert not any(word in message.data for message in messages for word in (b"disk", b"secret", KEY.encode()))
 
 
-async def test_the_audit_trail_says_how_much_came_back_and_how_long_it_took(door: Door, fleet: Fleet, rig: Rig) -> None:
+async def test_the_audit_trail_says_how_much_came_back_and_how_long_it_took(
+    ingress: Ingress, fleet: Fleet, rig: Rig
+) -> None:
     first = await rig.next_sequence("AUDIT")
     fleet.answers["store.get"] = {"records": [{"key": KEY, "event": {"type": "log.line.v1"}}]}
     fleet.answers["search.query"] = Unavailable("STORE_UNAVAILABLE", "no node", retry_after=7)
-    await door.get(f"/v1/events/{KEY}")
-    await door.post("/v1/search", {"datasets": ["logs"]})
+    await ingress.get(f"/v1/events/{KEY}")
+    await ingress.post("/v1/search", {"datasets": ["logs"]})
     fleet.answers["search.query"] = {"hits": [{}, {}]}
     dashboard = await rig.broker("dashboard")
     await ask(dashboard, "search", "query", {"datasets": ["metrics"], "text": "no word of this"})
@@ -212,14 +214,14 @@ async def test_the_audit_trail_says_how_much_came_back_and_how_long_it_took(door
     assert all(record["milliseconds"] > 0 for record in (get, search, direct))
 
 
-async def test_the_audit_trail_is_read_by_who_has_a_role_that_may(door: Door, fleet: Fleet) -> None:
-    reader = door.make_key("curious", datasets=["*"], roles=["reader", "operator"])
-    refused = await door.get("/v1/audit", key=reader)
+async def test_the_audit_trail_is_read_by_who_has_a_role_that_may(ingress: Ingress, fleet: Fleet) -> None:
+    reader = ingress.make_key("curious", datasets=["*"], roles=["reader", "operator"])
+    refused = await ingress.get("/v1/audit", key=reader)
     assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
     assert fleet.asked == []
     fleet.answers["store.audit"] = {"records": []}
     parameters: dict[str, Any] = {"identity": "billing", "action": "revoke", "from": "2026-11-01T00:00:00Z", "limit": 7}
-    found = await door.get("/v1/audit", key=door.make_key("checker", roles=["auditor"]), **parameters)
+    found = await ingress.get("/v1/audit", key=ingress.make_key("checker", roles=["auditor"]), **parameters)
     assert (found.status_code, found.json()) == (200, {"records": []})
     [(_, request, asker)] = fleet.asked
     assert request == {
@@ -231,18 +233,18 @@ async def test_the_audit_trail_is_read_by_who_has_a_role_that_may(door: Door, fl
     assert asker.roles == {"auditor"}
 
 
-async def test_the_types_and_the_documentation_are_there(door: Door) -> None:
-    page = (await door.get("/v1/types")).json()
+async def test_the_types_and_the_documentation_are_there(ingress: Ingress) -> None:
+    page = (await ingress.get("/v1/types")).json()
     line = next(each for each in page["types"] if each["type"] == "log.line.v1")
     assert (line["dataset"], line["indexed"]["message"]) == ("logs", {"as": "text", "search": True})
     assert "specversion" in page["envelope"]["properties"]
-    assert (await door.client.get("/docs")).status_code == 200
-    paths = (await door.client.get("/openapi.json")).json()["paths"]
+    assert (await ingress.client.get("/docs")).status_code == 200
+    paths = (await ingress.client.get("/openapi.json")).json()["paths"]
     assert {"/v1/events", "/v1/search", "/v1/events/{key}", "/v1/tail", "/readyz"} <= paths.keys()
 
 
-async def test_the_documentation_needs_no_other_host(door: Door) -> None:
-    page = await door.client.get("/docs")
+async def test_the_documentation_needs_no_other_host(ingress: Ingress) -> None:
+    page = await ingress.client.get("/docs")
     references = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert {"docs/swagger-ui-bundle.js", "docs/swagger-ui.css", "docs/start.js"} <= set(references)
     assert "//" not in page.text.replace("<!doctype html>", "")
@@ -250,13 +252,13 @@ async def test_the_documentation_needs_no_other_host(door: Door) -> None:
     for reference in references:
         if reference.startswith("data:"):
             continue
-        asset = await door.client.get(f"/{reference}")
+        asset = await ingress.client.get(f"/{reference}")
         assert asset.status_code == 200, reference
         assert len(asset.content) > 100
-    start = (await door.client.get("/docs/start.js")).text
+    start = (await ingress.client.get("/docs/start.js")).text
     assert 'url: "openapi.json"' in start
     assert "http" not in start
-    styles = (await door.client.get("/docs/swagger-ui.css")).text
+    styles = (await ingress.client.get("/docs/swagger-ui.css")).text
     assert set(re.findall(r"url\(\s*['\"]?([^'\"]{5})", styles)) <= {"data:"}
     assert "@import" not in styles
-    assert (await door.client.get("/redoc")).status_code == 404
+    assert (await ingress.client.get("/redoc")).status_code == 404

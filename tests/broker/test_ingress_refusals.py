@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.broker_rig import Rig
-from tests.support.ingress import STRUCTURED, Door, event
+from tests.support.ingress import STRUCTURED, Ingress, event
 
 OPEN = {"/livez", "/readyz"}
 REALM = 'Bearer realm="penstock"'
@@ -21,22 +21,22 @@ BODIES: dict[str, Any] = {"/v1/similar": {"text": "x"}, "/v1/events": event("r-1
 
 
 @pytest.fixture(scope="module")
-async def door(rig: Rig) -> AsyncIterator[Door]:
-    door = await Door(rig.place).start()
-    yield door
-    await door.stop()
+async def ingress(rig: Rig) -> AsyncIterator[Ingress]:
+    ingress = await Ingress(rig.place).start()
+    yield ingress
+    await ingress.stop()
 
 
-async def answers(door: Door, authorization: str | None) -> dict[str, httpx.Response]:
+async def answers(ingress: Ingress, authorization: str | None) -> dict[str, httpx.Response]:
     """The answer of every operation that the OpenAPI document has, to these credentials."""
-    paths = (await door.client.get("/openapi.json")).json()["paths"]
+    paths = (await ingress.client.get("/openapi.json")).json()["paths"]
     found = {}
     for path, operations in paths.items():
         for method in operations if path not in OPEN else ():
             headers = {"authorization": authorization} if authorization is not None else {}
             if path == "/v1/events":
                 headers["content-type"] = STRUCTURED
-            found[f"{method.upper()} {path}"] = await door.client.request(
+            found[f"{method.upper()} {path}"] = await ingress.client.request(
                 method,
                 re.sub(r"{.*?}", KEY, path),
                 params=PARAMS.get(path),
@@ -59,18 +59,18 @@ async def answers(door: Door, authorization: str | None) -> dict[str, httpx.Resp
     ids=["nothing", "another scheme", "no key", "unknown key", "a token where no issuer is believed"],
 )
 async def test_without_good_credentials_the_answer_is_401(
-    door: Door, authorization: str | None, challenge: str
+    ingress: Ingress, authorization: str | None, challenge: str
 ) -> None:
-    for operation, answer in (await answers(door, authorization)).items():
+    for operation, answer in (await answers(ingress, authorization)).items():
         assert answer.status_code == 401, operation
         assert answer.headers["content-type"] == "application/problem+json", operation
         assert answer.headers["www-authenticate"] == challenge, operation
         assert answer.json()["code"] == "UNAUTHENTICATED", operation
 
 
-async def test_without_a_role_the_answer_is_403_and_says_that_more_is_needed(door: Door) -> None:
-    nobody = door.make_key("nobody", roles=[], types=[], datasets=[])
-    found = await answers(door, f"Bearer {nobody}")
+async def test_without_a_role_the_answer_is_403_and_says_that_more_is_needed(ingress: Ingress) -> None:
+    nobody = ingress.make_key("nobody", roles=[], types=[], datasets=[])
+    found = await answers(ingress, f"Bearer {nobody}")
     assert found.pop("GET /v1/whoami").json()["identity"] == "nobody"
     types = found.pop("GET /v1/types").json()
     assert (types["types"], types["datasets"]) == ([], {})  # not refused, but there is nothing for them
@@ -81,21 +81,21 @@ async def test_without_a_role_the_answer_is_403_and_says_that_more_is_needed(doo
         assert answer.json()["code"] == "FORBIDDEN", operation
 
 
-async def test_events_that_are_all_forbidden_are_a_403_like_any_other(door: Door) -> None:
-    lines = door.make_key("lines_only", roles=["sender"], types=["log.line.v1"])
+async def test_events_that_are_all_forbidden_are_a_403_like_any_other(ingress: Ingress) -> None:
+    lines = ingress.make_key("lines_only", roles=["sender"], types=["log.line.v1"])
     sample = event("r-2", type="metric.sample.v1", data={"name": "cpu", "value": 1})
-    answer = await door.send([sample], key=lines)
+    answer = await ingress.send([sample], key=lines)
     assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
     assert answer.headers["www-authenticate"] == REALM + ', error="insufficient_scope"'
-    mixed = await door.send([sample, event("r-3")], key=lines)
+    mixed = await ingress.send([sample, event("r-3")], key=lines)
     assert (mixed.status_code, mixed.headers.get("www-authenticate")) == (207, None)
 
 
-async def test_a_key_sees_the_types_that_it_may_send_or_read(door: Door) -> None:
-    lines = door.make_key("lines_reader", roles=["reader"], datasets=["logs"])
-    samples = door.make_key("samples_sender", roles=["sender"], types=["metric.sample.v1"])
+async def test_a_key_sees_the_types_that_it_may_send_or_read(ingress: Ingress) -> None:
+    lines = ingress.make_key("lines_reader", roles=["reader"], datasets=["logs"])
+    samples = ingress.make_key("samples_sender", roles=["sender"], types=["metric.sample.v1"])
     for key, type, dataset in ((lines, "log.line.v1", "logs"), (samples, "metric.sample.v1", "metrics")):
-        page = (await door.get("/v1/types", key=key)).json()
+        page = (await ingress.get("/v1/types", key=key)).json()
         assert [each["type"] for each in page["types"]] == [type]
         assert list(page["datasets"]) == [dataset]
         assert "specversion" in page["envelope"]["properties"]

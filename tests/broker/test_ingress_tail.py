@@ -12,15 +12,16 @@ import orjson
 import pytest
 
 from penstock.contracts import subjects
-from tests.support.broker_rig import BOUND, Rig
-from tests.support.ingress import Door, event
+from tests.support.broker_rig import Rig
+from tests.support.ingress import Ingress, event
+from tests.support.until import BOUND
 
 
 @pytest.fixture(scope="module")
-async def door(rig: Rig) -> AsyncIterator[Door]:
-    door = await Door(rig.place).start()
-    yield door
-    await door.stop()
+async def ingress(rig: Rig) -> AsyncIterator[Ingress]:
+    ingress = await Ingress(rig.place).start()
+    yield ingress
+    await ingress.stop()
 
 
 class Stream:
@@ -48,44 +49,44 @@ class Stream:
 
 
 @asynccontextmanager
-async def tail(door: Door, key: str | None = None, **params: Any) -> AsyncIterator[Stream]:
-    async with door.client.stream("GET", "/v1/tail", params=params, headers=door.headers(key)) as response:
+async def tail(ingress: Ingress, key: str | None = None, **params: Any) -> AsyncIterator[Stream]:
+    async with ingress.client.stream("GET", "/v1/tail", params=params, headers=ingress.headers(key)) as response:
         assert response.status_code == 200
         stream = Stream(response)
         assert await stream.next() == ("open", {})
         yield stream
 
 
-async def test_a_stored_event_is_shown_as_its_record(door: Door) -> None:
-    async with tail(door) as stream:
-        [accepted] = (await door.send(event("a-1"))).json()["results"]
+async def test_a_stored_event_is_shown_as_its_record(ingress: Ingress) -> None:
+    async with tail(ingress) as stream:
+        [accepted] = (await ingress.send(event("a-1"))).json()["results"]
         kind, record = await stream.next()
     assert (kind, record["key"], record["sequence"]) == ("event", accepted["key"], accepted["sequence"])
     assert (record["publisher"], record["door"], record["event"]["id"]) == ("shop", "http", "a-1")
 
 
-async def test_only_what_the_key_may_read_and_the_filters_let_pass_is_shown(door: Door) -> None:
+async def test_only_what_the_key_may_read_and_the_filters_let_pass_is_shown(ingress: Ingress) -> None:
     sample = event("b-2", type="metric.sample.v1", data={"name": "cpu", "value": 1})
     batch = [event("b-1"), sample, event("b-3", subject="web-2"), event("b-4", data={"message": "end"})]
-    logs_only = door.make_key("logs_only", datasets=["logs"], roles=["reader"])
+    logs_only = ingress.make_key("logs_only", datasets=["logs"], roles=["reader"])
     async with (
-        tail(door) as everything,
-        tail(door, key=logs_only) as logs,
-        tail(door, type="metric.sample.v1") as samples,
-        tail(door, entity="web-2") as one,
+        tail(ingress) as everything,
+        tail(ingress, key=logs_only) as logs,
+        tail(ingress, type="metric.sample.v1") as samples,
+        tail(ingress, entity="web-2") as one,
     ):
-        await door.send(batch)
+        await ingress.send(batch)
         assert await everything.ids(4) == ["b-1", "b-2", "b-3", "b-4"]
         assert await logs.ids(3) == ["b-1", "b-3", "b-4"]
         assert await samples.ids(1) == ["b-2"]
         assert await one.ids(1) == ["b-3"]
 
 
-async def test_direct_publishers_are_shown_but_not_what_breaks_the_contract(door: Door, rig: Rig) -> None:
+async def test_direct_publishers_are_shown_but_not_what_breaks_the_contract(ingress: Ingress, rig: Rig) -> None:
     billing = await rig.broker("billing")
     good = orjson.dumps(event("c-1"))
     subject = subjects.event(subjects.partition("web-1"), "nats", "billing", "log.line.v1")
-    async with tail(door) as stream:
+    async with tail(ingress) as stream:
         await billing.publish(subject, b'{"no":"event"}')
         await billing.publish(subjects.event(63, "nats", "billing", "log.line.v1"), good)
         await billing.publish(subject, good)
@@ -93,13 +94,13 @@ async def test_direct_publishers_are_shown_but_not_what_breaks_the_contract(door
     assert (kind, record["publisher"], record["event"]["id"]) == ("event", "billing", "c-1")
 
 
-async def test_a_slow_reader_learns_how_much_it_missed(door: Door) -> None:
+async def test_a_slow_reader_learns_how_much_it_missed(ingress: Ingress) -> None:
     labels = {str(n): "x" * 1000 for n in range(60)}
     rounds, size = 60, 10
-    async with tail(door) as stream:
+    async with tail(ingress) as stream:
         for number in range(rounds):  # 36 MB: more than any buffer on the way
             batch = [event(f"d-{number}-{n}", data={"message": "m", "labels": labels}) for n in range(size)]
-            assert (await door.send(batch)).status_code == 202
+            assert (await ingress.send(batch)).status_code == 202
         shown = dropped = 0
         while shown + dropped < rounds * size:
             kind, body = await stream.next()
@@ -109,13 +110,13 @@ async def test_a_slow_reader_learns_how_much_it_missed(door: Door) -> None:
                 shown += 1
     assert dropped > 0
     assert shown + dropped == rounds * size
-    assert door.peak_memory() < 150 * 1024 * 1024
+    assert ingress.peak_memory() < 150 * 1024 * 1024
 
 
-async def test_tails_end_when_the_door_stops(rig: Rig, door: Door) -> None:
-    async with tail(door) as stream:
-        stopped = asyncio.create_task(door.stop_process())
+async def test_tails_end_when_the_door_stops(rig: Rig, ingress: Ingress) -> None:
+    async with tail(ingress) as stream:
+        stopped = asyncio.create_task(ingress.stop_process())
         with pytest.raises((AssertionError, httpx.RemoteProtocolError)):
             await stream.next()
         await stopped
-    await door.start()
+    await ingress.start()

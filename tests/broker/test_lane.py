@@ -13,7 +13,8 @@ from penstock.broker import Broker, Stored, parse_headers
 from penstock.consume import CrashCounter, DeadLetters, Delivery, Done, Handle, Lane, Limits, Outcome, Retry
 from penstock.errors import Unavailable
 from penstock.publish import GroupCommitter, Outgoing
-from tests.support.broker_rig import BOUND, CONSUMER, STREAM, Rig, Sink, Working, subject, true
+from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject, true
+from tests.support.until import BOUND
 
 MakeLane = Callable[..., Lane]
 
@@ -387,8 +388,8 @@ async def test_nothing_is_lost_when_the_server_is_killed_under_load_and_the_lane
         sending = asyncio.create_task(send())
         await sink.wait(2000)
         for _ in range(2):
-            rig.running.kill("nats")
-            await asyncio.to_thread(rig.running.restart, "nats")
+            rig.processes.kill("nats")
+            await asyncio.to_thread(rig.processes.restart, "nats")
             up, count = time.monotonic(), len(sink.seen)
             await sink.wait(count + 500)
             assert time.monotonic() - up < 2.5, "pulls are asked anew"

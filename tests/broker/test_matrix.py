@@ -9,14 +9,14 @@ import pytest
 
 from penstock.auth import nkey_files
 from tests.support.permission_matrix import CONTRACTS, IDENTITIES, PUBLISH, SUBSCRIBE
-from tests.support.raw_clients import Bus
+from tests.support.raw_clients import RawClients
 
 STORED = ("evt.", "score.", "dlq.", "audit.")
 
 
 @pytest.mark.parametrize("name", IDENTITIES)
-async def test_every_subject_is_refused_to_publish_or_not_as_the_line_says(bus: Bus, name: str) -> None:
-    peer = bus.peers[name]
+async def test_every_subject_is_refused_to_publish_or_not_as_the_line_says(raw: RawClients, name: str) -> None:
+    peer = raw.clients[name]
     for subject in PUBLISH:
         await peer.send(subject, b"probe")
     refused = await peer.refused()
@@ -27,8 +27,10 @@ async def test_every_subject_is_refused_to_publish_or_not_as_the_line_says(bus: 
 
 @pytest.mark.parametrize("name", IDENTITIES)
 @pytest.mark.parametrize("queue", ["", "q"], ids=["alone", "in a queue group"])
-async def test_every_subject_is_refused_to_subscribe_or_not_as_the_line_says(bus: Bus, name: str, queue: str) -> None:
-    peer = bus.peers[name]
+async def test_every_subject_is_refused_to_subscribe_or_not_as_the_line_says(
+    raw: RawClients, name: str, queue: str
+) -> None:
+    peer = raw.clients[name]
 
     async def ignore(_: object) -> None: ...
 
@@ -43,9 +45,9 @@ async def test_every_subject_is_refused_to_subscribe_or_not_as_the_line_says(bus
 
 
 @pytest.mark.parametrize("name", [name for name, identity in IDENTITIES.items() if identity.account != "CORE"])
-async def test_what_an_identity_may_publish_to_a_stream_is_stored(bus: Bus, name: str) -> None:
+async def test_what_an_identity_may_publish_to_a_stream_is_stored(raw: RawClients, name: str) -> None:
     mine = [subject for subject, names in PUBLISH.items() if name in names and subject.startswith(STORED)]
-    answers = await asyncio.gather(*(bus.peers[name].ask(subject, b"probe") for subject in mine))
+    answers = await asyncio.gather(*(raw.clients[name].ask(subject, b"probe") for subject in mine))
     assert all(answer.get("seq", 0) > 0 for answer in answers)
 
 
@@ -68,8 +70,8 @@ STRANGER = "UDNDMAZCAV5KMFGKBTUHDQF5CRN7BQZ44TMWA7O34LGUSJ6CKP5QWLWQ"
     ],
     ids=["nothing", "password", "token", "unknown key"],
 )
-async def test_nobody_connects_without_a_known_key(bus: Bus, given: dict[str, str]) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", bus.place.local_port("nats"))
+async def test_nobody_connects_without_a_known_key(raw: RawClients, given: dict[str, str]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", raw.place.local_port("nats"))
     async with asyncio.timeout(5):
         await reader.readline()
         writer.write(f"CONNECT {json.dumps({'verbose': False, 'lang': 'x', **given})}\r\nPING\r\n".encode())
@@ -79,6 +81,6 @@ async def test_nobody_connects_without_a_known_key(bus: Bus, given: dict[str, st
     await writer.wait_closed()
 
 
-async def test_a_known_key_without_its_seed_does_not_connect(bus: Bus) -> None:
-    public = nkey_files.public_keys(CONTRACTS, bus.place.credentials_folder)["ingress"]
-    await test_nobody_connects_without_a_known_key(bus, {"nkey": public, "sig": "AAAA"})
+async def test_a_known_key_without_its_seed_does_not_connect(raw: RawClients) -> None:
+    public = nkey_files.public_keys(CONTRACTS, raw.place.credentials_folder)["ingress"]
+    await test_nobody_connects_without_a_known_key(raw, {"nkey": public, "sig": "AAAA"})

@@ -20,7 +20,7 @@ from penstock.provisioning.provision import Report
 from penstock.stack import nats as stack_nats
 from penstock.stack import up
 from penstock.stack.place import Place
-from tests.support.places import Places
+from tests.support.place_factory import PlaceFactory
 
 CONTRACTS = load()
 SUBJECT = "evt.01.http.shop.log.line.v1"
@@ -61,9 +61,9 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def open_server(places: Places) -> Iterator[Place]:
+def open_server(place_factory: PlaceFactory) -> Iterator[Place]:
     """A server without accounts or rights, for this module alone."""
-    place = places.make("provision")
+    place = place_factory.make("provision")
     stack_nats.wait_ready(place, stack_nats.start(place, stack_nats.minimal_conf(place)))
     yield place
     up.clean(place)

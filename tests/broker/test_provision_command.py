@@ -7,14 +7,14 @@ import json
 import sys
 
 from penstock.provisioning import provision
-from tests.support.raw_clients import Bus
+from tests.support.raw_clients import RawClients
 
 
-async def command(bus: Bus, *arguments: str) -> tuple[int, str, str]:
+async def command(raw: RawClients, *arguments: str) -> tuple[int, str, str]:
     """Exit status, output and errors."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "penstock.cli.main", "provision", *arguments),
-        env=bus.place.environment(),
+        env=raw.place.environment(),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -24,21 +24,21 @@ async def command(bus: Bus, *arguments: str) -> tuple[int, str, str]:
     return process.returncode, output.decode(), errors.decode()
 
 
-async def test_it_says_that_nothing_had_to_change(bus: Bus) -> None:
-    status, output, errors = await command(bus)
-    everything = (await provision.apply(bus.place)).unchanged
+async def test_it_says_that_nothing_had_to_change(raw: RawClients) -> None:
+    status, output, errors = await command(raw)
+    everything = (await provision.apply(raw.place)).unchanged
     assert (status, output) == (0, f"changed 0, {everything} as they should be\n"), errors
 
 
-async def test_it_says_what_it_would_change_and_then_changes_it(bus: Bus) -> None:
-    admin = bus.peers["provision"]
+async def test_it_says_what_it_would_change_and_then_changes_it(raw: RawClients) -> None:
+    admin = raw.clients["provision"]
     config = (await admin.ask("$JS.API.STREAM.INFO.DLQ"))["config"]
     await admin.ask("$JS.API.STREAM.UPDATE.DLQ", json.dumps(config | {"discard": "old"}).encode())
 
-    _, planned, _ = await command(bus, "--dry-run")
+    _, planned, _ = await command(raw, "--dry-run")
     assert planned.startswith("updated stream DLQ: discard 'old' → 'new'\nwould change 1,")
 
-    status, output, _ = await command(bus, "--json")
+    status, output, _ = await command(raw, "--json")
     report = json.loads(output)
     assert status == 0
     assert report["changes"] == [
@@ -47,11 +47,11 @@ async def test_it_says_what_it_would_change_and_then_changes_it(bus: Bus) -> Non
     assert (await admin.ask("$JS.API.STREAM.INFO.DLQ"))["config"]["discard"] == "new"
 
 
-async def test_a_refusal_has_its_code_on_stderr_and_changes_the_exit_status(bus: Bus) -> None:
-    admin = bus.peers["provision"]
+async def test_a_refusal_has_its_code_on_stderr_and_changes_the_exit_status(raw: RawClients) -> None:
+    admin = raw.clients["provision"]
     config = (await admin.ask("$JS.API.STREAM.INFO.AUDIT"))["config"]
     await admin.ask("$JS.API.STREAM.UPDATE.AUDIT", json.dumps(config | {"subjects": ["audit.>", "more.>"]}).encode())
-    status, _, errors = await command(bus)
+    status, _, errors = await command(raw)
     assert status == 1
     assert "PROVISION_REFUSED" in errors
     assert "AUDIT: the contract no longer takes more.>" in errors

@@ -21,7 +21,8 @@ from penstock.rpc.caller import Caller
 from penstock.rpc.messages import SearchQuery
 from penstock.rpc.server import serve
 from penstock.stack.place import CHECKOUT
-from tests.support.broker_rig import BOUND, Rig
+from tests.support.broker_rig import Rig
+from tests.support.until import BOUND
 
 STREAM = "EVENTS_NATS"
 
@@ -129,9 +130,9 @@ async def test_a_question_is_answered(rig: Rig) -> None:
 
 
 async def test_a_publish_survives_a_restart_of_the_server(billing: Publisher, rig: Rig) -> None:
-    rig.running.kill("nats")
+    rig.processes.kill("nats")
     publishing = asyncio.create_task(billing.publish(billing.event("log.line.v1", {"message": "m"}, entity="e")))
-    await asyncio.to_thread(rig.running.restart, "nats")
+    await asyncio.to_thread(rig.processes.restart, "nats")
     assert (await publishing).stream == STREAM
 
 

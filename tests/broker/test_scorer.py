@@ -22,8 +22,9 @@ from penstock.scoring.registry import REGISTRY, active_key
 from penstock.scoring.score import read_score
 from penstock.services.operator.__main__ import build as build_operator
 from penstock.services.scorer.__main__ import build as build_scorer
-from tests.support.broker_rig import Rig, true, until
+from tests.support.broker_rig import Rig, true
 from tests.support.scoring_models import RARE, TYPE, package, usual
+from tests.support.until import until
 from tests.support.workers import RunningWorker, register
 
 TIME = 1_790_000_000_000_000_000

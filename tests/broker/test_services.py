@@ -15,7 +15,8 @@ from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.rpc.caller import Caller, Person
 from penstock.rpc.client import ask
 from penstock.rpc.server import Responder, serve
-from tests.support.broker_rig import BOUND, Rig, true
+from tests.support.broker_rig import Rig, true
+from tests.support.until import BOUND
 
 ALICE = Person("alice", frozenset({"logs"}), frozenset({"reader"}))
 

@@ -19,7 +19,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from penstock.broker import Message
 from penstock.rpc.client import ask
 from penstock.telemetry import METRICS, metrics
-from tests.support.broker_rig import BOUND, Rig, subject, true, until
+from tests.support.broker_rig import Rig, subject, true
+from tests.support.until import BOUND, until
 
 
 @dataclass
@@ -111,17 +112,17 @@ async def test_readyz_names_the_reason(sample: Sample) -> None:
     assert (await sample.ready(False))["reasons"] == ["the sink is away"]
     (sample.folder / "away").unlink()
     await sample.ready()
-    sample.rig.running.kill("nats")
+    sample.rig.processes.kill("nats")
     try:
         assert (await sample.ready(False))["reasons"] == ["no connection to the broker"]
         assert (await sample.get("/livez")).status_code == 200
     finally:
-        await asyncio.to_thread(sample.rig.running.restart, "nats")
+        await asyncio.to_thread(sample.rig.processes.restart, "nats")
     await sample.ready()
 
 
 async def test_it_waits_for_a_broker_that_is_not_there_yet_and_can_be_told_to_stop(rig: Rig, tmp_path: Path) -> None:
-    rig.running.kill("nats")
+    rig.processes.kill("nats")
     try:
         sample = await start(rig, tmp_path)
         assert (await sample.ready(False))["reasons"] == ["no connection to the broker"]
@@ -130,7 +131,7 @@ async def test_it_waits_for_a_broker_that_is_not_there_yet_and_can_be_told_to_st
         again = await start(rig, tmp_path)
         await again.ready(False)
     finally:
-        await asyncio.to_thread(rig.running.restart, "nats")
+        await asyncio.to_thread(rig.processes.restart, "nats")
     await rig.core.wait_connected(5)
     await again.ready()
     assert (await again.end())[0] == 0

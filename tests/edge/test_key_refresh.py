@@ -14,15 +14,16 @@ from penstock.services.indexer.__main__ import connect as connect_indexer
 from penstock.services.trainer.history import connect
 from penstock.stack import certificate
 from penstock.stack.place import Place
-from tests.support.edge_rig import Edge, Upstream
-from tests.support.places import Places, Running
+from tests.support.edge import Edge, Upstream
+from tests.support.place_factory import PlaceFactory
+from tests.support.processes import Processes
 
 INDEX = "events-logs-read"
 
 
 @pytest.fixture(scope="module")
-def place(places: Places, elasticsearch: Running, haproxy: None) -> Place:
-    made = places.make("edge-reader")
+def place(place_factory: PlaceFactory, elasticsearch: Processes, haproxy: None) -> Place:
+    made = place_factory.make("edge-reader")
     return made.model_copy(update={"elasticsearch_url": elasticsearch.place.elasticsearch}, deep=True)
 
 
@@ -36,7 +37,7 @@ async def edge(place: Place) -> AsyncIterator[Edge]:
 
 
 @pytest.fixture(scope="module")
-def owner(elasticsearch: Running) -> Iterator[Elasticsearch]:
+def owner(elasticsearch: Processes) -> Iterator[Elasticsearch]:
     """Elasticsearch's own port, which is open to everybody on this machine."""
     with Elasticsearch(elasticsearch.place.elasticsearch) as client:
         for number in range(3):
@@ -102,8 +103,10 @@ async def test_the_indexer_takes_key_and_authority_by_settings_and_another_key_w
         assert (await client.count(index=INDEX))["count"] == 3
 
 
-async def test_who_has_another_authority_is_not_talked_to(told: Place, tmp_path: Path, places: Places) -> None:
-    other = certificate.ensure(places.make("other-authority"))
+async def test_who_has_another_authority_is_not_talked_to(
+    told: Place, tmp_path: Path, place_factory: PlaceFactory
+) -> None:
+    other = certificate.ensure(place_factory.make("other-authority"))
     async with connect_indexer(told.model_copy(update={"elasticsearch_ca_file": other})) as client:
         with pytest.raises(TlsError):
             await client.count(index=INDEX)

@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from penstock.stack.place import Place
-from tests.support.edge_rig import BOUND, KEY, Edge, Upstream, believing
-from tests.support.places import Places
-from tests.support.token_mint import Mint
+from tests.support.edge import KEY, Edge, Upstream, trusting
+from tests.support.mint import Mint
+from tests.support.place_factory import PlaceFactory
+from tests.support.until import BOUND
 
 RATE, OPEN, BODY = 40, 6, 20_000
 AUTHORIZED = b"Authorization: Bearer " + KEY.encode() + b"\r\n"
@@ -22,8 +23,8 @@ LAST = b"GET /v1/last HTTP/1.1\r\nHost: x\r\n" + AUTHORIZED + b"Connection: clos
 
 
 @pytest.fixture(scope="module")
-def site(places: Places, haproxy: None) -> tuple[Place, Mint]:
-    return believing(places.make("edge-requests"))
+def site(place_factory: PlaceFactory, haproxy: None) -> tuple[Place, Mint]:
+    return trusting(place_factory.make("edge-requests"))
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +169,7 @@ async def test_a_head_that_is_too_large_is_refused(edge: Edge, upstream: Upstrea
 async def test_the_request_id_comes_back_if_it_is_harmless(edge: Edge, upstream: Upstream, key: str) -> None:
     kept = await edge.get(key, x_request_id="my-id:7")
     assert kept.headers["x-request-id"] == "my-id:7"
-    assert edge.logged("my-id:7")["status"] == 200
+    assert (await edge.logged("my-id:7"))["status"] == 200
     for bad in ('"},{"', "a" * 65, "a b"):
         made = (await edge.get(key, x_request_id=bad)).headers["x-request-id"]
         assert made != bad

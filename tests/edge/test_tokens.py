@@ -13,15 +13,15 @@ from penstock.services.issuer import signing_keys as issuer_keys
 from penstock.stack.place import Place
 from tests.support import bad_tokens
 from tests.support.bad_tokens import stolen_id
-from tests.support.edge_rig import KEY, Edge, Upstream, believing
-from tests.support.frozen import until
-from tests.support.places import Places
-from tests.support.token_mint import ISSUER, Mint
+from tests.support.edge import KEY, Edge, Upstream, trusting
+from tests.support.mint import ISSUER, Mint
+from tests.support.place_factory import PlaceFactory
+from tests.support.until import until
 
 
 @pytest.fixture(scope="module")
-def site(places: Places, haproxy: None) -> tuple[Place, Mint]:
-    return believing(places.make("edge-tokens"))
+def site(place_factory: PlaceFactory, haproxy: None) -> tuple[Place, Mint]:
+    return trusting(place_factory.make("edge-tokens"))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ async def test_a_good_token_passes_and_is_handed_on_with_whose_it_is(
     assert seen.all("authorization") == [f"Bearer {token}"]
     assert seen.all("x-auth-subject") == ["ann%40example.test"]
     assert seen.all("x-auth-issuer") == ["https%3A%2F%2Fid.test%2Frealms%2Fpenstock"]
-    entry = edge.logged(answer.headers["x-request-id"])
+    entry = await edge.logged(answer.headers["x-request-id"])
     assert (entry["identity"], entry["issuer"], entry["groups"], entry["status"]) == (
         "ann@example.test", ISSUER, "penstock-readers others", 200)  # fmt: skip
     assert token not in edge.place.log("edge").read_text()
@@ -127,7 +127,7 @@ async def test_a_bad_token_is_refused_at_the_edge(edge: Edge, upstream: Upstream
     wrong = "" if code == "UNAUTHENTICATED" else ', error="invalid_token"'
     assert answer.headers["www-authenticate"] == f'Bearer realm="penstock"{wrong}'
     assert problem["request_id"] == answer.headers["x-request-id"]
-    assert edge.logged(problem["request_id"])["code"] == code
+    assert (await edge.logged(problem["request_id"]))["code"] == code
     assert upstream.seen == []
 
 
@@ -187,7 +187,7 @@ async def test_a_key_passes_without_a_word_on_whose_it_is(edge: Edge, upstream: 
     [seen] = upstream.seen
     assert seen.all("authorization") == [f"Bearer {KEY}"]
     assert seen.all("x-auth-subject") == seen.all("x-auth-issuer") == []
-    entry = edge.logged(answer.headers["x-request-id"])
+    entry = await edge.logged(answer.headers["x-request-id"])
     assert (entry["key"], entry["identity"]) == ("0a1b2c3d", "-")
     assert KEY not in edge.place.log("edge").read_text()
 

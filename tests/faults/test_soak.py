@@ -13,8 +13,8 @@ import time
 
 import pytest
 
-from tests.support.fault_fleet import SERVICES, Site
 from tests.support.faults import Faults
+from tests.support.full_stack import SERVICES, FullStack
 
 MINUTES = float(os.environ.get("SOAK_MINUTES") or 0)
 SEED = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(1_000_000))
@@ -23,30 +23,30 @@ SPAN = 300.0  # seconds of faults before the stores are counted
 
 
 @pytest.mark.timeout(600 + MINUTES * 60 * 2 + KILLS * 60)
-async def test_every_event_survives_the_faults_of_a_seed(site: Site) -> None:
-    site.note(f"SOAK_SEED={SEED}")
-    faults = Faults(site, SEED)
+async def test_every_event_survives_the_faults_of_a_seed(full_stack: FullStack) -> None:
+    full_stack.note(f"SOAK_SEED={SEED}")
+    faults = Faults(full_stack, SEED)
     end = time.monotonic() + MINUTES * 60
     try:
         await faults.open()
         while time.monotonic() < end or faults.kills < KILLS:
-            await spell(site, faults, end)
-            site.note(
+            await spell(full_stack, faults, end)
+            full_stack.note(
                 f"{faults.told} faults, {faults.kills} of them kills, with SOAK_SEED={SEED}: "
-                f"{len(site.accepted)} events are in their stores"
+                f"{len(full_stack.accepted)} events are in their stores"
             )
     finally:
         await faults.close()
 
 
-async def spell(site: Site, faults: Faults, end: float) -> None:
+async def spell(full_stack: FullStack, faults: Faults, end: float) -> None:
     """Faults under load for SPAN seconds, or until there were enough; then everything is counted."""
     pause = time.monotonic() + SPAN
-    async with site.senders(gap=0.5) as senders:
+    async with full_stack.senders(gap=0.5) as senders:
         while (now := time.monotonic()) < pause and (now < end or faults.kills < KILLS):
             stories = [faults.next() for _ in range(2 if faults.two_at_once() else 1)]
-            site.note(" and ".join(name for name, _ in stories))
+            full_stack.note(" and ".join(name for name, _ in stories))
             await asyncio.gather(*(fault() for _, fault in stories))
             await senders.more(faults.events_before())
-    await site.ready(*SERVICES)
-    await site.assert_complete()
+    await full_stack.ready(*SERVICES)
+    await full_stack.assert_complete()

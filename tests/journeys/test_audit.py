@@ -17,8 +17,8 @@ from penstock.auth import api_keys
 from penstock.auth.connect import connect_as
 from penstock.contracts import load
 from penstock.stack.place import Place
-from tests.support.broker_rig import until
-from tests.support.places import Running
+from tests.support.processes import Processes
+from tests.support.until import until
 
 BOUND = 90.0
 WORD = "zanzibar"  # of an event and of a question: never on the trail
@@ -50,7 +50,7 @@ async def found(place: Place, **members: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-async def told(stack_env: Place, fleet: Running) -> str:
+async def told(stack_env: Place, fleet: Processes) -> str:
     """An event of a sender of this module, and a question about it; the sender's name."""
     sender = f"teller_{os.urandom(4).hex()}"
     text, _ = api_keys.create(

@@ -21,17 +21,18 @@ from penstock.auth.denials import write
 from penstock.auth.token_sources import claims
 from penstock.services.issuer import signing_keys as issuer_keys
 from penstock.stack import process, status
-from tests.support.broker_rig import true, until
+from tests.support.broker_rig import true
 from tests.support.default_stack import BOUND, READER, SENDER, DefaultStack, event
-from tests.support.places import Running
+from tests.support.processes import Processes
 from tests.support.scoring_models import RARE
-from tests.support.secret_leaks import Secrets, in_files, processes, spilt, tracked, written
+from tests.support.secret_leaks import Secrets, leaks, leaks_in_files, log_and_config_files, processes, tracked
+from tests.support.until import until
 
 FLEET = ("ingress", "indexer", "writer", "scorer", "operator")
 
 
 @pytest.fixture(scope="module")
-async def stack(fleet: Running, haproxy: None) -> AsyncIterator[DefaultStack]:
+async def stack(fleet: Processes, haproxy: None) -> AsyncIterator[DefaultStack]:
     stack = await DefaultStack(fleet.place).open()
     yield stack
     await stack.close()
@@ -221,11 +222,11 @@ def known(stack: DefaultStack) -> Secrets:
 async def test_after_all_this_no_secret_is_where_it_must_not_be(stack: DefaultStack) -> None:
     secrets = known(stack)
     assert len(secrets) > 30
-    logs = {path.name for path in written(stack.place)}
+    logs = {path.name for path in log_and_config_files(stack.place)}
     assert logs >= {f"{name}.log" for name in ("nats", "elasticsearch", "cassandra", "authority_1", "edge", "issuer_0")}
     assert set(processes(stack.place).values()) >= {"nats", "elasticsearch", "cassandra", "edge", "writer_0"}
-    assert await asyncio.to_thread(spilt, stack.place, secrets) == []
-    assert await asyncio.to_thread(in_files, tracked(), secrets) == []
+    assert await asyncio.to_thread(leaks, stack.place, secrets) == []
+    assert await asyncio.to_thread(leaks_in_files, tracked(), secrets) == []
     operator = await stack.broker("operator")
     sequence, trail = 1, b""
     while page := await operator.get_many("AUDIT", sequence=sequence):
@@ -261,9 +262,9 @@ async def test_what_is_planted_is_found(stack: DefaultStack, tmp_path: Path, fil
         record.write_text(json.dumps(asdict(process.Record("planted", child.pid, started, (), {}, 1.0))))
         (tmp_path / "tracked").write_text(f"x = {secret!r}")
         secrets = known(stack)
-        where = {each.where for each in await asyncio.to_thread(spilt, place, secrets)}
+        where = {each.where for each in await asyncio.to_thread(leaks, place, secrets)}
         assert {"logs/planted.log", f"command line of {child.pid}", "environment of planted"} <= where
-        assert in_files([tmp_path / "tracked"], secrets)
+        assert leaks_in_files([tmp_path / "tracked"], secrets)
     finally:
         child.kill()
         await child.wait()

@@ -21,22 +21,24 @@ from penstock.services.edge import running
 from penstock.stack import fleet, nats, process, status, up
 from penstock.stack import haproxy as haproxy_server
 from tests.support.broker_rig import Rig, conf
-from tests.support.edge_rig import BOUND, Edge, believing
+from tests.support.edge import Edge, trusting
 from tests.support.ingress import STRUCTURED, event
-from tests.support.places import Places, Running
-from tests.support.token_mint import ISSUER, Mint
+from tests.support.mint import ISSUER, Mint
+from tests.support.place_factory import PlaceFactory
+from tests.support.processes import Processes
+from tests.support.until import BOUND
 
 STREAM = "EVENTS_HTTP"
 CLIENTS = 8
 
 
 @pytest.fixture(scope="module")
-async def site(places: Places, haproxy: None) -> AsyncIterator[tuple[Rig, Mint, str]]:
+async def site(place_factory: PlaceFactory, haproxy: None) -> AsyncIterator[tuple[Rig, Mint, str]]:
     """NATS, two ingress processes that believe an issuer, and a key."""
-    made, mint = believing(places.make("edge-journey"))
+    made, mint = trusting(place_factory.make("edge-journey"))
     place = made.model_copy(update={"fleet": {"ingress": 2}})
     await asyncio.to_thread(lambda: nats.wait_ready(place, nats.start(place, conf(place))))
-    rig = await Rig(Running(place)).open()
+    rig = await Rig(Processes(place)).open()
     for number in range(2):
         await asyncio.to_thread(up.start_service, place, f"ingress_{number}")
     key, _ = api_keys.create(
@@ -137,9 +139,9 @@ async def test_a_killed_ingress_costs_no_request_and_doubles_no_event(edge: Edge
     first = await rig.next_sequence(STREAM)
     async with Load(edge, key, "kill") as load:
         for name in ("ingress_0", "ingress_1"):
-            await asyncio.to_thread(rig.running.kill, name)
+            await asyncio.to_thread(rig.processes.kill, name)
             await load.more()
-            await asyncio.to_thread(rig.running.restart, name)
+            await asyncio.to_thread(rig.processes.restart, name)
             await edge.sees(name)  # before that the other one is all there is
             await load.more()
     assert load.failed == {}
@@ -151,7 +153,7 @@ async def test_a_stopping_ingress_costs_no_request(edge: Edge, rig: Rig, key: st
     async with Load(edge, key, "stop") as load:
         await asyncio.to_thread(process.stop, rig.place, "ingress_0")
         await load.more()
-        await asyncio.to_thread(rig.running.restart, "ingress_0")
+        await asyncio.to_thread(rig.processes.restart, "ingress_0")
         await load.more()
     assert load.failed == {}
 
@@ -170,7 +172,7 @@ async def test_requests_are_shared_between_the_ingress_processes(edge: Edge, key
     names = set()
     for _ in range(4):
         answer = await edge.anew(key)
-        names.add(edge.logged(answer.headers["x-request-id"])["server"])
+        names.add((await edge.logged(answer.headers["x-request-id"]))["server"])
     assert names == {"ingress_0", "ingress_1"}
 
 
@@ -217,7 +219,7 @@ async def test_a_tail_goes_on_over_a_reload_and_then_lets_the_old_process_end(ed
 
 async def test_without_an_ingress_the_edge_says_so_at_once(edge: Edge, rig: Rig, key: str) -> None:
     for name in ("ingress_0", "ingress_1"):
-        await asyncio.to_thread(rig.running.kill, name)
+        await asyncio.to_thread(rig.processes.kill, name)
     try:
         async with asyncio.timeout(BOUND):
             while (answer := await edge.anew(key)).status_code != 503:
@@ -232,7 +234,7 @@ async def test_without_an_ingress_the_edge_says_so_at_once(edge: Edge, rig: Rig,
         assert part.state == "unready"
     finally:
         for name in ("ingress_0", "ingress_1"):
-            await asyncio.to_thread(rig.running.restart, name)
+            await asyncio.to_thread(rig.processes.restart, name)
         record = process.alive(rig.place, haproxy_server.NAME)
         assert record
         await asyncio.to_thread(haproxy_server.wait_ready, rig.place, record)
@@ -253,7 +255,7 @@ async def test_what_the_edge_cannot_see_the_ingress_does(edge: Edge, mint: Mint)
     token = mint.person("ann@example.test", "penstock-readers", aud=[*"abcdefghi"])
     answer = await edge.get(token)
     assert (answer.status_code, answer.json()["code"]) == (401, "TOKEN_INVALID")
-    assert edge.logged(answer.headers["x-request-id"])["server"].startswith("ingress_")
+    assert (await edge.logged(answer.headers["x-request-id"]))["server"].startswith("ingress_")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The real Keycloak as the provider: its tokens let machines in at the broker and people at the HTTP door."""
+"""The real Keycloak as the provider: its tokens let machines in at the broker and people at the HTTP ingress."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from penstock.contracts import load
 from penstock.provisioning import provision
 from penstock.stack import identity, keycloak, up
 from penstock.stack.place import Place
-from tests.support.ingress import Door, event
-from tests.support.places import Places
-from tests.support.secret_leaks import Secrets, spilt, written
+from tests.support.ingress import Ingress, event
+from tests.support.place_factory import PlaceFactory
+from tests.support.secret_leaks import Secrets, leaks, log_and_config_files
 
 pytestmark = pytest.mark.timeout(600)  # the first start of a place builds Keycloak
 
 
 @pytest.fixture(scope="module")
-async def place(places: Places) -> AsyncIterator[Place]:
-    place = places.make("keycloak", auth="callout", idp="keycloak", issuer_token_seconds=60)
+async def place(place_factory: PlaceFactory) -> AsyncIterator[Place]:
+    place = place_factory.make("keycloak", auth="callout", idp="keycloak", issuer_token_seconds=60)
     for name in ("nats", "keycloak"):
         await asyncio.to_thread(up.start_server, place, name)
     await provision.apply(place)
@@ -82,13 +82,13 @@ async def test_a_person_has_the_roles_of_its_groups_and_is_no_client(place: Plac
 
 async def test_no_secret_of_the_realm_is_in_a_log_or_on_a_command_line(place: Place) -> None:
     secrets = Secrets(place, {"token of alice": await token_of_alice(place)})
-    assert {path.name for path in written(place)} >= {"keycloak.log", "authority_1.log"}
-    assert await asyncio.to_thread(spilt, place, secrets) == []
+    assert {path.name for path in log_and_config_files(place)} >= {"keycloak.log", "authority_1.log"}
+    assert await asyncio.to_thread(leaks, place, secrets) == []
 
 
 async def test_a_person_sends_over_http(place: Place) -> None:
-    door = await Door(place).start()
+    ingress = await Ingress(place).start()
     token = await token_of_alice(place)
-    answer = await door.send(event("keycloak-1"), key=token)
+    answer = await ingress.send(event("keycloak-1"), key=token)
     assert answer.status_code == 202, answer.text
-    await door.stop()
+    await ingress.stop()

@@ -20,7 +20,7 @@ from penstock.provisioning import provision
 from penstock.stack import identity, keycloak, up
 from penstock.stack.place import Place
 from tests.support.ingress import event
-from tests.support.places import Places
+from tests.support.place_factory import PlaceFactory
 
 pytestmark = pytest.mark.timeout(600)  # the first start of a place builds Keycloak
 
@@ -29,8 +29,10 @@ SERVICES = ("authority_0", "indexer_0", "ingress_0")
 
 
 @pytest.fixture(scope="module")
-async def place(places: Places) -> AsyncIterator[Place]:
-    made = places.make("login", auth="callout", idp="keycloak", elasticsearch_heap="512m", issuer_token_seconds=60)
+async def place(place_factory: PlaceFactory) -> AsyncIterator[Place]:
+    made = place_factory.make(
+        "login", auth="callout", idp="keycloak", elasticsearch_heap="512m", issuer_token_seconds=60
+    )
     await asyncio.gather(*(asyncio.to_thread(up.start_server, made, name) for name in SERVERS))
     await provision.apply(made)
     identity.prepare(made)

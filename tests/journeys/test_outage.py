@@ -13,29 +13,30 @@ from penstock.broker import Broker, Stored
 from penstock.errors import Unavailable
 from penstock.provisioning import provision
 from penstock.stack import nats, process, up
-from tests.support.fault_fleet import SERVICES, WORKERS, Site, until
-from tests.support.places import Places
+from tests.support.full_stack import SERVICES, WORKERS, FullStack
+from tests.support.place_factory import PlaceFactory
+from tests.support.until import until
 
 ACK_WAIT = 30.0  # seconds after which a delivery that nobody keeps alive comes again
 PROBLEM = "application/problem+json"
 
 
-async def test_without_the_broker_the_door_says_when_to_come_back(site: Site) -> None:
-    event = site.senders().event("web_shop")
-    await site.down("nats")
-    answer = await site.post("web_shop", event)
+async def test_without_the_broker_the_door_says_when_to_come_back(full_stack: FullStack) -> None:
+    event = full_stack.senders().event("web_shop")
+    await full_stack.down("nats")
+    answer = await full_stack.post("web_shop", event)
     assert (answer.status_code, answer.headers["content-type"]) == (503, PROBLEM)
     assert int(answer.headers["retry-after"]) >= 1
     assert answer.json()["code"] == "BROKER_UNAVAILABLE"
     for name in SERVICES:
-        await site.unready(name, "broker")
+        await full_stack.unready(name, "broker")
 
-    await site.again("nats")
-    await site.ready(*SERVICES)
-    answer = await site.post("web_shop", event)
+    await full_stack.again("nats")
+    await full_stack.ready(*SERVICES)
+    answer = await full_stack.post("web_shop", event)
     assert answer.status_code == 202, answer.text
-    site.accepted.add(answer.json()["results"][0]["key"])
-    await site.assert_complete()
+    full_stack.accepted.add(answer.json()["results"][0]["key"])
+    await full_stack.assert_complete()
 
 
 @pytest.mark.timeout(400)
@@ -43,61 +44,63 @@ async def test_without_the_broker_the_door_says_when_to_come_back(site: Site) ->
     ("away", "hanging", "held_by"),
     [("elasticsearch", "cassandra", "writer"), ("cassandra", "elasticsearch", "indexer")],
 )
-async def test_a_store_away_and_one_that_hangs_lose_nothing(site: Site, away: str, hanging: str, held_by: str) -> None:
-    await site.settled()
-    before = {worker: await site.redeliveries(worker) for worker in ("indexer", "writer")}
-    async with site.senders(gap=1.0) as senders:
+async def test_a_store_away_and_one_that_hangs_lose_nothing(
+    full_stack: FullStack, away: str, hanging: str, held_by: str
+) -> None:
+    await full_stack.settled()
+    before = {worker: await full_stack.redeliveries(worker) for worker in ("indexer", "writer")}
+    async with full_stack.senders(gap=1.0) as senders:
         await senders.more(100)
-        site.signal(hanging, signal.SIGSTOP)
+        full_stack.signal(hanging, signal.SIGSTOP)
         try:
-            await site.down(away)
-            await site.unready("indexer_0", "Elasticsearch")
-            await site.unready("writer_0", "Cassandra")
+            await full_stack.down(away)
+            await full_stack.unready("indexer_0", "Elasticsearch")
+            await full_stack.unready("writer_0", "Cassandra")
             await senders.more(300)  # the door goes on
-            await until(lambda: oldest_is_older(site, held_by, ACK_WAIT + 5), 90, f"{held_by} holds what is old")
+            await until(lambda: oldest_is_older(full_stack, held_by, ACK_WAIT + 5), 90, f"{held_by} holds what is old")
         finally:
-            site.signal(hanging, signal.SIGCONT)
-        await site.again(away)
+            full_stack.signal(hanging, signal.SIGCONT)
+        await full_stack.again(away)
         await senders.more(100)
-    await site.assert_complete()
-    await site.ready(*SERVICES)
+    await full_stack.assert_complete()
+    await full_stack.ready(*SERVICES)
     # What a worker held for longer than the broker waits was kept alive, and so not delivered again.
-    assert {worker: await site.redeliveries(worker) for worker in before} == before
+    assert {worker: await full_stack.redeliveries(worker) for worker in before} == before
 
 
-async def oldest_is_older(site: Site, worker: str, seconds: float) -> bool:
+async def oldest_is_older(full_stack: FullStack, worker: str, seconds: float) -> bool:
     """Whether the worker has held a message for so long."""
-    [info] = await site.consumers(worker, "EVENTS_HTTP")
+    [info] = await full_stack.consumers(worker, "EVENTS_HTTP")
     if not info["num_ack_pending"]:
         return False
-    oldest = await site.seer.get("EVENTS_HTTP", sequence=info["ack_floor"]["stream_seq"] + 1)
+    oldest = await full_stack.operator.get("EVENTS_HTTP", sequence=info["ack_floor"]["stream_seq"] + 1)
     return time.time() - oldest.stored_at_ns / 1e9 > seconds
 
 
-async def test_a_stream_that_is_full_refuses_and_loses_nothing(places: Places) -> None:
-    place = places.make("full")
+async def test_a_stream_that_is_full_refuses_and_loses_nothing(place_factory: PlaceFactory) -> None:
+    place = place_factory.make("full")
     nats.wait_ready(place, nats.start(place, nats.fleet_conf(place)))
     await provision.apply(place)
-    site = Site(place)
+    full_stack = FullStack(place)
     try:
         core = await Broker.connect(place.nats, "provision", place.credentials_folder, prefix="$JS.API")
         for stream in ("EVENTS_HTTP", "EVENTS_NATS"):
             info = await core.stream_info(stream)
             await core.update_stream(info.config | {"max_bytes": 200_000})
-        site.make_keys()
+        full_stack.make_keys()
         up.start_service(place, "ingress_0")
 
-        accepted, refused = await fill(site)
+        accepted, refused = await fill(full_stack)
         info = await core.stream_info("EVENTS_HTTP")
         assert info.messages == len(accepted) > 100
 
         billing = await Broker.connect(place.nats, "billing", place.credentials_folder)
-        stored = await fill_directly(site, billing)
+        stored = await fill_directly(full_stack, billing)
         assert (await core.stream_info("EVENTS_NATS")).messages == stored > 100
 
         await provision.apply(place)  # as the operator does: more room
         for body in refused:
-            answer = await site.post("web_shop", body, "cloudevents-batch+json")
+            answer = await full_stack.post("web_shop", body, "cloudevents-batch+json")
             assert answer.status_code == 202, answer.text
             accepted |= {result["key"] for result in answer.json()["results"]}
         assert (await core.stream_info("EVENTS_HTTP")).messages == len(accepted)
@@ -107,14 +110,14 @@ async def test_a_stream_that_is_full_refuses_and_loses_nothing(places: Places) -
         up.clean(place)
 
 
-async def fill(site: Site) -> tuple[set[str], list[bytes]]:
+async def fill(full_stack: FullStack) -> tuple[set[str], list[bytes]]:
     """Posts until the stream is full, and then once more; the keys accepted, and the requests that were refused."""
     accepted: set[str] = set()
     refused: list[bytes] = []
-    event = site.senders().event
+    event = full_stack.senders().event
     while len(refused) < 2:
         body = b"[" + b",".join([event("web_shop") for _ in range(40)]) + b"]"
-        answer = await site.post("web_shop", body, "cloudevents-batch+json")
+        answer = await full_stack.post("web_shop", body, "cloudevents-batch+json")
         if answer.status_code == 503:
             assert_full(answer)
             refused.append(body)
@@ -134,9 +137,9 @@ def assert_full(answer: httpx.Response) -> None:
     assert {result["code"] for result in unavailable} == {"STREAM_FULL"}
 
 
-async def fill_directly(site: Site, billing: Broker) -> int:
+async def fill_directly(full_stack: FullStack, billing: Broker) -> int:
     """Publishes as billing until the stream is full; how many were stored."""
-    checked = site.senders().checked
+    checked = full_stack.senders().checked
     stored: list[Stored] = []
 
     async def go_on() -> None:
@@ -150,31 +153,31 @@ async def fill_directly(site: Site, billing: Broker) -> int:
 
 
 @pytest.mark.timeout(400)
-async def test_told_to_stop_each_process_ends_by_itself_and_leaves_nothing_waiting(site: Site) -> None:
-    await site.settled()
+async def test_told_to_stop_each_process_ends_by_itself_and_leaves_nothing_waiting(full_stack: FullStack) -> None:
+    await full_stack.settled()
     for name in SERVICES:
         worker = name.removesuffix("_0")
-        async with site.senders() as senders:
+        async with full_stack.senders() as senders:
             await senders.more(200)
             if worker in WORKERS:
-                await site.in_hand(worker)
-            record = site.signal(name, signal.SIGTERM)
+                await full_stack.in_hand(worker)
+            record = full_stack.signal(name, signal.SIGTERM)
             assert await asyncio.to_thread(process.wait_gone, record, 15.0), f"{name} still runs 15 s after SIGTERM"
-            assert process.exit_code(record) == 0, process.last_lines(site.place.log(name))
-            await site.again(name)
+            assert process.exit_code(record) == 0, process.last_lines(full_stack.place.log(name))
+            await full_stack.again(name)
         if worker in WORKERS:
             # Long before the broker would deliver again what had been left without a word.
-            await site.settled(worker, bound=ACK_WAIT / 2)
-    await site.assert_complete()
+            await full_stack.settled(worker, bound=ACK_WAIT / 2)
+    await full_stack.assert_complete()
 
 
-async def test_the_count_sees_an_event_that_is_missing(site: Site) -> None:
-    lost = site.senders().checked("billing", "nats").key
-    site.accepted.add(lost)
+async def test_the_count_sees_an_event_that_is_missing(full_stack: FullStack) -> None:
+    lost = full_stack.senders().checked("billing", "nats").key
+    full_stack.accepted.add(lost)
     try:
         with pytest.raises(
             AssertionError, match=f"not indexed, stored, scored, scores stored: 1 events, such as {lost}"
         ):
-            await site.assert_complete()
+            await full_stack.assert_complete()
     finally:
-        site.accepted.discard(lost)
+        full_stack.accepted.discard(lost)

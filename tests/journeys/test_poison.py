@@ -15,7 +15,7 @@ from penstock.contract_check.lint_examples import invalid
 from penstock.contracts import load, subjects
 from penstock.contracts.subjects import Door
 from penstock.events import timestamps
-from tests.support.fault_fleet import WORKERS, Site
+from tests.support.full_stack import WORKERS, FullStack
 
 DAY_NS = 86_400_000_000_000
 FULL_LETTERS = 50  # of one publisher; of more in a minute a worker keeps the range only
@@ -70,13 +70,15 @@ def partition(raw: bytes) -> int:
         return 0
 
 
-async def test_each_bad_event_is_dead_lettered_once_by_each_worker_and_the_good_ones_pass(site: Site) -> None:
-    await site.settled()
+async def test_each_bad_event_is_dead_lettered_once_by_each_worker_and_the_good_ones_pass(
+    full_stack: FullStack,
+) -> None:
+    await full_stack.settled()
     brokers = {
-        name: await Broker.connect(site.place.nats, name, site.place.credentials_folder)
+        name: await Broker.connect(full_stack.place.nats, name, full_stack.place.credentials_folder)
         for name in ("billing", "metrics_agent", "ingress")
     }
-    senders = site.senders()
+    senders = full_stack.senders()
     expected: Counter[tuple[str, str, str, str, bytes]] = Counter()
     try:
         for poison in poisons():
@@ -87,16 +89,16 @@ async def test_each_bad_event_is_dead_lettered_once_by_each_worker_and_the_good_
             for _ in range(GOOD_PER_BAD):
                 good = senders.checked("billing", "nats")
                 await brokers["billing"].publish(good.subject, good.raw)
-                site.accepted.add(good.key)
-        site.note(f"{len(expected)} letters expected")
-        await site.settled()
-        site.note("everything is settled")
+                full_stack.accepted.add(good.key)
+        full_stack.note(f"{len(expected)} letters expected")
+        await full_stack.settled()
+        full_stack.note("everything is settled")
     finally:
         for broker in brokers.values():
             await broker.drain(1.0)
 
-    letters = (await site.dead_letters())[site.letters :]
-    site.letters += len(letters)
+    letters = (await full_stack.dead_letters())[full_stack.letters :]
+    full_stack.letters += len(letters)
     found = Counter(
         (
             letter.subject.split(".")[1],
@@ -109,4 +111,4 @@ async def test_each_bad_event_is_dead_lettered_once_by_each_worker_and_the_good_
     )
     assert found == expected
     assert {letter.subject.split(".", 2)[2] for letter in letters} == {poison.subject for poison in poisons()}
-    await site.assert_complete()
+    await full_stack.assert_complete()

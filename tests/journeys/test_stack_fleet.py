@@ -9,16 +9,16 @@ import pytest
 
 from penstock.stack import fleet as fleet_of
 from penstock.stack import process, status
-from tests.support.places import Running
+from tests.support.processes import Processes
 
 SERVICES = ("operator_0", "indexer_0", "writer_0", "ingress_0")
 
 
-def states(running: Running) -> dict[str, str]:
+def states(running: Processes) -> dict[str, str]:
     return {part.name: part.state for part in status.status(running.place)}
 
 
-def test_every_service_is_ready_and_the_scorer_says_what_it_waits_for(fleet: Running) -> None:
+def test_every_service_is_ready_and_the_scorer_says_what_it_waits_for(fleet: Processes) -> None:
     found = states(fleet)
     assert {name: found[name] for name in SERVICES} == dict.fromkeys(SERVICES, "ready")
     reasons = fleet_of.reasons(fleet.place.local_port("scorer"))
@@ -26,7 +26,7 @@ def test_every_service_is_ready_and_the_scorer_says_what_it_waits_for(fleet: Run
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_killed_service_is_seen_as_down_and_started_again(fleet: Running, name: str) -> None:
+def test_a_killed_service_is_seen_as_down_and_started_again(fleet: Processes, name: str) -> None:
     fleet.kill(name)
     assert states(fleet)[name] == "down"
     fleet.restart(name)
@@ -34,7 +34,7 @@ def test_a_killed_service_is_seen_as_down_and_started_again(fleet: Running, name
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "scorer_0"])
-def test_sigterm_ends_a_service_by_itself(fleet: Running, name: str) -> None:
+def test_sigterm_ends_a_service_by_itself(fleet: Processes, name: str) -> None:
     record = process.alive(fleet.place, name)
     assert record
     os.kill(record.pid, signal.SIGTERM)

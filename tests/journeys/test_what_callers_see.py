@@ -23,7 +23,8 @@ from penstock.auth import api_keys
 from penstock.contracts import load
 from penstock.events import key_time_ms, timestamps
 from tests.support import query_strategies as strategies
-from tests.support.fault_fleet import Site, until
+from tests.support.full_stack import FullStack
+from tests.support.until import until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -44,7 +45,7 @@ FUZZ = settings(
 class World:
     """One log line and one sample of the same entity; `secret` stands in the sample only."""
 
-    site: Site
+    full_stack: FullStack
     client: httpx.AsyncClient
     all: str
     logs: str
@@ -82,28 +83,28 @@ class Request:
 
 
 @pytest.fixture(scope="module")
-async def world(site: Site) -> AsyncIterator[World]:
+async def world(full_stack: FullStack) -> AsyncIterator[World]:
     secret = "zebra" + os.urandom(4).hex()
     callers = {}
     for name, datasets, types in (("sees_all", ["*"], ["*"]), ("sees_logs", ["logs"], ["log.line.v1"])):
         callers[name], _ = api_keys.create(
-            site.place.keys, load(), identity=name, datasets=datasets, types=types,
+            full_stack.place.keys, load(), identity=name, datasets=datasets, types=types,
             roles=["sender", "reader"], now_ns=time.time_ns(),
         )  # fmt: skip
     entity = f"shared-{secret[5:]}"
-    site.keys["sees_all"] = callers["sees_all"]
+    full_stack.keys["sees_all"] = callers["sees_all"]
     line = envelope(entity, "log.line.v1", {"message": f"plain words about {entity}"})
     sample = envelope(entity, "metric.sample.v1", {"name": secret, "value": 7.0, "unit": secret})
     found = []
     for event in (line, sample):
-        answer = await site.post("sees_all", orjson.dumps(event))
+        answer = await full_stack.post("sees_all", orjson.dumps(event))
         assert answer.status_code == 202, answer.text
         found += [result["key"] for result in answer.json()["results"]]
-    del site.keys["sees_all"]
-    site.accepted.update(found)
-    url = f"http://127.0.0.1:{site.port('ingress_0')}"
+    del full_stack.keys["sees_all"]
+    full_stack.accepted.update(found)
+    url = f"http://127.0.0.1:{full_stack.port('ingress_0')}"
     async with httpx.AsyncClient(base_url=url, timeout=30) as client:
-        world = World(site, client, callers["sees_all"], callers["sees_logs"], secret, entity, *found)
+        world = World(full_stack, client, callers["sees_all"], callers["sees_logs"], secret, entity, *found)
         await until(lambda: _is_scored(world), 120, "both events are found and scored")
         yield world
 
@@ -318,13 +319,13 @@ async def test_a_page_s_cursor_does_not_tell_that_there_is_more_that_may_not_be_
 async def test_a_tail_shows_logs_only(world: World, resume: str | None) -> None:
     more = {"last-event-id": resume} if resume else {}
     tails = [await Tail.open(world, key, more) for key in (world.all, world.logs)]
-    world.site.keys["sees_all"] = world.all
+    world.full_stack.keys["sees_all"] = world.all
     sent = []
     for type, data in (("metric.sample.v1", {"name": world.secret, "value": 1}), ("log.line.v1", {"message": "seen"})):
-        answer = await world.site.post("sees_all", orjson.dumps(envelope(world.entity, type, data)))
+        answer = await world.full_stack.post("sees_all", orjson.dumps(envelope(world.entity, type, data)))
         sent += [result["key"] for result in answer.json()["results"]]
-    del world.site.keys["sees_all"]
-    world.site.accepted.update(sent)
+    del world.full_stack.keys["sees_all"]
+    world.full_stack.accepted.update(sent)
     assert [await tails[0].next(), await tails[0].next()] == sent
     assert await tails[1].next() == sent[1]
     for tail in tails:
@@ -332,7 +333,7 @@ async def test_a_tail_shows_logs_only(world: World, resume: str | None) -> None:
 
 
 async def test_a_tail_ends_when_its_key_is_revoked(world: World) -> None:
-    place = world.site.place
+    place = world.full_stack.place
     text, made = api_keys.create(
         place.keys, load(), identity="leaves", datasets=["logs"], roles=["reader"], now_ns=time.time_ns()
     )
@@ -344,7 +345,7 @@ async def test_a_tail_ends_when_its_key_is_revoked(world: World) -> None:
 
 async def test_who_waits_for_the_workers_is_told_of_its_own_event_only(world: World) -> None:
     sender, _ = api_keys.create(
-        world.site.place.keys, load(), identity="only_sends", types=["*"], roles=["sender"],
+        world.full_stack.place.keys, load(), identity="only_sends", types=["*"], roles=["sender"],
         now_ns=time.time_ns(),
     )  # fmt: skip
     event = envelope(world.entity, "log.line.v1", {"message": "of one that only sends"})
@@ -353,7 +354,7 @@ async def test_who_waits_for_the_workers_is_told_of_its_own_event_only(world: Wo
     }  # fmt: skip
     answer = await world.client.post("/v1/events", content=orjson.dumps(event), headers=headers)
     [result] = answer.json()["results"]
-    world.site.accepted.add(result["key"])
+    world.full_stack.accepted.add(result["key"])
     assert set(result["stages"]) == {"indexed", "stored", "scored"}, answer.text
     allowed = {"key", "ms", "score"}
     for stage in result["stages"].values():

@@ -10,14 +10,14 @@ from penstock.services.writer.store import open_cluster
 from penstock.stack import cassandra_roles, secret
 from penstock.stack.place import Place
 from tests.support.broker_rig import true
-from tests.support.places import Running
+from tests.support.processes import Processes
 
 
 def count(session: Session, table: str) -> int:
     return int(session.execute(f"SELECT count(*) FROM {table}").one()[0])
 
 
-def test_the_built_in_superuser_is_gone(cassandra: Running) -> None:
+def test_the_built_in_superuser_is_gone(cassandra: Processes) -> None:
     with (
         pytest.raises(NoHostAvailable),
         cassandra_roles.session(cassandra.place, cassandra_roles.BUILT_IN, cassandra_roles.BUILT_IN),
@@ -25,7 +25,7 @@ def test_the_built_in_superuser_is_gone(cassandra: Running) -> None:
         pass
 
 
-def test_the_writer_reads_and_writes_its_keyspace_and_nothing_else(cassandra: Running) -> None:
+def test_the_writer_reads_and_writes_its_keyspace_and_nothing_else(cassandra: Processes) -> None:
     place = cassandra.place
     with cassandra_roles.admin(place) as admin:
         admin.execute(f"CREATE TABLE {place.cassandra_keyspace}.rights (id int PRIMARY KEY)")
@@ -47,7 +47,7 @@ def test_the_writer_reads_and_writes_its_keyspace_and_nothing_else(cassandra: Ru
 
 
 async def test_another_password_of_the_writer_counts_for_its_next_connection_without_a_restart(
-    cassandra: Running,
+    cassandra: Processes,
 ) -> None:
     place = cassandra.place
     file = place.cassandra_password
@@ -68,7 +68,7 @@ async def test_another_password_of_the_writer_counts_for_its_next_connection_wit
         await true(lambda: cassandra_roles.prepare(place))
 
 
-def test_every_acknowledged_row_survives_a_kill(cassandra: Running) -> None:
+def test_every_acknowledged_row_survives_a_kill(cassandra: Processes) -> None:
     place = cassandra.place
     table = f"{place.cassandra_keyspace}.survivors"
     with cassandra_roles.admin(place) as admin:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from penstock.stack import nats, process
 from penstock.stack.place import Place
-from tests.support.places import Running
+from tests.support.processes import Processes
 
 
 def penstock(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -20,7 +20,7 @@ def penstock(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_up_leaves_alone_what_runs(
-    stack_env: Place, nats_server: Running, elasticsearch: Running, cassandra: Running
+    stack_env: Place, nats_server: Processes, elasticsearch: Processes, cassandra: Processes
 ) -> None:
     before = process.all_recorded(stack_env)
     result = penstock(stack_env, "up", "--servers")
@@ -31,14 +31,14 @@ def test_up_leaves_alone_what_runs(
 
 
 def test_up_starts_what_has_died(
-    stack_env: Place, nats_server: Running, elasticsearch: Running, cassandra: Running
+    stack_env: Place, nats_server: Processes, elasticsearch: Processes, cassandra: Processes
 ) -> None:
     nats_server.kill("nats")
     assert penstock(stack_env, "up", "--servers").returncode == 0
     assert nats.greets(stack_env.local_port("nats"))
 
 
-def test_status_tells_programs_what_runs_and_what_is_down(throwaway_nats: Callable[..., Running]) -> None:
+def test_status_tells_programs_what_runs_and_what_is_down(throwaway_nats: Callable[..., Processes]) -> None:
     place = throwaway_nats().place
     result = penstock(place, "status", "--json")
     parts = {part["name"]: part for part in json.loads(result.stdout)}
@@ -51,7 +51,7 @@ def test_status_tells_programs_what_runs_and_what_is_down(throwaway_nats: Callab
     assert result.returncode == 1
 
 
-def test_clean_asks_first(throwaway_nats: Callable[..., Running]) -> None:
+def test_clean_asks_first(throwaway_nats: Callable[..., Processes]) -> None:
     place = throwaway_nats().place
     assert penstock(place, "clean").returncode == 1
     assert process.alive(place, "nats")
@@ -59,7 +59,7 @@ def test_clean_asks_first(throwaway_nats: Callable[..., Running]) -> None:
     assert not place.state.exists()
 
 
-def test_an_error_is_its_code_and_one_message_without_a_trace(throwaway_nats: Callable[..., Running]) -> None:
+def test_an_error_is_its_code_and_one_message_without_a_trace(throwaway_nats: Callable[..., Processes]) -> None:
     place = throwaway_nats().place
     elsewhere = Place(state=place.state.parent / "elsewhere", port_base=place.port_base - 1)
     blocked = penstock(elsewhere, "up", "--servers")  # its monitoring port is the other one's client port

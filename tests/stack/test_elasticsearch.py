@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import httpx
 
-from tests.support.places import Running
+from tests.support.processes import Processes
 
 
-def test_an_acknowledged_document_survives_a_kill(elasticsearch: Running) -> None:
+def test_an_acknowledged_document_survives_a_kill(elasticsearch: Processes) -> None:
     with httpx.Client(base_url=elasticsearch.place.elasticsearch, timeout=30) as client:
         stored = client.put("/survivors/_doc/1?version=7&version_type=external", json={"text": "still here"})
         assert stored.status_code == 201
@@ -20,7 +20,7 @@ def test_an_acknowledged_document_survives_a_kill(elasticsearch: Running) -> Non
     assert found["_source"] == {"text": "still here"}
 
 
-def test_nobody_else_on_the_network_can_reach_it(elasticsearch: Running) -> None:
+def test_nobody_else_on_the_network_can_reach_it(elasticsearch: Processes) -> None:
     with httpx.Client(base_url=elasticsearch.place.elasticsearch, timeout=30) as client:
         [node] = client.get("/_nodes/http,transport").json()["nodes"].values()
     for service in ("http", "transport"):

@@ -10,22 +10,22 @@ from pathlib import Path
 
 from penstock.stack import process
 from penstock.stack.place import CHECKOUT, Place
-from tests.support.places import Places, sweep
+from tests.support.place_factory import PlaceFactory, sweep
 
 # A test run that starts a child in a place of its own, says where, and waits to be killed.
 RUN = """
 import signal, sys
 from penstock.stack import process
-from tests.support.places import Places
-places = Places()
-place = places.make("killed")
+from tests.support.place_factory import PlaceFactory
+place_factory = PlaceFactory()
+place = place_factory.make("killed")
 process.start(place, process.Child(name="child", command=(sys.executable, "-c", "import signal; signal.pause()")))
 print(place.state, flush=True)
 signal.pause()
 """
 
 
-def test_what_a_killed_test_run_left_is_swept_by_the_next(places: Places) -> None:
+def test_what_a_killed_test_run_left_is_swept_by_the_next(place_factory: PlaceFactory) -> None:
     environment = {**os.environ, "PYTHONPATH": f"{CHECKOUT / 'libs'}:{CHECKOUT}"}
     with subprocess.Popen([sys.executable, "-c", RUN], env=environment, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout
@@ -42,7 +42,7 @@ def test_what_a_killed_test_run_left_is_swept_by_the_next(places: Places) -> Non
     assert not left.state.exists()
 
 
-def test_places_share_neither_ports_nor_folders(places: Places) -> None:
-    one, other = places.make("one"), places.make("other")
+def test_places_share_neither_ports_nor_folders(place_factory: PlaceFactory) -> None:
+    one, other = place_factory.make("one"), place_factory.make("other")
     assert abs(one.port_base - other.port_base) >= 100
     assert one.state != other.state

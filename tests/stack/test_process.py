@@ -13,16 +13,17 @@ import pytest
 from penstock.errors import PenstockError
 from penstock.stack import nats, ports, process, secret, status, up
 from penstock.stack.place import Place
-from tests.support.places import Places, Running
+from tests.support.place_factory import PlaceFactory
+from tests.support.processes import Processes
 
-Throwaway = Callable[..., Running]
+Throwaway = Callable[..., Processes]
 # Says so on its log once SIGTERM cannot end it any more.
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); signal.pause()"
 
 
 @pytest.fixture
-def place(places: Places) -> Iterator[Place]:
-    place = places.make(f"process-{os.urandom(4).hex()}")
+def place(place_factory: PlaceFactory) -> Iterator[Place]:
+    place = place_factory.make(f"process-{os.urandom(4).hex()}")
     yield place
     up.clean(place)
 
@@ -35,9 +36,11 @@ def state_of(place: Place, name: str) -> str:
     return next(part.state for part in status.status(place) if part.name == name)
 
 
-def test_a_taken_port_is_named_with_its_holder_and_the_way_out(throwaway_nats: Throwaway, places: Places) -> None:
+def test_a_taken_port_is_named_with_its_holder_and_the_way_out(
+    throwaway_nats: Throwaway, place_factory: PlaceFactory
+) -> None:
     first = throwaway_nats().place
-    second = Place(state=places.folder / "second", port_base=first.port_base)
+    second = Place(state=place_factory.folder / "second", port_base=first.port_base)
     record = process.alive(first, "nats")
     assert record
     with pytest.raises(PenstockError) as refusal:

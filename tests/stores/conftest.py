@@ -17,14 +17,14 @@ from penstock.services.writer.queries import reads
 from penstock.services.writer.store import Store
 from penstock.stack import cassandra_roles
 from tests.support.deliveries import CONTRACTS
-from tests.support.places import Running
+from tests.support.processes import Processes
 
 EPOCHS = {"EVENTS_HTTP": 1, "EVENTS_NATS": 1}
 PATIENCE = 60.0  # more than a store needs to come back
 
 
 @pytest.fixture(scope="module")
-async def client(elasticsearch: Running) -> AsyncIterator[AsyncElasticsearch]:
+async def client(elasticsearch: Processes) -> AsyncIterator[AsyncElasticsearch]:
     """The indexer's client; every test module finds an empty cluster."""
     client = connect(elasticsearch.place)
     try:
@@ -49,7 +49,7 @@ async def indexer(bulker: Bulker) -> Indexer:
 
 
 @pytest.fixture(scope="module")
-async def store(cassandra: Running) -> AsyncIterator[Store]:
+async def store(cassandra: Processes) -> AsyncIterator[Store]:
     """The writer's connection, as the writer's role, with its tables migrated and empty."""
     place = cassandra.place
     with cassandra_roles.admin(place) as admin:

@@ -26,7 +26,7 @@ from penstock.services.writer.periods import period
 from penstock.services.writer.store import Store
 from penstock.stack import cassandra_roles
 from tests.support import event_strategies
-from tests.support.places import Running
+from tests.support.processes import Processes
 
 CONTRACTS = load()
 CHECKER = Checker(CONTRACTS)
@@ -43,7 +43,7 @@ THOROUGH = settings(
 
 
 @pytest.fixture(scope="module")
-def index(elasticsearch: Running) -> Iterator[httpx.Client]:
+def index(elasticsearch: Processes) -> Iterator[httpx.Client]:
     """A client of the node with the templates in place."""
     with httpx.Client(base_url=elasticsearch.place.elasticsearch, timeout=60) as client:
         for kind, bodies in templates(CONTRACTS).items():
@@ -91,7 +91,7 @@ RECORD = "SELECT record FROM {keyspace}.events WHERE period = ? AND pp = ? AND k
 
 
 @pytest_asyncio.fixture(scope="module")
-async def store(cassandra: Running) -> AsyncIterator[Store]:
+async def store(cassandra: Processes) -> AsyncIterator[Store]:
     """The writer's connection, with its tables."""
     with cassandra_roles.admin(cassandra.place) as admin:
         admin.set_keyspace(cassandra.place.cassandra_keyspace)

@@ -21,8 +21,7 @@ from penstock.services.indexer.search.models import ActiveModels
 from penstock.services.indexer.search.operations import Questions
 from tests.stores.conftest import EPOCHS
 from tests.support.deliveries import CONTRACTS, event_of, line, sample, score_of
-from tests.support.frozen import frozen
-from tests.support.places import Running
+from tests.support.processes import Processes
 
 ALL = Caller("trainer", datasets=frozenset({"*"}))
 LOGS = Caller("ingress", datasets=frozenset({"logs"}))
@@ -382,8 +381,8 @@ async def test_an_answer_of_large_records_ends_where_there_is_no_room(
     await client.indices.refresh(index="events-logs")
 
 
-async def test_a_node_that_does_not_answer_fails_questions_at_once(corpus: Corpus, elasticsearch: Running) -> None:
-    async with frozen(elasticsearch, "elasticsearch"):
+async def test_a_node_that_does_not_answer_fails_questions_at_once(corpus: Corpus, elasticsearch: Processes) -> None:
+    async with elasticsearch.frozen("elasticsearch"):
         await corpus.elastic.look()
         with pytest.raises(PenstockError) as failed:
             await corpus.questions.query({}, LOGS)

@@ -18,8 +18,8 @@ from penstock.services.indexer.logic import Indexer, event_line
 from penstock.services.indexer.search.elastic import Elastic
 from tests.stores.conftest import EPOCHS
 from tests.support.deliveries import CONTRACTS, event_of, line, sample, score_of
-from tests.support.frozen import frozen, until
-from tests.support.places import Running
+from tests.support.processes import Processes
+from tests.support.until import until
 
 
 async def stored(client: AsyncElasticsearch, alias: str, key: str) -> dict[str, Any]:
@@ -58,7 +58,7 @@ async def test_an_older_message_that_comes_later_does_not_win(client: AsyncElast
     assert (await stored(client, "events-logs-2026", newer.key))["_source"]["event"]["data"]["message"] == "new"
 
 
-async def test_several_indexers_make_an_index_at_once(client: AsyncElasticsearch, elasticsearch: Running) -> None:
+async def test_several_indexers_make_an_index_at_once(client: AsyncElasticsearch, elasticsearch: Processes) -> None:
     clients = [connect(elasticsearch.place) for _ in range(4)]
     indexers = [Indexer(Bulker(each, Indices(each, CONTRACTS)), EPOCHS) for each in clients]
     batches = [[event_of(sample("cpu", n, time=f"2026-0{1 + n % 3}-01T00:00:00Z"))] for n in range(4)]
@@ -177,11 +177,11 @@ async def test_a_batch_larger_than_a_request_is_sent_in_parts(
 
 
 async def test_a_stopped_node_delays_events_and_loses_none(
-    client: AsyncElasticsearch, bulker: Bulker, indexer: Indexer, elasticsearch: Running
+    client: AsyncElasticsearch, bulker: Bulker, indexer: Indexer, elasticsearch: Processes
 ) -> None:
     await indexer.events([event_of(line("first"))])
     batch = [event_of(line(f"line {n}")) for n in range(500)]
-    async with frozen(elasticsearch, "elasticsearch"):
+    async with elasticsearch.frozen("elasticsearch"):
         waiting = asyncio.create_task(indexer.events(batch))
         await until(lambda: bulker.unready_reason is not None)
         assert not waiting.done()
@@ -191,7 +191,7 @@ async def test_a_stopped_node_delays_events_and_loses_none(
 
 
 async def test_a_killed_node_delays_events_and_loses_none(
-    client: AsyncElasticsearch, bulker: Bulker, indexer: Indexer, elasticsearch: Running
+    client: AsyncElasticsearch, bulker: Bulker, indexer: Indexer, elasticsearch: Processes
 ) -> None:
     batch = [event_of(line(f"line {n}")) for n in range(500)]
     first = await indexer.events(batch[:250])
@@ -208,10 +208,10 @@ async def test_a_killed_node_delays_events_and_loses_none(
 
 
 async def test_who_stops_meanwhile_hands_its_events_back(
-    bulker: Bulker, indexer: Indexer, elasticsearch: Running
+    bulker: Bulker, indexer: Indexer, elasticsearch: Processes
 ) -> None:
     await indexer.events([event_of(line("first"))])
-    async with frozen(elasticsearch, "elasticsearch"):
+    async with elasticsearch.frozen("elasticsearch"):
         waiting = asyncio.create_task(indexer.events([event_of(line("second"))]))
         await until(lambda: bulker.unready_reason is not None)
         bulker.stop()

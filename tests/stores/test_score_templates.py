@@ -12,7 +12,7 @@ import pytest
 from penstock.contract_check.elasticsearch_templates import templates
 from penstock.contracts import load
 from penstock.scoring import vectors
-from tests.support.places import Running
+from tests.support.processes import Processes
 
 CONTRACTS = load()
 NEAR = [1.0] + [0.0] * (vectors.DIMS - 1)
@@ -20,7 +20,7 @@ FAR = [0.0] * (vectors.DIMS - 1) + [1.0]
 
 
 @pytest.fixture(scope="module")
-def index(elasticsearch: Running) -> Iterator[httpx.Client]:
+def index(elasticsearch: Processes) -> Iterator[httpx.Client]:
     """A client of the node with the templates in place."""
     with httpx.Client(base_url=elasticsearch.place.elasticsearch, timeout=60) as client:
         for kind, bodies in templates(CONTRACTS).items():

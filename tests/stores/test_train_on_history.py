@@ -18,7 +18,7 @@ from penstock.services.indexer import names
 from penstock.services.trainer.__main__ import build, parse_arguments
 from penstock.services.trainer.history import connect, read_history
 from penstock.stack.place import Place
-from tests.support.places import Running
+from tests.support.processes import Processes
 from tests.support.scoring_models import usual
 
 LINES, SAMPLES = 3_000, 1_000
@@ -51,7 +51,7 @@ def bulk() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def index(elasticsearch: Running) -> Iterator[Elasticsearch]:
+def index(elasticsearch: Processes) -> Iterator[Elasticsearch]:
     """A node with two types of events indexed, and none of a third."""
     with connect(elasticsearch.place) as client:
         for kind, bodies in templates(load()).items():

@@ -18,7 +18,7 @@ from penstock.services.writer.queries.reads import Reads
 from penstock.services.writer.store import Store
 from penstock.stack import cassandra_roles
 from tests.support.deliveries import CONTRACTS, NOON
-from tests.support.places import Running
+from tests.support.processes import Processes
 
 EXAMINER = Caller("examiner", datasets=frozenset({"*"}))
 TIME = {"from": "2026-11-01T00:00:00Z", "to": "2026-11-02T00:00:00Z"}
@@ -39,7 +39,7 @@ RECORDS = [
 
 
 @pytest.fixture(scope="module")
-async def questions(cassandra: Running, store: Store) -> Questions:
+async def questions(cassandra: Processes, store: Store) -> Questions:
     with cassandra_roles.admin(cassandra.place) as admin:
         admin.execute(f"TRUNCATE {cassandra.place.cassandra_keyspace}.audit")
     reads = Reads(store)

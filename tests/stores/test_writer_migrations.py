@@ -12,13 +12,13 @@ from cassandra.cluster import Session
 from penstock.errors import PenstockError
 from penstock.services.writer.migrate import migrate, read
 from penstock.stack import cassandra_roles
-from tests.support.places import Running
+from tests.support.processes import Processes
 
 KEYSPACE = "migrations_tried"
 
 
 @pytest.fixture
-def session(cassandra: Running) -> Iterator[Session]:
+def session(cassandra: Processes) -> Iterator[Session]:
     """A keyspace of its own, as a role that may make tables."""
     with cassandra_roles.admin(cassandra.place) as admin:
         admin.execute(
@@ -49,7 +49,7 @@ def test_a_file_that_changed_after_it_was_applied_is_refused(session: Session, t
         migrate(session, read(files(tmp_path, "CREATE TABLE a (id text PRIMARY KEY);")))
 
 
-def test_runs_at_the_same_time_apply_each_file_once(session: Session, cassandra: Running) -> None:
+def test_runs_at_the_same_time_apply_each_file_once(session: Session, cassandra: Processes) -> None:
     def run() -> list[str]:
         with cassandra_roles.admin(cassandra.place) as admin:
             admin.set_keyspace(KEYSPACE)

@@ -17,8 +17,7 @@ from penstock.services.writer.queries.operations import Questions
 from penstock.services.writer.queries.reads import Reads
 from penstock.services.writer.store import Store
 from tests.support.deliveries import CONTRACTS, event_of, line, sample, score_of
-from tests.support.frozen import frozen
-from tests.support.places import Running
+from tests.support.processes import Processes
 
 ALL = Caller("trainer", datasets=frozenset({"*"}))
 LOGS = Caller("ingress", datasets=frozenset({"logs"}))
@@ -213,10 +212,10 @@ async def test_what_is_not_valid_or_not_granted_is_refused(
 
 
 async def test_a_node_that_does_not_answer_fails_questions_at_once(
-    corpus: Corpus, store: Store, cassandra: Running, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus, store: Store, cassandra: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("penstock.services.writer.queries.reads._LOOK_SECONDS", 0.5)
-    async with frozen(cassandra, "cassandra"):
+    async with cassandra.frozen("cassandra"):
         await corpus.reads.look()
         with pytest.raises(PenstockError) as failed:
             await corpus.questions.timeline({"entity": HOST}, LOGS)

@@ -23,8 +23,8 @@ from penstock.services.writer.store import REQUEST_SECONDS, Store
 from penstock.settings import Settings
 from tests.support.deliveries import event_of, line, sample, score_of
 from tests.support.faulty_link import Line
-from tests.support.frozen import frozen, until
-from tests.support.places import Running
+from tests.support.processes import Processes
+from tests.support.until import until
 
 
 async def stored(store: Store, event: Event) -> list[bytes]:
@@ -114,11 +114,11 @@ async def test_what_the_store_refuses_is_dropped_with_its_reason_and_the_rest_is
     assert await stored(store, batch[2]) == [record(batch[2])]
 
 
-async def test_a_stopped_node_delays_events_and_loses_none(store: Store, writer: Writer, cassandra: Running) -> None:
+async def test_a_stopped_node_delays_events_and_loses_none(store: Store, writer: Writer, cassandra: Processes) -> None:
     await writer.events([event_of(line("first"))])
     store.request_timeout = 1.0
     batch = [event_of(line(f"line {n}", host=f"host_{n % 30}")) for n in range(500)]
-    async with frozen(cassandra, "cassandra"):
+    async with cassandra.frozen("cassandra"):
         waiting = asyncio.create_task(writer.events(batch))
         await until(lambda: writer.unready_reason is not None)
         assert not waiting.done()
@@ -128,7 +128,7 @@ async def test_a_stopped_node_delays_events_and_loses_none(store: Store, writer:
         assert await stored(store, event) == [record(event)]
 
 
-async def test_a_killed_node_delays_events_and_loses_none(store: Store, writer: Writer, cassandra: Running) -> None:
+async def test_a_killed_node_delays_events_and_loses_none(store: Store, writer: Writer, cassandra: Processes) -> None:
     batch = [event_of(line(f"line {n}", host=f"host_{n % 30}")) for n in range(500)]
     assert await writer.events(batch[:250]) == [Done()] * 250
     cassandra.kill("cassandra")
@@ -140,10 +140,10 @@ async def test_a_killed_node_delays_events_and_loses_none(store: Store, writer: 
         assert await stored(store, event) == [record(event)]
 
 
-async def test_who_stops_meanwhile_hands_its_events_back(store: Store, writer: Writer, cassandra: Running) -> None:
+async def test_who_stops_meanwhile_hands_its_events_back(store: Store, writer: Writer, cassandra: Processes) -> None:
     await writer.events([event_of(line("first"))])
     store.request_timeout = 0.5
-    async with frozen(cassandra, "cassandra"):
+    async with cassandra.frozen("cassandra"):
         waiting = asyncio.create_task(writer.events([event_of(line("second"))]))
         await until(lambda: writer.unready_reason is not None)
         writer.stop()
@@ -152,7 +152,7 @@ async def test_who_stops_meanwhile_hands_its_events_back(store: Store, writer: W
     assert isinstance(outcome, Retry)
 
 
-async def test_a_store_that_is_not_open_yet_makes_events_wait(cassandra: Running) -> None:
+async def test_a_store_that_is_not_open_yet_makes_events_wait(cassandra: Processes) -> None:
     writer = Writer(Store(cassandra.place), "month", patience=0.0)
     [outcome] = await writer.events([event_of(line("early"))])
     assert isinstance(outcome, Retry)
@@ -172,7 +172,7 @@ class OneConnection(Line):
         super().heal()
 
 
-async def test_a_node_that_goes_away_while_one_connects_is_tried_again(cassandra: Running) -> None:
+async def test_a_node_that_goes_away_while_one_connects_is_tried_again(cassandra: Processes) -> None:
     way = OneConnection("writer→cassandra", cassandra.place.local_port("cassandra"), random.Random(0))
     await way.open()
     store = Store(cassandra.place.model_copy(update={"cassandra_port": way.port}))
@@ -190,7 +190,7 @@ async def test_a_node_that_goes_away_while_one_connects_is_tried_again(cassandra
         await way.close()
 
 
-async def test_a_writer_with_another_period_does_not_start(writer: Writer, cassandra: Running) -> None:
+async def test_a_writer_with_another_period_does_not_start(writer: Writer, cassandra: Processes) -> None:
     await writer.events([event_of(line("first"))])
     settings = Settings.model_validate({**cassandra.place.model_dump(), "cassandra_period": "day"})
     with pytest.raises(PenstockError, match="rows by month"):

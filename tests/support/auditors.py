@@ -9,7 +9,8 @@ import orjson
 
 from penstock.broker import StoredMessage
 from penstock.stack import http_probe, process
-from tests.support.broker_rig import Rig, until
+from tests.support.broker_rig import Rig
+from tests.support.until import until
 
 SECONDS = 0.3  # of a window, and between seals
 
@@ -40,7 +41,7 @@ class Auditors:
 
     def kill(self, number: int = 0) -> None:
         """SIGKILL."""
-        self.rig.running.kill(f"auditor_{number}")
+        self.rig.processes.kill(f"auditor_{number}")
 
     async def messages(self, subject: str = "audit.auditor.>") -> list[StoredMessage]:
         """What is on the trail under the subject."""

@@ -15,9 +15,9 @@ from penstock.contracts.subjects import CORE_API
 from penstock.provisioning import provision
 from penstock.stack import nats, process
 from penstock.stack.place import Place
-from tests.support.broker_rig import until
-from tests.support.places import Running
-from tests.support.token_mint import Mint
+from tests.support.mint import Mint
+from tests.support.processes import Processes
+from tests.support.until import until
 
 REPLICAS = 2
 
@@ -45,7 +45,7 @@ class AuthorityRig:
     def __init__(self, place: Place, mint: Mint) -> None:
         self.place = place
         self.mint = mint
-        self.running = Running(place)
+        self.processes = Processes(place)
         self.reader: Broker
         self.brokers: list[Broker] = []
 
@@ -73,7 +73,7 @@ class AuthorityRig:
         process.wait_ready(self.place, record, lambda: http_probe.answers(port, "/readyz"), 30)
 
     def kill(self, number: int) -> None:
-        self.running.kill(f"authority_{number}")
+        self.processes.kill(f"authority_{number}")
 
     async def close(self) -> None:
         await self.close_clients()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from penstock.services.issuer import signing_keys
-from tests.support.token_mint import Mint
+from tests.support.mint import Mint
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
 
 import nkeys  # type: ignore[import-untyped]
 
@@ -19,12 +17,10 @@ from penstock.provisioning import provision, stream_config
 from penstock.publish import GroupCommitter, Outgoing
 from penstock.stack import nats
 from penstock.stack.place import Place
-from tests.support.places import Running
-
-T = TypeVar("T")
+from tests.support.processes import Processes
+from tests.support.until import BOUND, until
 
 STREAM, CONSUMER = "EVENTS_HTTP", "indexer"
-BOUND = 20.0  # seconds after which a test gives up waiting
 
 
 def conf(place: Place) -> str:
@@ -42,9 +38,9 @@ def conf(place: Place) -> str:
 class Rig:
     """What a test of the broker needs. All brokers are closed at the end. `core` may do anything in CORE."""
 
-    def __init__(self, running: Running) -> None:
-        self.running = running
-        self.place = running.place
+    def __init__(self, processes: Processes) -> None:
+        self.processes = processes
+        self.place = processes.place
         self.core: Broker
         self._brokers: list[Broker] = []
 
@@ -160,20 +156,4 @@ def subject(publisher: str = "web_shop", pp: int = 0) -> str:
     return f"evt.{pp:02x}.http.{publisher}.log.line.v1"
 
 
-async def until(look: Callable[[], Awaitable[T | None]], bound: float = BOUND) -> T:
-    """Looks again and again until there is something; fails after `bound` seconds."""
-    deadline = time.monotonic() + bound
-    while (found := await look()) is None:
-        assert time.monotonic() < deadline, f"not within {bound} s"
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.Event().wait(), 0.02)
-    return found
-
-
-async def true(condition: Callable[[], bool], bound: float = BOUND) -> None:
-    """Waits until the condition holds."""
-
-    async def look() -> bool | None:
-        return condition() or None
-
-    await until(look, bound)
+true = until

@@ -26,9 +26,9 @@ from penstock.services.issuer import clients
 from penstock.services.trainer.upload import upload
 from penstock.stack import certificate, haproxy, process, up
 from penstock.stack.place import Place
-from tests.support.broker_rig import until
-from tests.support.places import Running
+from tests.support.processes import Processes
 from tests.support.scoring_models import package, usual
+from tests.support.until import until
 
 SENDER, READER = "web_shop", "alice"
 GROUPS = {SENDER: "penstock-senders", READER: "penstock-readers"}
@@ -37,7 +37,7 @@ BOUND = 60.0  # seconds after which a test gives up waiting
 KEYS_EVERY = 1.0  # seconds between two looks of the edge for new keys
 
 
-class DefaultStack(Running):
+class DefaultStack(Processes):
     """The running stack, and callers with tokens."""
 
     def __init__(self, place: Place) -> None:

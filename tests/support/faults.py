@@ -14,18 +14,18 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from penstock.stack import fleet, process
-from tests.support.fault_fleet import SERVICES, Site
 from tests.support.faulty_link import Line, closed
+from tests.support.full_stack import SERVICES, FullStack
 
 SERVERS = ("nats", "elasticsearch", "cassandra")
 Fault = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Faults:
-    """The faults of one site whose services reach their servers over lines."""
+    """The faults of one stack whose services reach their servers through proxies."""
 
-    def __init__(self, site: Site, seed: int) -> None:
-        self.site = site
+    def __init__(self, stack: FullStack, seed: int) -> None:
+        self.stack = stack
         self._rng = random.Random(seed)
         self._lines: dict[str, Line] = {}
         self._deck: list[str] = []
@@ -48,7 +48,7 @@ class Faults:
         await closed(list(self._lines.values()))
 
     async def _places(self) -> dict[str, Any]:
-        site = self.site
+        stack = self.stack
         wanted = {name: {"nats_url": "nats"} for name in SERVICES}
         wanted["indexer_0"]["elasticsearch_url"] = "elasticsearch"
         wanted["writer_0"]["cassandra_port"] = "cassandra"
@@ -58,17 +58,17 @@ class Faults:
             update: dict[str, Any] = {}
             for setting, server in needs.items():
                 line = await Line(
-                    f"{service}→{server}", site.place.local_port(server), random.Random(self._rng.random())
+                    f"{service}→{server}", stack.place.local_port(server), random.Random(self._rng.random())
                 ).open()
                 self._lines[line.name] = line
                 update[setting] = form[setting].format(line.port) if setting in form else line.port
-            found[service] = site.place.model_copy(update=update)
+            found[service] = stack.place.model_copy(update=update)
         return found
 
     async def _restart_with(self, places: dict[str, Any]) -> None:
-        await asyncio.gather(*(asyncio.to_thread(process.stop, self.site.place, name) for name in SERVICES))
-        self.site.places = places
-        await self.site.again(*SERVICES)
+        await asyncio.gather(*(asyncio.to_thread(process.stop, self.stack.place, name) for name in SERVICES))
+        self.stack.settings_of = places
+        await self.stack.again(*SERVICES)
 
     # -- the story
 
@@ -106,12 +106,12 @@ class Faults:
 
         async def fault() -> None:
             async with self._killing[name]:  # two faults at once may have chosen the same process
-                if process.alive(self.site.place, name):
-                    await asyncio.to_thread(self.site.kill, name)
+                if process.alive(self.stack.place, name):
+                    await asyncio.to_thread(self.stack.kill, name)
                     self.kills += 1
                 await asyncio.sleep(down)
                 if name in SERVERS:
-                    await self.site.again(name)
+                    await self.stack.again(name)
                 else:
                     await asyncio.to_thread(self._start, name)
 
@@ -119,7 +119,7 @@ class Faults:
 
     def _start(self, name: str) -> None:
         """Without waiting until it is ready: what it needs may be down, too."""
-        place = self.site.places.get(name, self.site.place)
+        place = self.stack.settings_of.get(name, self.stack.place)
         [child] = [child for child in fleet.children(place) if child.name == name]
         process.start(place, child)
 
@@ -127,9 +127,9 @@ class Faults:
         paused = self._rng.uniform(least, most)
 
         async def fault() -> None:
-            if self.site.try_signal(name, signal.SIGSTOP):  # another fault may be killing it
+            if self.stack.try_signal(name, signal.SIGSTOP):  # another fault may be killing it
                 await asyncio.sleep(paused)
-                self.site.try_signal(name, signal.SIGCONT)
+                self.stack.try_signal(name, signal.SIGCONT)
 
         return f"pause {name} for {paused:.1f} s", fault
 

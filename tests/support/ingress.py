@@ -36,7 +36,7 @@ def event(id: str, **members: Any) -> dict[str, Any]:
     return {name: member for name, member in value.items() if member is not None}
 
 
-class Door:
+class Ingress:
     """The running ingress; `key` is that of `shop`, which may send and read everything."""
 
     def __init__(self, place: Place) -> None:
@@ -50,7 +50,7 @@ class Door:
         text, _ = api_keys.create(self.place.keys, load(), identity=identity, now_ns=time.time_ns(), **grants)
         return text
 
-    async def start(self) -> Door:
+    async def start(self) -> Ingress:
         """Starts the process and waits until it is ready."""
         await asyncio.to_thread(up.start_service, self.place, "ingress_0")
         return self

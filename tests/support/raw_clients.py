@@ -1,6 +1,6 @@
-"""A provisioned server of its own with every identity, and peers that say on it what no well-behaved client would.
+"""A provisioned server of its own with every identity, and clients that send what no well-behaved client would.
 
-Peers speak through the plain client library, not through penstock.broker, whose own checks would stand in the way.
+They speak through the plain client library, not through penstock.broker, whose own checks would stand in the way.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from penstock.contracts import Contracts, bucket_stream, load
 from penstock.contracts.subjects import CORE_API
 from penstock.provisioning import provision
 from penstock.stack.place import Place
-from tests.support.places import Running
 
 TIMEOUT = 5.0
 FENCE = b"fence"
@@ -33,7 +32,7 @@ FENCES = {
 }
 
 
-class Peer:
+class RawClient:
     """One connection of one identity."""
 
     def __init__(self, identity: str) -> None:
@@ -42,7 +41,7 @@ class Peer:
         self.received: list[Msg] = []
         self.connection: Client
 
-    async def open(self, place: Place) -> Peer:
+    async def open(self, place: Place) -> RawClient:
         async def failed(error: Exception) -> None:
             self.errors.append(str(error))
 
@@ -62,7 +61,7 @@ class Peer:
 
     @property
     def inbox(self) -> str:
-        return f"_INBOX.{self.identity}.peer"
+        return f"_INBOX.{self.identity}.raw"
 
     async def send(
         self, subject: str, payload: bytes = b"", *, reply: str = "", headers: dict[str, str] | None = None
@@ -94,13 +93,13 @@ def violation(error: str) -> tuple[str, str]:
     return ("reply" if "reply" in match[2] else match[1]), match[3]
 
 
-class Bus:
-    """The server, its peers, and what it stored."""
+class RawClients:
+    """One client for each identity of a server, and what the server stored."""
 
-    def __init__(self, running: Running) -> None:
-        self.place = running.place
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self.contracts: Contracts = load()
-        self.peers: dict[str, Peer] = {}
+        self.clients: dict[str, RawClient] = {}
         self.fences = dict(FENCES)
         for bucket, body in self.contracts.buckets.items():
             owner = next(
@@ -109,19 +108,19 @@ class Bus:
             subject = f"$KV.{bucket}.fence" if body.kind == "keys" else f"$O.{bucket}.M.fence"
             self.fences[bucket_stream(self.contracts, bucket)] = (owner, subject)
 
-    async def open(self) -> Bus:
+    async def open(self) -> RawClients:
         await provision.apply(self.place)
         for identity in self.contracts.identities:
-            self.peers[identity] = await Peer(identity).open(self.place)
+            self.clients[identity] = await RawClient(identity).open(self.place)
         return self
 
     async def close(self) -> None:
-        for peer in self.peers.values():
-            await peer.connection.close()
+        for client in self.clients.values():
+            await client.connection.close()
 
     async def state(self, stream: str) -> dict[str, Any]:
         """The stream's state as the server has it, asked in CORE."""
-        answer = await self.peers["provision"].ask(f"$JS.API.STREAM.INFO.{stream}")
+        answer = await self.clients["provision"].ask(f"$JS.API.STREAM.INFO.{stream}")
         state: dict[str, Any] = answer["state"]
         return state
 
@@ -129,14 +128,14 @@ class Bus:
         """Returns when whatever was sent or answered before is stored, also what an answer itself set off."""
         for _ in range(2):
             for identity, subject in self.fences.values():
-                assert "seq" in await self.peers[identity].ask(subject, FENCE)
+                assert "seq" in await self.clients[identity].ask(subject, FENCE)
 
     async def stored_by(self, attack: Callable[[], Awaitable[Any]]) -> list[tuple[str, bytes]]:
         """What all streams and buckets hold more after the attack: (subject, payload)."""
         before = {stream: (await self.state(stream))["last_seq"] for stream in self.fences}
         await attack()
-        for peer in self.peers.values():
-            await peer.flush()
+        for client in self.clients.values():
+            await client.flush()
         await self.fence()
         found = []
         for stream, last in before.items():
@@ -150,14 +149,14 @@ class Bus:
     async def stored(self, stream: str, sequence: int) -> Msg:
         """A stored message, read by who may."""
         reader = "operator" if stream in self.contracts.streams else self.fences[stream][0]
-        return await self.peers[reader].connection.request(
+        return await self.clients[reader].connection.request(
             f"{CORE_API}.DIRECT.GET.{stream}", json.dumps({"seq": sequence}).encode(), timeout=TIMEOUT
         )
 
-    async def heard(self, peer: Peer, count: int = 1) -> list[Msg]:
-        """The next messages in a peer's inbox."""
+    async def received(self, client: RawClient, count: int = 1) -> list[Msg]:
+        """The next messages in a client's inbox."""
         async with asyncio.timeout(TIMEOUT):
-            while len(peer.received) < count:
-                await peer.flush()
-        messages, peer.received = peer.received[:count], peer.received[count:]
+            while len(client.received) < count:
+                await client.flush()
+        messages, client.received = client.received[:count], client.received[count:]
         return messages

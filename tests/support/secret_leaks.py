@@ -29,7 +29,7 @@ FORMS = re.compile(b"|".join(b"(?P<f%d>%b)" % (number, form) for number, form in
 
 
 @dataclass(frozen=True, slots=True)
-class Spilt:
+class Leak:
     """One find: where, and which secret; never the secret itself."""
 
     where: str
@@ -74,24 +74,24 @@ class Secrets:
         return found
 
 
-def spilt(place: Place, secrets: Secrets) -> list[Spilt]:
+def leaks(place: Place, secrets: Secrets) -> list[Leak]:
     """What is found in the logs, records, configurations and processes of the place, and on anybody's command line."""
     found = []
-    for path in written(place):
-        found += [Spilt(str(path.relative_to(place.state)), what) for what in secrets.within(path.read_bytes())]
+    for path in log_and_config_files(place):
+        found += [Leak(str(path.relative_to(place.state)), what) for what in secrets.within(path.read_bytes())]
     ours = processes(place)
     for pid, command in _everybody():
         mine = pid in ours
-        found += [Spilt(f"command line of {pid}", what) for what in secrets.within(command, forms=mine)]
+        found += [Leak(f"command line of {pid}", what) for what in secrets.within(command, forms=mine)]
         if mine:
             environment = _read(pid, "environ")
-            found += [Spilt(f"environment of {ours[pid]}", what) for what in secrets.within(environment)]
+            found += [Leak(f"environment of {ours[pid]}", what) for what in secrets.within(environment)]
     return found
 
 
-def in_files(files: Iterable[Path], secrets: Secrets) -> list[Spilt]:
+def leaks_in_files(files: Iterable[Path], secrets: Secrets) -> list[Leak]:
     """What is found in files under version control; there, forms stand in tests and in documentation."""
-    return [Spilt(str(path), what) for path in files for what in secrets.within(path.read_bytes(), forms=False)]
+    return [Leak(str(path), what) for path in files for what in secrets.within(path.read_bytes(), forms=False)]
 
 
 def tracked() -> list[Path]:
@@ -101,7 +101,7 @@ def tracked() -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def written(place: Place) -> list[Path]:
+def log_and_config_files(place: Place) -> list[Path]:
     """Logs of all processes and servers, pid records, and configurations that hold no secret by design."""
     found = [path for folder in place.state.glob("**/logs") for path in _files(folder)]
     found += [*_files(place.state / "run"), place.issuers, place.state / "nats" / "nats.conf"]

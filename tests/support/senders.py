@@ -86,7 +86,7 @@ class Senders:
         goal = len(self.accepted) + count
         await self._until(lambda: len(self.accepted) >= goal, bound, f"{count} more events accepted")
 
-    async def in_trouble(self, count: int = 1, bound: float = BOUND) -> None:
+    async def see_failures(self, count: int = 1, bound: float = BOUND) -> None:
         """Waits until `count` more tries have failed, so that senders have seen the fault."""
         goal = self.refusals.total() + count
         await self._until(lambda: self.refusals.total() >= goal, bound, f"{count} tries failed")

@@ -10,7 +10,8 @@ from penstock.rpc.client import ask
 from penstock.rpc.messages import RegisteredModel
 from penstock.runtime import Build, Worker
 from penstock.services.trainer.upload import upload
-from tests.support.broker_rig import BOUND, Rig, true
+from tests.support.broker_rig import Rig, true
+from tests.support.until import BOUND
 
 
 class RunningWorker:

@@ -20,7 +20,7 @@ from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.services.issuer import signing_keys
 from tests.support import bad_tokens
 from tests.support.bad_tokens import Bad
-from tests.support.token_mint import Mint
+from tests.support.mint import Mint
 
 
 @pytest.fixture
@@ -60,14 +60,14 @@ async def test_a_person_who_signed_in_through_a_client_is_not_that_client(mint: 
 
 
 async def test_an_issuer_gives_only_what_the_file_says(mint: Mint) -> None:
-    mint.believe(gives=["groups"])
+    mint.trust(gives=["groups"])
     claims = await verifier(mint).verify(mint.token("penstock-indexer", groups=["a"]))
     assert (claims.client, claims.groups) == ("", ("a",))
     assert claims.gives == frozenset({"groups"})
 
 
 async def test_groups_may_stand_deeper(mint: Mint) -> None:
-    mint.believe(groups_claim="realm_access.roles")
+    mint.trust(groups_claim="realm_access.roles")
     claims = await verifier(mint).verify(mint.token(realm_access={"roles": ["a", 7]}, groups=["b"]))
     assert claims.groups == ("a",)
 
@@ -100,13 +100,13 @@ async def test_a_bad_token_is_refused_with_its_reason(mint: Mint, name: str) -> 
 
 async def test_es256_is_taken_where_it_is_allowed(mint: Mint) -> None:
     token = mint.es256()
-    mint.believe(algorithms=["ES256"])
+    mint.trust(algorithms=["ES256"])
     assert (await verifier(mint).verify(token)).subject == "penstock-billing"
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "none", "PS256"])
 def test_no_issuer_may_allow_anything_but_signatures_with_rsa_or_curves(mint: Mint, algorithm: str) -> None:
-    mint.believe(algorithms=[algorithm])
+    mint.trust(algorithms=[algorithm])
     with pytest.raises(Refused, match="ISSUERS_INVALID"):
         issuers.read(mint.issuers_file)
 
@@ -124,13 +124,13 @@ def test_no_issuer_may_allow_anything_but_signatures_with_rsa_or_curves(mint: Mi
     ids=["two sources", "no source", "keys in the clear", "client without proof", "gives too much", "unknown member"],
 )
 def test_a_file_of_issuers_that_is_not_sure_is_refused(mint: Mint, entry: dict[str, Any]) -> None:
-    mint.believe(**entry)
+    mint.trust(**entry)
     with pytest.raises(Refused, match="ISSUERS_INVALID"):
         issuers.read(mint.issuers_file)
 
 
 def test_an_issuer_twice_is_refused(mint: Mint) -> None:
-    mint.believe(mint.entry())
+    mint.trust(mint.entry())
     with pytest.raises(Refused, match="twice"):
         issuers.read(mint.issuers_file)
 
@@ -266,7 +266,7 @@ def serving(answer: Callable[[], tuple[int, bytes]]) -> Iterator[tuple[str, list
 
 async def test_keys_come_from_a_url_and_once_for_many_at_once(mint: Mint) -> None:
     with serving(lambda: (200, mint.jwks_file.read_bytes())) as (url, asked):
-        mint.believe(jwks_file=None, jwks_url=url)
+        mint.trust(jwks_file=None, jwks_url=url)
         it = verifier(mint)
         await asyncio.gather(*(it.verify(mint.token(jti=str(number))) for number in range(20)))
     assert asked == ["/jwks"]
@@ -277,7 +277,7 @@ async def test_keys_come_from_a_url_and_once_for_many_at_once(mint: Mint) -> Non
 )
 async def test_a_url_that_gives_no_keys_makes_the_issuer_unavailable(mint: Mint, answer: tuple[int, bytes]) -> None:
     with serving(lambda: answer) as (url, _):
-        mint.believe(jwks_file=None, jwks_url=url)
+        mint.trust(jwks_file=None, jwks_url=url)
         with pytest.raises(Unavailable, match="ISSUER_UNAVAILABLE"):
             await verifier(mint).verify(mint.token())
 
@@ -285,7 +285,7 @@ async def test_a_url_that_gives_no_keys_makes_the_issuer_unavailable(mint: Mint,
 async def test_a_look_for_a_new_key_that_fails_is_made_again_after_a_second(mint: Mint) -> None:
     clock, good = Clock(), True
     with serving(lambda: (200, mint.jwks_file.read_bytes()) if good else (500, b"")) as (url, asked):
-        mint.believe(jwks_file=None, jwks_url=url)
+        mint.trust(jwks_file=None, jwks_url=url)
         it = verifier(mint, clock=clock)
         await it.verify(mint.token())
         signing_keys.rotate(mint.folder / "keys")
@@ -304,7 +304,7 @@ async def test_a_look_for_a_new_key_that_fails_is_made_again_after_a_second(mint
 
 async def test_two_issuers_may_have_a_key_of_the_same_id(mint: Mint, tmp_path: Path) -> None:
     other = Mint(tmp_path / "second", "https://second.test")
-    mint.believe(other.entry(gives=["groups"]))
+    mint.trust(other.entry(gives=["groups"]))
     it = verifier(mint)
     assert (await it.verify(mint.token())).issuer == mint.issuer
     claims = await it.verify(other.token())

@@ -16,7 +16,7 @@ import pytest
 from penstock.auth.token_sources import ClientCredentials, TokenFile
 from penstock.broker import Token
 from penstock.errors import PenstockError, Refused, Unavailable
-from tests.support.token_mint import Mint
+from tests.support.mint import Mint
 
 
 class Endpoint:

@@ -1,4 +1,4 @@
-"""A mint of tokens, good ones and bad ones: an RSA key, its public set in a file, and claims as the test wants them."""
+"""Signed tokens, valid and invalid: an RSA key, its public set in a file, and claims as the test wants them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AUDIENCE = "penstock"
 
 
 class Mint:
-    """One issuer with its key set and an issuers.yaml that believes it, in a folder."""
+    """One issuer with its key set and an issuers.yaml that trusts it, in a folder."""
 
     def __init__(self, folder: Path, issuer: str = ISSUER) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ class Mint:
         self.issuers_file = folder / "issuers.yaml"
         secret_file.ensure(folder / "keys" / "first.pem", lambda: _first_key(issuer))
         self.publish()
-        self.believe()
+        self.trust()
 
     @property
     def keys(self) -> list[signing_keys.Key]:
@@ -56,7 +56,7 @@ class Mint:
             **changes,
         }
 
-    def believe(self, *others: dict[str, Any], **changes: Any) -> None:
+    def trust(self, *others: dict[str, Any], **changes: Any) -> None:
         """Writes issuers.yaml."""
         self.issuers_file.write_text(yaml.safe_dump({"issuers": [self.entry(**changes), *others]}))
 

@@ -8,7 +8,6 @@ import re
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,10 +21,9 @@ from penstock.services.edge import configuration, running
 from penstock.services.ingress.http.protocol import Protocol
 from penstock.stack import certificate, haproxy, process
 from penstock.stack.place import CHECKOUT, Place
-from tests.support.token_mint import Mint
+from tests.support.mint import Mint
+from tests.support.until import BOUND, until
 
-BOUND = 20.0  # seconds after which a test gives up waiting
-LOGGED_WITHIN = 10.0  # seconds
 KEY = "pk_0a1b2c3d_" + "A" * 43  # has the form of a key; whether it opens anything is for the ingress to say
 
 
@@ -59,10 +57,8 @@ class Upstream:
         self.server = uvicorn.Server(config)
         self.server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         self._task = asyncio.create_task(self.server.serve())
-        async with asyncio.timeout(BOUND):
-            while not self.server.started:
-                assert not self._task.done()
-                await asyncio.sleep(0.01)
+        await until(lambda: self.server.started or self._task.done())
+        assert self.server.started
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -164,21 +160,19 @@ class Edge:
 
     async def sees(self, server: str) -> None:
         """Waits until HAProxy's own checks have found an ingress ready."""
-        async with asyncio.timeout(BOUND):
-            while [server, "2"] not in [line.split()[3:6:2] for line in await self._states()]:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+
+        async def ready() -> bool:
+            return [server, "2"] in [line.split()[3:6:2] for line in await self._states()]
+
+        await until(ready)
 
     async def _states(self) -> list[str]:
         """Lines of be_id be_name srv_id srv_name srv_addr srv_op_state …; state 2 is running."""
         return [line for line in (await self.ask("show servers state ingress")).splitlines() if line[:1].isdigit()][1:]
 
-    def logged(self, request_id: str) -> dict[str, Any]:
+    async def logged(self, request_id: str) -> dict[str, Any]:
         """The line of the access log of a request that was answered; HAProxy writes it a little after the answer."""
-        deadline = time.monotonic() + LOGGED_WITHIN
-        while (found := self._line(request_id)) is None:
-            assert time.monotonic() < deadline, f"no line with {request_id}"
-            time.sleep(0.02)
-        return found
+        return await until(lambda: self._line(request_id), what=f"a line with {request_id}")
 
     def refused_unread(self) -> int:
         """How many requests had a head that the edge refused before it had read it whole."""
@@ -193,7 +187,7 @@ class Edge:
         return (json.loads(line) for line in reversed(lines) if line.startswith("{"))
 
 
-def believing(place: Place) -> tuple[Place, Mint]:
-    """The place with an issuer that it believes."""
+def trusting(place: Place) -> tuple[Place, Mint]:
+    """The place with an issuer that it trusts, and that issuer."""
     mint = Mint(place.state / "mint")
     return place.model_copy(update={"issuers_file": mint.issuers_file}), mint

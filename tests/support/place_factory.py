@@ -1,4 +1,4 @@
-"""Places for tests: temporary state folders and free ports, swept even after a test run that was killed."""
+"""PlaceFactory for tests: temporary state folders and free ports, swept even after a test run that was killed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from penstock.stack import nats, ports, process, up
+from penstock.stack import ports, process
 from penstock.stack.place import Place
 
 ROOT = Path(tempfile.gettempdir()) / f"penstock-tests-{os.getuid()}"
@@ -19,8 +19,8 @@ SPAN = 100  # ports of one place
 BASES = range(20_000, 32_000, SPAN)  # below the ports that the kernel gives to clients
 
 
-class Places:
-    """The places of one test run. A lock that dies with us tells others that the folder and its ports are in use."""
+class PlaceFactory:
+    """Makes the places of one test run; a lock that dies with it keeps others off their folder and ports."""
 
     def __init__(self) -> None:
         ROOT.mkdir(mode=0o700, exist_ok=True)
@@ -82,26 +82,3 @@ def take_down(folder: Path) -> None:
         for record in process.all_recorded(place):
             process.kill(record)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-class Running:
-    """A place with something running in it, and the two things that a fault test does to it."""
-
-    def __init__(self, place: Place) -> None:
-        self.place = place
-
-    def kill(self, name: str) -> None:
-        """SIGKILL to a server or a service (`nats`, `elasticsearch`, `cassandra`, `indexer_0`), and see it dead."""
-        record = process.alive(self.place, name)
-        assert record, f"{name} does not run, so it cannot be killed"
-        process.kill(record)
-
-    def restart(self, name: str) -> None:
-        """Start it again after a kill, with the data that it left, and wait until it is ready."""
-        if name == nats.NAME:
-            conf = (self.place.state / "nats" / "nats.conf").read_text()  # whichever it was started with
-            nats.wait_ready(self.place, nats.start(self.place, conf))
-        elif name in up.SERVERS:
-            up.start_server(self.place, name)
-        else:
-            up.start_service(self.place, name)

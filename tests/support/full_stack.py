@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -20,8 +21,9 @@ from penstock.errors import PenstockError
 from penstock.stack import fleet, process, up
 from penstock.stack.ledger import ledger
 from penstock.stack.place import CHECKOUT, Place
-from tests.support.places import Running
+from tests.support.processes import Processes
 from tests.support.senders import Senders
+from tests.support.until import until
 
 PUBLISHERS = ("web_shop", "app_store", "till")
 WORKERS = ("indexer", "writer", "scorer")
@@ -33,22 +35,22 @@ SHOWN = 20  # keys in the message of a failure
 LOG_SHOWN = 8_000  # characters of the log of a process that does not become ready
 
 
-class Site(Running):
+class FullStack(Processes):
     """`accepted` holds the key of every event that was ever accepted here: the stores must have those and no others."""
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
         self.accepted: set[str] = set()
-        self.places: dict[str, Place] = {}  # of services whose settings are not those of the others
+        self.settings_of: dict[str, Place] = {}  # of services whose settings are not those of the others
         self.letters = 0  # dead letters that tests have caused on purpose
         self.keys: dict[str, str] = {}
-        self.seer: Broker  # may look at every stream and consumer
+        self.operator: Broker  # may look at every stream and consumer
         self._began = time.monotonic()
 
-    async def open(self) -> Site:
+    async def open(self) -> FullStack:
         """Starts everything, and trains a model on the first events, which count like all others."""
         await asyncio.to_thread(up.up, self.place)
-        self.seer = await Broker.connect(self.place.nats, "operator", self.place.credentials_folder)
+        self.operator = await Broker.connect(self.place.nats, "operator", self.place.credentials_folder)
         self.make_keys()
         async with self.senders(gap=0.05) as senders:
             await senders.more(FIRST_EVENTS)
@@ -72,7 +74,7 @@ class Site(Running):
 
     async def close(self) -> None:
         """Stops everything, at once, and deletes it."""
-        await self.seer.drain(1.0)
+        await self.operator.drain(1.0)
         for record in process.all_recorded(self.place):
             await asyncio.to_thread(process.kill, record)
         await asyncio.to_thread(up.clean, self.place)
@@ -109,29 +111,16 @@ class Site(Running):
         self.note(f"{', '.join(names)} ready again")
 
     def restart(self, name: str) -> None:
-        """As Running does, with the service's own settings."""
-        if name in self.places:
-            up.start_service(self.places[name], name)
+        """As Processes does, with the service's own settings."""
+        if name in self.settings_of:
+            up.start_service(self.settings_of[name], name)
         else:
             super().restart(name)
 
     def try_signal(self, name: str, number: signal.Signals) -> process.Record | None:
-        """Sends a signal to a process that may have ended, even in this moment; None if it has."""
-        record = process.alive(self.place, name)
-        if record is None:
-            return None
+        """As Processes does, and notes it."""
         self.note(f"{number.name} to {name}")
-        try:
-            os.kill(record.pid, number)
-        except ProcessLookupError:
-            return None
-        return record
-
-    def signal(self, name: str, number: signal.Signals) -> process.Record:
-        """Sends a signal to a running process."""
-        record = self.try_signal(name, number)
-        assert record, f"{name} does not run"
-        return record
+        return super().try_signal(name, number)
 
     # -- what it says of itself
 
@@ -148,7 +137,7 @@ class Site(Running):
         """Waits until the services are ready; who is not says why, with the end of its log."""
         for name in names:
             try:
-                await until(lambda name=name: self._is_ready(name), bound, f"{name} ready")  # type: ignore[misc]
+                await until(partial(_when_reachable, partial(self._is_ready, name)), bound, f"{name} ready")
             except AssertionError:
                 self.note(f"{name} is not ready: {process.alive(self.place, name)}, {await self.reasons(name)}")
                 self.note(self.place.log(name).read_text()[-LOG_SHOWN:])
@@ -163,7 +152,7 @@ class Site(Running):
         async def says() -> bool:
             return because in " ".join(await self.reasons(name))
 
-        await until(says, bound, f"{name} not ready because of {because!r}")
+        await until(partial(_when_reachable, says), bound, f"{name} not ready because of {because!r}")
 
     async def post(self, publisher: str, body: bytes, kind: str = "cloudevents+json") -> httpx.Response:
         """One request of a publisher."""
@@ -181,7 +170,7 @@ class Site(Running):
             infos = await self.consumers(worker, *EVENTS)
             return any(info["num_ack_pending"] for info in infos)
 
-        await until(some, bound, f"{worker} has messages in hand")
+        await until(partial(_when_reachable, some), bound, f"{worker} has messages in hand")
 
     async def consumers(self, worker: str, *streams: str) -> list[dict[str, Any]]:
         """The state of each consumer of a worker, as the server has it."""
@@ -192,7 +181,7 @@ class Site(Running):
             if worker in known[stream].consumers
             for name in known[stream].members(worker)
         ]
-        return [await self.seer.api(f"CONSUMER.INFO.{stream}.{name}") for stream, name in names]
+        return [await self.operator.api(f"CONSUMER.INFO.{stream}.{name}") for stream, name in names]
 
     async def settled(self, *workers: str, bound: float = SETTLED) -> None:
         """Waits until the workers (default: all) have settled all there is; events first, since scores come of them."""
@@ -213,7 +202,7 @@ class Site(Running):
             return True
 
         try:
-            await until(all_settled, bound, "everything settled", every=0.2)
+            await until(partial(_when_reachable, all_settled), bound, "everything settled")
         except AssertionError as error:
             raise AssertionError(f"{error}; {waiting}") from None
 
@@ -222,13 +211,13 @@ class Site(Running):
         infos = await self.consumers(worker)
         deliveries = sum(int(info["delivered"]["consumer_seq"]) for info in infos)
         streams = {info["stream_name"] for info in infos}
-        return deliveries - sum([(await self.seer.stream_info(name)).messages for name in streams])
+        return deliveries - sum([(await self.operator.stream_info(name)).messages for name in streams])
 
     async def dead_letters(self) -> list[StoredMessage]:
         """All of them."""
         found: list[StoredMessage] = []
         sequence = 1
-        while page := await self.seer.get_many("DLQ", sequence=sequence):
+        while page := await self.operator.get_many("DLQ", sequence=sequence):
             found += page
             sequence = page[-1].sequence + 1
         return found
@@ -260,11 +249,11 @@ class Site(Running):
 
 
 class _Noted(Senders):
-    """Senders whose accepted events the site counts; those of a test that failed, too."""
+    """Senders whose accepted events the full_stack counts; those of a test that failed, too."""
 
-    def __init__(self, site: Site, **options: Any) -> None:
-        super().__init__(site.place, site.keys, **options)
-        self._site = site
+    def __init__(self, full_stack: FullStack, **options: Any) -> None:
+        super().__init__(full_stack.place, full_stack.keys, **options)
+        self._site = full_stack
 
     async def __aexit__(self, *error: Any) -> None:
         try:
@@ -287,16 +276,11 @@ def _shown(missing: dict[str, list[str]]) -> str:
     )
 
 
-async def until(condition: Callable[[], Awaitable[bool]], bound: float, what: str, *, every: float = 0.05) -> None:
-    """Looks every `every` seconds until the condition holds; fails after `bound` seconds. A broker that is away is
-    asked again."""
-    deadline = time.monotonic() + bound
-    while True:
-        try:
-            if await condition():
-                return
-        except PenstockError as error:
-            if not error.retriable:
-                raise
-        assert time.monotonic() < deadline, f"not within {bound:.0f} s: {what}"
-        await asyncio.sleep(every)
+async def _when_reachable(condition: Callable[[], Awaitable[bool]]) -> bool:
+    """Whether the condition holds; a broker that is away is asked again later."""
+    try:
+        return await condition()
+    except PenstockError as error:
+        if not error.retriable:
+            raise
+        return False
