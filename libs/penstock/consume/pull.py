@@ -1,8 +1,13 @@
 """consumer → pull requests in turn, two overlapping → one callback per delivery.
 
-While one pull is being filled the next already waits at the server, so no round trip stands between them. Every pull
-has an expiry and a heartbeat; one that falls silent is given up, and after a new connection all are asked anew,
-because a restarted server has forgotten them.
+While one pull is being filled the next already waits at the server, so no round trip stands between them. A pull ends
+when it is filled or expires, and the server says so; one that falls silent is given up, and after a new connection all
+are sent anew, because a restarted server has forgotten them.
+
+To stop is to send no more pulls and wait for the end of those under way, a second at most. Unsubscribing earlier would
+lose messages: the server hands deliveries to a queue of its own before it sends them, and what it finds there for an
+address without a subscriber comes again only after the consumer's ack_wait. The end of a pull goes through the same
+queue, so whatever was delivered before it has arrived by then.
 
 An event without a single byte cuts off its pull: the server takes an empty answer across accounts for the last one,
 forgets the way back, and goes on delivering. What it sends then comes again only after the consumer's ack_wait. So
@@ -26,15 +31,13 @@ from penstock.errors import Unavailable
 
 _log = structlog.get_logger("penstock.consume.pull")
 
-HEARTBEAT = 1.0  # seconds between signs of life of an idle pull
-SILENCE = 2 * HEARTBEAT + 0.5  # after which it is given up
-EXPIRES = 20.0  # seconds
+EXPIRES = 1.0  # seconds that a pull waits for messages at the server; short, because a stop waits for its end
+SILENCE = EXPIRES + 1.5  # seconds without a sign of life, after which a pull is given up
 SLOTS = 2
 LEAST_BYTES = 1024 * 1024  # of a pull; more than the largest message, or it could never be delivered
-ON_ITS_WAY = 1.0  # seconds that a stop waits for what was asked for, and for the server's word that no more will come
-QUIET = 0.1  # seconds without a delivery, after which what was asked for is not coming soon
+FLUSH_SECONDS = 1.0  # that a stop waits for the server to read an unsubscribe
 CAREFUL = 60.0  # seconds of single pulls after an empty message; longer than the ack_wait, as others may come again
-AFTER_ERROR = 1.0  # seconds before asking again when the server refused a pull
+AFTER_ERROR = 1.0  # seconds before the next pull when the server refused one
 
 _ORDINARY = ("Batch Completed", "Message Size Exceeds MaxBytes")  # 409s that end a pull as asked
 
@@ -80,11 +83,12 @@ class Puller:
         self._slots = [_Slot(broker.inbox()) for _ in range(SLOTS)]
         self._not_before = 0.0
         self._careful_until = 0.0
-        self._delivered_at = 0.0
         self._dry = False
+        self._ended = asyncio.Event()  # set when no pull is under way, or none can be
         self._stopped = False
         self._refused = metrics.DELIVERIES_REFUSED.labels(stream, consumer)
         broker.on_reconnect(self.renew)
+        broker.on_disconnect(self._ended.set)
         broker.before_hand_over(self.run_dry)
 
     @property
@@ -97,28 +101,26 @@ class Puller:
         self.renew()
 
     async def run_dry(self) -> None:
-        """Asks no more until `renew`, and returns when what was asked for has come or nothing has for a moment.
-
-        The server hands deliveries over to a queue of its own before it sends them. Leaving while they flow would lose
-        what is in that queue for the consumer's ack_wait.
-        """
+        """Sends no more pulls until `renew`; returns when those under way have ended, or the server has fallen
+        silent."""
         self._dry = True
-        began = time.monotonic()
-        while self.outstanding and self._broker.connected:
-            now = time.monotonic()
-            if now - max(began, self._delivered_at) > QUIET or now - began > ON_ITS_WAY:
-                return
-            await asyncio.sleep(QUIET / 10)
+        if self.outstanding and self._broker.connected:
+            self._ended.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SILENCE):
+                    await self._ended.wait()
 
     async def stop(self) -> None:
-        """Asks no more. What is on its way is still delivered."""
+        """Pulls no more. What is on its way is still delivered."""
         await self.run_dry()
         self._stopped = True
         subscriptions = [slot.subscription for slot in self._slots if slot.subscription is not None]
         for subscription in subscriptions:
             subscription.leave()
-        with suppress(Unavailable):
-            await self._broker.flush(ON_ITS_WAY)
+        if self.outstanding:  # the server has fallen silent
+            _log.warning("pull_end_missing", stream=self._stream, consumer=self._consumer, messages=self.outstanding)
+            with suppress(Unavailable):
+                await self._broker.flush(FLUSH_SECONDS)
         for subscription in subscriptions:
             await subscription.stop()
 
@@ -153,6 +155,7 @@ class Puller:
     def refill(self) -> None:
         """Sends a pull from every idle slot for which there is room."""
         if self._stopped or self._dry or self.paused or not self._broker.connected:
+            self._note_end()
             return
         now = time.monotonic()
         if now < self._not_before:
@@ -175,12 +178,15 @@ class Puller:
                 "batch": slot.remaining,
                 "max_bytes": slot.bytes,
                 "expires": int(EXPIRES * 1e9),
-                "idle_heartbeat": int(HEARTBEAT * 1e9),
             }
             try:
                 self._broker.write(publication(self._subject, orjson.dumps(body), slot.address))
             except Unavailable:
                 slot.remaining = 0
+
+    def _note_end(self) -> None:
+        if not self.outstanding:
+            self._ended.set()
 
     def _receiver(self, slot: _Slot) -> Callable[[str, str, bytes | None, bytes], None]:
         prefix, skip = self._prefix, len(self._prefix)
@@ -205,7 +211,7 @@ class Puller:
             except ValueError:
                 self._refuse(subject, reply)
                 return
-            slot.alive = self.answered_at = self._delivered_at = clock()
+            slot.alive = self.answered_at = clock()
             if slot.remaining > 0:
                 slot.remaining -= 1
             deliver(delivery)
@@ -227,8 +233,9 @@ class Puller:
         if status == 100:
             return
         slot.remaining = 0
+        self._note_end()
         reason = (raw_headers or b"").split(b"\r\n")[0][13:].decode("utf-8", "replace")
-        # Anything but the ordinary ends is trouble with the consumer: asking again at once would be a busy loop.
+        # Anything but the ordinary ends is a fault of the consumer: pulling again at once would be a busy loop.
         if status not in (404, 408) and reason not in _ORDINARY:
             self._not_before = time.monotonic() + AFTER_ERROR
             self.answered_at = 0.0
