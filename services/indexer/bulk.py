@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ MOST_LINES = 5000
 _UNEVEN = 512  # bytes that a part may be larger than its share
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 5.0  # seconds between tries
 DONE = Done()
+VerdictOf = Callable[[Mapping[str, Any]], Verdict]
 
 
 @dataclass(slots=True)
@@ -55,24 +56,27 @@ class Bulker:
         """Lines that wait are handed back at once."""
         self._stopped.set()
 
-    async def send(self, lines: Sequence[Line]) -> list[Outcome]:
-        """One outcome per line, in order. Never raises for what the store says."""
+    async def send(self, lines: Sequence[Line], verdict_of: VerdictOf = of_item) -> list[Outcome]:
+        """One outcome per line, in order; `verdict_of` reads the store's answer to one. Never raises for what the store
+        says."""
         outcomes: list[Outcome] = [DONE] * len(lines)
         parts = list(_parts(lines, range(len(lines))))
         if len(parts) == 1:
-            await self._settle(lines, parts[0], outcomes)
+            await self._settle(lines, parts[0], outcomes, verdict_of)
         else:
             async with asyncio.TaskGroup() as group:
                 for part in parts:
-                    group.create_task(self._settle(lines, part, outcomes))
+                    group.create_task(self._settle(lines, part, outcomes, verdict_of))
         return outcomes
 
-    async def _settle(self, lines: Sequence[Line], part: Sequence[int], outcomes: list[Outcome]) -> None:
+    async def _settle(
+        self, lines: Sequence[Line], part: Sequence[int], outcomes: list[Outcome], verdict_of: VerdictOf
+    ) -> None:
         """Tries until each line of the part has its outcome."""
         deadline = asyncio.get_running_loop().time() + self._patience
         wait = 0.0
         while True:
-            verdicts: dict[int, Verdict] = dict(zip(part, await self._try(lines, part), strict=True))
+            verdicts: dict[int, Verdict] = dict(zip(part, await self._try(lines, part, verdict_of), strict=True))
             if any(isinstance(verdict, Create) for verdict in verdicts.values()):
                 await self._create(lines, verdicts)
             again = [position for position, verdict in verdicts.items() if isinstance(verdict, Again | Create)]
@@ -105,7 +109,7 @@ class Bulker:
             except PenstockError as error:
                 verdicts.update(dict.fromkeys(positions, by_operator(error.detail)))
 
-    async def _try(self, lines: Sequence[Line], part: Sequence[int]) -> list[Verdict]:
+    async def _try(self, lines: Sequence[Line], part: Sequence[int], verdict_of: VerdictOf) -> list[Verdict]:
         """One request, or two if the store finds it too large."""
         body = b"".join([lines[position].body for position in part])
         loop = asyncio.get_running_loop()
@@ -131,7 +135,10 @@ class Bulker:
             verdict = of_request(error)
             if verdict is None and len(part) > 1:
                 half = len(part) // 2
-                return await self._try(lines, part[:half]) + await self._try(lines, part[half:])
+                return [
+                    *await self._try(lines, part[:half], verdict_of),
+                    *await self._try(lines, part[half:], verdict_of),
+                ]
             verdict = verdict or Drop("SINK_REFUSED", "the store takes no request as large as this record")
             self._failed(verdict)
             return [verdict] * len(part)
@@ -139,7 +146,7 @@ class Bulker:
         answer: dict[str, Any] = response.body
         if not answer["errors"]:
             return [DONE] * len(part)
-        verdicts = [of_item(item["index"]) for item in answer["items"]]
+        verdicts = [verdict_of(item["index"]) for item in answer["items"]]
         if any(isinstance(verdict, Again) for verdict in verdicts):
             self.limit.pushed_back()
         return verdicts

@@ -11,6 +11,7 @@ from penstock.events import Event, record
 from penstock.scoring.score import Score
 from penstock.services.indexer import names
 from penstock.services.indexer.bulk import Bulker, Line
+from penstock.services.indexer.verdicts import of_replayed_item
 
 _EPOCH_SHIFT = 48  # a sequence stays below 2^48; Elasticsearch takes versions up to 2^63
 
@@ -43,7 +44,7 @@ class Indexer:
 
     async def events(self, batch: Sequence[Event]) -> list[Outcome]:
         """One outcome per event; whoever waits for it gets the key and the stage `indexed`."""
-        outcomes = await self._bulker.send([event_line(event, self._epochs[event.stream]) for event in batch])
+        outcomes = await self._bulker.send(self._event_lines(batch))
         return [
             Done({"stage": "indexed", "key": event.key}) if event.reply_to and isinstance(outcome, Done) else outcome
             for event, outcome in zip(batch, outcomes, strict=True)
@@ -51,4 +52,18 @@ class Indexer:
 
     async def scores(self, batch: Sequence[Score]) -> list[Outcome]:
         """One outcome per score."""
-        return await self._bulker.send([score_line(score, self._epochs[score.stream]) for score in batch])
+        return await self._bulker.send(self._score_lines(batch))
+
+    async def replayed_events(self, batch: Sequence[Event]) -> list[Outcome]:
+        """One outcome per event of a replay; it says where newer data was found. Nobody waits for an answer."""
+        return await self._bulker.send(self._event_lines(batch), of_replayed_item)
+
+    async def replayed_scores(self, batch: Sequence[Score]) -> list[Outcome]:
+        """One outcome per score of a replay; it says where newer data was found."""
+        return await self._bulker.send(self._score_lines(batch), of_replayed_item)
+
+    def _event_lines(self, batch: Sequence[Event]) -> list[Line]:
+        return [event_line(event, event.epoch or self._epochs[event.stream]) for event in batch]
+
+    def _score_lines(self, batch: Sequence[Score]) -> list[Line]:
+        return [score_line(score, self._epochs[score.stream]) for score in batch]

@@ -1,6 +1,6 @@
 """What an answer of Elasticsearch means for a line: done, drop, try again here, make the index first, or hand back.
 
-2xx, 409 (that version or a newer one is there)       done
+2xx, 409 (that version or a newer one is there)       done; a replay asks which of the two
 429, 5xx, no answer                                   again: it passes by itself
 404 no such alias                                     create the index, then again
 403, 401, closed or read-only index, no write index   retry: an operator must act; the messages wait on the stream
@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from elasticsearch import ApiError, ConnectionTimeout, TransportError
 from penstock.consume import Done, Drop, Outcome, Retry
 
 _DONE = Done()
+_SUPERSEDED = Done(superseded=True)
+_VERSIONS = re.compile(r"current version \[(\d+)\] is higher or equal to the one provided \[(\d+)\]")
 _OPERATOR_SECONDS = 15.0
 _REASON_KEPT = 800  # characters
 
@@ -53,6 +56,16 @@ def of_item(item: Mapping[str, Any]) -> Verdict:
     if status != 400 or _index_state(kind, reason):
         return by_operator(text)
     return Drop("SINK_REFUSED", text)
+
+
+def of_replayed_item(item: Mapping[str, Any]) -> Verdict:
+    """As `of_item`, and whether the index holds a newer version; Elasticsearch says so in the reason only."""
+    if item["status"] != 409:
+        return of_item(item)
+    reason = (item.get("error") or {}).get("reason", "")
+    if (versions := _VERSIONS.search(reason)) is None:
+        return by_operator(f"a conflict that does not name its versions: {reason}"[:_REASON_KEPT])
+    return _SUPERSEDED if int(versions[1]) > int(versions[2]) else _DONE
 
 
 def _index_state(kind: str, reason: str) -> bool:

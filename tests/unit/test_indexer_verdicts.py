@@ -9,7 +9,7 @@ from elastic_transport import ApiResponseMeta, HttpHeaders, NodeConfig
 from elasticsearch import ApiError, ConnectionError, ConnectionTimeout
 
 from penstock.consume import Done, Drop, Retry
-from penstock.services.indexer.verdicts import Again, Create, of_item, of_request
+from penstock.services.indexer.verdicts import Again, Create, of_item, of_replayed_item, of_request
 
 NODE = NodeConfig("http", "localhost", 9200)
 
@@ -40,6 +40,23 @@ def item(status: int, type: str = "", reason: str = "") -> dict[str, Any]:
 )
 def test_an_item_s_answer_has_one_meaning(answer: dict[str, Any], verdict: type) -> None:
     assert isinstance(of_item(answer), verdict)
+
+
+def conflict(there: int, given: int) -> dict[str, Any]:
+    reason = f"[k]: version conflict, current version [{there}] is higher or equal to the one provided [{given}]"
+    return item(409, "version_conflict_engine_exception", reason)
+
+
+def test_a_replay_learns_whether_newer_data_was_found() -> None:
+    version = (700 << 48) + 5
+    assert of_replayed_item(conflict(version, version)) == Done()
+    assert of_replayed_item(conflict(version + 1, version)) == Done(superseded=True)
+    assert of_replayed_item({"status": 201}) == Done()
+    assert isinstance(of_replayed_item(item(400, "document_parsing_exception", "no")), Drop)
+
+
+def test_a_conflict_that_a_replay_cannot_read_is_not_counted() -> None:
+    assert isinstance(of_replayed_item(item(409, "version_conflict_engine_exception", "another text")), Retry)
 
 
 def test_a_drop_says_what_elasticsearch_said() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import orjson
 import structlog
@@ -55,12 +55,15 @@ class DeadLetters:
         worker: str,
         *,
         full_per_minute: int = 60,
+        headers: Mapping[str, str] = {},
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`headers` stand in each letter, too."""
         self.worker = worker
         self.failing: str = ""  # why the last letter was not stored; empty while all is well
         self._broker = broker
         self._full_per_minute = full_per_minute
+        self._own_headers = headers
         self._clock = clock
         self._minute = clock()
         self._full: dict[str, int] = {}
@@ -129,6 +132,7 @@ class DeadLetters:
 
     def _headers(self, drop: Drop, delivery: Delivery, form: str) -> dict[str, str]:
         return {
+            **self._own_headers,
             FORM: form,
             CODE: drop.code,
             REASON: drop.reason.encode()[:REASON_BYTES].decode("utf-8", "ignore"),

@@ -22,6 +22,7 @@ class Delivery:
         "consumer",
         "data",
         "delivered",
+        "epoch",
         "pending",
         "raw_headers",
         "reply",
@@ -54,6 +55,7 @@ class Delivery:
         self.sequence = int(sequence)
         self.stored_at_ns = int(stored_at)
         self.pending = int(pending)
+        self.epoch = 0  # of the stream, where it is not the present one: a message of an earlier stream, replayed
         self.tick = 0  # of the lane's clock, when it came in
         self._headers: dict[str, str] | None = None
 

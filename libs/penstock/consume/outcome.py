@@ -8,9 +8,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The sink has the message on disk; it is acknowledged. `answer` goes to whoever waits for this stage."""
+    """The sink has the message on disk; it is acknowledged. `answer` goes to whoever waits for this stage.
+
+    `superseded`: the sink holds newer data in its place, and nothing was written. Only a replay asks for that.
+    """
 
     answer: dict[str, Any] | None = None
+    superseded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class Event:
     stored_at_ns: int = 0
     reply_to: str | None = None
     traceparent: str | None = None
+    epoch: int = 0  # of its stream, where that is not the present one
 
     @property
     def time_ms(self) -> int:

@@ -1,0 +1,48 @@
+"""message on REPLAY (replay.<worker>.<original subject>, headers say where it came from) ⇄ delivery of its origin.
+
+What a worker decodes, stores and dead-letters is then the original: its stream and sequence, and so its version, the
+time it was stored, and its subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from penstock.consume import Delivery
+from penstock.events.dead_letter import SEQUENCE, STORED_AT, STREAM
+
+STREAM_NAME = "REPLAY"
+RUN = "x-penstock-run"  # also in the dead letters of a replay
+EPOCH = "x-penstock-epoch"  # of the original stream when it stored the message; without it: the present one
+
+
+def subject(worker: str, original: str) -> str:
+    """Where a message for the replay lanes of `worker` is published."""
+    return f"replay.{worker}.{original}"
+
+
+def headers(run: str, *, stream: str, sequence: int, stored_at_ns: int, epoch: int = 0) -> dict[str, str]:
+    """The headers that a message of a run needs, besides those of its original."""
+    found = {RUN: run, STREAM: stream, SEQUENCE: str(sequence), STORED_AT: str(stored_at_ns)}
+    if epoch:
+        found[EPOCH] = str(epoch)
+    return found
+
+
+def restore(delivery: Delivery) -> str:
+    """Makes a delivery of REPLAY the one of its origin; it is still settled where it came from. Returns its run.
+
+    Raises ValueError when its subject or headers do not name an origin; then it is unchanged.
+    """
+    found: Mapping[str, str] = delivery.headers
+    parts = delivery.subject.split(".", 2)
+    if len(parts) < 3 or parts[0] != "replay":
+        raise ValueError(f"{delivery.subject!r} is not replay.<worker>.<original subject>")
+    try:
+        sequence, stored_at_ns, epoch = int(found[SEQUENCE]), int(found[STORED_AT]), int(found.get(EPOCH, 0))
+        stream, run = found[STREAM], found[RUN]
+    except KeyError as missing:
+        raise ValueError(f"the header {missing.args[0]} is missing") from None
+    delivery.subject = parts[2]
+    delivery.stream, delivery.sequence, delivery.stored_at_ns, delivery.epoch = stream, sequence, stored_at_ns, epoch
+    return run

@@ -1,0 +1,133 @@
+"""Events start at the allowed rate, none without an allowance, and batches stay whole."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from penstock.replay.pace import BURST, LEASE, Pace
+
+SOON = 0.05  # seconds of real time in which what may start does start
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pace(clock: Clock) -> Pace:
+    return Pace(clock)
+
+
+async def starts(pace: Pace, events: int) -> bool:
+    """Whether so many may start now; otherwise they are not taken."""
+    try:
+        await asyncio.wait_for(pace.take(events), SOON)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def test_nothing_starts_without_an_allowance(pace: Pace) -> None:
+    assert pace.rate == 0
+    assert not await starts(pace, 1)
+
+
+async def test_the_mean_is_the_allowed_rate_whatever_the_size_of_batches(pace: Pace, clock: Clock) -> None:
+    taken = 0
+    for tenth in range(100):
+        pace.grant(50)
+        while taken < 1000 and await starts_within(pace, 7):
+            taken += 7
+        clock.now += 0.1
+        assert taken <= 50 * tenth / 10 + 50 * BURST + 7
+    assert taken >= 50 * 9.9 - 7
+
+
+async def starts_within(pace: Pace, events: int) -> bool:
+    """As `starts`, for many tries: only what does not have to wait at all."""
+    task = asyncio.ensure_future(pace.take(events))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    if task.done():
+        return True
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return False
+
+
+async def test_a_batch_larger_than_the_rate_starts_whole_and_delays_the_next(pace: Pace, clock: Clock) -> None:
+    pace.grant(100, seconds=60)
+    assert await starts(pace, 1000)
+    clock.now += 9.9
+    assert not await starts_within(pace, 1)
+    clock.now += 0.2
+    assert await starts_within(pace, 1)
+
+
+async def test_an_allowance_runs_out(pace: Pace, clock: Clock) -> None:
+    pace.grant(10)
+    clock.now += LEASE
+    assert pace.rate == 0
+    assert not await starts(pace, 1)
+    pace.grant(10)
+    assert await starts(pace, 1)
+
+
+async def test_time_without_an_allowance_saves_nothing_up(pace: Pace, clock: Clock) -> None:
+    pace.grant(10)
+    clock.now += 1000
+    pace.grant(10)
+    taken = 0
+    while await starts_within(pace, 1):
+        taken += 1
+    assert taken == 10 * BURST // 1 + 1
+
+
+async def test_who_waits_starts_as_soon_as_the_pause_ends(pace: Pace) -> None:
+    pace.grant(0)
+    waiting = asyncio.create_task(pace.take(5))
+    await asyncio.sleep(SOON)
+    assert not waiting.done()
+    pace.grant(1000)
+    await asyncio.wait_for(waiting, SOON)
+
+
+async def test_a_pause_holds_who_waits_for_his_turn() -> None:
+    pace = Pace()
+    pace.grant(20)
+    await pace.take(1)
+    waiting = asyncio.create_task(pace.take(1))  # due in a twentieth of a second
+    await asyncio.sleep(0)
+    pace.grant(0)
+    await asyncio.sleep(2 * SOON)
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_takers_start_in_their_order(pace: Pace, clock: Clock) -> None:
+    started: list[str] = []
+
+    async def taker(name: str, events: int) -> None:
+        await pace.take(events)
+        started.append(name)
+
+    tasks = [asyncio.create_task(taker(name, events)) for name, events in (("large", 500), ("small", 1), ("last", 1))]
+    await asyncio.sleep(0)
+    pace.grant(1000)
+    await asyncio.sleep(SOON)
+    assert started == ["large"]
+    clock.now += 0.6
+    pace.grant(1000)
+    await asyncio.gather(*tasks)
+    assert started == ["large", "small", "last"]
