@@ -18,7 +18,7 @@ from tests.support.until import BOUND
 
 RATE, OPEN, BODY = 40, 6, 20_000
 AUTHORIZED = b"Authorization: Bearer " + KEY.encode() + b"\r\n"
-SMUGGLED = b"GET /v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+SECOND = b"GET /v1/second HTTP/1.1\r\nHost: x\r\n\r\n"  # without credentials
 LAST = b"GET /v1/last HTTP/1.1\r\nHost: x\r\n" + AUTHORIZED + b"Connection: close\r\n\r\n"
 
 
@@ -64,67 +64,55 @@ def post(*fields: bytes, body: bytes = b"", path: bytes = b"/v1/events", version
 
 
 CHUNKED = b"Transfer-Encoding: chunked"
-TRICKS = {
-    "CL.TE": post(b"Content-Length: %d" % (5 + len(SMUGGLED)), CHUNKED, body=b"0\r\n\r\n" + SMUGGLED),
-    "TE.CL": post(CHUNKED, b"Content-Length: 4", body=b"%x\r\n%b\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED)),
-    "two lengths": post(b"Content-Length: 0", b"Content-Length: %d" % len(SMUGGLED), body=SMUGGLED),
-    "two lengths, the other way": post(b"Content-Length: %d" % len(SMUGGLED), b"Content-Length: 0", body=SMUGGLED),
-    "two lengths in one": post(b"Content-Length: 0, %d" % len(SMUGGLED), body=SMUGGLED),
-    "a length with a sign": post(b"Content-Length: +0", body=SMUGGLED),
-    "a length in hex": post(b"Content-Length: 0x0", body=SMUGGLED),
-    "an empty length": post(b"Content-Length:", body=SMUGGLED),
-    "a length and its minus": post(b"Content-Length: -1", body=SMUGGLED),
-    "a length beyond 64 bits": post(b"Content-Length: 18446744073709551616", body=SMUGGLED),
-    "a folded encoding": post(b"Transfer-Encoding:\r\n chunked", b"Content-Length: 4", body=b"0\r\n\r\n" + SMUGGLED),
-    "a folded length": post(b"X: y\r\n Content-Length: 4", body=SMUGGLED),
-    "a space before the colon": post(b"Transfer-Encoding : chunked", body=b"0\r\n\r\n" + SMUGGLED),
-    "a tab before the value": post(b"Transfer-Encoding:\tchunked", b"Content-Length: 4", body=b"0\r\n\r\n" + SMUGGLED),
-    "an unknown encoding": post(b"Transfer-Encoding: xchunked", b"Content-Length: 4", body=b"0\r\n\r\n" + SMUGGLED),
-    "two encodings": post(CHUNKED, b"Transfer-Encoding: identity", body=b"0\r\n\r\n" + SMUGGLED),
-    "an encoding after chunked": post(b"Transfer-Encoding: chunked, gzip", body=b"0\r\n\r\n" + SMUGGLED),
-    "an encoding in quotes": post(b'Transfer-Encoding: "chunked"', body=b"0\r\n\r\n" + SMUGGLED),
-    "an encoding that ends in a zero": post(b"Transfer-Encoding: chunked\0", body=b"0\r\n\r\n" + SMUGGLED),
-    "an empty encoding": post(b"Transfer-Encoding:", b"Content-Length: 0", body=SMUGGLED),
-    "chunks in HTTP/1.0": post(CHUNKED, body=b"0\r\n\r\n" + SMUGGLED, version=b"1.0"),
-    "a chunk of a size beyond 64 bits": post(CHUNKED, body=b"10000000000000000\r\n" + SMUGGLED),
-    "a chunk without its end": post(CHUNKED, body=b"1\r\nxx\r\n0\r\n\r\n" + SMUGGLED),
-    "a chunk with an extension": post(CHUNKED, body=b'3;a="b\n"\r\nabc\r\n0\r\n\r\n' + SMUGGLED),
-    "a chunk whose line ends early": post(CHUNKED, body=b"3\nabc\n0\n\n" + SMUGGLED),
-    "trailers": post(CHUNKED, body=b"0\r\nX-Auth-Subject: root\r\nPenstock-Received: 1\r\n\r\n" + SMUGGLED),
-    "bare line feeds": post(b"Content-Length: 0").replace(b"\r\n", b"\n") + SMUGGLED,
-    "bare carriage returns": post(b"X: y\rContent-Length: 4", body=SMUGGLED),
-    "a line in a field's name": post(b"X\nTransfer-Encoding: chunked", body=b"0\r\n\r\n" + SMUGGLED),
-    "a zero in a field": post(b"X: a\0b", b"Content-Length: 0", body=SMUGGLED),
-    "a fragment": post(b"Content-Length: 0", path=b"/v1/events#/../smuggled", body=SMUGGLED),
-    "a space in the path": post(b"Content-Length: 0", path=b"/v1/events HTTP/1.1\x0b/x", body=SMUGGLED),
-    "no version": b"GET /v1/smuggled\r\n\r\n" + SMUGGLED,
-    "a length on GET": b"GET /v1/types HTTP/1.1\r\nHost: x\r\n" + AUTHORIZED
-    + b"Content-Length: %d\r\n\r\n" % len(SMUGGLED) + SMUGGLED,
-    "an upgrade": post(b"Connection: upgrade, http2-settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk",
-                       b"Content-Length: 0", body=SMUGGLED),
-    "a protocol switch": post(b"Connection: upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13",
-                              b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", b"Content-Length: 0", body=SMUGGLED),
-    "a field that the proxy shall drop": post(b"Connection: close, penstock-received, x-request-id, authorization"),
+# RFC 9112 sections 2, 5 and 6: what has no certain length or form is refused, or passed on in one reading only.
+FRAMINGS = {
+    "a length and chunks": post(b"Content-Length: %d" % (5 + len(SECOND)), CHUNKED, body=b"0\r\n\r\n" + SECOND),
+    "chunks and a length": post(CHUNKED, b"Content-Length: 5", body=b"0\r\n\r\n" + SECOND),
+    "two lengths": post(b"Content-Length: 0", b"Content-Length: %d" % len(SECOND), body=SECOND),
+    "a list of lengths": post(b"Content-Length: 0, %d" % len(SECOND), body=SECOND),
+    "a length with a sign": post(b"Content-Length: +0", body=SECOND),
+    "a negative length": post(b"Content-Length: -1", body=SECOND),
+    "a length in hex": post(b"Content-Length: 0x0", body=SECOND),
+    "an empty length": post(b"Content-Length:", body=SECOND),
+    "a folded field": post(b"X: y\r\n z", b"Content-Length: 0", body=SECOND),
+    "a space before the colon": post(b"Content-Length : 0", body=SECOND),
+    "an unknown coding": post(b"Transfer-Encoding: unknown", body=b"0\r\n\r\n" + SECOND),
+    "two codings": post(CHUNKED, b"Transfer-Encoding: identity", body=b"0\r\n\r\n" + SECOND),
+    "a coding after chunked": post(b"Transfer-Encoding: chunked, gzip", body=b"0\r\n\r\n" + SECOND),
+    "an empty coding": post(b"Transfer-Encoding:", b"Content-Length: 0", body=SECOND),
+    "chunks in HTTP/1.0": post(CHUNKED, body=b"0\r\n\r\n" + SECOND, version=b"1.0"),
+    "a chunk that is longer than it says": post(CHUNKED, body=b"1\r\nxx\r\n0\r\n\r\n" + SECOND),
+    "a chunk with a size that is not a number": post(CHUNKED, body=b"x\r\n" + SECOND),
+    "trailer fields": post(CHUNKED, body=b"0\r\nX-Note: behind the body\r\n\r\n" + SECOND),
+    "line feeds alone": post(b"Content-Length: 0").replace(b"\r\n", b"\n") + SECOND,
+    "a carriage return in a field": post(b"X: a\rb", b"Content-Length: 0", body=SECOND),
+    "a control character in a field": post(b"X: a\x01b", b"Content-Length: 0", body=SECOND),
+    "a space in the path": post(b"Content-Length: 0", path=b"/v1/events more", body=SECOND),
+    "no version": b"GET /v1/second\r\n\r\n" + SECOND,
+    "a body on GET": b"GET /v1/types HTTP/1.1\r\nHost: x\r\n" + AUTHORIZED
+    + b"Content-Length: %d\r\n\r\n" % len(SECOND) + SECOND,
+    "an upgrade": post(b"Connection: upgrade", b"Upgrade: example/1", b"Content-Length: 0", body=SECOND),
+    "a field named in Connection": post(b"Connection: close, penstock-received, x-request-id, authorization"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("trick", TRICKS)
-async def test_no_request_reaches_the_ingress_past_the_rules(edge: Edge, upstream: Upstream, trick: str) -> None:
-    statuses, answer = await edge.raw(TRICKS[trick] + LAST)
+@pytest.mark.parametrize("framing", FRAMINGS)
+async def test_no_request_reaches_the_ingress_past_the_rules(edge: Edge, upstream: Upstream, framing: str) -> None:
+    statuses, answer = await edge.raw(FRAMINGS[framing] + LAST)
     assert statuses, "the edge answers or refuses, and does not wait for more"
     assert all(status in (200, 400, 401, 404, 408, 413, 501) for status in statuses), answer
-    for seen in upstream.seen:  # each has passed all rules: it is not the smuggled one, and has what the edge adds
-        assert "smuggled" not in seen.path
+    for seen in upstream.seen:  # each has passed all rules: none is the second one, which has no credentials
+        assert seen.path in ("/v1/events", "/v1/types", "/v1/last")
         assert (
             len(seen.all("penstock-received")) == len(seen.all("x-request-id")) == len(seen.all("authorization")) == 1
         )
         assert not seen.all("upgrade")
-        assert seen.path in ("/v1/events", "/v1/types", "/v1/last")
+        assert not seen.all("x-note")
     assert statuses.count(200) == len(upstream.seen)
 
 
 async def test_a_request_after_another_on_a_connection_is_judged_by_itself(edge: Edge, upstream: Upstream) -> None:
-    statuses, _ = await edge.raw(post(b"Content-Length: 0", body=SMUGGLED) + LAST)
+    statuses, _ = await edge.raw(post(b"Content-Length: 0", body=SECOND) + LAST)
     assert statuses == [200, 401, 200]
     assert [seen.path for seen in upstream.seen] == ["/v1/events", "/v1/last"]
 
@@ -150,9 +138,11 @@ async def test_a_body_passes_byte_for_byte(edge: Edge, upstream: Upstream, key: 
     assert [seen.body for seen in upstream.seen] == [body, body]
 
 
-@pytest.mark.parametrize("length", [BODY + 1, 2**31, 2**32 + 5, 10**18])
-async def test_a_body_that_is_announced_too_large_is_refused(edge: Edge, upstream: Upstream, length: int) -> None:
-    statuses, answer = await edge.raw(post(b"Content-Length: %d" % length, b"Connection: close"))
+@pytest.mark.parametrize("length", [b"%d" % (BODY + 1), b"99999999", b"000000001"])
+async def test_an_announced_length_that_is_too_large_or_has_too_many_digits_is_refused(
+    edge: Edge, upstream: Upstream, length: bytes
+) -> None:
+    statuses, answer = await edge.raw(post(b"Content-Length: " + length, b"Connection: close"))
     assert statuses == [413]
     assert b"application/problem+json" in answer
     assert b"REQUEST_TOO_LARGE" in answer

@@ -87,7 +87,7 @@ BAD: dict[str, tuple[Callable[[Mint], str], str, str]] = {
     "without an end": (lambda mint: mint.token(exp=None), "TOKEN_EXPIRED", "has expired"),
     "with an end that is text": (lambda mint: mint.token(exp="tomorrow"), "TOKEN_EXPIRED", "has expired"),
     "with an end beyond all numbers": (lambda mint: mint.token(exp=10**30), "TOKEN_EXPIRED", "has expired"),
-    "with a line in its subject": (lambda mint: mint.token(sub="a\r\nx-auth-groups: all"), "TOKEN_INVALID", "subject"),
+    "with a line in its subject": (lambda mint: mint.token(sub="a\r\nb"), "TOKEN_INVALID", "subject"),
     "with a line after its subject": (lambda mint: mint.token(sub="a\n"), "TOKEN_INVALID", "subject"),
     "with a zero in its subject": (lambda mint: mint.token(sub="a\0b"), "TOKEN_INVALID", "subject"),
     "with a subject beyond ASCII": (lambda mint: mint.token(sub="Zoë"), "TOKEN_INVALID", "subject"),
@@ -165,7 +165,7 @@ async def test_without_credentials_or_with_several_nobody_passes(edge: Edge, ups
     assert upstream.seen == []
 
 
-async def test_bad_signatures_break_no_connection_of_others(edge: Edge, mint: Mint) -> None:
+async def test_refused_tokens_do_not_affect_other_connections(edge: Edge, mint: Mint) -> None:
     bad = stolen_id(mint)
 
     async def send_bad() -> int:

@@ -1,9 +1,8 @@
 """uvicorn's HTTP/1.1, without trailers, and with head and body of an answer in one write.
 
-Without trailers: llhttp reports fields behind a chunked body like those of the head, and uvicorn appends both to the
-list that the application gets. A proxy that strips or sets fields looks at the head only, so a client could give fields
-behind its body that the proxy would never let through (RFC 9110 section 6.5.1: a recipient must not merge trailers
-unless it knows that this is safe).
+Without trailers: uvicorn 0.54 on httptools adds trailer fields to the header fields that the application gets. A proxy
+sets and removes header fields only, so they must stay apart (RFC 9110 section 6.5.1: a recipient must not merge
+trailers unless it knows that this is safe).
 
 In one write: uvicorn writes the head by itself. With one small event a request, two calls of the system and two packets
 were a tenth of its cost.
