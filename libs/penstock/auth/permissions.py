@@ -1,6 +1,6 @@
 """identities.yaml → what each identity may publish and subscribe to, as explicit allow lists, and nothing besides.
 
-Rules that hold for every list (docs/adr/0002-accounts-and-rights.md says what each one closes):
+Rules that hold for every list (docs/adr/0002-accounts-and-permissions.md says what each one closes):
 
 - No `allow_responses`: it would let a caller choose any subject for the reply. A service may publish to the inboxes of
   exactly those identities that may send it requests, or whose events it replies to.

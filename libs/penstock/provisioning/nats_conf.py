@@ -7,7 +7,7 @@
 
 Why two: the server does not check reply addresses, so whoever shares an account with the streams can have it store a
 message under another's subject by naming that subject as the reply address of any request. A request from APP into CORE
-is answered inside APP, where no stream listens (docs/adr/0002-accounts-and-rights.md).
+is answered inside APP, where no stream listens (docs/adr/0002-accounts-and-permissions.md).
 """
 
 from __future__ import annotations
