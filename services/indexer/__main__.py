@@ -178,8 +178,9 @@ async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-async def _embed(broker: Broker, text: str) -> Embedding:
-    return Embedding.model_validate(await ask(broker, "score", "embed", {"text": text}, timeout=5.0))
+async def _embed(broker: Broker, text: str, event_type: str) -> Embedding:
+    request = {"text": text, "type": event_type}
+    return Embedding.model_validate(await ask(broker, "score", "embed", request, timeout=5.0))
 
 
 async def _models(broker: Broker) -> LoadedModels:

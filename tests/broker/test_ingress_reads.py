@@ -13,13 +13,10 @@ from penstock.errors import Refused, Unavailable
 from penstock.rpc.caller import Caller
 from penstock.rpc.client import ask
 from penstock.rpc.server import serve
-from penstock.scoring.vectors import DIMS, to_text
 from tests.support.broker_rig import Rig
 from tests.support.ingress import Ingress
 
 KEY = "019aa5b3-4b1a-8c41-9d6e-2f1c7a90e355"
-VECTOR = to_text([1.0] + [0.0] * (DIMS - 1))
-MODEL = {"name": "lines", "version": 3}
 
 
 class Fleet:
@@ -54,7 +51,6 @@ async def fleet(rig: Rig) -> AsyncIterator[Fleet]:
     for identity, service, names in (
         ("indexer", "search", ("query", "similar", "anomalies", "count")),
         ("writer", "store", ("get", "timeline", "audit")),
-        ("scorer", "score", ("embed",)),
     ):
         broker = await rig.broker(identity)
         operations = {name: fleet.operation(f"{service}.{name}") for name in names}
@@ -94,21 +90,25 @@ async def test_nobody_reads_datasets_or_asks_questions_beyond_its_key(ingress: I
     assert fleet.asked == []
 
 
-async def test_a_text_is_embedded_before_its_likes_are_searched(ingress: Ingress, fleet: Fleet) -> None:
-    fleet.answers["score.embed"] = {"vector": VECTOR, "model": MODEL}
-    response = await ingress.post("/v1/similar", {"text": "disk full", "types": ["log.line.v1"], "size": 3})
+async def test_a_similar_request_is_passed_on_as_it_is(ingress: Ingress, fleet: Fleet) -> None:
+    analyst = ingress.make_key("analyst_3", datasets=["metrics"], roles=["reader"])
+    response = await ingress.post("/v1/similar", {"text": "disk full", "size": 3}, key=analyst)
     assert response.status_code == 200
-    (embed, embedded, _), (similar, request, _) = fleet.asked
-    assert (embed, embedded) == ("score.embed", {"text": "disk full", "type": "log.line.v1"})
-    assert similar == "search.similar"
-    assert (request["vector"], request["embedded_by"]["version"], "text" in request) == (VECTOR, 3, False)
-
-
-async def test_likes_of_an_event_are_searched_by_its_key(ingress: Ingress, fleet: Fleet) -> None:
     await ingress.post("/v1/similar", {"key": KEY})
-    assert [(name, request["key"]) for name, request, _ in fleet.asked] == [("search.similar", KEY)]
-    refused = await ingress.post("/v1/similar", {"vector": VECTOR, "embedded_by": MODEL})
-    assert (refused.status_code, refused.json()["pointer"]) == (400, "/vector")
+    (first, by_text, asker), (second, by_key, _) = fleet.asked
+    assert (first, second) == ("search.similar", "search.similar")
+    assert asker.datasets == {"metrics"}
+    assert by_text == {"text": "disk full", "size": 3, "one_per_pattern": False, "datasets": ["metrics"]}
+    assert by_key["key"] == KEY
+
+
+@pytest.mark.parametrize("body", [{}, {"key": KEY, "text": "disk full"}, {"vector": "AAAA"}])
+async def test_a_similar_request_names_either_an_event_or_a_text(
+    ingress: Ingress, fleet: Fleet, body: dict[str, str]
+) -> None:
+    refused = await ingress.post("/v1/similar", body)
+    assert (refused.status_code, refused.json()["code"]) == (400, "QUERY_INVALID")
+    assert fleet.asked == []
 
 
 async def test_parameters_become_a_question(ingress: Ingress, fleet: Fleet) -> None:

@@ -12,10 +12,9 @@ import pytest
 
 from penstock.broker import Keys, Stored, StoredMessage
 from penstock.contracts import load, subjects
-from penstock.errors import Unavailable
+from penstock.errors import Refused, Unavailable
 from penstock.events import timestamps
 from penstock.publish import GroupCommitter, Outgoing
-from penstock.rpc.caller import Person
 from penstock.rpc.client import ask
 from penstock.scoring import vectors
 from penstock.scoring.registry import REGISTRY, active_key
@@ -175,7 +174,7 @@ async def test_without_a_model_events_wait_and_none_is_lost(home: Rig, monkeypat
         await true(lambda: worker.unready_reasons() == ["no model: none is active under the name later"])
         asker = await home.broker("indexer")
         with pytest.raises(Unavailable, match="MODEL_UNAVAILABLE"):
-            await ask(asker, "score", "embed", {"text": "user 1 logged in"})
+            await ask(asker, "score", "embed", {"type": "log.line.v1", "text": "user 1 logged in"})
     assert await home.stored("SCORES", first) == []  # neither waiting nor stopping lost or settled anything
     monkeypatch.setenv("PENSTOCK_SCORER_MODEL", "surprise")
     async with RunningWorker(home, "scorer", build_scorer):
@@ -211,19 +210,18 @@ async def test_a_new_version_takes_over_and_a_bad_one_does_not(home: Rig) -> Non
 
 
 async def test_a_text_is_embedded_beside_lines_like_it(scorer: Rig) -> None:
-    asker = await scorer.broker("ingress")
-    person = Person("ann", frozenset({"logs"}), frozenset({"reader"}))
+    indexer = await scorer.broker("indexer")
 
     async def embed(**request: Any) -> tuple[float, ...]:
-        answer = await ask(asker, "score", "embed", request, on_behalf=person)
+        answer = await ask(indexer, "score", "embed", {"type": "log.line.v1", **request})
         return vectors.from_text(answer["vector"])
 
     text = await embed(text="user 4 logged in from 10.0.0.9")
     same = await embed(data={"message": "user 99 logged in from 10.0.3.9"})
     other = await embed(text="request 4 took 7 ms")
     assert _likeness(text, same) > 0.999 > 0.9 > _likeness(text, other)
-    with pytest.raises(Exception, match="FORBIDDEN"):
-        await embed(text="cpu", type="metric.sample.v1")
+    with pytest.raises(Refused, match="TYPE_UNKNOWN"):
+        await embed(text="cpu", type="no.where.v1")
 
 
 def _likeness(one: tuple[float, ...], other: tuple[float, ...]) -> float:

@@ -20,8 +20,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from penstock.auth import api_keys
+from penstock.broker import Broker
 from penstock.contracts import load
 from penstock.events import key_time_ms, timestamps
+from penstock.rpc.client import ask
 from tests.support import query_strategies as strategies
 from tests.support.full_stack import FullStack
 from tests.support.until import until
@@ -245,6 +247,31 @@ async def test_no_answer_shows_what_its_caller_may_not_read(world: World, path: 
         assert world.secret not in shown, request
         assert world.hidden not in shown, request
         assert "metric" not in shown, request
+
+
+@pytest.mark.parametrize("dataset", ["logs", "metrics"])
+async def test_a_text_finds_events_of_the_one_dataset_that_its_caller_may_read(world: World, dataset: str) -> None:
+    key, _ = api_keys.create(
+        world.full_stack.place.keys, load(), identity=f"reads_{dataset}", datasets=[dataset], roles=["reader"],
+        now_ns=time.time_ns(),
+    )  # fmt: skip
+    answer = await world.ask(key, Request("POST", "/v1/similar", {"text": world.secret, "size": 5}))
+    assert answer.status_code == 200, answer.text
+    assert {hit["dataset"] for hit in answer.json()["hits"]} == {dataset}
+
+
+async def test_a_text_has_the_same_likes_over_http_and_over_nats(world: World) -> None:
+    request = {"text": world.secret, "size": 10}
+    over_http = await world.ask(world.all, Request("POST", "/v1/similar", request))
+    dashboard = await Broker.connect(
+        world.full_stack.place.nats, "dashboard", world.full_stack.place.credentials_folder
+    )
+    try:
+        over_nats = await ask(dashboard, "search", "similar", request, timeout=10.0)
+    finally:
+        await dashboard.drain(1.0)
+    assert over_http.status_code == 200, over_http.text
+    assert over_http.json()["hits"] == over_nats["hits"]
 
 
 def alike(world: World) -> list[tuple[Request, Request]]:

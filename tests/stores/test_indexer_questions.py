@@ -12,13 +12,14 @@ from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.events import Event
 from penstock.rpc.caller import Caller
 from penstock.rpc.messages import Embedding, LoadedModel, LoadedModels
-from penstock.scoring import vectors
 from penstock.services.indexer.bulk import Bulker
 from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.logic import Indexer
 from penstock.services.indexer.search.elastic import Elastic
 from penstock.services.indexer.search.models import ActiveModels
 from penstock.services.indexer.search.operations import Questions
+from penstock.services.indexer.search.scope import resolve
+from penstock.services.indexer.search.similar import Embed, text_type
 from tests.stores.conftest import EPOCHS
 from tests.support.deliveries import CONTRACTS, event_of, line, sample, score_of
 from tests.support.processes import Processes
@@ -83,11 +84,21 @@ async def loaded() -> LoadedModels:
     return LoadedModels(models=[LoadedModel(name="lines", version=2, types=["log.line.v1"])])
 
 
-async def embed(text: str) -> Embedding:
+async def embed(text: str, event_type: str) -> Embedding:
     """The scorer's answer: every text lies where the third line is."""
-    found = score_of(event_of(LINES[2]), angle=0.2)
+    return embedding(angle=0.2, version=2)
+
+
+def embedding(*, angle: float, version: int) -> Embedding:
+    """A vector at this angle, made by this version of the model."""
+    found = score_of(event_of(LINES[2]), angle=angle)
     vector = found.raw.partition(b'"vector":"')[2].partition(b'"')[0].decode()
-    return Embedding.model_validate({"vector": vector, "model": {"name": "lines", "version": 2}})
+    return Embedding.model_validate({"vector": vector, "model": {"name": "lines", "version": version}})
+
+
+def questions_with(corpus: Corpus, embed: Embed) -> Questions:
+    """The same corpus with another scorer."""
+    return Questions(CONTRACTS, corpus.elastic, ActiveModels(corpus.elastic, loaded), embed)
 
 
 @pytest.mark.parametrize(
@@ -244,12 +255,38 @@ async def test_the_nearest_events_come_first(corpus: Corpus) -> None:
     assert page["model"]["version"] == 2
 
 
-async def test_a_text_and_a_vector_find_their_nearest(corpus: Corpus) -> None:
-    embedded = await embed("whatever")
+async def test_a_text_finds_its_nearest_events(corpus: Corpus) -> None:
     page = await corpus.questions.similar({"text": "whatever", "size": 2}, LOGS)
     assert corpus.numbers(page)[0] == 2
-    by_vector = {"vector": embedded.vector, "embedded_by": embedded.model.to_json(), "size": 2}
-    assert corpus.numbers(await corpus.questions.similar(by_vector, LOGS)) == corpus.numbers(page)
+
+
+@pytest.mark.parametrize("dataset", CONTRACTS.datasets)
+async def test_a_text_is_embedded_as_a_type_of_a_dataset_that_its_caller_may_read(corpus: Corpus, dataset: str) -> None:
+    types: list[str] = []
+
+    async def noted(text: str, event_type: str) -> Embedding:
+        types.append(event_type)
+        return await embed(text, event_type)
+
+    caller = Caller("ingress", datasets=frozenset({dataset}))
+    page = await questions_with(corpus, noted).similar({"text": "whatever"}, caller)
+    assert [CONTRACTS.types[name].dataset for name in types] == [dataset]
+    assert {hit["dataset"] for hit in page["hits"]} <= {dataset}
+
+
+@pytest.mark.parametrize(
+    ("types", "embedded_as"),
+    [
+        (None, "log.line.v1"),
+        (["metric.sample.v1"], "metric.sample.v1"),
+        (["metric.sample.v1", "cloud.audit.v1"], "cloud.audit.v1"),
+        (["cloud.audit.v1", "user.interaction.v1"], "user.interaction.v1"),
+        (["user.interaction.v1", "cloud.audit.v1"], "user.interaction.v1"),
+        (["user.interaction.v1", "log.line.v1"], "log.line.v1"),
+    ],
+)
+def test_a_text_is_embedded_as_the_type_with_the_fewest_text_members(types: list[str] | None, embedded_as: str) -> None:
+    assert text_type(resolve(CONTRACTS, list(CONTRACTS.datasets), None, types)).type == embedded_as
 
 
 async def test_one_similar_event_per_pattern(corpus: Corpus) -> None:
@@ -259,9 +296,10 @@ async def test_one_similar_event_per_pattern(corpus: Corpus) -> None:
 
 
 async def test_vectors_of_one_version_are_never_compared_with_another_s(corpus: Corpus) -> None:
-    old = {"name": "lines", "version": 1}
-    vector = vectors.to_text((1.0,) + (0.0,) * (vectors.DIMS - 1))
-    page = await corpus.questions.similar({"vector": vector, "embedded_by": old}, LOGS)
+    async def old(text: str, event_type: str) -> Embedding:
+        return embedding(angle=0.0, version=1)
+
+    page = await questions_with(corpus, old).similar({"text": "whatever"}, LOGS)
     assert corpus.numbers(page) == [3]
 
 

@@ -126,7 +126,7 @@ def _conditions(name: str, kind: FieldKind) -> st.SearchStrategy[Json]:
 NAMES = st.sampled_from(
     """
     text entity filters sort order size cursor boost_anomaly model datasets types time from to field op
-    value key vector embedded_by one_per_pattern min_score by per query bool script runtime_mappings
+    value key vector one_per_pattern min_score by per query bool script runtime_mappings
     aggs index _id _index ids terms more_like_this wildcard regexp query_string knn rescore pit collapse
     from_
     """.split()  # noqa: SIM905

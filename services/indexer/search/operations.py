@@ -6,7 +6,7 @@ Each operation checks its request again, looks only into datasets granted to who
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from penstock.contracts import Contracts
@@ -16,7 +16,6 @@ from penstock.rpc.messages import (
     AnomaliesQuery,
     CountQuery,
     Counts,
-    Embedding,
     Request,
     SearchPage,
     SearchQuery,
@@ -28,14 +27,13 @@ from penstock.services.indexer.search.elastic import Elastic
 from penstock.services.indexer.search.models import ActiveModels
 
 Json = dict[str, Any]
-Embed = Callable[[str], Awaitable[Embedding]]
 Q = TypeVar("Q", bound=Request)
 
 
 class Questions:
-    """The operations of svc.search. `embed` asks a scorer for the vector of a text."""
+    """The operations of svc.search. `embed` asks a scorer for the vector of a text as one event type."""
 
-    def __init__(self, contracts: Contracts, elastic: Elastic, models: ActiveModels, embed: Embed) -> None:
+    def __init__(self, contracts: Contracts, elastic: Elastic, models: ActiveModels, embed: similar.Embed) -> None:
         self._contracts = contracts
         self._elastic = elastic
         self._models = models

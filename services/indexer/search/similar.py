@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Collection
-from math import hypot
 from typing import Any
 
-from penstock.contracts import Contracts
+from penstock.contracts import Contracts, EventType
 from penstock.errors import Refused
 from penstock.rpc.messages import Embedding, ModelRef, SimilarPage, SimilarQuery
 from penstock.scoring import vectors
@@ -19,6 +19,7 @@ from penstock.services.indexer.search.models import ActiveModels
 from penstock.services.indexer.search.scope import Scope, resolve
 
 Json = dict[str, Any]
+Embed = Callable[[str, str], Awaitable[Embedding]]  # text, event type
 MOST_ROUNDS = 8  # searches for events of further patterns
 PER_ROUND = 500  # nearest events of a round
 
@@ -27,7 +28,7 @@ async def answer(
     contracts: Contracts,
     elastic: Elastic,
     models: ActiveModels,
-    embed: Callable[[str], Awaitable[Embedding]],
+    embed: Embed,
     question: SimilarQuery,
     datasets: Collection[str],
 ) -> SimilarPage:
@@ -37,12 +38,10 @@ async def answer(
         readable = resolve(contracts, datasets, None, None)  # the event itself may lie outside of what is looked for
         vector, model = await _vector_of(elastic, readable, await models.of(readable), question.key)
     elif question.text is not None:
-        embedding = await embed(question.text)
+        embedding = await embed(question.text, text_type(scope).type)
         vector, model = vectors.from_text(embedding.vector), embedding.model
-    elif question.vector is not None and question.embedded_by is not None:
-        vector, model = _given(question.vector), question.embedded_by
     else:
-        raise Refused("QUERY_INVALID", "give one of `key`, `text` and `vector`")
+        raise Refused("QUERY_INVALID", "give one of `key` and `text`")
     wanted = query.build(scope, "scored", time=question.time)
     if question.key is not None:
         wanted["bool"].setdefault("must_not", []).append({"ids": {"values": [question.key]}})
@@ -51,6 +50,12 @@ async def answer(
     found = await nearest(elastic, aliases, list(vector), wanted, question.size)
     hits, _ = await with_records(elastic, contracts, found)
     return SimilarPage(hits=hits, model=model)
+
+
+def text_type(scope: Scope) -> EventType:
+    """The type that a text is embedded as: the one in scope that is most like a plain text, with the fewest text
+    members (but at least one, where there is such a type). The order of the question's types does not matter."""
+    return min(scope.types, key=lambda event_type: (len(event_type.score.text) or sys.maxsize, event_type.type))
 
 
 async def _vector_of(
@@ -63,13 +68,6 @@ async def _vector_of(
         for hit in (await elastic.search(aliases, body))["hits"]["hits"]:
             return tuple(hit["fields"]["vector"]), ModelRef.model_validate(hit["_source"]["model"])
     raise Refused("NOT_FOUND", f"no active model has scored an event {key}", pointer="/key")
-
-
-def _given(text: str) -> tuple[float, ...]:
-    vector = vectors.from_text(text)
-    if not 0.5 < hypot(*vector) < 2:  # also false where a number is none
-        raise Refused("QUERY_INVALID", "models make vectors of length 1; this is none", pointer="/vector")
-    return vector
 
 
 async def _nearest(elastic: Elastic, aliases: list[str], vector: list[float], wanted: Json, size: int) -> list[Found]:

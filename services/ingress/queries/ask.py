@@ -32,13 +32,10 @@ class Asking:
         caller.must_ask(service, operation)
         connected = await self._link.use()
         request = question.to_json()
-        answering = self._ask(connected.broker, caller, service, operation, request)
-        if service == "score":  # a text on its way into a vector; the question that it belongs to follows
-            return await answering
         began = time.perf_counter()
         reply: dict[str, Any] | PenstockError
         try:
-            reply = await answering
+            reply = await self._ask(connected.broker, caller, service, operation, request)
         except PenstockError as error:
             reply = error
         said = asked(request, reply, time.perf_counter() - began, self._contracts.types)

@@ -96,15 +96,7 @@ def _index(routes: APIRouter, contracts: Contracts, asking: Asking) -> None:
     @routes.post("/similar", tags=["read"], responses={200: {"model": q.SimilarPage}})
     async def similar(caller: FromCaller, query: q.SimilarQuery) -> Response:
         """Events nearest to an event (`key`) or to a text."""
-        if query.vector is not None:
-            raise Refused("QUERY_INVALID", "give a `key` or a `text`", pointer="/vector")
-        query = _within(contracts, caller, query)
-        if query.text is not None:
-            embed = q.EmbedRequest(text=query.text, **({"type": query.types[0]} if query.types else {}))
-            embedding = q.Embedding.model_validate(await asking.ask(caller, "score", "embed", embed))
-            chosen = {"text": None, "vector": embedding.vector, "embedded_by": embedding.model}
-            query = query.model_copy(update=chosen)
-        return _json(await asking.ask(caller, "search", "similar", query))
+        return _json(await asking.ask(caller, "search", "similar", _within(contracts, caller, query)))
 
     @routes.get("/anomalies", tags=["read"], responses={200: {"model": q.AnomaliesPage}})
     async def anomalies(caller: FromCaller, parameters: Annotated[AnomaliesParameters, Query()]) -> Response:

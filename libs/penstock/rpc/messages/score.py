@@ -12,7 +12,7 @@ from penstock.rpc.messages.fields import ModelRef, Reply, Request, TypeName, Vec
 class EmbedRequest(Request):
     """A text (as if it were the message of an event of `type`), or the data of such an event."""
 
-    type: TypeName = "log.line.v1"
+    type: TypeName
     text: Words | None = None
     data: dict[str, Any] | None = None
 

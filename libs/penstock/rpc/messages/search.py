@@ -22,7 +22,6 @@ from penstock.rpc.messages.fields import (
     Reply,
     Scope,
     Token,
-    Vector,
     Words,
 )
 
@@ -51,21 +50,19 @@ class SearchQuery(Scope):
 
 
 class SimilarQuery(Scope):
-    """Events nearest to an event (`key`) or a text; `vector` is what the ingress makes of a text."""
+    """Events nearest to an event (`key`) or to a text."""
 
     key: Key | None = None
-    text: Words | None = None
-    vector: Vector | None = Field(None, description="as penstock.scoring.vectors writes it; with `embedded_by`")
-    embedded_by: ModelRef | None = Field(None, description="the model version that made `vector`")
+    text: Words | None = Field(
+        None, description="read as the message of an event: of the type in scope with the fewest text members"
+    )
     size: int = Field(20, ge=1, le=MAX_HITS)
     one_per_pattern: bool = Field(False, description="of events with the same pattern only the nearest")
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
-        if (self.key is not None) + (self.text is not None) + (self.vector is not None) != 1:
-            raise ValueError("give one of `key`, `text` and `vector`")
-        if (self.vector is None) != (self.embedded_by is None):
-            raise ValueError("`vector` and `embedded_by` belong together")
+        if (self.key is None) == (self.text is None):
+            raise ValueError("give one of `key` and `text`")
         return self
 
 
