@@ -109,7 +109,7 @@ async def test_an_empty_server_gets_everything_and_a_second_run_changes_nothing(
 async def test_what_the_limits_promise_is_what_the_server_has(provisioned: Server) -> None:
     for name in CONTRACTS.streams:
         config = await provisioned.config(name)
-        assert config["retention"] == "limits"
+        assert config["retention"] == ("workqueue" if name == "REPLAY" else "limits")
         assert config["discard"] == ("old" if name in ("ADMIN", "SESSIONS") else "new")
         assert config["storage"] == "file"
         assert config["deny_delete"]

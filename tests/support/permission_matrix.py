@@ -23,13 +23,16 @@ def publish_probes() -> Iterator[Probe]:
             f"dlq.{name}.evt.1c.nats.billing.log.line.v1",
             {n for n, i in ITEMS if n == name and "dead_letter" in i.may},
         )
+        yield f"replay_log.{name}.r1", {n for n, i in ITEMS if n == name and "log_replay" in i.may}
         yield f"audit.{name}.asked", {n for n, i in ITEMS if n == name and "audit" in i.may}
     yield "score.1c.lines.log.line.v1", {n for n, i in ITEMS if "score" in i.may}
+    yield "replay.indexer.evt.1c.http.shop.log.line.v1", {n for n, i in ITEMS if "feed_replay" in i.may}
     yield from questions()
     yield from pulls()
+    yield from replay_consumers()
     yield from apis()
     yield from buckets()
-    for what in ("models", "denials"):
+    for what in ("models", "denials", "replays"):
         yield f"ctl.{what}", {n for n, i in ITEMS if what in i.notifies}
     yield "$SYS.REQ.SERVER.PING.CONNZ", {n for n, i in ITEMS if "list_connections" in i.may}
     yield "$SYS.REQ.SERVER.NABC.KICK", {n for n, i in ITEMS if "authorize" in i.may}
@@ -131,6 +134,29 @@ def pulls() -> Iterator[Probe]:
                 yield f"$JS.ACK.{stream}.{other}.1.1.1.1.1", set()
 
 
+def replay_consumers() -> Iterator[Probe]:
+    """Those that the operator creates and deletes: of every stream that a worker replays from, and of no other."""
+    drivers = {n for n, i in ITEMS if "drive_replays" in i.may}
+    provisions = {n for n, i in ITEMS if "provision" in i.may}
+    for stream, body in CONTRACTS.streams.items():
+        workers = [name for name, consumer in body.consumers.items() if consumer.replay]
+        pulled = {f"{name}_{slot}" for name in workers for slot in "ab"}
+        counting = {f"replay_count_{number}" for number in range(4)} if workers else set()
+        names = {name + tail for name in pulled | counting for tail in ("", "_tail")}
+        others = {"replay_indexer", "replay_indexer_c", "replay_indexer_a_tail_tail", "replay_count_4"}
+        for name in sorted(names | others | {"replay_writer_a", "replay_count_0"}):
+            allowed = drivers if name in names else set()
+            for verb in ("CREATE", "DELETE"):
+                yield f"$JS.core.API.CONSUMER.{verb}.{stream}.{name}", allowed
+                yield f"$JS.API.CONSUMER.{verb}.{stream}.{name}", provisions if verb == "CREATE" else set()
+            yield f"$JS.core.API.CONSUMER.CREATE.{stream}.{name}.evt.>", set()
+            yield f"$JS.core.API.CONSUMER.PAUSE.{stream}.{name}", set()
+            yield f"$JS.API.CONSUMER.CREATE.{stream}.{name}.evt.>", provisions
+            if name not in pulled:
+                yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}", set()
+                yield f"$JS.ACK.{stream}.{name}.1.1.1.1.1", set()
+
+
 def apis() -> Iterator[Probe]:
     provisions = {n for n, i in ITEMS if "provision" in i.may}
     behind = [bucket_stream(CONTRACTS, bucket) for bucket in CONTRACTS.buckets]
@@ -204,7 +230,7 @@ def subscribe_probes() -> Iterator[Probe]:
         yield f"evt.*.nats.{name}.>", set()
     yield "tail.>", {n for n, i in ITEMS if "tail" in i.may}
     yield "tail.evt.1c.http.>", {n for n, i in ITEMS if "tail" in i.may}
-    for what in ("models", "denials"):
+    for what in ("models", "denials", "replays"):
         yield f"ctl.{what}", {n for n, i in ITEMS if what in i.listens}
     yield "$SYS.REQ.USER.AUTH", {n for n, i in ITEMS if "authorize" in i.may}
     for service, body in CONTRACTS.services.items():

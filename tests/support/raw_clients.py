@@ -29,6 +29,8 @@ FENCES = {
     "SCORES": ("scorer", "score.00.fence.log.line.v1"),
     "DLQ": ("writer", "dlq.writer.fence"),
     "AUDIT": ("writer", "audit.writer.fence"),
+    "REPLAY": ("operator", "replay.indexer.fence"),
+    "REPLAY_LOG": ("writer", "replay_log.writer.fence"),
 }
 
 

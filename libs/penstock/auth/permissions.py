@@ -84,6 +84,10 @@ def _publish(contracts: Contracts, name: str, identity: Identity) -> Iterator[st
         yield f"dlq.{name}.>"
     if "audit" in identity.may:
         yield f"audit.{name}.>"
+    if "feed_replay" in identity.may:
+        yield "replay.>"
+    if "log_replay" in identity.may:
+        yield f"replay_log.{name}.>"
     yield from (f"ctl.{what}" for what in identity.notifies)
     for service, operation in operations(contracts, identity.requests):
         yield f"svc.{service}.{operation}.{name}"
@@ -121,6 +125,10 @@ def _publish_api(contracts: Contracts, identity: Identity) -> Iterator[str]:
         for stream in contracts.streams:
             yield from (f"{api}.STREAM.INFO.{stream}", f"{api}.CONSUMER.INFO.{stream}.*")
             yield from (f"{api}.DIRECT.GET.{stream}", f"{api}.DIRECT.GET.{stream}.>")
+    if "drive_replays" in identity.may:
+        for stream, body in contracts.streams.items():
+            for consumer in body.replay_consumers():
+                yield from (f"{api}.CONSUMER.{verb}.{stream}.{consumer}" for verb in ("CREATE", "DELETE"))
     if "provision" in identity.may:
         yield from (f"{api}.STREAM.{verb}.*" for verb in ("CREATE", "UPDATE", "INFO"))
         yield from (f"{api}.CONSUMER.CREATE.*.*", f"{api}.CONSUMER.CREATE.*.*.>", f"{api}.CONSUMER.INFO.*.*")

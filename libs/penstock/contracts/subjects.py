@@ -6,6 +6,8 @@ dlq.<worker>.<original subject>           a dead letter
 audit.<emitter>.<what>                    an audit record
 svc.<service>.<operation>.<caller>        a question; the server lets nobody ask in another's name
 tail.<original subject>                   a copy of an event for live tails
+replay.<worker>.<original subject>        a message on its way to one worker again
+replay_log.<worker>.<run>                 what became of replayed messages
 ctl.<what>                                a nudge: look again
 """
 
@@ -26,7 +28,9 @@ TOKEN = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\.v[1-9][0-9]{0,3}\Z")
 # Names that mean something in a subject or belong to the fleet; no identity, dataset, model or type may take them.
 PERSON = "u_"  # how the names of identities begin that no line of identities.yaml has
-RESERVED = frozenset({"http", "nats", "evt", "score", "dlq", "audit", "svc", "tail", "ctl", "all", "any", "sys"})
+RESERVED = frozenset(
+    {"http", "nats", "evt", "score", "dlq", "audit", "svc", "tail", "ctl", "all", "any", "sys", "replay", "replay_log"}
+)
 
 _DOORS: dict[str, Door] = {"http": "http", "nats": "nats"}
 _PP = [f"{n:02x}" for n in range(PARTITIONS)]
@@ -78,6 +82,16 @@ def score(pp: int, model: str, type: str) -> str:
 def dead_letter(worker: str, subject: str) -> str:
     """The subject of a dead letter of `worker`; the original subject stays readable behind it."""
     return f"dlq.{worker}.{subject}"
+
+
+def replay(worker: str, subject: str) -> str:
+    """Where a message is sent that `worker` is to process again."""
+    return f"replay.{worker}.{subject}"
+
+
+def replay_log(worker: str, run: str) -> str:
+    """Where `worker` publishes the outcomes of a run's messages."""
+    return f"replay_log.{worker}.{run}"
 
 
 def ask(service: str, operation: str, caller: str) -> str:

@@ -25,12 +25,21 @@ def _size(text: Any) -> Any:
 Size = Annotated[int, BeforeValidator(_size)]
 
 
+# Consumers of replays. The slots take turns, so that a late acknowledgement of one run settles nothing of the next.
+REPLAY_SLOTS = ("a", "b")
+REPLAY_TAIL = "_tail"  # never pulled: what it has pending lies behind the run's last message
+REPLAY_COUNTERS = tuple(f"replay_count_{number}" for number in range(4))
+
+
 class _Data(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
 
 
 class Consumer(_Data):
-    """A durable pull consumer, or a family of `shards` consumers that share the partitions."""
+    """A durable pull consumer, or a family of `shards` consumers that share the partitions.
+
+    With `replay` the names of those that the operator creates for the runs of one worker, in turn.
+    """
 
     meaning: str
     max_ack_pending: int = Field(gt=0)
@@ -38,6 +47,8 @@ class Consumer(_Data):
     shards: int = Field(0, ge=0, le=subjects.PARTITIONS)
     headers_only: bool = False
     ack: Literal["explicit", "all"] = "explicit"
+    filter: str | None = None
+    replay: bool = False
 
 
 class Stream(_Data):
@@ -52,6 +63,7 @@ class Stream(_Data):
     atomic: bool = False
     republish: str | None = None
     discard: Literal["new", "old"] = "new"
+    retention: Literal["limits", "workqueue"] = "limits"
     consumers: Mapping[str, Consumer] = {}
 
     @model_validator(mode="after")
@@ -62,15 +74,21 @@ class Stream(_Data):
         return self
 
     def members(self, name: str) -> tuple[str, ...]:
-        """The consumers on the server that the name stands for: itself, or scorer_0 … scorer_7."""
+        """The consumers on the server that the name stands for: itself, or scorer_0 … scorer_7, or replay_writer_a and
+        replay_writer_b."""
+        if self.consumers[name].replay:
+            return tuple(f"{name}_{slot}" for slot in REPLAY_SLOTS)
         shards = self.consumers[name].shards
         return tuple(f"{name}_{shard}" for shard in range(shards)) if shards else (name,)
 
     def filters(self, name: str) -> Mapping[str, tuple[str, ...]]:
         """The filter subjects of each consumer on the server, by its name."""
-        shards = self.consumers[name].shards
+        consumer = self.consumers[name]
+        if consumer.replay:
+            return {}  # each run has its own
+        shards = consumer.shards
         if not shards or self.door is None:
-            return {name: self.subjects}
+            return {name: (consumer.filter,) if consumer.filter else self.subjects}
         share = subjects.PARTITIONS // shards
         door = self.door
         return {
@@ -80,6 +98,12 @@ class Stream(_Data):
             for shard in range(shards)
         }
 
+    def replay_consumers(self) -> tuple[str, ...]:
+        """All that the operator creates and deletes here: a pair for each member, and the pairs that count."""
+        members = [member for name, each in self.consumers.items() if each.replay for member in self.members(name)]
+        pairs = [*members, *REPLAY_COUNTERS] if members else []
+        return tuple(name for pair in pairs for name in (pair, pair + REPLAY_TAIL))
+
 
 class Bucket(_Data):
     """A key-value bucket or an object store, each with one writer."""
@@ -88,6 +112,7 @@ class Bucket(_Data):
     kind: Literal["keys", "objects"]
     max_bytes: Size
     max_message: Size
+    max_age: timedelta = timedelta(0)
     history: int = Field(1, ge=1, le=64)
 
 
@@ -117,6 +142,9 @@ Capability = Literal[
     "check_servers",  # read each server's settings, to refuse one without `sync_interval: always`
     "list_connections",  # request each server's list of connections
     "inspect_streams",  # read all streams and the state of their consumers
+    "drive_replays",  # create and delete the consumers of replays
+    "feed_replay",  # publish messages to be replayed: replay.>
+    "log_replay",  # publish what became of replayed messages: replay_log.<name>.>
     "provision",  # create and update streams, consumers and buckets
     "authorize",  # answer the server's authorization requests, close connections of denied identities
 ]

@@ -28,6 +28,8 @@ EXPORTS = {
     "score.>": "Singleton",
     "dlq.>": "Singleton",
     "audit.>": "Singleton",
+    "replay.>": "Singleton",
+    "replay_log.>": "Singleton",
     "$JS.API.CONSUMER.MSG.NEXT.*.*": "Stream",
     "$JS.ACK.>": "Singleton",
 }
@@ -38,6 +40,7 @@ REMAPPED = {
     "DIRECT.GET.*": "Stream",
     "DIRECT.GET.*.>": "Singleton",
 }
+CHANGES = ("STREAM.PURGE", "CONSUMER.CREATE", "CONSUMER.DELETE")
 # Of these, what CORE lets AUTH see: the trail of its decisions, and the list of denied identities.
 AUTH_NEEDS = {"audit.>", "DIRECT.GET.*", "DIRECT.GET.*.>"}
 # CONNECT holds the token and is one control line; so long that a token which is too long is refused by the authority,
@@ -111,13 +114,16 @@ def accounts(contracts: Contracts, users: Mapping[str, list[dict[str, Any]]]) ->
         exports |= dict.fromkeys(bucket_subjects(contracts, name), "Singleton")
         if bucket.kind == "objects":
             remapped[f"STREAM.PURGE.{bucket_stream(contracts, name)}"] = "Singleton"
+    for name, stream in contracts.streams.items():
+        for consumer in stream.replay_consumers():
+            remapped |= {f"CONSUMER.{verb}.{name}.{consumer}": "Singleton" for verb in ("CREATE", "DELETE")}
     core_exports = [_export(subject, kind, *_importers(subject)) for subject, kind in exports.items()]
     core_exports += [_export(f"$JS.API.{tail}", kind, *_importers(tail)) for tail, kind in remapped.items()]
     core_exports += [{"stream": subject, "accounts": ["APP"]} for subject in FEEDS]
     app_imports: list[dict[str, Any]] = [_import("CORE", subject) for subject in exports]
     for tail in remapped:
         # What changes something is told to the audit trail with who did it, which the server keeps to itself otherwise.
-        told = {"share": True} if tail.startswith("STREAM.PURGE") else {}
+        told = {"share": True} if tail.startswith(CHANGES) else {}
         app_imports.append(_import("CORE", f"$JS.API.{tail}", f"{CORE_API}.{tail}") | told)
     app_imports += [{"stream": {"account": "CORE", "subject": subject}} for subject in FEEDS]
     return {

@@ -106,7 +106,8 @@ async def provision(
         await job.stream(name, config, found[name])
     for (stream, name), config in consumers.items():
         await job.consumer(stream, name, config, present[stream, name])
-    job.report.unknown = await _unknown(job, set(wanted), set(consumers))
+    transient = {(name, each) for name, stream in contracts.streams.items() for each in stream.replay_consumers()}
+    job.report.unknown = await _unknown(job, set(wanted), consumers.keys() | transient)
     return job.report
 
 

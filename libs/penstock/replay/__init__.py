@@ -2,7 +2,7 @@
 
     plan ─▶ hash ─▶ apply ─▶ run (planned → running ⇄ paused → done | failed | cancelled) ─▶ report
 
-Modules: `plan` (what is asked for, frozen, and its hash), `run` (the document of a run and its states), `outcomes`
-(which sequences a worker confirmed, skipped or parked), `pace` (token bucket), `origin` (messages of REPLAY), `worker`
-(the lanes of a run in a worker).
+Modules: `plan` (the hash of a plan), `run` (the document of a run and its states), `outcomes` (which sequences a worker
+confirmed, skipped, parked or filtered), `ledger` (all outcomes of a run), `progress` (a worker's report, and its pace),
+`pace` (token bucket), `origin` (messages of REPLAY), `worker` (the lanes of a run in a worker).
 """

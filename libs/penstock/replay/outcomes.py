@@ -11,7 +11,7 @@ from typing import Literal
 
 import orjson
 
-Kind = Literal["confirmed", "skipped", "parked"]
+Kind = Literal["confirmed", "skipped", "parked", "filtered"]
 Outcomes = Mapping[str, Mapping[Kind, Iterable[int]]]  # by stream
 
 

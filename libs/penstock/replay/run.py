@@ -3,18 +3,26 @@
     planned ─▶ running ⇄ paused
     planned, running, paused ─▶ cancelled;  running ─▶ done | failed;  planned, paused ─▶ failed
 
-One document a run, changed by compare-and-set; each change says who made it and why.
+One document a run, changed by compare-and-set; each change says who made it and why. `target.<target>` holds the one
+run that a target may have, and the slot of its consumers: the next run gets the other.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+import orjson
 
+from penstock.broker import Keys
+from penstock.contracts.topology import REPLAY_SLOTS
 from penstock.errors import Refused
+from penstock.rpc.messages import ReplayChange, ReplayRange, ReplayRun, ReplayState
 
-State = Literal["planned", "running", "paused", "done", "failed", "cancelled"]
+Range = ReplayRange
+Change = ReplayChange
+State = ReplayState
+
 NEXT: dict[State, frozenset[State]] = {
     "planned": frozenset({"running", "cancelled", "failed"}),
     "running": frozenset({"paused", "done", "failed", "cancelled"}),
@@ -28,63 +36,60 @@ BUCKET = "replays"
 NUDGE = "replays"  # ctl.replays: look again
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Range(_Document):
-    """A part of one stream: sequences `first` to `last`, both included, of the messages that match `filters`.
-
-    `consumer` is the consumer made for this run; `planned` how many messages match.
-    """
-
-    stream: str
-    epoch: int
-    first: int = Field(ge=1)
-    last: int = Field(ge=0)
-    filters: tuple[str, ...]
-    planned: int = Field(ge=0)
-    consumer: str = ""
-
-
-class Change(_Document):
-    """One transition: to which state, when (RFC 3339), by whom, why."""
-
-    state: State
-    at: str
-    by: str
-    why: str = ""
-
-
-class Run(_Document):
-    """A run as everybody reads it. `rate` in events a second over all replicas of the target."""
-
-    id: str
-    plan: str = Field(description="hash of the plan that it carries out")
-    target: str = Field(description="the worker, or the identity that subscribes")
-    source: Literal["events", "scores", "dead_letters", "store"]
-    effect: Literal["repair", "rebuild", "redrive", "rescore", "deliver"]
-    ranges: tuple[Range, ...]
-    planned: int
-    rate: float = Field(gt=0)
-    state: State = "planned"
-    changes: tuple[Change, ...] = ()
-    match: dict[str, str] = Field(default_factory=dict, description="conditions that a subject cannot express")
-    generation: int = Field(0, description="of the index or table that a rebuild fills; 0: the live one")
+class Run(ReplayRun):
+    """A run as the bucket has it."""
 
     @property
     def key(self) -> str:
         """Its key in the bucket."""
-        return f"run.{self.id}"
+        return run_key(self.id)
 
-    def move(self, state: State, *, at: str, by: str, why: str = "") -> Run:
+    def move(self, state: State, *, at: str, by: str, why: str = "") -> Self:
         """The run in another state. Raises Refused CONFLICT when that state cannot follow."""
         if state not in NEXT[self.state]:
             raise Refused("CONFLICT", f"run {self.id} is {self.state}; it cannot become {state}")
         change = Change(state=state, at=at, by=by, why=why)
         return self.model_copy(update={"state": state, "changes": (*self.changes, change)})
 
+    def encode(self) -> bytes:
+        """As the bucket keeps it."""
+        return orjson.dumps(self.to_json())
+
+
+def run_key(id: str) -> str:
+    """The key of a run."""
+    return f"run.{id}"
+
 
 def target_key(target: str) -> str:
-    """The key that holds the id of the one run that a target may have at a time; empty: none."""
+    """The key of a target's holder."""
     return f"target.{target}"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Which run has a target (empty: none), and the slot of the consumers of the last that had it."""
+
+    run: str = ""
+    slot: str = REPLAY_SLOTS[-1]
+
+    def encode(self) -> bytes:
+        """As the bucket keeps it."""
+        return orjson.dumps({"run": self.run, "slot": self.slot})
+
+    @classmethod
+    def decode(cls, value: bytes) -> Holder:
+        """From the bucket."""
+        body = orjson.loads(value)
+        return cls(body["run"], body["slot"])
+
+
+async def active_run(keys: Keys, target: str) -> Run | None:
+    """The run that has the target now, in whatever state; two reads. Raises Unavailable."""
+    try:
+        holder = Holder.decode((await keys.get(target_key(target))).value)
+        return Run.model_validate_json((await keys.get(run_key(holder.run))).value) if holder.run else None
+    except Refused as error:
+        if error.code == "NOT_FOUND":
+            return None
+        raise
