@@ -10,7 +10,8 @@ import orjson
 
 from penstock.broker import Broker, StoredMessage
 from penstock.services.auditor import metrics
-from penstock.services.auditor.journal import STAND_BY, Journal, keep_on, pause
+from penstock.services.auditor.journal import STAND_BY, Journal, keep_on
+from penstock.stopping import set_within
 
 EVERY = 2.0  # seconds
 PAGE = 500
@@ -51,7 +52,7 @@ class Follow:
                 seen = page[-1].sequence
             self.unready_reason = ""
             if len(page) < PAGE:
-                await pause(stop, EVERY)
+                await set_within(stop, EVERY)
 
 
 def _parts(page: Sequence[StoredMessage], entries: Sequence[Entry | None]) -> Iterator[tuple[int, int, list[Entry]]]:

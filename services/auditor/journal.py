@@ -19,6 +19,7 @@ from penstock.audit.hash_chain import STREAM
 from penstock.broker import Broker, StoredMessage
 from penstock.errors import PenstockError, Refused
 from penstock.events import timestamps
+from penstock.stopping import set_within
 
 _log = structlog.get_logger("penstock.auditor")
 
@@ -83,14 +84,7 @@ async def keep_on(
             else:
                 unready_reason(f"{journal.subject}: {error.code}: {error.detail}")
                 _log.warning("not_written", subject=journal.subject, code=error.code, reason=error.detail)
-                await pause(stop, AFTER_ERROR)
-
-
-async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """Returns after so many seconds, or as soon as the process stops."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()
+                await set_within(stop, AFTER_ERROR)
 
 
 async def _silence(journal: Journal, stop: asyncio.Event) -> None:
@@ -102,4 +96,4 @@ async def _silence(journal: Journal, stop: asyncio.Event) -> None:
             if now == seen:
                 return
             seen = now
-        await pause(stop, journal.stand_by)
+        await set_within(stop, journal.stand_by)

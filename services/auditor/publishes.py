@@ -17,6 +17,7 @@ from penstock.errors import Unavailable
 from penstock.services.auditor import metrics
 from penstock.services.auditor.journal import Journal, keep_on
 from penstock.services.auditor.tally import Tally
+from penstock.stopping import set_within
 
 CONSUMER = "auditor"
 EVERY = 10.0  # seconds of a window
@@ -60,9 +61,7 @@ class Publishes:
         await puller.start()
         try:
             while not stop.is_set():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK):
-                        await self._wake.wait()
+                await set_within(self._wake, LOOK)
                 self._wake.clear()
                 puller.check()
                 await self._fill()

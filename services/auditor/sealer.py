@@ -15,7 +15,8 @@ from penstock.broker import Broker
 from penstock.errors import Refused
 from penstock.events import timestamps
 from penstock.services.auditor import metrics
-from penstock.services.auditor.journal import Journal, keep_on, pause
+from penstock.services.auditor.journal import Journal, keep_on
+from penstock.stopping import set_within
 
 _log = structlog.get_logger("penstock.auditor")
 
@@ -47,7 +48,7 @@ class Sealer:
             head, more = await self._seal(head)
             self.unready_reason = ""
             if not more:
-                await pause(stop, self._every)
+                await set_within(stop, self._every)
 
     async def _resume(self) -> Head | None:
         """The head of the last seal; None where nothing was ever sealed, or all that was has expired."""

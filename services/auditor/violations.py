@@ -20,7 +20,7 @@ import structlog
 from penstock.broker import Broker
 from penstock.errors import PenstockError
 from penstock.events import timestamps
-from penstock.services.auditor.journal import pause
+from penstock.stopping import set_within
 
 _log = structlog.get_logger("penstock.auditor")
 
@@ -52,7 +52,7 @@ class Violations:
         """Until `stop`."""
         self._lines()  # goes to the end
         while not stop.is_set():
-            await pause(stop, EVERY)
+            await set_within(stop, EVERY)
             entries = [entry for line in self._lines() if (entry := violation(line, self._names)) is not None]
             if entries := self._limited(entries):
                 await self._write(entries)

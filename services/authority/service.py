@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
-from typing import Any
 
 import structlog
 
@@ -24,6 +22,7 @@ from penstock.services.authority.trail import Trail
 from penstock.services.authority.user_jwt import Signer
 from penstock.services.authority.xkey import Envelope
 from penstock.settings import Settings
+from penstock.stopping import run_until
 
 _log = structlog.get_logger("penstock.authority")
 
@@ -60,10 +59,10 @@ async def build(broker: Broker, settings: Settings) -> Parts:
         await revocations.stop()
 
     async def disconnect_all(stop: asyncio.Event) -> None:
-        await _until(stop, putting_out.run())
+        await run_until(stop, putting_out.run())
 
     async def settle_trail(stop: asyncio.Event) -> None:
-        await _until(stop, _settling(trail))
+        await run_until(stop, _settling(trail))
 
     return Parts(
         chores=[serve, disconnect_all, settle_trail], unready_reason=lambda: "" if serving.is_set() else "not asked yet"
@@ -77,14 +76,3 @@ async def _settling(trail: Trail) -> None:
             await trail.settle()
         except PenstockError as error:
             _log.warning("counts_not_written", code=error.code, reason=error.detail)
-
-
-async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Runs `work` until the event; raises what it raises."""
-    running, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
-    await asyncio.wait([running, stopped], return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if running.done():
-        running.result()
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)

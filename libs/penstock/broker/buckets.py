@@ -21,6 +21,7 @@ import orjson
 from penstock.broker.connection import Broker
 from penstock.broker.jetstream import StoredMessage
 from penstock.errors import Refused, Unavailable
+from penstock.stopping import first_set
 
 CHUNK_BYTES = 128 * 1024
 CHUNKS_IN_FLIGHT = 16
@@ -79,7 +80,7 @@ class Keys:
                         revisions = found
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
-                        await _first_of(stop, look)
+                        await first_set(stop, look)
         finally:
             if subscription is not None:
                 await subscription.stop()
@@ -152,12 +153,3 @@ def digest(data: bytes) -> str:
 
 def _deleted(message: StoredMessage) -> bool:
     return message.headers.get("KV-Operation") in ("DEL", "PURGE")
-
-
-async def _first_of(*events: asyncio.Event) -> None:
-    tasks = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import structlog
 from elasticsearch import ApiError, AsyncElasticsearch, ConnectionTimeout, TransportError
 
 from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.stopping import set_within
 
 _log = structlog.get_logger("penstock.indexer")
 
@@ -31,9 +31,7 @@ class Elastic:
         """Keeps `trouble` true to the cluster until `stop`."""
         while not stop.is_set():
             await self.look()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_PING_EVERY):
-                    await stop.wait()
+            await set_within(stop, _PING_EVERY)
 
     async def look(self) -> None:
         """Asks the cluster once whether it can be read."""

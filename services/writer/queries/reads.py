@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from cassandra import OperationTimedOut, ReadTimeout
@@ -12,6 +11,7 @@ from cassandra import OperationTimedOut, ReadTimeout
 from penstock.errors import Unavailable
 from penstock.services.writer.known import LIST, NOTE
 from penstock.services.writer.store import Store
+from penstock.stopping import set_within
 
 PERIODS = LIST
 GET = "SELECT key, dataset, record FROM {keyspace}.events WHERE period = ? AND pp = ? AND key IN ?"
@@ -53,9 +53,7 @@ class Reads:
         """Keeps `trouble` true to the cluster until `stop`, once the store is open."""
         while not stop.is_set():
             await self.look()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_EVERY):
-                    await stop.wait()
+            await set_within(stop, _LOOK_EVERY)
 
     async def look(self) -> None:
         """Asks once whether Cassandra answers."""
