@@ -8,7 +8,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Recent(Generic[K, V]):
+class RecentCache(Generic[K, V]):
     """Keeps at least the `capacity` newest or lately used entries, and at most twice as many."""
 
     __slots__ = ("_new", "_old", "capacity")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from elastic_transport import AsyncTransport
@@ -15,7 +14,7 @@ from elasticsearch import AsyncElasticsearch, OrjsonSerializer
 
 from penstock import secret_file
 from penstock.broker import Broker
-from penstock.consume import Delivery, Limits, Outcome
+from penstock.consume import LaneOptions, Limits
 from penstock.contracts import Contracts, load
 from penstock.errors import PenstockError
 from penstock.events import Checker
@@ -30,13 +29,19 @@ from penstock.services.indexer.search.elastic import Elastic
 from penstock.services.indexer.search.models import ActiveModels
 from penstock.services.indexer.search.operations import Questions
 from penstock.settings import Settings
+from penstock.stopping import set_within
 
 _log = structlog.get_logger(__name__)
-# Small bulks are what costs, in this process and in Elasticsearch: wait a little for more.
-_BATCH, _IN_FLIGHT = 2000, 3
-_LINGER, _LINGER_MOST = 0.1, 0.3
-# Each byte held is held several times over on its way; with large events these bounds count, not the numbers above.
-_LIMITS = Limits(messages=8000, bytes=8 * 1024 * 1024, batch_bytes=2 * 1024 * 1024)
+NAME = "indexer"
+_OPTIONS = LaneOptions(
+    # Small bulks are what costs, in this process and in Elasticsearch: wait a little for more.
+    batch=2000,
+    in_flight=3,
+    linger=0.1,
+    linger_most=0.3,
+    # Each byte held is held several times over on its way; with large events these bounds count, not the numbers above.
+    limits=Limits(messages=8000, bytes=8 * 1024 * 1024, batch_bytes=2 * 1024 * 1024),
+)
 _CONNECTIONS = 20
 _EPOCHS_EVERY, _TEMPLATES_EVERY = 30.0, 2.0  # seconds
 
@@ -89,14 +94,15 @@ async def build(broker: Broker, settings: Settings) -> Parts:
     indices = Indices(client, contracts)
     bulker = Bulker(client, indices)
     indexer = Indexer(bulker, epochs)
+    source = partial(Source, consumer=NAME, options=_OPTIONS)
     elastic = Elastic(client)
     await elastic.look()
     questions = Questions(contracts, elastic, ActiveModels(elastic, partial(_models, broker)), partial(_embed, broker))
 
     return Parts(
         sources=(
-            *(_source(stream, checker.delivered, indexer.events) for stream in epochs),
-            _source("SCORES", lambda delivery: read_score(delivery, contracts), indexer.scores),
+            *(source(stream=stream, decode=checker.delivered, handle=indexer.events) for stream in epochs),
+            source(stream="SCORES", decode=partial(read_score, contracts=contracts), handle=indexer.scores),
         ),
         service="search",
         operations={
@@ -110,28 +116,9 @@ async def build(broker: Broker, settings: Settings) -> Parts:
             elastic.watch,
             lambda stop: _prepare(indices, stop),
             lambda stop: _keep(epochs, broker, stop),
-            lambda stop: _let_go(bulker, stop),
         ),
+        on_stop=(bulker.stop,),
         close=client.close,
-    )
-
-
-T = TypeVar("T")
-
-
-def _source(
-    stream: str, decode: Callable[[Delivery], T], handle: Callable[[list[T]], Awaitable[list[Outcome]]]
-) -> Source[T]:
-    return Source(
-        stream=stream,
-        consumer="indexer",
-        decode=decode,
-        handle=handle,
-        batch=_BATCH,
-        in_flight=_IN_FLIGHT,
-        linger=_LINGER,
-        linger_most=_LINGER_MOST,
-        limits=_LIMITS,
     )
 
 
@@ -143,12 +130,12 @@ async def _epochs(broker: Broker, contracts: Contracts) -> dict[str, int]:
 
 async def _keep(epochs: dict[str, int], broker: Broker, stop: asyncio.Event) -> None:
     """A stream that was made anew has a higher epoch. One not seen yet does no harm: it only makes a version lower."""
-    while not await _stopped(stop, _EPOCHS_EVERY):
+    while not await set_within(stop, _EPOCHS_EVERY):
         for stream in epochs:
             try:
                 epochs[stream] = (await broker.stream_info(stream)).epoch
             except PenstockError as error:
-                _log.warning("stream_unseen", stream=stream, reason=error.detail)
+                _log.warning("stream_info_failed", stream=stream, reason=error.detail)
 
 
 async def _prepare(indices: Indices, stop: asyncio.Event) -> None:
@@ -157,25 +144,10 @@ async def _prepare(indices: Indices, stop: asyncio.Event) -> None:
         try:
             await indices.prepare()
         except PenstockError as error:
-            _log.warning("templates_not_put", reason=error.detail)
-            if await _stopped(stop, _TEMPLATES_EVERY):
+            _log.warning("template_put_failed", reason=error.detail)
+            if await set_within(stop, _TEMPLATES_EVERY):
                 return
     await stop.wait()
-
-
-async def _let_go(bulker: Bulker, stop: asyncio.Event) -> None:
-    await stop.wait()
-    bulker.stop()
-
-
-async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
-    """Waits; true as soon as the worker stops."""
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return False
-    return True
 
 
 async def _embed(broker: Broker, text: str, event_type: str) -> Embedding:
@@ -188,4 +160,4 @@ async def _models(broker: Broker) -> LoadedModels:
 
 
 if __name__ == "__main__":
-    main("indexer", build)
+    main(NAME, build)

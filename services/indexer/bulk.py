@@ -7,26 +7,26 @@ message is not handed back and forth meanwhile. Only a line that the store says 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import structlog
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
-from penstock.consume import Done, Drop, Outcome, Retry
+from penstock.consume import Again, Done, Drop, Outcome, Retry, SinkRetry
+from penstock.consume.sink_retry import PATIENCE
 from penstock.errors import PenstockError, Unavailable
 from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.limit import Limit
 from penstock.services.indexer.metrics import BULK_BYTES, BULK_FAILED, BULK_SECONDS, BULK_WIDTH
-from penstock.services.indexer.verdicts import Again, Create, Verdict, by_operator, of_item, of_request
+from penstock.services.indexer.verdicts import Create, Verdict, by_operator, of_item, of_request
 
 _log = structlog.get_logger(__name__)
 LARGEST_REQUEST = 1024 * 1024 - 512  # bytes; aiohttp hands a body to the socket in one go, and warns beyond this
 MOST_LINES = 5000
 _UNEVEN = 512  # bytes that a part may be larger than its share
-_FIRST_WAIT, _LONGEST_WAIT = 0.25, 5.0  # seconds between tries
 DONE = Done()
 VerdictOf = Callable[[Mapping[str, Any]], Verdict]
 
@@ -43,18 +43,17 @@ class Bulker:
     """Sends lines. `patience`: seconds that a line waits here for a store that is away, before it is handed back."""
 
     def __init__(
-        self, client: AsyncElasticsearch, indices: Indices, *, patience: float = 240.0, timeout: float = 60.0
+        self, client: AsyncElasticsearch, indices: Indices, *, patience: float = PATIENCE, timeout: float = 60.0
     ) -> None:
         self._client = client.options(request_timeout=timeout)
         self._indices = indices
-        self._patience = patience
-        self._stopped = asyncio.Event()
+        self._retry = SinkRetry(patience)
         self.limit = Limit()
         self.unready_reason: str | None = None  # why the last request failed as a whole; None after one that did not
 
     def stop(self) -> None:
         """Lines that wait are handed back at once."""
-        self._stopped.set()
+        self._retry.stop()
 
     async def send(self, lines: Sequence[Line], verdict_of: VerdictOf = of_item) -> list[Outcome]:
         """One outcome per line, in order; `verdict_of` reads the store's answer to one. Never raises for what the store
@@ -73,27 +72,22 @@ class Bulker:
         self, lines: Sequence[Line], part: Sequence[int], outcomes: list[Outcome], verdict_of: VerdictOf
     ) -> None:
         """Tries until each line of the part has its outcome."""
-        deadline = asyncio.get_running_loop().time() + self._patience
-        wait = 0.0
-        while True:
-            verdicts: dict[int, Verdict] = dict(zip(part, await self._try(lines, part, verdict_of), strict=True))
-            if any(isinstance(verdict, Create) for verdict in verdicts.values()):
-                await self._create(lines, verdicts)
-            again = [position for position, verdict in verdicts.items() if isinstance(verdict, Again | Create)]
-            for position, verdict in verdicts.items():
-                if not isinstance(verdict, Again | Create):
-                    outcomes[position] = verdict
-            if not again:
-                return
-            if wait or any(isinstance(verdicts[position], Again) for position in again):
-                wait = min(_LONGEST_WAIT, max(_FIRST_WAIT, wait * 2))
-                if asyncio.get_running_loop().time() + wait >= deadline or await self._stopping(wait):
-                    for position in again:
-                        outcomes[position] = Retry(1.0, _why(verdicts[position]))
-                    return
-            else:
-                wait = _FIRST_WAIT  # the indices are made: at once, but the next time with a pause
-            part = again
+        attempt = partial(self._attempt, lines, verdict_of)
+        await self._retry.settle(part, await attempt(part), attempt, outcomes)
+
+    async def _attempt(
+        self, lines: Sequence[Line], verdict_of: VerdictOf, part: Sequence[int]
+    ) -> Sequence[Outcome | Again]:
+        """One try, and another one for lines whose index had to be made first."""
+        verdicts = await self._try(lines, part, verdict_of)
+        if not any(type(verdict) is Create for verdict in verdicts):
+            return cast("list[Outcome | Again]", verdicts)
+        found = dict(zip(part, verdicts, strict=True))
+        await self._create(lines, found)
+        made = [position for position, verdict in found.items() if isinstance(verdict, Create)]
+        if made:
+            found.update(zip(made, await self._try(lines, made, verdict_of), strict=True))
+        return [Again(_why(verdict)) if isinstance(verdict, Create) else verdict for verdict in found.values()]
 
     async def _create(self, lines: Sequence[Line], verdicts: dict[int, Verdict]) -> None:
         """Makes the indices that are missing; where that fails, the verdict says why."""
@@ -158,15 +152,6 @@ class Bulker:
         if self.unready_reason is None:
             _log.warning("bulk_failed", reason=why, in_flight=self.limit.width)
         self.unready_reason = why
-
-    async def _stopping(self, wait: float) -> bool:
-        """Waits with jitter; true if asked to stop meanwhile."""
-        try:
-            async with asyncio.timeout(wait * random.uniform(0.5, 1.0)):  # noqa: S311 - not a secret
-                await self._stopped.wait()
-        except TimeoutError:
-            return False
-        return True
 
 
 def _why(verdict: Verdict) -> str:

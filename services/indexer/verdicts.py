@@ -16,20 +16,13 @@ from typing import Any
 
 from elasticsearch import ApiError, ConnectionTimeout, TransportError
 
-from penstock.consume import Done, Drop, Outcome, Retry
+from penstock.consume import Again, Done, Drop, Outcome, Retry
 
 _DONE = Done()
 _SUPERSEDED = Done(superseded=True)
 _VERSIONS = re.compile(r"current version \[(\d+)\] is higher or equal to the one provided \[(\d+)\]")
 _OPERATOR_SECONDS = 15.0
 _REASON_KEPT = 800  # characters
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """Not now; the same request may succeed in a moment."""
-
-    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +69,7 @@ def _index_state(kind: str, reason: str) -> bool:
 
 
 def by_operator(why: str) -> Retry:
-    """Hand back until somebody has mended the cluster."""
+    """Hand back until somebody has repaired the cluster."""
     return Retry(_OPERATOR_SECONDS, why)
 
 

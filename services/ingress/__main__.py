@@ -69,7 +69,7 @@ async def serve(settings: Settings) -> int:
     )
     server = Server(config, ingress)
     watch = asyncio.create_task(_stop_on_fault(ingress, server))
-    gc_tuning.settle()
+    gc_tuning.freeze_live_objects()
     await server.serve()
     watch.cancel()
     return 0 if ingress.link.fault is None else 1

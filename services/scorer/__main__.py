@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from penstock.broker import Broker
-from penstock.consume import Limits
+from penstock.consume import LaneOptions, Limits
 from penstock.contracts import Contracts, load
 from penstock.events import Checker, Event
 from penstock.publish import GroupCommitter
@@ -25,27 +23,25 @@ async def build(broker: Broker, _: Settings) -> Parts:
     """All lanes of this process share one model and one committer."""
     own = ScorerSettings()
     known = load()
-    stop = asyncio.Event()
     committer = GroupCommitter(broker)
     await committer.start()
-    scorer = Scorer(Extractor(known), committer, stop, recent=own.recent)
+    scorer = Scorer(Extractor(known), committer, recent=own.recent)
     active = ActiveModel(broker, own.model, scorer)
     answers = Answers(known, scorer)
     checker = Checker(known)
 
-    async def pass_on(stopping: asyncio.Event) -> None:
-        await stopping.wait()
-        stop.set()
-
+    options = LaneOptions(
+        batch=own.batch,
+        # What 16 lanes hold together has to stay a small part of the process.
+        limits=Limits(messages=4 * own.batch, bytes=8 * MIB, batch_bytes=2 * MIB),
+    )
     sources: list[Source[Event]] = [
         Source(
             stream=stream,
             consumer=consumer,
             decode=checker.delivered,
             handle=scorer.handle,
-            batch=own.batch,
-            # What 16 lanes hold together has to stay a small part of the process.
-            limits=Limits(messages=4 * own.batch, bytes=8 * MIB, batch_bytes=2 * MIB),
+            options=options,
         )
         for stream, consumer in lanes_of(known, own)
     ]
@@ -54,7 +50,8 @@ async def build(broker: Broker, _: Settings) -> Parts:
         service="score",
         operations={"embed": answers.embed, "models": answers.models},
         unready_reason=active.unready_reason,
-        chores=[active.follow, pass_on],
+        chores=[active.follow],
+        on_stop=[scorer.stop],
         close=committer.stop,
     )
 

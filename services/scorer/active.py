@@ -71,7 +71,7 @@ class ActiveModel:
             raise Unavailable(error.code, error.detail) from error  # the watch looks again
         self._refused = ""
         self._scorer.use(model)
-        gc_tuning.settle()  # TensorFlow brings a million lasting objects
+        gc_tuning.freeze_live_objects()  # TensorFlow brings a million lasting objects
         metrics.MODEL_VERSION.labels(self._name).set(model.identity.version)
         _log.info("model_loaded", model=self._name, version=model.identity.version, digest=model.identity.digest)
 

@@ -13,11 +13,12 @@ from penstock.consume import Done, Drop, Outcome, Retry
 from penstock.errors import PenstockError, Unavailable
 from penstock.events import Event
 from penstock.publish import GroupCommitter, Result
-from penstock.recent_cache import Recent
+from penstock.recent_cache import RecentCache
 from penstock.scoring.features import Extractor
 from penstock.services.scorer import metrics
 from penstock.services.scorer.model import Model
 from penstock.services.scorer.records import Scored, score_records
+from penstock.stopping import first_set
 
 GATHER_SECONDS = 0.002
 GATHERED_MOST = 1_024  # events in one turn of the model; more are left for the next
@@ -34,26 +35,30 @@ def score(events: Sequence[Event], extractor: Extractor, model: Model) -> list[S
 class Scorer:
     """Scores and publishes. Waits while there is no model; `stop` ends the waiting."""
 
-    def __init__(self, extractor: Extractor, committer: GroupCommitter, stop: asyncio.Event, *, recent: int) -> None:
+    def __init__(self, extractor: Extractor, committer: GroupCommitter, *, recent: int) -> None:
         self.extractor = extractor
         self._committer = committer
-        self._stop = stop
+        self._stopped = asyncio.Event()
         self._model: Model | None = None
         self._loaded = asyncio.Event()
         self._waiting: list[Receipts] = []
         self._turn_due = False
         # Keys whose score is stored, with that score, by the present model.
-        self._recent: Recent[str, float] = Recent(max(recent // 2, 1))
+        self._recent: RecentCache[str, float] = RecentCache(max(recent // 2, 1))
 
     @property
     def model(self) -> Model | None:
         """The version that scores now."""
         return self._model
 
+    def stop(self) -> None:
+        """Events that wait for a model are handed back."""
+        self._stopped.set()
+
     def use(self, model: Model | None) -> None:
         """Scores with another version from now on; batches in hand finish with the one they began with."""
         self._model = model
-        self._recent = Recent(self._recent.capacity)
+        self._recent = RecentCache(self._recent.capacity)
         if model is None:
             self._loaded.clear()
         else:
@@ -70,7 +75,7 @@ class Scorer:
             next(outcomes) if score is None else _done(event, score) for event, score in zip(events, known, strict=True)
         ]
 
-    async def _publish(self, events: list[Event], recent: Recent[str, float]) -> list[Outcome]:
+    async def _publish(self, events: list[Event], recent: RecentCache[str, float]) -> list[Outcome]:
         scored = await self._scored(events)
         try:
             results = await self._committer.submit([one.outgoing for one in scored])
@@ -85,14 +90,9 @@ class Scorer:
 
     async def _until_loaded(self) -> None:
         while self._model is None:
-            if self._stop.is_set():
+            if self._stopped.is_set():
                 raise Unavailable("MODEL_UNAVAILABLE", "the process stops before there was a model", retry_after=1)
-            waits = [asyncio.create_task(self._loaded.wait()), asyncio.create_task(self._stop.wait())]
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for wait in waits:
-                    wait.cancel()
+            await first_set(self._loaded, self._stopped)
 
     def _scored(self, events: Sequence[Event]) -> asyncio.Future[list[Scored]]:
         """The records of events, by the next turn of the model."""

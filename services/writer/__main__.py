@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from functools import partial
 
 import structlog
 from cassandra.cluster import NoHostAvailable
 
 from penstock.broker import Broker
-from penstock.consume import Delivery, Limits, Outcome
+from penstock.consume import LaneOptions, Limits
 from penstock.contracts import load
 from penstock.errors import PenstockError
 from penstock.events import Checker
@@ -24,16 +23,20 @@ from penstock.services.writer.queries.reads import Reads
 from penstock.services.writer.store import Store
 from penstock.services.writer.verdicts import unreachable
 from penstock.settings import Settings
+from penstock.stopping import set_within
 
 _log = structlog.get_logger(__name__)
-# A batch falls into as many partitions as it has entities' pp: the larger it is, the more rows go together.
-_BATCH, _IN_FLIGHT = 3000, 2
-_LINGER, _LINGER_MOST = 0.1, 0.3
-# Each byte held is held several times over on its way; with large events these bounds count, not the numbers above.
-_LIMITS = Limits(messages=12_000, bytes=8 * 1024 * 1024, batch_bytes=2 * 1024 * 1024)
+NAME = "writer"
+_OPTIONS = LaneOptions(
+    # A batch falls into as many partitions as it has entities' pp: the larger it is, the more rows go together.
+    batch=3000,
+    in_flight=2,
+    linger=0.1,
+    linger_most=0.3,
+    # Each byte held is held several times over on its way; with large events these bounds count, not the numbers above.
+    limits=Limits(messages=12_000, bytes=8 * 1024 * 1024, batch_bytes=2 * 1024 * 1024),
+)
 _OPEN_EVERY = 2.0  # seconds between tries to reach Cassandra
-
-T = TypeVar("T")
 
 
 async def build(_: Broker, settings: Settings) -> Parts:
@@ -45,12 +48,13 @@ async def build(_: Broker, settings: Settings) -> Parts:
     asked = Reads(store)
     writer = Writer(store, length)
     questions = Questions(contracts, asked, length)
+    source = partial(Source, consumer=NAME, options=_OPTIONS)
     streams = [name for name, stream in contracts.streams.items() if stream.door is not None]
     return Parts(
         sources=(
-            *(_source(stream, checker.delivered, writer.events) for stream in streams),
-            _source("AUDIT", audit_rows.read, writer.audit),
-            _source("SCORES", lambda delivery: read_score(delivery, contracts), writer.scores),
+            *(source(stream=stream, decode=checker.delivered, handle=writer.events) for stream in streams),
+            source(stream="AUDIT", decode=audit_rows.read, handle=writer.audit),
+            source(stream="SCORES", decode=partial(read_score, contracts=contracts), handle=writer.scores),
         ),
         service="store",
         operations={
@@ -60,27 +64,9 @@ async def build(_: Broker, settings: Settings) -> Parts:
             "audit": questions.audit,
         },
         unready_reason=lambda: f"Cassandra: {asked.unready_reason}" if asked.unready_reason else "",
-        chores=(
-            lambda stop: reach(store, asked, stop),
-            lambda stop: _let_go(writer, stop),
-        ),
+        chores=(lambda stop: reach(store, asked, stop),),
+        on_stop=(writer.stop,),
         close=store.close,
-    )
-
-
-def _source(
-    stream: str, decode: Callable[[Delivery], T], handle: Callable[[list[T]], Awaitable[list[Outcome]]]
-) -> Source[T]:
-    return Source(
-        stream=stream,
-        consumer="writer",
-        decode=decode,
-        handle=handle,
-        batch=_BATCH,
-        in_flight=_IN_FLIGHT,
-        linger=_LINGER,
-        linger_most=_LINGER_MOST,
-        limits=_LIMITS,
     )
 
 
@@ -96,26 +82,11 @@ async def reach(store: Store, asked: Reads, stop: asyncio.Event) -> None:
         except Exception as error:  # noqa: BLE001 - tables not migrated, rights not granted: an operator acts, we wait
             asked.unready_reason = f"{type(error).__name__}: {error}"[:300]
         if not store.is_open:
-            _log.warning("cassandra_not_reached", reason=asked.unready_reason)
-            if await _stopped(stop, _OPEN_EVERY):
+            _log.warning("cassandra_connect_failed", reason=asked.unready_reason)
+            if await set_within(stop, _OPEN_EVERY):
                 return
     await asked.watch(stop)
 
 
-async def _let_go(writer: Writer, stop: asyncio.Event) -> None:
-    await stop.wait()
-    writer.stop()
-
-
-async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
-    """Waits; true as soon as the worker stops."""
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return False
-    return True
-
-
 if __name__ == "__main__":
-    main("writer", build)
+    main(NAME, build)

@@ -6,15 +6,16 @@ AUDIT                    → rows by hour      → one batch each → Cassandra 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
 
-from penstock.consume import Done, Outcome, Retry
+from penstock.consume import Again, Done, Outcome, SinkRetry
+from penstock.consume.sink_retry import PATIENCE
 from penstock.events import Event
 from penstock.scoring.score import Score
 from penstock.services.writer import audit_rows
@@ -23,31 +24,29 @@ from penstock.services.writer.metrics import BATCH_SECONDS, BATCHES_FAILED
 from penstock.services.writer.periods import Length
 from penstock.services.writer.rows import Rows, event_rows, score_rows
 from penstock.services.writer.store import Store
-from penstock.services.writer.verdicts import Again, of_error
+from penstock.services.writer.verdicts import of_error
 
 _log = structlog.get_logger(__name__)
 LARGEST_BATCH = 64 * 1024  # bytes of values; a batch of one partition is one mutation, so no server limit is near
 MOST_ROWS = 100  # messages of a batch
 IN_FLIGHT = 32  # batches; the group commit of Cassandra's log wants many at once
-_FIRST_WAIT, _LONGEST_WAIT = 0.25, 5.0  # seconds between tries
 _DONE = Done()
 
 
 class Writer:
     """Handles batches. `patience`: seconds that a message waits here for a store that is away."""
 
-    def __init__(self, store: Store, length: Length, *, patience: float = 240.0) -> None:
+    def __init__(self, store: Store, length: Length, *, patience: float = PATIENCE) -> None:
         self._store = store
         self._length = length
-        self._patience = patience
+        self._retry = SinkRetry(patience)
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._known = KnownPeriods(store, length)
-        self._stopped = asyncio.Event()
         self.unready_reason: str | None = None  # why the last batch failed; None after one that did not
 
     def stop(self) -> None:
         """Messages that wait are handed back at once."""
-        self._stopped.set()
+        self._retry.stop()
 
     async def events(self, batch: Sequence[Event]) -> list[Outcome]:
         """One outcome per event; whoever waits for it gets the key and the stage `stored`."""
@@ -85,32 +84,25 @@ class Writer:
         self, rows: Sequence[Rows], part: Sequence[int], error: BaseException, outcomes: list[Outcome]
     ) -> None:
         """Tries again until each row of the part, which failed with `error`, has its outcome."""
-        deadline = asyncio.get_running_loop().time() + self._patience
-        wait = _FIRST_WAIT
-        while True:
-            verdict = of_error(error, len(part))
-            if verdict == "split":
-                for half in (part[: len(part) // 2], part[len(part) // 2 :]):
-                    if (again := await self._try(rows, half)) is not None:
-                        await self._settle(rows, half, again, outcomes)
-                return
-            if isinstance(verdict, Again):
-                self._failed(verdict.why)
-                if asyncio.get_running_loop().time() + wait < deadline and not await self._stopping(wait):
-                    wait = min(_LONGEST_WAIT, wait * 2)
-                    if (again := await self._try(rows, part)) is None:
-                        return
-                    error = again
-                    continue
-                verdict = Retry(1.0, verdict.why)
-            for position in part:
-                outcomes[position] = verdict
-            return
+        await self._retry.settle(part, await self._verdicts(rows, part, error), partial(self._attempt, rows), outcomes)
 
-    async def _try(self, rows: Sequence[Rows], part: Sequence[int]) -> BaseException | None:
+    async def _attempt(self, rows: Sequence[Rows], part: Sequence[int]) -> Sequence[Outcome | Again]:
         answer = await self._send([rows[position] for position in part])
         await asyncio.wait([answer])
-        return answer.exception()
+        error = answer.exception()
+        return [_DONE] * len(part) if error is None else await self._verdicts(rows, part, error)
+
+    async def _verdicts(
+        self, rows: Sequence[Rows], part: Sequence[int], error: BaseException
+    ) -> Sequence[Outcome | Again]:
+        """One verdict for each row of a part that failed; where a single row may be at fault, the halves are tried."""
+        verdict = of_error(error, len(part))
+        if verdict == "split":
+            half = len(part) // 2
+            return [*await self._attempt(rows, part[:half]), *await self._attempt(rows, part[half:])]
+        if isinstance(verdict, Again):
+            self._failed(verdict.why)
+        return [verdict] * len(part)
 
     async def _send(self, rows: Sequence[Rows]) -> asyncio.Future[Any]:
         """Sends rows of one partition as soon as there is room; the future holds the error, if there is one."""
@@ -137,17 +129,8 @@ class Writer:
     def _failed(self, why: str) -> None:
         BATCHES_FAILED.inc()
         if self.unready_reason is None:
-            _log.warning("batch_failed", reason=why)
+            _log.warning("batch_write_failed", reason=why)
         self.unready_reason = why
-
-    async def _stopping(self, wait: float) -> bool:
-        """Waits with jitter; true if asked to stop meanwhile."""
-        try:
-            async with asyncio.timeout(wait * random.uniform(0.5, 1.0)):  # noqa: S311 - not a secret
-                await self._stopped.wait()
-        except TimeoutError:
-            return False
-        return True
 
 
 def partitions(rows: Sequence[Rows]) -> Iterator[list[int]]:

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from cassandra import InvalidRequest, Unauthorized
 from cassandra.cluster import NoHostAvailable
 from cassandra.protocol import ConfigurationException, SyntaxException
 
-from penstock.consume import Drop, Outcome, Retry
+from penstock.consume import Again, Drop, Outcome, Retry
 
 _OPERATOR_SECONDS = 15.0
 _REASON_KEPT = 800  # characters
 # InvalidRequest is also what a missing table, column or keyspace is answered with.
 _SCHEMA = ("unconfigured table", "Keyspace", "keyspace", "Undefined column", "Unknown identifier", "doesn't exist")
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """Not now; the same batch may succeed in a moment."""
-
-    why: str
 
 
 Verdict = Outcome | Again | Literal["split"]

@@ -13,7 +13,7 @@ import pytest
 
 from penstock.auth.token_sources import TokenFile
 from penstock.broker import Broker, Stored
-from penstock.consume import DeadLetters, Delivery, Done, Lane, Outcome
+from penstock.consume import DeadLetters, Delivery, Done, Lane, LaneOptions, Outcome
 from penstock.errors import Unavailable
 from penstock.publish import GroupCommitter, Outgoing
 from penstock.rpc.client import ask
@@ -93,8 +93,9 @@ async def run(rig: AuthorityRig, seconds: float, life: float) -> tuple[Load, int
     billing = await rig.token("billing", lambda: mint.token(life=life))
     ingress = await rig.token("ingress", lambda: mint.token("penstock-ingress", life=life))
     indexer = await rig.token("indexer", lambda: mint.token("penstock-indexer", life=life))
+    options = LaneOptions(batch=100, linger=0.01)
     lanes = [
-        Lane(indexer, stream, "indexer", load.handle, batch=100, linger=0.01, dead_letters=DeadLetters(indexer, "x"))
+        Lane(indexer, stream, "indexer", load.handle, options, dead_letters=DeadLetters(indexer, "x"))
         for stream in ("EVENTS_NATS", "EVENTS_HTTP")
     ]
     until = time.monotonic() + seconds

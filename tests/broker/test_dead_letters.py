@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from penstock.broker import Broker, StoredMessage
-from penstock.consume import Brake, DeadLetters, Delivery, Done, Drop, Lane, Outcome
+from penstock.consume import Brake, DeadLetters, Delivery, Done, Drop, Lane, LaneOptions, Outcome
 from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject, true
 from tests.support.until import BOUND, until
 
@@ -26,9 +26,16 @@ class Post:
     indexer: Broker
     first: int
 
-    def lane(self, sink: Sink, *, letters: DeadLetters | None = None, brake: Brake | None = None) -> Lane:
+    def lane(
+        self,
+        sink: Sink,
+        options: LaneOptions | None = None,
+        *,
+        letters: DeadLetters | None = None,
+        brake: Brake | None = None,
+    ) -> Lane:
         chosen = letters or DeadLetters(self.indexer, "indexer")
-        return Lane(self.indexer, STREAM, CONSUMER, sink.handle, dead_letters=chosen, brake=brake)
+        return Lane(self.indexer, STREAM, CONSUMER, sink.handle, options, dead_letters=chosen, brake=brake)
 
     async def letters(self) -> list[StoredMessage]:
         return await self.rig.stored("DLQ", self.first)
@@ -90,23 +97,20 @@ async def test_the_others_of_the_batch_are_acknowledged(rig: Rig, post: Post) ->
     assert len(sink.seen) == 100
 
 
-async def test_while_dlq_is_full_the_message_is_kept_and_the_lane_is_in_trouble(rig: Rig, post: Post) -> None:
+async def test_while_dlq_is_full_the_message_is_kept_and_the_lane_is_unready(rig: Rig, post: Post) -> None:
     info = await rig.core.stream_info("DLQ")
     await rig.core.update_stream(info.config | {"max_bytes": info.bytes + 10})
     sink = Sink(refuse)
-    lane = post.lane(sink)
+    lane = post.lane(sink, LaneOptions(after_failure=0.1))
     await rig.store([b"bad"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("penstock.consume.settle.AFTER_FAILURE", 0.1)
-        patch.setattr("penstock.consume.lane.AFTER_FAILURE", 0.1)
-        async with Working(lane):
-            await sink.wait(3)
-            assert "STREAM_FULL" in lane.unready_reason()
-            assert (await rig.core.consumer_info(STREAM, CONSUMER)).ack_pending == 1
-            assert not await post.letters()
-            await rig.core.update_stream(info.config)
-            await rig.settled()
-            await true(lambda: lane.unready_reason() == "")
+    async with Working(lane):
+        await sink.wait(3)
+        assert "STREAM_FULL" in lane.unready_reason()
+        assert (await rig.core.consumer_info(STREAM, CONSUMER)).ack_pending == 1
+        assert not await post.letters()
+        await rig.core.update_stream(info.config)
+        await rig.settled()
+        await true(lambda: lane.unready_reason() == "")
     assert [letter.data for letter in await post.letters()] == [b"bad"]
 
 

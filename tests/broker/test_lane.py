@@ -8,9 +8,21 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from penstock.broker import Broker, Stored, parse_headers
-from penstock.consume import CrashCounter, DeadLetters, Delivery, Done, Handle, Lane, Limits, Outcome, Retry
+from penstock.consume import (
+    CrashCounter,
+    DeadLetters,
+    Delivery,
+    Done,
+    Handle,
+    Lane,
+    LaneOptions,
+    Limits,
+    Outcome,
+    Retry,
+)
 from penstock.errors import Unavailable
 from penstock.publish import GroupCommitter, Outgoing
 from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject, true
@@ -30,8 +42,8 @@ async def indexer(rig: Rig) -> AsyncIterator[Broker]:
 @pytest.fixture
 def lane(indexer: Broker) -> MakeLane:
     def make(handle: Handle, **options: object) -> Lane:
-        chosen: dict[str, object] = {"dead_letters": DeadLetters(indexer, "indexer")} | options
-        return Lane(indexer, STREAM, CONSUMER, handle, **chosen)  # type: ignore[arg-type]
+        letters = DeadLetters(indexer, "indexer")
+        return Lane(indexer, STREAM, CONSUMER, handle, LaneOptions(**options), dead_letters=letters)  # type: ignore[arg-type]
 
     return make
 
@@ -94,10 +106,10 @@ async def test_a_batch_is_waited_for_longer_while_many_messages_come(rig: Rig, l
     adapting = lane(sink.handle, batch=1000, linger=0.3, linger_most=1.0)
     async with Working(adapting):
         await sink.wait(200)
-        assert adapting._wait == 1.0
+        assert adapting.batcher.linger == 1.0
         await rig.store([b"alone"])
         await sink.wait(201)
-        assert adapting._wait == 0.3
+        assert adapting.batcher.linger == 0.3
 
 
 async def test_a_retried_message_comes_back_after_its_delay(rig: Rig, lane: MakeLane) -> None:
@@ -168,7 +180,7 @@ async def test_what_a_lane_holds_is_bounded(rig: Rig, lane: MakeLane) -> None:
     await rig.store([bytes(10_000)] * 1500)
     bounded = lane(stuck, batch=50, in_flight=1, limits=Limits(messages=200))
     async with Working(bounded):
-        await true(lambda: bounded._count == 200 and bounded._puller.outstanding == 0)
+        await true(lambda: bounded.held == 200 and bounded.puller.outstanding == 0)
         assert (await rig.core.consumer_info(STREAM, CONSUMER)).ack_pending == 200
         release.set()
         await sink.wait(1500)
@@ -187,13 +199,18 @@ async def test_what_a_lane_holds_is_bounded_in_bytes_too(rig: Rig, lane: MakeLan
     limits = Limits(messages=1000, bytes=4_000_000, batch_bytes=500_000)
     bounded = lane(stuck, in_flight=1, limits=limits)
     async with Working(bounded):
-        await true(lambda: bounded._count >= 20)
+        await true(lambda: bounded.held >= 20)
         await rig.core.flush()
-        assert bounded._bytes <= limits.bytes
+        assert bounded.held_bytes <= limits.bytes
         release.set()
         await sink.wait(100)
         await rig.settled()
     assert max(map(len, sink.batches)) == 5
+
+
+def refused_deliveries() -> float:
+    labels = {"stream": STREAM, "consumer": CONSUMER}
+    return REGISTRY.get_sample_value("penstock_delivery_refused_total", labels) or 0.0
 
 
 async def test_a_message_sent_into_the_lanes_inbox_by_somebody_else_is_dropped(rig: Rig, lane: MakeLane) -> None:
@@ -201,17 +218,17 @@ async def test_a_message_sent_into_the_lanes_inbox_by_somebody_else_is_dropped(r
     forger = await rig.broker("scorer")  # may publish to the indexer's inbox, because it answers its questions
     working = lane(sink.handle)
     async with Working(working):
-        await true(lambda: working._puller.outstanding > 0)
-        address = working._puller._slots[0].address
+        await true(lambda: working.puller.outstanding > 0)
+        address = working.puller.inboxes[0]
         ack = f"$JS.ACK.{STREAM}.{CONSUMER}.1.1.1.1.0"
-        before = working._puller._refused._value.get()
+        before = refused_deliveries()
         for reply in ("", "evt.00.http.victim.log.line.v1", ack.replace(CONSUMER, "writer")):
             forger.send(address, b"forged", reply=reply)
         forger.send(address, b"forged", reply=ack)  # the server itself does not let this one through
         await forger.flush()
         await rig.store([b"genuine"])
         await sink.wait(1)
-        assert working._puller._refused._value.get() == before + 2
+        assert refused_deliveries() == before + 2
     assert sink.payloads == [b"genuine"]
 
 
@@ -225,15 +242,9 @@ async def test_a_handler_that_raises_loses_nothing_and_its_message_is_isolated(r
         return await sink.handle(batch)
 
     await rig.store([b"good 1", b"bad", b"good 2"])
-    soon = lane(raises)
-    failed = Retry(0.05, "the handler failed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("penstock.consume.lane.AFTER_FAILURE", 0.05)
-        patch.setattr("penstock.consume.lane.FAILED", failed)
-        patch.setattr("penstock.consume.settle.FAILED", failed)
-        async with Working(soon):
-            await sink.wait(3)
-            await rig.settled()
+    async with Working(lane(raises, after_failure=0.05)):
+        await sink.wait(3)
+        await rig.settled()
     assert sorted(sink.payloads) == [b"bad", b"good 1", b"good 2"]
     assert {len(batch) for batch in sink.batches} == {1}, "from the fourth delivery on each is handled alone"
 
@@ -256,11 +267,9 @@ async def test_a_handler_that_finds_its_store_away_has_the_batch_retried(rig: Ri
 async def test_messages_retried_often_still_come_in_batches(rig: Rig, lane: MakeLane) -> None:
     sink = Sink(lambda d: Retry(0.05, "busy") if d.delivered < 6 else Done())
     await rig.store([b"%d" % n for n in range(50)])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("penstock.consume.lane.AFTER_FAILURE", 0.05)
-        async with Working(lane(sink.handle, linger=0.2)):
-            await sink.wait(300)
-            await rig.settled()
+    async with Working(lane(sink.handle, linger=0.2, after_failure=0.05)):
+        await sink.wait(300)
+        await rig.settled()
     assert len(sink.batches) < 60, "a retry is no sign of a crash"
 
 
@@ -270,29 +279,10 @@ async def test_a_sink_that_takes_nothing_makes_the_lane_rest(rig: Rig, lane: Mak
     resting = lane(sink.handle, batch=1, in_flight=1, linger=0.0)
     async with Working(resting):
         await sink.wait(2)
-        await true(lambda: resting._puller.paused)
+        await true(lambda: resting.puller.paused)
         count = len(sink.batches)
         await rig.core.flush()
         assert len(sink.batches) == count == 2
-
-
-async def test_an_entity_is_held_until_its_retried_message_is_done(rig: Rig, lane: MakeLane) -> None:
-    done: list[bytes] = []
-
-    def answer(delivery: Delivery) -> Outcome:
-        if delivery.data == b"a 1" and delivery.delivered < 3:
-            return Retry(0.3, "busy")
-        done.append(delivery.data)
-        return Done()
-
-    sink = Sink(answer)
-    held = lane(sink.handle, batch=1, in_flight=1, linger=0.0, hold_by=lambda d: d.data.split()[0].decode())
-    await rig.store([b"a 1", b"b 1", b"a 2", b"b 2", b"a 3"])
-    async with Working(held):
-        await true(lambda: len(done) == 5)
-        await rig.settled()
-    assert [payload for payload in done if payload.startswith(b"a")] == [b"a 1", b"a 2", b"a 3"]
-    assert done[:2] == [b"b 1", b"b 2"]
 
 
 async def test_stopping_finishes_what_is_in_hand_and_gives_the_rest_to_others_at_once(rig: Rig, lane: MakeLane) -> None:
@@ -310,7 +300,7 @@ async def test_stopping_finishes_what_is_in_hand_and_gives_the_rest_to_others_at
     running = asyncio.create_task(stopping.run(stop))
     async with asyncio.timeout(BOUND):
         await started.wait()
-        await true(lambda: stopping._count == 30)
+        await true(lambda: stopping.held == 30)
         stop.set()
         asyncio.get_running_loop().call_later(0.3, release.set)
         await running
@@ -349,7 +339,7 @@ async def test_a_worker_that_vanishes_takes_no_messages_with_it_but_those_in_han
     lost = Sink()
     vanishing = Lane(gone, STREAM, CONSUMER, lost.handle, dead_letters=DeadLetters(gone, "indexer"))
     running = asyncio.create_task(vanishing.run(asyncio.Event()))
-    await true(lambda: vanishing._puller.outstanding > 0)
+    await true(lambda: vanishing.puller.outstanding > 0)
     gone._client.options["allow_reconnect"] = False
     gone._client._transport._io_writer.transport.abort()  # type: ignore[union-attr]
     async with asyncio.timeout(BOUND):
@@ -407,7 +397,7 @@ async def test_a_lane_says_why_it_does_not_progress(rig: Rig, lane: MakeLane) ->
     sink = Sink()
     working = lane(sink.handle)
     async with Working(working):
-        await true(lambda: working._puller.outstanding > 0)
+        await true(lambda: working.puller.outstanding > 0)
         assert working.unready_reason() == ""
         await rig.drop_consumer()
         await true(lambda: "does not answer pulls" in working.unready_reason())
@@ -419,23 +409,29 @@ async def test_a_lane_says_why_it_does_not_progress(rig: Rig, lane: MakeLane) ->
 
 async def test_a_lane_far_behind_says_so(rig: Rig, lane: MakeLane) -> None:
     release = asyncio.Event()
-    await rig.store([b"1"])
     sink = Sink()
 
     async def slow(batch: list[Delivery]) -> list[Outcome]:
         await release.wait()
         return await sink.handle(batch)
 
-    working = lane(slow)
-    async with Working(working):
-        await true(lambda: working._count == 1)
-        assert working.unready_reason() == ""
-        working._max_age = 2 * working.behind
-        await true(lambda: "behind" in working.unready_reason())
-        release.set()
-        await sink.wait(1)
-        await rig.settled()
-        assert working.behind == 0
+    info = await rig.core.stream_info(STREAM)
+    short = {"max_age": int(4e9), "duplicate_window": int(1e9)}
+    await rig.core.update_stream(info.config | short)
+    try:
+        await rig.store([b"1"])
+        working = lane(slow)
+        async with Working(working):
+            await true(lambda: working.held == 1)
+            assert working.unready_reason() == ""
+            await true(lambda: "behind" in working.unready_reason())
+            assert working.behind > 2
+            release.set()
+            await sink.wait(1)
+            await rig.settled()
+            assert working.behind == 0
+    finally:
+        await rig.core.update_stream(info.config)
 
 
 async def test_tries_that_never_ended_are_counted_across_processes(tmp_path: Path) -> None:

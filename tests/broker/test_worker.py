@@ -203,6 +203,6 @@ async def test_logs_are_json_lines_without_payloads(sample: Sample) -> None:
     await sample.rig.settled()
     assert (await sample.end())[0] == 0
     lines = sample.logged()
-    assert {"worker_started", "decode_failed", "worker_stopped"} <= {line["message"] for line in lines}
+    assert {"worker_started", "delivery_decode_failed", "worker_stopped"} <= {line["message"] for line in lines}
     assert {line["process"] for line in lines} == {"indexer"}
     assert b"top secret" not in sample.log.read_bytes()

@@ -33,7 +33,7 @@ async def main(folder: Path) -> None:
         CONSUMER,
         handle,
         dead_letters=DeadLetters(broker, "indexer"),
-        attempts=CrashCounter(folder / "attempts"),
+        crash_counter=CrashCounter(folder / "attempts"),
     )
     await lane.run(stop)
     await broker.drain()

@@ -8,8 +8,8 @@ import pytest
 from elastic_transport import ApiResponseMeta, HttpHeaders, NodeConfig
 from elasticsearch import ApiError, ConnectionError, ConnectionTimeout
 
-from penstock.consume import Done, Drop, Retry
-from penstock.services.indexer.verdicts import Again, Create, of_item, of_replayed_item, of_request
+from penstock.consume import Again, Done, Drop, Retry
+from penstock.services.indexer.verdicts import Create, of_item, of_replayed_item, of_request
 
 NODE = NodeConfig("http", "localhost", 9200)
 

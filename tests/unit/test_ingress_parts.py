@@ -10,10 +10,10 @@ import pytest
 
 from penstock.broker import Stored
 from penstock.errors import Refused, Unavailable
+from penstock.recent_cache import RecentCache
 from penstock.services.ingress.formats.cloudevents.modes import from_binary, mode_of
 from penstock.services.ingress.http.body import MAX_BODY, Budget, read_body
 from penstock.services.ingress.submit.preference import preferred_wait
-from penstock.services.ingress.submit.recent_keys import Recent
 from penstock.services.ingress.submit.results import Results
 
 STORED = Stored("EVENTS_HTTP", 7)
@@ -98,12 +98,12 @@ def test_the_preference_to_wait_is_read_and_bounded(header: bytes | None, second
 
 
 def test_keys_are_remembered_until_as_many_others_came() -> None:
-    recent = Recent(size=10)
+    recent: RecentCache[str, Stored] = RecentCache(10)
     recent.put("first", STORED)
     for number in range(9):
         recent.put(str(number), STORED)
     assert recent.get("first") == STORED
-    for number in range(10):
+    for number in range(11):
         recent.put(f"later {number}", STORED)
     assert recent.get("first") is None
     assert recent.get("later 9") == STORED

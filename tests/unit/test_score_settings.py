@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from penstock.recent_cache import Recent
+from penstock.recent_cache import RecentCache
 from penstock.services.scorer.settings import ScorerSettings
 
 
@@ -24,7 +24,7 @@ def test_what_is_no_list_is_refused(text: str) -> None:
 
 
 def test_the_memory_is_bounded_and_keeps_what_is_used() -> None:
-    memory: Recent[int, str] = Recent(10)
+    memory: RecentCache[int, str] = RecentCache(10)
     for number in range(1_000):
         memory.put(number, str(number))
         assert memory.get(0) == "0"

@@ -8,8 +8,8 @@ from cassandra.cluster import NoHostAvailable
 from cassandra.protocol import OverloadedErrorMessage
 
 from penstock import errors
-from penstock.consume import Drop, Retry
-from penstock.services.writer.verdicts import Again, of_error
+from penstock.consume import Again, Drop, Retry
+from penstock.services.writer.verdicts import of_error
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_what_passes_by_itself_is_tried_again(error: Exception) -> None:
 @pytest.mark.parametrize(
     "error", [Unauthorized("no MODIFY permission"), InvalidRequest("unconfigured table events")], ids=str
 )
-def test_what_an_operator_must_mend_waits(error: Exception) -> None:
+def test_what_an_operator_must_repair_waits(error: Exception) -> None:
     assert isinstance(of_error(error, rows=50), Retry)
 
 

@@ -1,17 +1,21 @@
 """Off a stream: pulls, batches, outcomes, acknowledgements, dead letters."""
 
+from penstock.consume.batch_handler import Handle
 from penstock.consume.brake import Brake
 from penstock.consume.crash_counter import CrashCounter
 from penstock.consume.dead_letters import DeadLetters
 from penstock.consume.delivery import ACK, Delivery, settle_bytes
-from penstock.consume.lane import Handle, Lane, Limits
+from penstock.consume.lane import Lane
 from penstock.consume.live_tail import PREFIX, Copies, Follower
+from penstock.consume.options import LaneOptions, Limits
 from penstock.consume.outcome import Done, Drop, Outcome, Retry
 from penstock.consume.pull import Puller
+from penstock.consume.sink_retry import Again, SinkRetry
 
 __all__ = [
     "ACK",
     "PREFIX",
+    "Again",
     "Brake",
     "Copies",
     "CrashCounter",
@@ -22,9 +26,11 @@ __all__ = [
     "Follower",
     "Handle",
     "Lane",
+    "LaneOptions",
     "Limits",
     "Outcome",
     "Puller",
     "Retry",
+    "SinkRetry",
     "settle_bytes",
 ]

@@ -26,6 +26,12 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Failed(Retry):
+    """The lane's own outcome of a message whose handler raised. It comes again as after a retry, but when its handler
+    fails time after time, the message is handled alone (isolation.py)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """The message can never succeed: dead-lettered under `code` (contracts/errors.yaml), then terminated.
 

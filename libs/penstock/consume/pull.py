@@ -96,6 +96,11 @@ class Puller:
         """Messages asked for that have not come yet."""
         return sum(slot.remaining for slot in self._slots)
 
+    @property
+    def inboxes(self) -> list[str]:
+        """The addresses of the pulls under way."""
+        return [slot.address for slot in self._slots if slot.remaining > 0]
+
     async def start(self) -> None:
         """Listens and asks for the first messages."""
         self.renew()

@@ -12,31 +12,38 @@ from penstock.consume import metrics
 from penstock.consume.brake import Brake
 from penstock.consume.dead_letters import DeadLetters, Dropped
 from penstock.consume.delivery import ACK, IN_PROGRESS, NAK, Delivery, settle_bytes
-from penstock.consume.entity_order import Holds
-from penstock.consume.outcome import Done, Drop, Outcome, Retry
+from penstock.consume.outcome import Done, Drop, Failed, Outcome, Retry
 from penstock.errors import Unavailable
 from penstock.events.dead_letter import publisher_of
 
 _log = structlog.get_logger("penstock.consume.settle")
 
 JITTER = 0.2  # of a retry's delay, so that what failed together does not come back together
-AFTER_FAILURE = 5.0  # seconds before a message comes again whose handler raised, or whose dead letter was not stored
 REMEMBERED = 50_000  # messages whose retries are known
-FAILED = Retry(AFTER_FAILURE, "the handler failed")
 
 Retried = tuple[Delivery, Retry]
 
 
 class Settler:
-    """Settles the deliveries of one lane, and remembers which of them a handler asked to retry."""
+    """Settles the deliveries of one lane, and remembers which of them a handler asked to retry.
+
+    `after_failure`: seconds before a message comes again whose handler or dead letter failed.
+    """
 
     def __init__(
-        self, broker: Broker, stream: str, consumer: str, dead_letters: DeadLetters, brake: Brake, holds: Holds | None
+        self,
+        broker: Broker,
+        stream: str,
+        consumer: str,
+        dead_letters: DeadLetters,
+        brake: Brake,
+        after_failure: float,
     ) -> None:
         self._broker = broker
         self._dead_letters = dead_letters
         self._brake = brake
-        self._holds = holds
+        self._after_failure = after_failure
+        self._no_outcome = Failed(after_failure, "the handler returned no outcome")
         self._where = {"stream": stream, "consumer": consumer}
         self._retries: dict[int, int] = {}  # sequence → retries asked for
         labels = (stream, consumer)
@@ -57,7 +64,7 @@ class Settler:
             elif isinstance(outcome, Drop):
                 drops.append((delivery, outcome))
             else:
-                retries.append((delivery, outcome if isinstance(outcome, Retry) else FAILED))
+                retries.append((delivery, outcome if isinstance(outcome, Retry) else self._no_outcome))
         if done:
             self.write(settle_bytes([delivery.reply for delivery in done], ACK))
             self._done.inc(len(done))
@@ -75,12 +82,8 @@ class Settler:
             return
         pieces = []
         for delivery, retry in retries:
-            after = retry.after
-            if self._holds is None:
-                after *= 1 + random.uniform(0, JITTER)  # noqa: S311 - not a secret
-            else:
-                self._holds.hold(delivery, after)
-            if retry is not FAILED:
+            after = retry.after * (1 + random.uniform(0, JITTER))  # noqa: S311 - not a secret
+            if not isinstance(retry, Failed):
                 self._retries[delivery.sequence] = self._retries.get(delivery.sequence, 0) + 1
             pieces.append(settle_bytes([delivery.reply], b'%b {"delay": %d}' % (NAK, max(int(after * 1e9), 1))))
         while len(self._retries) > REMEMBERED:
@@ -106,7 +109,7 @@ class Settler:
             try:
                 self._broker.write(data)
             except Unavailable as error:
-                _log.warning("not_settled", **self._where, reason=error.detail)
+                _log.warning("delivery_settle_failed", **self._where, reason=error.detail)
 
     async def _drop(self, drops: list[Dropped]) -> list[Retried]:
         """Dead-letters, then terminates; returns what must be kept for now."""
@@ -119,7 +122,7 @@ class Settler:
                 self._dropped.inc()
                 self._forget([delivery])
             else:
-                kept.append((delivery, Retry(AFTER_FAILURE, "dead letter not stored")))
+                kept.append((delivery, Retry(self._after_failure, "its dead letter could not be stored")))
         return kept
 
     def _watch(self, batch: list[Delivery], drops: list[Dropped]) -> None:
@@ -133,6 +136,3 @@ class Settler:
         if self._retries:
             for delivery in settled:
                 self._retries.pop(delivery.sequence, None)
-        if self._holds is not None:
-            for delivery in settled:
-                self._holds.let_go(delivery)

@@ -1,5 +1,10 @@
-"""The process of a worker: connection, lanes, requests, health, and a stop on SIGTERM."""
+"""The process of a worker: connection, lanes, requests, health, and a stop on SIGTERM.
 
-from penstock.runtime.worker import Build, Parts, Source, Worker, main, make_lane
+worker.py shows how to add one.
+"""
+
+from penstock.runtime.handling import make_lane
+from penstock.runtime.parts import Build, Parts, Source
+from penstock.runtime.worker import Worker, main
 
 __all__ = ["Build", "Parts", "Source", "Worker", "main", "make_lane"]

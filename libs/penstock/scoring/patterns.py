@@ -15,7 +15,7 @@ from hashlib import blake2b
 from struct import pack
 from zlib import crc32
 
-from penstock.recent_cache import Recent
+from penstock.recent_cache import RecentCache
 
 MASKS_VERSION = 1  # raise it whenever a line's pattern or tokens may change: old models then no longer fit
 TOKENS = 48  # token ids of a text that the model sees
@@ -71,8 +71,8 @@ class Patterns:
     """Turns texts into patterns, remembering lately met lines and words. One per process and thread."""
 
     def __init__(self, lines: int = 20_000, words: int = 50_000) -> None:
-        self._lines: Recent[str, Pattern] = Recent(lines)
-        self._words: Recent[str, tuple[str, tuple[int, ...]]] = Recent(words)
+        self._lines: RecentCache[str, Pattern] = RecentCache(lines)
+        self._words: RecentCache[str, tuple[str, tuple[int, ...]]] = RecentCache(words)
 
     def read(self, text: str) -> Pattern:
         """The pattern of a text; the empty text has the empty pattern."""

@@ -9,7 +9,7 @@ from struct import pack
 from typing import Any
 
 from penstock.contracts import EventType, ScoreInput, dig
-from penstock.recent_cache import Recent
+from penstock.recent_cache import RecentCache
 from penstock.scoring.patterns import Pattern, Patterns, stable, token_id
 
 CATEGORIES = 8  # categorical members of an event that the model sees
@@ -69,8 +69,8 @@ class Reader:
 
     def __init__(self) -> None:
         self._patterns = Patterns()
-        self._categories: Recent[tuple[Any, ...], Categories] = Recent(20_000)
-        self._hashes: Recent[str, int] = Recent(100_000)
+        self._categories: RecentCache[tuple[Any, ...], Categories] = RecentCache(20_000)
+        self._hashes: RecentCache[str, int] = RecentCache(100_000)
 
     def read(self, plan: Plan, data: dict[str, Any]) -> tuple[Pattern, Categories]:
         """Pattern and categories of one event's data."""

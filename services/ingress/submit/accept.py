@@ -13,10 +13,12 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from penstock.broker import Stored
 from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.events import Checker, Event, timestamps
 from penstock.publish import REPLY_TO, Outgoing, Receipt
+from penstock.recent_cache import RecentCache
 from penstock.services.ingress import metrics
 from penstock.services.ingress.access.authenticate import Caller, Verifier
 from penstock.services.ingress.access.edge_identity import received_ns
@@ -26,10 +28,10 @@ from penstock.services.ingress.formats.cloudevents.split import check_grammar, g
 from penstock.services.ingress.http.body import Budget, read_body
 from penstock.services.ingress.http.protocol import BODY_IS_HERE
 from penstock.services.ingress.submit.preference import preferred_wait
-from penstock.services.ingress.submit.recent_keys import Recent
 from penstock.services.ingress.submit.results import Results
 
 MAX_EVENTS = 5000
+KEYS_REMEMBERED = 32_768  # so that a sender who tries again is told `duplicate`, and the fleet is spared the work
 SLICE = 200  # events checked before others get their turn
 
 _TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
@@ -43,7 +45,7 @@ class Accept:
         self._checker = Checker(contracts)
         self._verifier = verifier
         self._link = link
-        self._recent = Recent()
+        self._recent: RecentCache[str, Stored] = RecentCache(KEYS_REMEMBERED)
         self._budget = Budget()
         metrics.BODY_BYTES.set_function(lambda: self._budget.held)
 

@@ -1,0 +1,42 @@
+"""The batches that are being handled: how much they hold, and since when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from penstock.consume.delivery import Delivery
+
+
+class InHand:
+    """A batch is in hand from the moment it leaves the queue until each of its messages is settled."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.bytes = 0
+        self._batches: dict[int, tuple[float, list[Delivery]]] = {}
+
+    def __iter__(self) -> Iterator[Delivery]:
+        for _, batch in self._batches.values():
+            yield from batch
+
+    def take(self, batch: list[Delivery]) -> None:
+        """The batch is handled from now on."""
+        self.messages += len(batch)
+        self.bytes += _size(batch)
+        self._batches[id(batch)] = (time.monotonic(), batch)
+
+    def release(self, batch: list[Delivery]) -> float:
+        """The batch is settled; returns the seconds that it was in hand."""
+        since, _ = self._batches.pop(id(batch))
+        self.messages -= len(batch)
+        self.bytes -= _size(batch)
+        return time.monotonic() - since
+
+    def longest(self) -> float:
+        """Seconds for which the oldest batch has been in hand; 0 when there is none."""
+        return time.monotonic() - min((since for since, _ in self._batches.values()), default=time.monotonic())
+
+
+def _size(batch: list[Delivery]) -> int:
+    return sum([len(delivery.data) for delivery in batch])

@@ -1,0 +1,52 @@
+"""What a worker is made of: sources of messages, requests that it serves, chores."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from penstock.broker import Broker
+from penstock.consume import Delivery, LaneOptions, Outcome
+from penstock.rpc.server import Operation
+from penstock.settings import Settings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source(Generic[T]):
+    """One consumer and what to do with its messages.
+
+    `decode` raises Refused for what can never be handled; it is dead-lettered. `handle` returns one outcome for each
+    message of a batch.
+    """
+
+    stream: str
+    consumer: str
+    decode: Callable[[Delivery], T]
+    handle: Callable[[list[T]], Awaitable[list[Outcome]]]
+    options: LaneOptions = field(default_factory=LaneOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a worker is made of.
+
+    `operations` are the requests of `service` that it serves, `concurrency` at a time. `unready_reason` says why its
+    sink is not ready (empty: it is). `chores` run until the event is set. `on_stop` is called when the worker is about
+    to stop, before its lanes finish; `close` when they have.
+    """
+
+    sources: Sequence[Source[Any]] = ()
+    service: str = ""
+    operations: Mapping[str, Operation] = field(default_factory=dict)
+    concurrency: int = 32
+    unready_reason: Callable[[], str] = lambda: ""
+    chores: Sequence[Callable[[asyncio.Event], Awaitable[None]]] = ()
+    on_stop: Sequence[Callable[[], None]] = ()
+    close: Callable[[], Awaitable[None]] | None = None
+
+
+Build = Callable[[Broker, Settings], Awaitable[Parts]]
