@@ -10,9 +10,6 @@ from penstock.errors import PenstockError
 from penstock.stack import cassandra_roles, http_probe, nats, process
 from penstock.stack.place import CHECKOUT, Place
 
-# A new stack has no model yet, and the scorer says so and waits for one: `up` has then done what it can.
-EXPECTED = "no model"
-
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -60,33 +57,47 @@ def _besides(place: Place, name: str) -> dict[str, str]:
     return {"PENSTOCK_NATS_LOG_FILE": str(place.log(nats.NAME))} if name == "auditor" else {}
 
 
-def reasons(port: int) -> list[str]:
-    """Why the service on this port is not ready, in its own words; empty if it is."""
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What a service says of itself on /readyz: why it is not ready (nothing: it is), and what one should know."""
+
+    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def readiness(port: int) -> Readiness:
+    """What the service on this port says."""
     answer = http_probe.get(port, "/readyz")
     if answer is None:
-        return ["it does not answer"]
+        return Readiness(("it does not answer",))
     status, body = answer
-    if status == 200:
-        return []
     try:
-        return [str(reason) for reason in json.loads(body)["reasons"]]
-    except (ValueError, KeyError, TypeError):
-        return [f"/readyz says {status}"]
+        found = json.loads(body)
+        reasons = () if status == 200 else tuple(str(reason) for reason in found["reasons"])
+        return Readiness(reasons, tuple(str(note) for note in found.get("notes", ())))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Readiness(() if status == 200 else (f"/readyz answers with status {status}",))
 
 
-def wait_ready(place: Place, child: process.Child, record: process.Record, timeout: float = 120.0) -> list[str]:
-    """Wait until the service is ready, or lacks only what `up` cannot give: that is returned, else nothing."""
-    found: list[str] = []
+def reasons(port: int) -> list[str]:
+    """Why the service on this port is not ready, in its own words; empty if it is."""
+    return list(readiness(port).reasons)
 
-    def settled() -> bool:
-        found[:] = reasons(child.ports["HTTP"])
-        return all(reason.startswith(EXPECTED) for reason in found)
+
+def wait_ready(place: Place, child: process.Child, record: process.Record, timeout: float = 120.0) -> tuple[str, ...]:
+    """Wait until the service is ready; returns its notes. Raises PenstockError with its reasons when it is not."""
+    found = Readiness()
+
+    def ready() -> bool:
+        nonlocal found
+        found = readiness(child.ports["HTTP"])
+        return not found.reasons
 
     try:
-        process.wait_ready(place, record, settled, timeout)
+        process.wait_ready(place, record, ready, timeout)
     except PenstockError as error:
-        raise PenstockError(error.code, f"{child.name} says: {'; '.join(found)}. {error.detail}") from error
-    return found
+        raise PenstockError(error.code, f"{child.name} says: {'; '.join(found.reasons)}. {error.detail}") from error
+    return found.notes
 
 
 def migration(place: Place) -> process.Child:

@@ -13,7 +13,7 @@ from penstock.stack import keycloak
 from penstock.stack.place import Place
 
 HEAD = "# Made by `penstock up`; changed by hand it stays as it is when this line goes.\n"
-DOORKEEPERS = ("issuer", "authority")  # what must be ready before anybody can connect with a token
+AUTHENTICATORS = ("issuer", "authority")  # what must be ready before anybody can connect with a token
 
 
 def prepare(place: Place) -> None:

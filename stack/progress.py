@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-ENDED = {"ready": "green", "stopped": "green", "failed": "red", "waits:": "yellow"}  # by the first word
+ENDED = {"ready": "green", "stopped": "green", "failed": "red", "ready:": "yellow"}  # by the first word
 
 
 class Progress:
@@ -24,7 +24,7 @@ class Progress:
         said = f"{doing} in {seconds:.1f} s" if doing in ENDED else doing
         self.parts[part] = (said, time.monotonic() - seconds)
         if not self.live.is_started:
-            self.console.print(f"{part}: {self.parts[part][0]}")
+            self.console.print(f"{part}: {self.parts[part][0]}", soft_wrap=True)
 
     def __enter__(self) -> Progress:
         if self.console.is_terminal:

@@ -14,7 +14,8 @@ from penstock.stack.place import Place
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One process. `state` is ready, unready (runs, and says why not) or down; memory is resident bytes."""
+    """One process. `state` is ready, unready (runs, and says why not) or down; memory is resident bytes.
+    `notes` is what one should know of a part that is ready."""
 
     name: str
     state: str
@@ -23,6 +24,7 @@ class Part:
     up_seconds: float | None
     memory: int | None
     reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def row(self) -> tuple[str, ...]:
         """For a table of text."""
@@ -31,7 +33,7 @@ class Part:
         since = "" if self.up_seconds is None else f"{self.up_seconds:.0f} s"
         memory = "" if self.memory is None else f"{self.memory / 2**20:.0f} MiB"
         state = f"[{colour}]{self.state}[/]"
-        return self.name, state, str(self.pid or ""), listens, since, memory, "; ".join(self.reasons)
+        return self.name, state, str(self.pid or ""), listens, since, memory, "; ".join((*self.reasons, *self.notes))
 
 
 def status(place: Place) -> list[Part]:
@@ -59,11 +61,12 @@ def _part(place: Place, name: str) -> Part:
         since, memory = time.time() - running.create_time(), running.memory_info().rss
     except psutil.NoSuchProcess:
         return Part(name, "down", None, {}, None, None)
-    reasons = tuple(_reasons(name, record))
-    return Part(name, "unready" if reasons else "ready", record.pid, record.ports, since, memory, reasons)
+    said = _readiness(name, record)
+    state = "unready" if said.reasons else "ready"
+    return Part(name, state, record.pid, record.ports, since, memory, said.reasons, said.notes)
 
 
-def _reasons(name: str, record: process.Record) -> list[str]:
+def _readiness(name: str, record: process.Record) -> fleet.Readiness:
     if name == nats.NAME:
         ready = http_probe.answers(record.ports["monitoring"], "/healthz")
     elif name == elasticsearch.NAME:
@@ -73,5 +76,5 @@ def _reasons(name: str, record: process.Record) -> list[str]:
     elif name == keycloak.NAME:
         ready = http_probe.answers(record.ports["HTTP"], keycloak.DISCOVERY)
     else:
-        return fleet.reasons(record.ports["HTTP"]) if "HTTP" in record.ports else []
-    return [] if ready else ["it does not answer"]
+        return fleet.readiness(record.ports["HTTP"]) if "HTTP" in record.ports else fleet.Readiness()
+    return fleet.Readiness() if ready else fleet.Readiness(("it does not answer",))

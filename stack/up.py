@@ -40,8 +40,7 @@ def up(place: Place, report: Report = silent, *, servers_only: bool = False) -> 
         # NATS is up long before the Java servers are; what it needs to let the fleet in comes up in their shadow.
         _together(partial(_start_broker, place, report), *(starts[name] for name in starts if name != nats.NAME))
         _migrate(place, report)
-        start_fleet(place, report)
-        start_edge(place, report)
+        start_fleet(place, report, edge=True)
 
 
 def down(place: Place, report: Report = silent) -> None:
@@ -85,24 +84,33 @@ def start_server(place: Place, name: str, report: Report = silent) -> None:
         SERVERS[name](place, says)
 
 
-def start_fleet(place: Place, report: Report = silent) -> None:
+def start_fleet(place: Place, report: Report = silent, *, edge: bool = False) -> None:
     """Start every service that does not run, then wait until all are ready; so they start side by side.
 
-    Those who decide who comes in are ready before the others start.
+    Those that authenticate connections are ready before the others start. With `edge` it starts as soon as all but the
+    scorers are ready: events are accepted and stored without them.
     """
-    start_doorkeepers(place, report)
+    start_authenticators(place, report)
     with _timed("fleet", report) as says:
         says("starting")
-        _start_services(place, [child for child in fleet.children(place) if not _lets_in(child)], report)
+        started = [(child, process.start(place, child)) for child in fleet.children(place) if not _authenticates(child)]
+        for child, record in started:
+            if not _scores(child):
+                _wait_service(place, child, record, report)
+        if edge:
+            start_edge(place, report)
+        for child, record in started:
+            if _scores(child):
+                _wait_service(place, child, record, report)
 
 
-def start_doorkeepers(place: Place, report: Report = silent) -> None:
+def start_authenticators(place: Place, report: Report = silent) -> None:
     """Start the issuer and the authority unless they run, and wait until they are ready; the streams must be there.
 
     Nothing to do where identities connect with nkeys.
     """
     identity.prepare(place)
-    _start_services(place, [child for child in fleet.children(place) if _lets_in(child)], report)
+    _start_services(place, [child for child in fleet.children(place) if _authenticates(child)], report)
 
 
 def start_service(place: Place, name: str, report: Report = silent) -> None:
@@ -130,7 +138,7 @@ def provision(place: Place, report: Report = silent) -> None:
 def _start_broker(place: Place, report: Report) -> None:
     start_server(place, nats.NAME, report)
     _provision_streams(place, report)
-    start_doorkeepers(place, report)
+    start_authenticators(place, report)
 
 
 def _provision_streams(place: Place, report: Report) -> None:
@@ -145,8 +153,12 @@ def _migrate(place: Place, report: Report) -> None:
         process.run(place, fleet.migration(place), timeout=120.0)
 
 
-def _lets_in(child: process.Child) -> bool:
-    return child.name.startswith(identity.DOORKEEPERS)
+def _authenticates(child: process.Child) -> bool:
+    return child.name.startswith(identity.AUTHENTICATORS)
+
+
+def _scores(child: process.Child) -> bool:
+    return child.name.startswith("scorer_")
 
 
 def _start_services(place: Place, children: list[process.Child], report: Report) -> None:
@@ -159,11 +171,11 @@ def _wait_service(place: Place, child: process.Child, record: process.Record, re
     began = time.monotonic()
     report(child.name, "starting", 0.0)
     try:
-        waits_for = fleet.wait_ready(place, child, record)
+        notes = fleet.wait_ready(place, child, record)
     except BaseException:
         report(child.name, "failed", time.monotonic() - began)
         raise
-    report(child.name, f"waits: {'; '.join(waits_for)}" if waits_for else "ready", time.monotonic() - began)
+    report(child.name, f"ready: {'; '.join(notes)}" if notes else "ready", time.monotonic() - began)
 
 
 def _nats(place: Place, says: Says) -> None:

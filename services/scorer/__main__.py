@@ -50,8 +50,9 @@ async def build(broker: Broker, _: Settings) -> Parts:
         service="score",
         operations={"embed": answers.embed, "models": answers.models},
         unready_reason=active.unready_reason,
+        note=active.note,
+        may_consume=scorer.loaded,
         chores=[active.follow],
-        on_stop=[scorer.stop],
         close=committer.stop,
     )
 

@@ -16,6 +16,7 @@ from penstock.scoring.registry import MODELS, NUDGE, REGISTRY, active_key, objec
 from penstock.services.scorer import metrics
 from penstock.services.scorer.logic import Scorer
 from penstock.services.scorer.model import Model
+from penstock.services.scorer.settings import DEFAULT_MODEL
 
 _log = structlog.get_logger("penstock.scorer.active")
 
@@ -35,12 +36,17 @@ class ActiveModel:
         metrics.MODEL_VERSION.labels(name).set(0)
 
     def unready_reason(self) -> str:
-        """Why nothing is scored, or not by the version that should; empty while all is well."""
+        """Why nothing is scored, or not by the version that should; empty while all is well, or none is active."""
         if self._refused:
             return self._refused
-        if self._scorer.model is not None:
+        return "" if self._scorer.model is not None else self._loading
+
+    def note(self) -> str:
+        """That no version is active, and how to get one; empty once one is."""
+        if self._scorer.model is not None or self._loading or self._refused:
             return ""
-        return self._loading or f"no model: none is active under the name {self._name}"
+        named = "" if self._name == DEFAULT_MODEL else f" --model {self._name}"
+        return f"no model yet: scoring waits; train one with `penstock model train{named} --activate`"
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Loads the active version, and every one that becomes it, until `stop`."""

@@ -18,7 +18,6 @@ from penstock.scoring.features import Extractor
 from penstock.services.scorer import metrics
 from penstock.services.scorer.model import Model
 from penstock.services.scorer.records import Scored, score_records
-from penstock.stopping import first_set
 
 GATHER_SECONDS = 0.002
 GATHERED_MOST = 1_024  # events in one turn of the model; more are left for the next
@@ -33,14 +32,13 @@ def score(events: Sequence[Event], extractor: Extractor, model: Model) -> list[S
 
 
 class Scorer:
-    """Scores and publishes. Waits while there is no model; `stop` ends the waiting."""
+    """Scores and publishes. There is nothing to score with, and nothing is to be handed in, before `loaded` is set."""
 
     def __init__(self, extractor: Extractor, committer: GroupCommitter, *, recent: int) -> None:
         self.extractor = extractor
+        self.loaded = asyncio.Event()
         self._committer = committer
-        self._stopped = asyncio.Event()
         self._model: Model | None = None
-        self._loaded = asyncio.Event()
         self._waiting: list[Receipts] = []
         self._turn_due = False
         # Keys whose score is stored, with that score, by the present model.
@@ -51,22 +49,14 @@ class Scorer:
         """The version that scores now."""
         return self._model
 
-    def stop(self) -> None:
-        """Events that wait for a model are handed back."""
-        self._stopped.set()
-
-    def use(self, model: Model | None) -> None:
+    def use(self, model: Model) -> None:
         """Scores with another version from now on; batches in hand finish with the one they began with."""
         self._model = model
         self._recent = RecentCache(self._recent.capacity)
-        if model is None:
-            self._loaded.clear()
-        else:
-            self._loaded.set()
+        self.loaded.set()
 
     async def handle(self, events: list[Event]) -> list[Outcome]:
-        """One outcome per event: Done once its score is stored. Raises Unavailable when told to stop first."""
-        await self._until_loaded()
+        """One outcome per event: Done once its score is stored. Raises Unavailable while there is no model."""
         recent = self._recent
         known = [recent.get(event.key) for event in events]
         fresh = [event for event, score in zip(events, known, strict=True) if score is None]
@@ -87,12 +77,6 @@ class Scorer:
             if isinstance(outcomes[-1], Done):
                 recent.put(event.key, one.score)
         return outcomes
-
-    async def _until_loaded(self) -> None:
-        while self._model is None:
-            if self._stopped.is_set():
-                raise Unavailable("MODEL_UNAVAILABLE", "the process stops before there was a model", retry_after=1)
-            await first_set(self._loaded, self._stopped)
 
     def _scored(self, events: Sequence[Event]) -> asyncio.Future[list[Scored]]:
         """The records of events, by the next turn of the model."""
@@ -119,7 +103,7 @@ class Scorer:
         started = time.perf_counter()
         try:
             if self._model is None:
-                raise Unavailable("MODEL_UNAVAILABLE", "the model was withdrawn", retry_after=1)
+                raise Unavailable("MODEL_UNAVAILABLE", "no model is loaded yet", retry_after=1)
             records = iter(score([event for events, _, _ in turn for event in events], self.extractor, self._model))
         except Exception as error:  # noqa: BLE001  every caller must hear of it; the lane keeps its messages
             for _, future, _ in turn:

@@ -7,13 +7,15 @@ import re
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+DEFAULT_MODEL = "surprise"
+
 
 class ScorerSettings(BaseSettings):
     """What one scorer process takes on."""
 
     model_config = SettingsConfigDict(env_prefix="PENSTOCK_SCORER_", env_file=".env", extra="ignore")
 
-    model: str = Field("surprise", description="the model whose active version scores")
+    model: str = Field(DEFAULT_MODEL, description="the model whose active version scores")
     lanes: str = Field("", description="lanes that this process works on, e.g. 0-3 or 0,2,5; default: all")
     batch: int = Field(256, ge=1, le=1000, description="events of one lane scored and published together")
     recent: int = Field(20_000, ge=0, description="keys remembered, so that a redelivered event is not scored again")

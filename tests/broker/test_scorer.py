@@ -171,7 +171,13 @@ async def test_without_a_model_events_wait_and_none_is_lost(home: Rig, monkeypat
     first = await home.next_sequence("SCORES")
     async with RunningWorker(home, "scorer", build_scorer, ready=False) as worker:
         sequences = await ship(home, [usual(number) for number in range(120)])
-        await true(lambda: worker.unready_reasons() == ["no model: none is active under the name later"])
+        note = "no model yet: scoring waits; train one with `penstock model train --model later --activate`"
+        await true(lambda: worker.notes() == [note])
+        assert worker.unready_reasons() == []
+        for stream in ("EVENTS_HTTP", "EVENTS_NATS"):
+            for lane in LANES:
+                consumer = await home.core.consumer_info(stream, lane)
+                assert (consumer.waiting, consumer.ack_pending) == (0, 0)  # nothing is pulled, nothing in hand
         asker = await home.broker("indexer")
         with pytest.raises(Unavailable, match="MODEL_UNAVAILABLE"):
             await ask(asker, "score", "embed", {"type": "log.line.v1", "text": "user 1 logged in"})

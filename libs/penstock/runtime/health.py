@@ -31,10 +31,14 @@ class _Server(uvicorn.Server):
 
 
 class Health:
-    """The HTTP server of a worker. `troubles` gives a sentence for each reason not to be ready."""
+    """The HTTP server of a worker. `unready_reasons` gives a sentence for each reason not to be ready, `notes` what an
+    operator should know of a worker that is ready."""
 
-    def __init__(self, host: str, port: int, unready_reasons: Callable[[], list[str]]) -> None:
-        self._troubles = unready_reasons
+    def __init__(
+        self, host: str, port: int, unready_reasons: Callable[[], list[str]], notes: Callable[[], list[str]]
+    ) -> None:
+        self._unready_reasons = unready_reasons
+        self._notes = notes
         routes = [
             Route("/livez", self._livez),
             Route("/readyz", self._readyz),
@@ -77,8 +81,9 @@ class Health:
         return PlainTextResponse("ok\n")
 
     async def _readyz(self, _: Request) -> Response:
-        reasons = self._troubles()
-        return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+        reasons = self._unready_reasons()
+        body = {"ready": not reasons, "reasons": reasons, "notes": self._notes()}
+        return JSONResponse(body, 503 if reasons else 200)
 
     async def _metrics(self, _: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -35,7 +35,8 @@ class Parts:
     """What a worker is made of.
 
     `operations` are the requests of `service` that it serves, `concurrency` at a time. `unready_reason` says why its
-    sink is not ready (empty: it is). `chores` run until the event is set. `on_stop` is called when the worker is about
+    sink is not ready (empty: it is), `note` what an operator should know of a worker that is ready. Nothing is pulled
+    before `may_consume` is set. `chores` run until the event is set. `on_stop` is called when the worker is about
     to stop, before its lanes finish; `close` when they have.
     """
 
@@ -44,6 +45,8 @@ class Parts:
     operations: Mapping[str, Operation] = field(default_factory=dict)
     concurrency: int = 32
     unready_reason: Callable[[], str] = lambda: ""
+    note: Callable[[], str] = lambda: ""
+    may_consume: asyncio.Event | None = None
     chores: Sequence[Callable[[asyncio.Event], Awaitable[None]]] = ()
     on_stop: Sequence[Callable[[], None]] = ()
     close: Callable[[], Awaitable[None]] | None = None

@@ -40,6 +40,7 @@ from penstock.runtime.handling import make_lane
 from penstock.runtime.health import Health
 from penstock.runtime.parts import Build, Parts
 from penstock.settings import Settings, load_settings
+from penstock.stopping import first_set
 from penstock.telemetry import configure_logging
 
 _log = structlog.get_logger("penstock.runtime.worker")
@@ -66,7 +67,7 @@ class Worker:
         self._parts: Parts | None = None
         self._lanes: list[Lane] = []
         port = settings.port or settings.local_port(name, settings.instance)
-        self._health = Health(settings.host, port, self.unready_reasons)
+        self._health = Health(settings.host, port, self.unready_reasons, self.notes)
 
     async def run(self) -> int:
         """Starts, works, stops."""
@@ -101,6 +102,11 @@ class Worker:
             if reason
         ]
 
+    def notes(self) -> list[str]:
+        """What an operator should know although this process is ready."""
+        note = self._parts.note() if self._parts is not None else ""
+        return [note] if note else []
+
     async def _connect(self) -> Broker | None:
         """The connection, or None when told to stop before there was one."""
         settings = self._settings
@@ -119,14 +125,20 @@ class Worker:
     async def _work(self, broker: Broker, parts: Parts) -> int:
         dead_letters = DeadLetters(broker, self._name)
         crash_counter = CrashCounter(self._settings.state / "attempts" / self._name)
-        self._lanes = [make_lane(broker, source, dead_letters, crash_counter) for source in parts.sources]
         responder: Responder | None = None
         if parts.operations:
             responder = await serve(broker, parts.service, parts.operations, concurrency=parts.concurrency)
-        tasks = [asyncio.create_task(lane.run(self.stop, grace=STOP_SECONDS)) for lane in self._lanes]
+
+        async def consume(source: Source[Any]) -> None:
+            if parts.may_consume is None or await self._before_stop(parts.may_consume):
+                lane = make_lane(broker, source, dead_letters, crash_counter)
+                self._lanes.append(lane)
+                await lane.run(self.stop, grace=STOP_SECONDS)
+
+        tasks = [asyncio.create_task(consume(source)) for source in parts.sources]
         tasks += [asyncio.ensure_future(chore(self.stop)) for chore in parts.chores]
         ends = [asyncio.create_task(self.stop.wait()), asyncio.create_task(broker.closed.wait())]
-        _log.info("worker_started", lanes=len(self._lanes), service=parts.service)
+        _log.info("worker_started", lanes=len(parts.sources), service=parts.service)
         try:
             await asyncio.wait([*tasks, *ends], return_when=asyncio.FIRST_COMPLETED)
             failed = next((task for task in tasks if task.done() and not self.stop.is_set()), None)
@@ -149,6 +161,11 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*tasks, *ends, return_exceptions=True)
         return code
+
+    async def _before_stop(self, event: asyncio.Event) -> bool:
+        """Waits for the event; false when told to stop first."""
+        await first_set(event, self.stop)
+        return not self.stop.is_set()
 
     async def _close(self) -> None:
         if self._parts is not None and self._parts.close is not None:
