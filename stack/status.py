@@ -33,7 +33,12 @@ class Part:
         since = "" if self.up_seconds is None else f"{self.up_seconds:.0f} s"
         memory = "" if self.memory is None else f"{self.memory / 2**20:.0f} MiB"
         state = f"[{colour}]{self.state}[/]"
-        return self.name, state, str(self.pid or ""), listens, since, memory, "; ".join((*self.reasons, *self.notes))
+        return self.name, state, str(self.pid or ""), listens, since, memory
+
+    @property
+    def says(self) -> str:
+        """Why it is not ready, and what one should know of it; empty where there is nothing to say."""
+        return "; ".join((*self.reasons, *self.notes))
 
 
 def status(place: Place) -> list[Part]:

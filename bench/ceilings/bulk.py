@@ -12,8 +12,8 @@ import aiohttp
 
 from bench.ceilings.records import stored_events
 from bench.ceilings.timed import Count, timed
+from penstock.elasticsearch_settings import ElasticsearchSettings
 from penstock.events import record
-from penstock.settings import load_settings
 
 LARGEST, IN_FLIGHT = 1 << 20, 4
 
@@ -37,7 +37,7 @@ def bodies(count: int) -> list[tuple[bytes, int]]:
 async def run(count: int, server: int, index: str) -> None:
     """Sends `count` documents."""
     waiting = bodies(count)
-    url = f"{load_settings().elasticsearch}/{index}/_bulk?filter_path=errors"
+    url = f"{ElasticsearchSettings().elasticsearch}/{index}/_bulk?filter_path=errors"
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60)) as http:
         with timed(server) as done:
             await asyncio.gather(*(_send(http, url, waiting, done) for _ in range(IN_FLIGHT)))

@@ -17,9 +17,9 @@ from bench.ceilings.records import stored_events
 from bench.ceilings.timed import timed
 from penstock.events import Event, record
 from penstock.services.writer.periods import period
+from penstock.services.writer.settings import WriterSettings
 from penstock.services.writer.store import open_cluster
 from penstock.services.writer.summary import summary
-from penstock.settings import load_settings
 
 EVENTS_IN_BATCH, IN_FLIGHT = 50, 32
 EVENT = "INSERT INTO {}.events (period, pp, key, dataset, record) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?"
@@ -46,7 +46,7 @@ def run(count: int, server: int, keyspace: str) -> None:
         pair = values(event)
         groups[pair[0][:2]].append(pair)
     parts = [rows[n : n + EVENTS_IN_BATCH] for rows in groups.values() for n in range(0, len(rows), EVENTS_IN_BATCH)]
-    cluster = open_cluster(load_settings())
+    cluster = open_cluster(WriterSettings())
     session = cluster.connect()
     event, entry = session.prepare(EVENT.format(keyspace)), session.prepare(ENTRY.format(keyspace))
     room, failures = Semaphore(IN_FLIGHT), []

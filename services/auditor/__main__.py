@@ -20,11 +20,11 @@ from penstock.services.auditor.follow import Follow
 from penstock.services.auditor.journal import Journal
 from penstock.services.auditor.publishes import Publishes
 from penstock.services.auditor.sealer import Sealer
+from penstock.services.auditor.settings import AuditorSettings
 from penstock.services.auditor.violations import Violations
-from penstock.settings import Settings
 
 
-async def build(broker: Broker, settings: Settings) -> Parts:
+async def build(broker: Broker, settings: AuditorSettings) -> Parts:
     """The parts of the auditor."""
     streams = [name for name, stream in load().streams.items() if stream.door is not None]
     names = nkey_files.names(settings.credentials_folder)
@@ -46,4 +46,4 @@ async def build(broker: Broker, settings: Settings) -> Parts:
 
 
 if __name__ == "__main__":
-    main("auditor", build)
+    main("auditor", build, AuditorSettings())

@@ -2,5 +2,6 @@
 
 from penstock.runtime import main
 from penstock.services.authority.service import build
+from penstock.settings import load_settings
 
-main("authority", build)
+main("authority", build, load_settings())

@@ -14,11 +14,11 @@ from typing import NoReturn
 
 import structlog
 
+from penstock.elasticsearch_settings import ElasticsearchSettings
 from penstock.errors import PenstockError
 from penstock.services.edge import configuration, running
 from penstock.services.edge.settings import EdgeSettings
 from penstock.services.edge.update import update
-from penstock.settings import Settings, load_settings
 from penstock.telemetry import configure_logging
 
 _log = structlog.get_logger("penstock.edge")
@@ -26,7 +26,7 @@ _log = structlog.get_logger("penstock.edge")
 
 def main() -> int:
     """The exit status; but a started HAProxy does not come back here."""
-    settings = load_settings()
+    settings = ElasticsearchSettings()
     configure_logging(settings.log_level, "edge")
     try:
         folder = configuration.folder(settings)
@@ -41,7 +41,7 @@ def main() -> int:
     return 1
 
 
-def keep_up(settings: Settings, edge: EdgeSettings) -> NoReturn:
+def keep_up(settings: ElasticsearchSettings, edge: EdgeSettings) -> NoReturn:
     """Brings the edge up to date every `edge.keys_every` seconds, until SIGTERM. What fails is tried again then."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     while True:

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
+from penstock.elasticsearch_settings import ElasticsearchSettings
 from penstock.errors import PenstockError, Unavailable
 from penstock.services.edge import configuration, running
 from penstock.services.edge.settings import EdgeSettings
 from penstock.services.edge.update import update
-from penstock.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="HAProxy in front of the ingress.")
 
@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="HAProxy in front of the ingress.")
 @app.command()
 def render() -> None:
     """Write haproxy.cfg from the settings, once HAProxy finds it valid; a running edge takes it with `reload`."""
-    settings = load_settings()
+    settings = ElasticsearchSettings()
     changed = configuration.write(settings, EdgeSettings())
     print(f"{configuration.folder(settings).configuration}: {'written' if changed else 'as it was'}")
 
@@ -43,7 +43,7 @@ def fetch_keys(
 @app.command()
 def reload() -> None:
     """Have the running edge take haproxy.cfg, certificate and keys anew; no request is dropped."""
-    settings = load_settings()
+    settings = ElasticsearchSettings()
     folder = configuration.folder(settings)
     configuration.check(folder.configuration)
     print(f"process {running.reload(settings, folder)} serves")
@@ -51,7 +51,7 @@ def reload() -> None:
 
 def _fetch() -> tuple[str, ...]:
     """One round; what could not be fetched."""
-    done = update(load_settings(), EdgeSettings())
+    done = update(ElasticsearchSettings(), EdgeSettings())
     for fault in done.faults:
         print(fault, file=sys.stderr, flush=True)
     print(done, flush=True)

@@ -13,12 +13,12 @@ from pathlib import Path
 from penstock import secret_file
 from penstock.auth import issuers
 from penstock.auth.issuers import Issuer
+from penstock.elasticsearch_settings import ElasticsearchSettings
 from penstock.errors import PenstockError, Refused
 from penstock.services.edge import issuer_keys
 from penstock.services.edge.plan import Limits, Plan, Reader
 from penstock.services.edge.render import digest, render
 from penstock.services.edge.settings import EdgeSettings
-from penstock.settings import Settings
 
 CHECK_SECONDS = 20.0
 _NAME = re.compile(r'"configuration":"([0-9a-f]+)"')
@@ -56,19 +56,19 @@ class Folder:
         return self.root / "haproxy.pid"
 
 
-def folder(settings: Settings) -> Folder:
+def folder(settings: ElasticsearchSettings) -> Folder:
     """The edge's folder, made if it is not there."""
     found = Folder(settings.state / "edge")
     found.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     return found
 
 
-def trusted(settings: Settings) -> tuple[Issuer, ...]:
+def trusted(settings: ElasticsearchSettings) -> tuple[Issuer, ...]:
     """The issuers; none where there is no file. Raises Refused ISSUERS_INVALID."""
     return issuers.read(settings.issuers) if settings.oidc else ()
 
 
-def plan(settings: Settings, edge: EdgeSettings) -> Plan:
+def plan(settings: ElasticsearchSettings, edge: EdgeSettings) -> Plan:
     """What the settings ask for. Raises Refused EDGE_INVALID, CREDENTIALS_INVALID."""
     addresses = tuple(part.strip() for part in edge.ingress.split(",") if part.strip())
     if edge.ingress_slots and len(addresses) != 1:
@@ -96,7 +96,7 @@ def plan(settings: Settings, edge: EdgeSettings) -> Plan:
     )
 
 
-def write(settings: Settings, edge: EdgeSettings) -> bool:
+def write(settings: ElasticsearchSettings, edge: EdgeSettings) -> bool:
     """Renders and puts in place; whether it is another than before. Raises Refused EDGE_INVALID as HAProxy says."""
     text = render(plan(settings, edge))
     path = folder(settings).configuration
@@ -138,7 +138,7 @@ def binary() -> str:
     return found
 
 
-def _reader(settings: Settings) -> Reader | None:
+def _reader(settings: ElasticsearchSettings) -> Reader | None:
     """None where Elasticsearch asks for credentials itself: there, make readers an API key of theirs."""
     urls = [url.strip() for url in settings.elasticsearch.split(",")]
     if not all(url.startswith("http://") for url in urls):

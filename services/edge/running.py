@@ -12,9 +12,9 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import NoReturn
 
+from penstock.elasticsearch_settings import ElasticsearchSettings
 from penstock.errors import PenstockError, Unavailable
 from penstock.services.edge.configuration import Folder, binary
-from penstock.settings import Settings
 
 POLL_SECONDS = 0.05
 
@@ -26,7 +26,7 @@ def become(folder: Folder) -> NoReturn:
     os.execv(program, [program, "-W", "-f", str(folder.configuration)])  # noqa: S606
 
 
-def reload(settings: Settings, folder: Folder, *, timeout: float = 20.0) -> int:
+def reload(settings: ElasticsearchSettings, folder: Folder, *, timeout: float = 20.0) -> int:
     """Has the master start a process with the configuration on disk; returns when that process answers: its number.
 
     The old process takes no new connections, and ends with its last one. Raises Unavailable SERVICE_UNAVAILABLE when
@@ -49,19 +49,19 @@ def reload(settings: Settings, folder: Folder, *, timeout: float = 20.0) -> int:
         time.sleep(POLL_SECONDS)
 
 
-def serving(settings: Settings) -> int | None:
+def serving(settings: ElasticsearchSettings) -> int | None:
     """Number of the process that takes new connections now, or None."""
     found = _says(settings).get("process")
     return found if isinstance(found, int) else None
 
 
-def configuration(settings: Settings) -> str | None:
+def configuration(settings: ElasticsearchSettings) -> str | None:
     """Name of the configuration that takes new connections now, or None."""
     found = _says(settings).get("configuration")
     return str(found) if found is not None else None
 
 
-def _says(settings: Settings) -> dict[str, object]:
+def _says(settings: ElasticsearchSettings) -> dict[str, object]:
     url = f"http://127.0.0.1:{settings.local_port('edge_stats')}/running"
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import fcntl
 from dataclasses import dataclass
 
+from penstock.elasticsearch_settings import ElasticsearchSettings
 from penstock.services.edge import configuration, issuer_keys, running
 from penstock.services.edge.settings import EdgeSettings
-from penstock.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Updated:
         return f"{self.keys} keys; {'written' if self.written else 'as they were'}"
 
 
-def update(settings: Settings, edge: EdgeSettings) -> Updated:
+def update(settings: ElasticsearchSettings, edge: EdgeSettings) -> Updated:
     """One round; others wait for its end. Raises PenstockError as the parts do.
 
     What is compared is what runs: a reload that failed is made up for in the next round.

@@ -16,6 +16,7 @@ from penstock import secret_file
 from penstock.broker import Broker
 from penstock.consume import LaneOptions, Limits
 from penstock.contracts import Contracts, load
+from penstock.elasticsearch_settings import ElasticsearchSettings
 from penstock.errors import PenstockError
 from penstock.events import Checker
 from penstock.rpc.client import ask
@@ -28,7 +29,6 @@ from penstock.services.indexer.logic import Indexer
 from penstock.services.indexer.search.elastic import Elastic
 from penstock.services.indexer.search.models import ActiveModels
 from penstock.services.indexer.search.operations import Questions
-from penstock.settings import Settings
 from penstock.stopping import set_within
 
 _log = structlog.get_logger(__name__)
@@ -67,7 +67,7 @@ def keyed(file: Path) -> type[AsyncTransport]:
     return Transport
 
 
-def connect(settings: Settings) -> AsyncElasticsearch:
+def connect(settings: ElasticsearchSettings) -> AsyncElasticsearch:
     """A client that never retries by itself: the bulker's policy is the only one."""
     key = settings.elasticsearch_api_key_file
     return AsyncElasticsearch(
@@ -85,7 +85,7 @@ def connect(settings: Settings) -> AsyncElasticsearch:
     )
 
 
-async def build(broker: Broker, settings: Settings) -> Parts:
+async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
     """The indexer's parts. Raises PenstockError when the streams are not provisioned."""
     contracts = load()
     checker = Checker(contracts)
@@ -160,4 +160,4 @@ async def _models(broker: Broker) -> LoadedModels:
 
 
 if __name__ == "__main__":
-    main(NAME, build)
+    main(NAME, build, ElasticsearchSettings())

@@ -14,7 +14,7 @@ import uvicorn
 from penstock.contracts import load
 from penstock.services.issuer import clients, signing_keys
 from penstock.services.issuer.app import Issuing, application
-from penstock.settings import load_settings
+from penstock.services.issuer.settings import IssuerSettings
 from penstock.telemetry import configure_logging
 
 CLIENTS = "clients.yaml"
@@ -22,7 +22,7 @@ CLIENTS = "clients.yaml"
 
 def main() -> None:
     """Serves, or rotates."""
-    settings = load_settings()
+    settings = IssuerSettings()
     folder = settings.state / "issuer"
     if sys.argv[1:] == ["rotate"]:
         print(signing_keys.rotate(folder))

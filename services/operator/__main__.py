@@ -5,7 +5,7 @@ from __future__ import annotations
 from penstock.broker import Broker
 from penstock.runtime import Parts, main
 from penstock.services.operator.registry import Registry
-from penstock.settings import Settings
+from penstock.settings import Settings, load_settings
 
 
 async def build(broker: Broker, _: Settings) -> Parts:
@@ -19,4 +19,4 @@ async def build(broker: Broker, _: Settings) -> Parts:
 
 
 if __name__ == "__main__":
-    main("operator", build)
+    main("operator", build, load_settings())

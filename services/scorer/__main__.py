@@ -13,7 +13,7 @@ from penstock.services.scorer.active import ActiveModel
 from penstock.services.scorer.answers import Answers
 from penstock.services.scorer.logic import Scorer
 from penstock.services.scorer.settings import ScorerSettings
-from penstock.settings import Settings
+from penstock.settings import Settings, load_settings
 
 NAME = "scorer"
 MIB = 1024 * 1024
@@ -68,4 +68,4 @@ def lanes_of(known: Contracts, own: ScorerSettings) -> list[tuple[str, str]]:
 
 
 if __name__ == "__main__":
-    main(NAME, build)
+    main(NAME, build, load_settings())

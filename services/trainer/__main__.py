@@ -14,6 +14,7 @@ import structlog
 
 from penstock.auth.connect import connect_as
 from penstock.contracts import Contracts, load
+from penstock.elasticsearch_settings import ElasticsearchSettings
 from penstock.errors import PenstockError, Refused
 from penstock.events import timestamps
 from penstock.rpc.messages import RegisteredModel
@@ -22,7 +23,7 @@ from penstock.services.trainer.export import export
 from penstock.services.trainer.history import History, connect, read_history
 from penstock.services.trainer.model import train
 from penstock.services.trainer.upload import upload
-from penstock.settings import Settings, load_settings
+from penstock.settings import Settings
 from penstock.telemetry import configure_logging
 
 _log = structlog.get_logger("penstock.trainer")
@@ -76,7 +77,7 @@ async def register(package: bytes, arguments: argparse.Namespace, place: Setting
 
 def main(words: list[str]) -> int:
     """Exit code 0 when the version is registered (and active, where asked)."""
-    arguments, place, known = parse_arguments(words), load_settings(), load()
+    arguments, place, known = parse_arguments(words), ElasticsearchSettings(), load()
     configure_logging(place.log_level, "trainer")
     logging.getLogger("tensorflow").setLevel(logging.WARNING)
     try:

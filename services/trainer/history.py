@@ -14,8 +14,8 @@ from typing import Any
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
 from penstock.contracts import Contracts, EventType
+from penstock.elasticsearch_settings import ElasticsearchSettings
 from penstock.errors import Refused, Unavailable
-from penstock.settings import Settings
 
 PAGE = 2_000
 KEEP_ALIVE = "2m"
@@ -35,7 +35,7 @@ class History:
     digest: str = ""
 
 
-def connect(settings: Settings) -> Elasticsearch:
+def connect(settings: ElasticsearchSettings) -> Elasticsearch:
     """A client for the settings' cluster."""
     options: dict[str, Any] = {"request_timeout": 30.0, "retry_on_timeout": True, "max_retries": 3}
     if settings.elasticsearch_api_key_file is not None:

@@ -20,9 +20,9 @@ from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries import reads
 from penstock.services.writer.queries.operations import Questions
 from penstock.services.writer.queries.reads import Reads
+from penstock.services.writer.settings import WriterSettings
 from penstock.services.writer.store import Store
 from penstock.services.writer.verdicts import unreachable
-from penstock.settings import Settings
 from penstock.stopping import set_within
 
 _log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ _OPTIONS = LaneOptions(
 _OPEN_EVERY = 2.0  # seconds between tries to reach Cassandra
 
 
-async def build(_: Broker, settings: Settings) -> Parts:
+async def build(_: Broker, settings: WriterSettings) -> Parts:
     """The writer's parts; Cassandra may be away, then messages wait."""
     contracts = load()
     checker = Checker(contracts)
@@ -89,4 +89,4 @@ async def reach(store: Store, asked: Reads, stop: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
-    main(NAME, build)
+    main(NAME, build, WriterSettings())

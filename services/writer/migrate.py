@@ -20,8 +20,8 @@ from cassandra.cluster import Session
 from cassandra.query import SimpleStatement
 
 from penstock.errors import PenstockError
+from penstock.services.writer.settings import WriterSettings
 from penstock.services.writer.store import open_cluster
-from penstock.settings import load_settings
 
 FOLDER = Path(__file__).parent / "migrations"
 LEASE_SECONDS = 60
@@ -127,9 +127,10 @@ def _ours(session: Session, statement: str, values: tuple[object, ...], holder: 
 
 def main() -> int:
     """Migrates the keyspace of the settings (PENSTOCK_CASSANDRA_*)."""
-    cluster = open_cluster(load_settings())
+    settings = WriterSettings()
+    cluster = open_cluster(settings)
     try:
-        applied = migrate(cluster.connect(load_settings().cassandra_keyspace), read())
+        applied = migrate(cluster.connect(settings.cassandra_keyspace), read())
     finally:
         cluster.shutdown()
     print("\n".join(f"applied {name}" for name in applied) or "nothing to apply")

@@ -20,7 +20,7 @@ from penstock.services.writer import frames
 from penstock.services.writer.bridge import Bridge
 from penstock.services.writer.frames import Frames
 from penstock.services.writer.rows import COLUMNS, Rows, Table, routing_key
-from penstock.settings import Settings
+from penstock.services.writer.settings import WriterSettings
 
 _log = structlog.get_logger(__name__)
 REQUEST_SECONDS = 10.0
@@ -46,7 +46,7 @@ class _Connection(Cluster.connection_class):  # type: ignore[misc]  # the driver
     out_buffer_size = 128 * 1024
 
 
-def open_cluster(settings: Settings) -> Cluster:
+def open_cluster(settings: WriterSettings) -> Cluster:
     """A cluster object that has not connected yet."""
     profile = ExecutionProfile(
         load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(), shuffle_replicas=True),
@@ -73,7 +73,7 @@ def open_cluster(settings: Settings) -> Cluster:
 class Store:
     """Runs statements in one keyspace. `open` it first; until then everything raises Unavailable STORE_UNAVAILABLE."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WriterSettings) -> None:
         self._settings = settings
         self._cluster: Cluster | None = None
         self._session: Session | None = None

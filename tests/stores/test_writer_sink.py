@@ -19,8 +19,8 @@ from penstock.services.writer.periods import period
 from penstock.services.writer.queries import reads
 from penstock.services.writer.queries.reads import Reads
 from penstock.services.writer.rows import COLUMNS, Rows, bound, event_rows, uuid_bytes
+from penstock.services.writer.settings import WriterSettings
 from penstock.services.writer.store import REQUEST_SECONDS, Store
-from penstock.settings import Settings
 from tests.support.deliveries import event_of, line, sample, score_of
 from tests.support.faulty_link import Line
 from tests.support.processes import Processes
@@ -192,7 +192,7 @@ async def test_a_node_that_goes_away_while_one_connects_is_tried_again(cassandra
 
 async def test_a_writer_with_another_period_does_not_start(writer: Writer, cassandra: Processes) -> None:
     await writer.events([event_of(line("first"))])
-    settings = Settings.model_validate({**cassandra.place.model_dump(), "cassandra_period": "day"})
+    settings = WriterSettings.model_validate({**cassandra.place.model_dump(), "cassandra_period": "day"})
     with pytest.raises(PenstockError, match="rows by month"):
         await Store(settings).open(reads.ALL)
 

@@ -16,7 +16,7 @@ from penstock.consume import Delivery, Done, Drop, Outcome
 from penstock.errors import Refused
 from penstock.rpc.caller import Caller
 from penstock.runtime import Parts, Source, main
-from penstock.settings import Settings
+from penstock.settings import Settings, load_settings
 
 FOLDER = Path(sys.argv[1])
 
@@ -74,4 +74,4 @@ async def build(broker: Broker, settings: Settings) -> Parts:
 
 
 if __name__ == "__main__":
-    main("indexer", build)
+    main("indexer", build, load_settings())

@@ -10,6 +10,7 @@ from penstock.rpc.client import ask
 from penstock.rpc.messages import RegisteredModel
 from penstock.runtime import Build, Worker
 from penstock.services.trainer.upload import upload
+from penstock.stack.place import Place
 from tests.support.broker_rig import Rig, true
 from tests.support.until import BOUND
 
@@ -17,11 +18,11 @@ from tests.support.until import BOUND
 class RunningWorker:
     """`async with RunningWorker(...) as worker:` it works meanwhile, and ends as on SIGTERM."""
 
-    def __init__(self, rig: Rig, name: str, build: Build, *, ready: bool = True) -> None:
+    def __init__(self, rig: Rig, name: str, build: Build[Place], *, ready: bool = True) -> None:
         self.worker = Worker(name, build, rig.place)
         self._ready = ready
 
-    async def __aenter__(self) -> Worker:
+    async def __aenter__(self) -> Worker[Place]:
         self._task = asyncio.create_task(self.worker.run())
         if self._ready:
             await true(lambda: self._task.done() or not self.worker.unready_reasons())

@@ -12,6 +12,7 @@ import typer
 
 from penstock.audit import verify
 from penstock.audit.seal import seal_keys
+from penstock.audit.settings import SealSettings
 from penstock.auth.connect import connect_as
 from penstock.broker import Broker, StoredMessage
 from penstock.errors import Refused
@@ -57,7 +58,7 @@ def verify_trail(
     json: JSON = False,
 ) -> None:
     """Compute the chain of hashes again, from the oldest record that is kept; exit 1 if one was removed or changed."""
-    report = asyncio.run(_verify(seal_keys(keys or load_settings().seal_keys), store))
+    report = asyncio.run(_verify(seal_keys(keys or SealSettings().seal_keys), store))
     if json:
         print(jsonlib.dumps(report.as_dict()))
         if not report.good:

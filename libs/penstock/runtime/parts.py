@@ -13,6 +13,7 @@ from penstock.rpc.server import Operation
 from penstock.settings import Settings
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Settings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,4 +53,4 @@ class Parts:
     close: Callable[[], Awaitable[None]] | None = None
 
 
-Build = Callable[[Broker, Settings], Awaitable[Parts]]
+Build = Callable[[Broker, S], Awaitable[Parts]]

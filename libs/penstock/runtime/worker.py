@@ -27,6 +27,7 @@ import asyncio
 import signal
 import sys
 from contextlib import suppress
+from typing import Any, Generic
 
 import structlog
 
@@ -38,8 +39,7 @@ from penstock.rpc.server import Responder, serve
 from penstock.runtime import gc_tuning
 from penstock.runtime.handling import make_lane
 from penstock.runtime.health import Health
-from penstock.runtime.parts import Build, Parts
-from penstock.settings import Settings, load_settings
+from penstock.runtime.parts import Build, Parts, S, Source
 from penstock.stopping import first_set
 from penstock.telemetry import configure_logging
 
@@ -48,17 +48,16 @@ _log = structlog.get_logger("penstock.runtime.worker")
 STOP_SECONDS = 6.0  # for batches in hand; with the rest of the way out it stays under ten
 
 
-def main(name: str, build: Build) -> None:
+def main(name: str, build: Build[S], settings: S) -> None:
     """Runs the worker `name` (its identity, its port) until SIGTERM; ends the process."""
-    settings = load_settings()
     configure_logging(settings.log_level, name)
     sys.exit(asyncio.run(Worker(name, build, settings).run()))
 
 
-class Worker:
+class Worker(Generic[S]):
     """One process. `run` returns its exit code: 0 after SIGTERM, 1 when something it cannot work without is gone."""
 
-    def __init__(self, name: str, build: Build, settings: Settings) -> None:
+    def __init__(self, name: str, build: Build[S], settings: S) -> None:
         self.stop = asyncio.Event()
         self._name = name
         self._build = build
