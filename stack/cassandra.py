@@ -36,5 +36,5 @@ def start(place: Place) -> process.Record:
 
 
 def wait_ready(place: Place, record: process.Record, timeout: float = 180.0) -> None:
-    """Wait until it lets the superuser in, then make the keyspace and the roles if they are not there."""
+    """Wait until the superuser can log in, then make the keyspace and the roles if they are not there."""
     process.wait_ready(place, record, lambda: cassandra_roles.prepare(place), timeout)

@@ -64,7 +64,7 @@ def prepare(place: Place) -> bool:
 
 
 def _is_refusal(error: NoHostAvailable) -> bool:
-    """Whether the node did not let us in; `errors` are names only when it went away while we connected."""
+    """Whether the node refused the login; `errors` are names only when it went away while we connected."""
     return isinstance(error.errors, Mapping) and any(
         isinstance(reason, AuthenticationFailed) for reason in error.errors.values()
     )

@@ -1,4 +1,4 @@
-"""log files → the door → each store, counted there; then what can be asked of them.
+"""log files → the ingress → each store, counted there; then searches over them.
 
 Every figure is read from the streams and the stores themselves; nothing here knows what the answer should be.
 """
@@ -50,10 +50,10 @@ def run(place: Place, files: list[str], console: Console) -> None:
         _show_counts(asyncio.run(_on_stream(place, sent)), book, sent, console)
     _show_waits(waits, console)
     _ask(console)
-    door = client.api_url()
+    url = client.api_url()
     console.print(
-        f"\nLook on: [bold]{door}/docs[/] · penstock search 'your words' · penstock tail · penstock status\n"
-        f'curl -H "Authorization: Bearer $(cat {client.key_path()})" {door}/v1/anomalies',
+        f"\nLook on: [bold]{url}/docs[/] · penstock search 'your words' · penstock tail · penstock status\n"
+        f'curl -H "Authorization: Bearer $(cat {client.key_path()})" {url}/v1/anomalies',
         soft_wrap=True,
     )
 
@@ -89,7 +89,7 @@ def _own_files(place: Place) -> list[str]:
 
 
 def _ship(events: Iterable[bytes], console: Console) -> set[str]:
-    """Sends the events; returns the keys of those that the door has on disk."""
+    """Sends the events; returns the keys of those that the ingress has on disk."""
     sent: set[str] = set()
 
     def seen(result: dict[str, object]) -> None:

@@ -20,7 +20,7 @@ class Service:
 
 
 def services(place: Place) -> tuple[Service, ...]:
-    """The fleet in the order of start: who lets others in, who answers, who asks."""
+    """The fleet in the order of start: authentication, workers, ingress."""
     return (
         Service("issuer", 1 if place.auth == "callout" and place.idp == "local" else 0),
         Service("authority", 2 if place.auth == "callout" else 0),
@@ -53,7 +53,7 @@ def children(place: Place) -> list[process.Child]:
 
 
 def _besides(place: Place, name: str) -> dict[str, str]:
-    """What only one service is told."""
+    """Environment of one service only."""
     return {"PENSTOCK_NATS_LOG_FILE": str(place.log(nats.NAME))} if name == "auditor" else {}
 
 
@@ -96,7 +96,9 @@ def wait_ready(place: Place, child: process.Child, record: process.Record, timeo
     try:
         process.wait_ready(place, record, ready, timeout)
     except PenstockError as error:
-        raise PenstockError(error.code, f"{child.name} says: {'; '.join(found.reasons)}. {error.detail}") from error
+        raise PenstockError(
+            error.code, f"{child.name} is not ready: {'; '.join(found.reasons)}. {error.detail}"
+        ) from error
     return found.notes
 
 

@@ -37,8 +37,8 @@ def require_installed() -> None:
 
 def child(place: Place) -> process.Child:
     """The edge as a child process. It passes requests on to every ingress that the place has."""
-    doors = [each.ports["HTTP"] for each in fleet.children(place) if each.name.startswith("ingress_")]
-    addresses = ",".join(f"127.0.0.1:{port}" for port in doors)
+    ingress_ports = [each.ports["HTTP"] for each in fleet.children(place) if each.name.startswith("ingress_")]
+    addresses = ",".join(f"127.0.0.1:{port}" for port in ingress_ports)
     return process.Child(
         name=NAME,
         command=(sys.executable, "-m", "penstock.services.edge"),

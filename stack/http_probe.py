@@ -1,4 +1,4 @@
-"""One bounded HTTP question to a server of the stack that may not be there yet."""
+"""One bounded HTTP request to a server of the stack that may not be there yet."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def get(port: int, path: str, *, timeout: float = 2.0) -> tuple[int, bytes] | No
 
 
 def answers(port: int, path: str, *, timeout: float = 2.0) -> bool:
-    """True if that GET says 200."""
+    """True if that GET returns 200."""
     answer = get(port, path, timeout=timeout)
     return answer is not None and answer[0] == 200

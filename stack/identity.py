@@ -1,4 +1,4 @@
-"""Who says who is who: with `auth: callout` the local issuer or Keycloak, and issuers.yaml, which believes it.
+"""Who issues tokens: with `auth: callout` the local issuer or Keycloak, and issuers.yaml, which trusts it.
 
 issuers.yaml is written where there is none, and anew as long as it is ours; one that somebody else wrote is left alone.
 """

@@ -107,7 +107,7 @@ def start(place: Place) -> process.Record:
 
 
 def wait_ready(place: Place, record: process.Record, timeout: float = 600.0) -> None:
-    """Wait until the realm can be asked."""
+    """Wait until the realm answers."""
     port = place.local_port("keycloak")
     process.wait_ready(place, record, lambda: http_probe.answers(port, DISCOVERY), timeout)
 

@@ -1,4 +1,4 @@
-"""event keys → how many of them each store has, asked of the stores themselves, past the fleet.
+"""event keys → how many of them each store has, read from the stores directly, past the fleet.
 
 For the demo and the fault tests: it reads Elasticsearch and Cassandra directly, so that no worker can vouch for itself.
 A document stored twice counts twice.
@@ -21,9 +21,9 @@ from penstock.events import key_partition, key_time_ms
 from penstock.stack import cassandra_roles
 from penstock.stack.place import Place
 
-_CHUNK = 1000  # keys in one question to Elasticsearch
+_CHUNK = 1000  # keys in one request to Elasticsearch
 _SHARD_SECONDS = 30.0
-_ROWS = 100  # keys in one question to Cassandra
+_ROWS = 100  # keys in one request to Cassandra
 STAGES = ("indexed", "stored", "scored", "scores stored")
 
 
@@ -35,8 +35,8 @@ class Ledger:
         self._http = http
         self._session = session
         tables = ("events", "scores")
-        question = "SELECT key FROM {}.{} WHERE period = ? AND pp = ? AND key IN ?"
-        self._rows = {table: session.prepare(question.format(place.cassandra_keyspace, table)) for table in tables}
+        statement = "SELECT key FROM {}.{} WHERE period = ? AND pp = ? AND key IN ?"
+        self._rows = {table: session.prepare(statement.format(place.cassandra_keyspace, table)) for table in tables}
 
     def counts(self, keys: Iterable[str]) -> dict[str, int]:
         """How many documents and rows there are for these keys, by stage (STAGES)."""
@@ -94,7 +94,7 @@ class Ledger:
         self._post(f"/{indices}/_refresh")
 
     def _post(self, path: str, **options: Any) -> httpx.Response:
-        """A question; asked again for a while when an index was made this moment and its shard is not there yet."""
+        """A request, repeated for a while when an index was made this moment and its shard is not there yet."""
         end = time.monotonic() + _SHARD_SECONDS
         while (answer := self._http.post(path, **options)).status_code == 503 and time.monotonic() < end:
             time.sleep(0.1)

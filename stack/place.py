@@ -30,7 +30,7 @@ class Place(ElasticsearchSettings, WriterSettings, AuditorSettings, IssuerSettin
         default_factory=dict, description='processes by service, e.g. "ingress=2,scorer=2"; default: one each'
     )
 
-    idp: Literal["local", "keycloak"] = Field("local", description="who gives tokens where PENSTOCK_AUTH is callout")
+    idp: Literal["local", "keycloak"] = Field("local", description="who issues tokens where PENSTOCK_AUTH is callout")
     edge: Literal["on", "off"] = Field("on", description="HAProxy in front of the ingress; off: clients talk to it")
 
     @field_validator("fleet", mode="before")

@@ -1,4 +1,4 @@
-"""Is a port of the stack free, and if not, who has it?"""
+"""Whether a port of the stack is free, and otherwise which process listens on it."""
 
 from __future__ import annotations
 

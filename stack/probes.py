@@ -17,7 +17,8 @@ PATIENCE = 20  # seconds that a probe waits for its stages
 
 async def time_stages(url: str, key: str, *, count: int, at_once: int, every: float = 0.0) -> dict[str, list[float]]:
     """Milliseconds from request to each stage's answer, sorted; a stage that did not answer in time counts as
-    PATIENCE. `every` is the pause between probes in seconds. Raises httpx.HTTPError when the door does not answer."""
+    PATIENCE. `every` is the pause between probes in seconds. Raises httpx.HTTPError when the ingress does not
+    answer."""
     found: dict[str, list[float]] = {stage: [] for stage in STAGES}
     headers = {
         "authorization": f"Bearer {key}",

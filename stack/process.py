@@ -172,7 +172,8 @@ def last_lines(log: Path, count: int = 15) -> str:
 def _log(place: Place, record: Record) -> str:
     log = place.log(record.name)
     return (
-        f"The whole log is {log}; after mending the cause, `penstock up` goes on from here. Its end:\n{last_lines(log)}"
+        f"The whole log is {log}; once the cause is fixed, run `penstock up` again: it continues from here. "
+        f"The end of the log:\n{last_lines(log)}"
     )
 
 

@@ -1,6 +1,6 @@
 """Start what does not run, in this order; take it down.
 
-NATS → streams → who lets others in ─┐
+NATS → streams → authentication ─────┐
 Elasticsearch ───────────────────────┼▶ tables → fleet → edge
 Cassandra ───────────────────────────┘
 """
@@ -20,13 +20,13 @@ from penstock.provisioning import provision as broker_provision
 from penstock.stack import cassandra, elasticsearch, fleet, haproxy, identity, jars, keycloak, nats, ports, process
 from penstock.stack.place import Place
 
-# What the reader of `up` is told: (part, what it is doing, seconds since that part began).
+# Progress of `up`: (part, what it is doing, seconds since that part began).
 Report = Callable[[str, str, float], None]
 Says = Callable[[str], None]
 
 
 def silent(_part: str, _doing: str, _seconds: float) -> None:
-    """The report of those who do not want one."""
+    """Reports nothing."""
 
 
 def up(place: Place, report: Report = silent, *, servers_only: bool = False) -> None:
@@ -37,7 +37,7 @@ def up(place: Place, report: Report = silent, *, servers_only: bool = False) -> 
         if servers_only:
             _together(*starts.values())
             return
-        # NATS is up long before the Java servers are; what it needs to let the fleet in comes up in their shadow.
+        # NATS is up long before the Java servers are; what authenticates the fleet starts meanwhile.
         _together(partial(_start_broker, place, report), *(starts[name] for name in starts if name != nats.NAME))
         _migrate(place, report)
         start_fleet(place, report, edge=True)

@@ -23,7 +23,7 @@ from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.http import describe, documentation, health
 from penstock.services.ingress.http.dispatch import Door, as_problem
 from penstock.services.ingress.queries import audit, reads
-from penstock.services.ingress.queries.ask import Asking
+from penstock.services.ingress.queries.ask import WorkerClient
 from penstock.services.ingress.queries.tail import Tail
 from penstock.services.ingress.submit.accept import Accept
 from penstock.settings import Settings
@@ -42,9 +42,9 @@ class Ingress:
             title=describe.TITLE, summary=describe.SUMMARY, lifespan=self._lifespan, docs_url=None, redoc_url=None
         )
         app.state.verifier = verifier
-        asking = Asking(contracts, self.link)
-        app.include_router(reads.router(contracts, asking, self.link, self.tail))
-        app.include_router(audit.router(asking))
+        workers = WorkerClient(contracts, self.link)
+        app.include_router(reads.router(contracts, workers, self.link, self.tail))
+        app.include_router(audit.router(workers))
         app.include_router(documentation.router())
         app.include_router(health.router(self.link, lambda: [f"keys: {keys.fault}"] if keys.fault else []))
         for kind in (PenstockError, RequestValidationError, HTTPException):

@@ -63,7 +63,7 @@ def lanes_of(known: Contracts, own: ScorerSettings) -> list[tuple[str, str]]:
     for name, stream in known.streams.items():
         if stream.door is not None and NAME in stream.consumers:
             members = stream.members(NAME)
-            found += [(name, members[lane]) for lane in own.chosen(len(members))]
+            found += [(name, members[lane]) for lane in own.assigned(len(members))]
     return found
 
 

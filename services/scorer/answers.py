@@ -1,4 +1,4 @@
-"""svc.score.embed, svc.score.models → the loaded model → where it puts a text or an event, and which version it is."""
+"""svc.score.embed, svc.score.models → the loaded model → the vector of a text or an event, and the version."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Answers:
         self._contracts = contracts
         self._scorer = scorer
 
-    async def embed(self, request: Json, asker: Caller) -> Json:
+    async def embed(self, request: Json, caller: Caller) -> Json:
         """EmbedRequest → Embedding. Raises Refused TYPE_UNKNOWN, Unavailable MODEL_UNAVAILABLE."""
-        del asker  # an embedding shows nothing of what is stored
-        question = EmbedRequest.read(request)
-        if question.type not in self._contracts.types:
-            raise Refused("TYPE_UNKNOWN", f"{question.type} is not a type of the contract", pointer="/type")
+        del caller  # an embedding reveals nothing of what is stored
+        query = EmbedRequest.read(request)
+        if query.type not in self._contracts.types:
+            raise Refused("TYPE_UNKNOWN", f"{query.type} is not a type of the contract", pointer="/type")
         model = self._scorer.model
         if model is None:
             raise Unavailable("MODEL_UNAVAILABLE", "no model is loaded", retry_after=5)
-        data = question.data if question.text is None else self._as_data(question.type, question.text)
-        features = self._scorer.extractor.extract([(question.type, {"source": "", "data": data}, "")])
+        data = query.data if query.text is None else self._as_data(query.type, query.text)
+        features = self._scorer.extractor.extract([(query.type, {"source": "", "data": data}, "")])
         by = model.identity
         return Embedding(
             vector=to_text(model.answer(features).vector[0].tolist()),
@@ -40,9 +40,9 @@ class Answers:
             pattern_id=features.patterns[0].id,
         ).to_json()
 
-    async def models(self, request: Json, asker: Caller) -> Json:
+    async def models(self, request: Json, caller: Caller) -> Json:
         """ModelsQuery → LoadedModels."""
-        del asker  # which models there are is no secret
+        del caller  # which models there are is no secret
         ModelsQuery.read(request)
         model = self._scorer.model
         loaded = [LoadedModel.model_validate({**model.identity.to_json(), "types": model.types})] if model else []

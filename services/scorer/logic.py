@@ -105,7 +105,7 @@ class Scorer:
             if self._model is None:
                 raise Unavailable("MODEL_UNAVAILABLE", "no model is loaded yet", retry_after=1)
             records = iter(score([event for events, _, _ in turn for event in events], self.extractor, self._model))
-        except Exception as error:  # noqa: BLE001  every caller must hear of it; the lane keeps its messages
+        except Exception as error:  # noqa: BLE001  every waiting lane must get the error, and keeps its messages
             for _, future, _ in turn:
                 if not future.done():
                     future.set_exception(error)

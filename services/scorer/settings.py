@@ -27,7 +27,7 @@ class ScorerSettings(BaseSettings):
             raise ValueError(f"{text!r} is not a list of lanes like 0-3 or 0,2,5")
         return text
 
-    def chosen(self, lanes: int) -> list[int]:
+    def assigned(self, lanes: int) -> list[int]:
         """The lanes of `lanes` that this process takes."""
         if not self.lanes:
             return list(range(lanes))

@@ -76,7 +76,7 @@ async def register(package: bytes, arguments: argparse.Namespace, place: Setting
 
 
 def main(words: list[str]) -> int:
-    """Exit code 0 when the version is registered (and active, where asked)."""
+    """Exit code 0 when the version is registered (and active, with --activate)."""
     arguments, place, known = parse_arguments(words), ElasticsearchSettings(), load()
     configure_logging(place.log_level, "trainer")
     logging.getLogger("tensorflow").setLevel(logging.WARNING)

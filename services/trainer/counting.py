@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-# A field where new things are everyday (surprise of the unseen below this) tells nothing: its cells are not kept.
+# A field whose unseen values surprise less than this carries no information: its cells are not kept.
 WORTH_KEEPING = 1.0
 # A field met less often is not known well enough to say what is new in it.
 LEAST = 20

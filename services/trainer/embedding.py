@@ -21,7 +21,7 @@ COMMON = 0.01  # a word in this share of all lines weighs half of what a rarer o
 
 
 def token_weights(ids: Array) -> Array:
-    """How much each token tells: little if it is nearly everywhere, or was met only once or twice; 0 if never."""
+    """The weight of each token: little if it is nearly everywhere, or was met only once or twice; 0 if never."""
     lines = np.zeros(VOCABULARY)
     ordered = np.sort(ids, axis=1)
     first = np.ones_like(ordered, bool)

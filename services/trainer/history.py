@@ -50,9 +50,9 @@ def read_history(client: Elasticsearch, contracts: Contracts, *, types: list[str
 
     Raises Refused HISTORY_TOO_SHORT, Unavailable STORE_UNAVAILABLE.
     """
-    chosen = [contracts.types[name] for name in types]
+    selected = [contracts.types[name] for name in types]
     try:
-        return _read(client, chosen, limit, seed)
+        return _read(client, selected, limit, seed)
     except (ApiError, TransportError) as error:
         raise Unavailable("STORE_UNAVAILABLE", f"Elasticsearch: {error}") from error
 

@@ -53,7 +53,7 @@ class Network(tf.Module):
         self.level = _variable([LEVELS, 3])  # centre of a series, width above and below
         self.types = tf.Variable([-1], shape=[None], dtype=tf.int32, trainable=False)
         # One row per type: quantiles of rebuilding errors, of number distances, of raw scores; and the highest
-        # percentile that its number of training events can tell.
+        # percentile that its number of training events can resolve.
         self.rebuilding = _quantiles()
         self.distance = _quantiles()
         self.raw = _quantiles()
@@ -109,7 +109,7 @@ class Network(tf.Module):
         given = tf.cast(ids > 0, tf.float32)
         weight = tf.gather(self.weight, ids) * given
         unseen = tf.cast(weight == 0, tf.float32) * given
-        # Unseen words weigh little beside seen ones, yet tell unseen lines apart.
+        # Unseen words weigh little beside seen ones, yet distinguish unseen lines.
         share = weight / (tf.reduce_sum(weight, 1, keepdims=True) + 0.1)
         share += 0.1 * unseen / (tf.reduce_sum(unseen, 1, keepdims=True) + 1.0)
         rows = tf.gather(self.embedding, tf.gather(self.row, ids))

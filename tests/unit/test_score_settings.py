@@ -14,7 +14,7 @@ from penstock.services.scorer.settings import ScorerSettings
     [("", [0, 1, 2, 3, 4, 5, 6, 7]), ("0-3", [0, 1, 2, 3]), ("5", [5]), ("0,2,6-9", [0, 2, 6, 7])],
 )
 def test_lanes_are_listed_or_all(text: str, lanes: list[int]) -> None:
-    assert ScorerSettings(lanes=text).chosen(8) == lanes
+    assert ScorerSettings(lanes=text).assigned(8) == lanes
 
 
 @pytest.mark.parametrize("text", ["a", "1-", "-1", "1;2", " "])

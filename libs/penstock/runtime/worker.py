@@ -15,7 +15,7 @@ one outcome for each message), and a `__main__.py` that puts them together:
             close=sink.close,
         )
 
-    main("mirror", build)
+    main("mirror", build, load_settings())
 
 `penstock.consume.SinkRetry` waits for a sink that is away; contracts/ has the identity `mirror` and its consumers. What
 `main` adds: the connection, the lanes with their acks, retries and dead letters, /readyz and /metrics, and the stop.

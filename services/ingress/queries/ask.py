@@ -1,6 +1,6 @@
-"""question of a caller → svc.<service>.<operation>.ingress on the caller's behalf → audit trail → reply.
+"""request of a caller → svc.<service>.<operation>.ingress on the caller's behalf → audit trail → reply.
 
-The door checks roles and datasets first, for a quick and clear answer; the worker that answers checks them again.
+The ingress checks roles and datasets first, for a quick and clear answer; the worker that answers checks them again.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.queries import audit_record
 
 
-class Asking:
+class WorkerClient:
     """Asks the workers; knows how long each operation may take."""
 
     def __init__(self, contracts: Contracts, link: Link) -> None:
         self._contracts = contracts
         self._link = link
 
-    async def ask(self, caller: Caller, service: str, operation: str, question: Request) -> dict[str, Any]:
-        """The reply. Raises Refused FORBIDDEN and whatever the worker says; Unavailable when nobody answers in time."""
+    async def ask(self, caller: Caller, service: str, operation: str, query: Request) -> dict[str, Any]:
+        """The reply. Raises Refused FORBIDDEN and the worker's error; Unavailable when none answers in time."""
         caller.must_ask(service, operation)
         connected = await self._link.use()
-        request = question.to_json()
+        request = query.to_json()
         began = time.perf_counter()
         reply: dict[str, Any] | PenstockError
         try:
             reply = await self._ask(connected.broker, caller, service, operation, request)
         except PenstockError as error:
             reply = error
-        said = asked(request, reply, time.perf_counter() - began, self._contracts.types)
-        await audit_record.write(connected.broker, caller, f"{service}.{operation}", said)
+        outcome = asked(request, reply, time.perf_counter() - began, self._contracts.types)
+        await audit_record.write(connected.broker, caller, f"{service}.{operation}", outcome)
         if isinstance(reply, PenstockError):
             raise reply
         return reply

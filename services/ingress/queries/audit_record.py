@@ -1,6 +1,6 @@
-"""question and its answer → audit.ingress.question: who asked what kind of thing, how much came back; never the words.
+"""request and reply → audit.ingress.question: identity, operation, scope and size of the reply; never the search terms.
 
-The record is stored before the answer is given: a question that cannot be written down is not answered.
+The record is stored before the reply is sent: a request that cannot be audited is not answered.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from penstock.broker import Broker
 from penstock.services.ingress.access.authenticate import Caller
 
 
-async def write(broker: Broker, caller: Caller, operation: str, said: dict[str, Any]) -> None:
+async def write(broker: Broker, caller: Caller, operation: str, outcome: dict[str, Any]) -> None:
     """Returns when the record is on disk. Raises Unavailable."""
-    if "fingerprint" not in said:
-        said = {"fingerprint": fingerprint(said), **said}
-    record = audit_record(caller.identity, broker.identity, operation=operation, **said)
+    if "fingerprint" not in outcome:
+        outcome = {"fingerprint": fingerprint(outcome), **outcome}
+    record = audit_record(caller.identity, broker.identity, operation=operation, **outcome)
     await broker.publish(f"audit.{broker.identity}.question", record)

@@ -1,4 +1,4 @@
-"""Query parameters of the GET paths → the questions they stand for."""
+"""Query parameters of the GET paths → the requests they stand for."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Scope(Request):
     cursor: Cursor | None = Field(None, description="`cursor` of the page before")
 
     def scope(self) -> dict[str, Any]:
-        """The members that all questions share, as far as they are given."""
+        """The members that all requests share, as far as they are given."""
         time = {name: bound for name, bound in (("from", self.from_), ("to", self.to)) if bound is not None}
         members = {"datasets": self.dataset, "time": time, "cursor": self.cursor}
         return {name: member for name, member in members.items() if member}
@@ -39,8 +39,8 @@ class TimelineParameters(Scope):
     entity: EntityName = Field(description="host, service, session, … as the event's `subject` names it")
     limit: int = Field(100, ge=1, le=MAX_TIMELINE)
 
-    def question(self) -> TimelineQuery:
-        """The question. Raises Refused QUERY_INVALID when its members do not fit each other."""
+    def query(self) -> TimelineQuery:
+        """The request. Raises Refused QUERY_INVALID when its members do not fit each other."""
         return TimelineQuery.read({**self.scope(), "entity": self.entity, "limit": self.limit})
 
 
@@ -54,8 +54,8 @@ class AnomaliesParameters(Scope):
     model: Token | None = None
     one_per_pattern: bool = False
 
-    def question(self) -> AnomaliesQuery:
-        """The question. Raises Refused QUERY_INVALID when its members do not fit each other."""
+    def query(self) -> AnomaliesQuery:
+        """The request. Raises Refused QUERY_INVALID when its members do not fit each other."""
         own = self.model_dump(include={"entity", "min_score", "size", "model", "one_per_pattern"})
         return AnomaliesQuery.read({**self.scope(), **own, "types": self.type or None})
 

@@ -1,4 +1,4 @@
-"""GET and POST questions → the workers that know (asking.py) → their replies, as they are."""
+"""GET and POST requests → the workers that answer (ask.py) → their replies, unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from penstock.services.ingress.access.authenticate import Caller, Verifier
 from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.http.describe import RECORD, types_page
 from penstock.services.ingress.queries import audit_record
-from penstock.services.ingress.queries.ask import Asking
+from penstock.services.ingress.queries.ask import WorkerClient
 from penstock.services.ingress.queries.parameters import AnomaliesParameters, TailParameters, TimelineParameters
 from penstock.services.ingress.queries.tail import Follower, Tail, Wanted
 
@@ -34,12 +34,12 @@ async def _verified(request: Request) -> Caller:
 FromCaller = Annotated[Caller, Depends(_verified)]
 
 
-def router(contracts: Contracts, asking: Asking, link: Link, tail: Tail) -> APIRouter:
-    """All paths that read; the application's `state.verifier` says who asks."""
+def router(contracts: Contracts, workers: WorkerClient, link: Link, tail: Tail) -> APIRouter:
+    """All paths that read; the application's `state.verifier` authenticates the caller."""
     routes = APIRouter(prefix="/v1")
 
-    _events(routes, contracts, asking)
-    _index(routes, contracts, asking)
+    _events(routes, contracts, workers)
+    _index(routes, contracts, workers)
 
     @routes.get("/tail", tags=["read"], response_class=StreamingResponse, responses={200: {"content": _SSE}})
     async def follow(
@@ -60,7 +60,7 @@ def router(contracts: Contracts, asking: Asking, link: Link, tail: Tail) -> APIR
 
     @routes.get("/whoami", tags=["contract"])
     async def whoami(caller: FromCaller) -> Response:
-        """Who you are here, and what you may do."""
+        """Your identity, roles and permissions."""
         return _json({**asdict(caller), **{name: sorted(getattr(caller, name)) for name in _SETS}})
 
     @routes.get("/types", tags=["contract"])
@@ -72,11 +72,11 @@ def router(contracts: Contracts, asking: Asking, link: Link, tail: Tail) -> APIR
     return routes
 
 
-def _events(routes: APIRouter, contracts: Contracts, asking: Asking) -> None:
+def _events(routes: APIRouter, contracts: Contracts, workers: WorkerClient) -> None:
     @routes.get("/events/{key}", tags=["read"], responses={200: {"content": {"application/json": {"example": RECORD}}}})
     async def event(caller: FromCaller, key: Annotated[q.Key, Path()]) -> Response:
         """One stored record, by the key that its acceptance returned."""
-        reply = await asking.ask(caller, "store", "get", q.GetRecords(keys=[key]))
+        reply = await workers.ask(caller, "store", "get", q.GetRecords(keys=[key]))
         if not reply["records"]:
             raise Refused("NOT_FOUND", f"no event {key} is stored, or it is not for {caller.identity}")
         return _json(reply["records"][0])
@@ -84,38 +84,38 @@ def _events(routes: APIRouter, contracts: Contracts, asking: Asking) -> None:
     @routes.get("/timeline", tags=["read"], responses={200: {"model": q.TimelinePage}})
     async def timeline(caller: FromCaller, parameters: Annotated[TimelineParameters, Query()]) -> Response:
         """What one entity did, newest first."""
-        return _json(await asking.ask(caller, "store", "timeline", _within(contracts, caller, parameters.question())))
+        return _json(await workers.ask(caller, "store", "timeline", _within(contracts, caller, parameters.query())))
 
 
-def _index(routes: APIRouter, contracts: Contracts, asking: Asking) -> None:
+def _index(routes: APIRouter, contracts: Contracts, workers: WorkerClient) -> None:
     @routes.post("/search", tags=["read"], responses={200: {"model": q.SearchPage}})
     async def search(caller: FromCaller, query: q.SearchQuery) -> Response:
         """Events by words, conditions, time and order, optionally with unusual ones moved up."""
-        return _json(await asking.ask(caller, "search", "query", _within(contracts, caller, query)))
+        return _json(await workers.ask(caller, "search", "query", _within(contracts, caller, query)))
 
     @routes.post("/similar", tags=["read"], responses={200: {"model": q.SimilarPage}})
     async def similar(caller: FromCaller, query: q.SimilarQuery) -> Response:
         """Events nearest to an event (`key`) or to a text."""
-        return _json(await asking.ask(caller, "search", "similar", _within(contracts, caller, query)))
+        return _json(await workers.ask(caller, "search", "similar", _within(contracts, caller, query)))
 
     @routes.get("/anomalies", tags=["read"], responses={200: {"model": q.AnomaliesPage}})
     async def anomalies(caller: FromCaller, parameters: Annotated[AnomaliesParameters, Query()]) -> Response:
         """The most unusual events, most unusual first."""
-        return _json(await asking.ask(caller, "search", "anomalies", _within(contracts, caller, parameters.question())))
+        return _json(await workers.ask(caller, "search", "anomalies", _within(contracts, caller, parameters.query())))
 
     @routes.post("/count", tags=["read"], responses={200: {"model": q.Counts}})
     async def count(caller: FromCaller, query: q.CountQuery) -> Response:
         """How many events, in all and per value of a field or interval of time."""
-        return _json(await asking.ask(caller, "search", "count", _within(contracts, caller, query)))
+        return _json(await workers.ask(caller, "search", "count", _within(contracts, caller, query)))
 
 
-def _within(contracts: Contracts, caller: Caller, question: Q) -> Q:
-    """The question with the datasets spelled out that the caller may read. Raises Refused FORBIDDEN."""
-    datasets = caller.readable(getattr(question, "datasets", None))
-    for name in getattr(question, "types", None) or ():
+def _within(contracts: Contracts, caller: Caller, query: Q) -> Q:
+    """The request with the datasets spelled out that the caller may read. Raises Refused FORBIDDEN."""
+    datasets = caller.readable(getattr(query, "datasets", None))
+    for name in getattr(query, "types", None) or ():
         if name not in contracts.types or contracts.types[name].dataset not in datasets:
             raise Refused("FORBIDDEN", f"{caller.identity} may not read {name}", pointer="/types")
-    return question.model_copy(update={"datasets": datasets})
+    return query.model_copy(update={"datasets": datasets})
 
 
 def _json(reply: Any) -> Response:
@@ -123,7 +123,7 @@ def _json(reply: Any) -> Response:
 
 
 async def _still(request: Request, caller: Caller) -> str:
-    """Returns the reason once the request's credentials no longer open the door, or to something else."""
+    """Returns the reason as soon as the request's credentials are no longer valid, or mean another caller."""
     while True:
         await asyncio.sleep(RECHECK_SECONDS)
         try:
@@ -131,7 +131,7 @@ async def _still(request: Request, caller: Caller) -> str:
                 return "FORBIDDEN"
         except Refused as error:
             return error.code
-        except PenstockError:  # the issuer cannot be asked now
+        except PenstockError:  # the issuer cannot be reached now
             continue
 
 
