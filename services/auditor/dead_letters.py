@@ -25,7 +25,7 @@ def letter(message: StoredMessage) -> dict[str, Any]:
     """The entry of a letter. The worker is the one that the server let publish it: it is in the subject."""
     _, worker, original = message.subject.split(".", 2)
     entry: dict[str, Any] = {
-        "letter": message.sequence,
+        "dead_letter": message.sequence,
         "time": timestamps.text(message.stored_at_ns),
         "actor": worker,
         "identity": publisher_of(original),

@@ -71,9 +71,15 @@ class Trail:
 
     async def disconnect_all(self, identity: str, server: str, number: int, name: str) -> None:
         """A connection of a denied identity was closed. Raises Unavailable when the record could not be stored."""
-        _log.warning("put_out", identity=identity, server=server, connection=number)
-        record = {"decision": "put_out", "identity": identity, "server": server, "connection": number, "client": name}
-        await self._write("put_out", record, actor=self._emitter)
+        _log.warning("disconnected", identity=identity, server=server, connection=number)
+        record = {
+            "decision": "disconnected",
+            "identity": identity,
+            "server": server,
+            "connection": number,
+            "client": name,
+        }
+        await self._write("disconnect", record, actor=self._emitter)
 
     async def settle(self) -> None:
         """Begins a new minute where the last is over, and writes what was only counted in it."""

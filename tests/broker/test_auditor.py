@@ -65,7 +65,7 @@ async def test_a_dead_letter_is_told_by_worker_code_and_origin_without_what_it_h
         dead_letter.FORM: "full",
     }
     stored = await writer.publish(f"dlq.writer.{subject('till')}", SECRET, headers)
-    entry = await auditors.entry("dead_letters", letter=stored.sequence)
+    entry = await auditors.entry("dead_letters", dead_letter=stored.sequence)
     assert entry["actor"] == "writer"  # who the server let publish it, not who the header says
     assert (entry["identity"], entry["code"], entry["stream"], entry["sequence"]) == (
         "till",

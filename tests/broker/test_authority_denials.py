@@ -27,6 +27,7 @@ from tests.support.broker_rig import true
 from tests.support.mint import Mint
 from tests.support.place_factory import PlaceFactory
 from tests.support.processes import Processes
+from tests.support.records import records_of
 from tests.support.until import until
 
 
@@ -155,7 +156,7 @@ async def test_putting_out_is_on_the_trail(rig: AuthorityRig, warden: Broker) ->
     await deny(warden, "billing")
 
     async def look() -> dict[str, Any] | None:
-        return next((record for record in await rig.audited(first) if record["decision"] == "put_out"), None)
+        return next((record for record in await rig.audited(first) if record["decision"] == "disconnected"), None)
 
     assert (await until(look))["identity"] == "billing"
 
@@ -222,7 +223,7 @@ async def test_the_trail_has_who_denied_and_why(rig: AuthorityRig, warden: Broke
     first = await rig.next_audit()
     await deny(warden, "billing")
     [message] = await rig.reader.get_many("AUDIT", sequence=first, subject="audit.warden.>")
-    record = orjson.loads(message.data)
+    [record] = [each.value for each in records_of([message])]
     assert (record["actor"], record["identity"], record["reason"]) == ("test", "billing", "on trial")
     assert rig.reader.prefix == CORE_API
 

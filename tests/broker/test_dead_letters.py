@@ -15,6 +15,7 @@ import pytest
 from penstock.broker import Broker, StoredMessage
 from penstock.consume import Brake, DeadLetters, Delivery, Done, Drop, Lane, LaneOptions, Outcome
 from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject, true
+from tests.support.records import records_of
 from tests.support.until import BOUND, until
 
 
@@ -38,7 +39,9 @@ class Post:
         return Lane(self.indexer, STREAM, CONSUMER, sink.handle, options, dead_letters=chosen, brake=brake)
 
     async def letters(self) -> list[StoredMessage]:
-        return await self.rig.stored("DLQ", self.first)
+        letters = await self.rig.stored("DLQ", self.first)
+        records_of(letters)
+        return letters
 
 
 @pytest.fixture

@@ -6,15 +6,16 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-import orjson
 import pytest
 
 from penstock.errors import Refused, Unavailable
+from penstock.events import timestamps
 from penstock.rpc.caller import Caller
 from penstock.rpc.client import ask
 from penstock.rpc.server import serve
 from tests.support.broker_rig import Rig
 from tests.support.ingress import Ingress
+from tests.support.records import records_of
 
 KEY = "019aa5b3-4b1a-8c41-9d6e-2f1c7a90e355"
 
@@ -187,10 +188,11 @@ async def test_every_question_is_on_the_audit_trail_without_its_words(ingress: I
     assert (await ingress.post("/v1/search", {"size": 0})).status_code == 400
     messages = await rig.stored("AUDIT", first)
     assert {message.subject for message in messages} == {"audit.ingress.question"}
-    records = [orjson.loads(message.data) for message in messages]
+    records = [record.value for record in records_of(messages)]
     assert [record["operation"] for record in records] == ["search.query"] * 3 + ["store.get"]
     assert {record["actor"] for record in records} == {"shop"}
     assert records[0]["datasets"] == ["logs"]
+    assert timestamps.parse(records[0]["time"]) > 0
     assert records[0]["fingerprint"] == records[1]["fingerprint"] != records[2]["fingerprint"]
     assert not any(word in message.data for message in messages for word in (b"disk", b"secret", KEY.encode()))
 
@@ -206,7 +208,7 @@ async def test_the_audit_trail_says_how_much_came_back_and_how_long_it_took(
     fleet.answers["search.query"] = {"hits": [{}, {}]}
     dashboard = await rig.broker("dashboard")
     await ask(dashboard, "search", "query", {"datasets": ["metrics"], "text": "no word of this"})
-    get, search, direct = [orjson.loads(message.data) for message in await rig.stored("AUDIT", first)]
+    get, search, direct = [record.value for record in records_of(await rig.stored("AUDIT", first))]
     assert (get["actor"], get["operation"], get["datasets"], get["count"]) == ("shop", "store.get", ["logs"], 1)
     assert (search["code"], search["datasets"], "count" in search) == ("STORE_UNAVAILABLE", ["logs"], False)
     assert (direct["actor"], direct["through"], direct["datasets"]) == ("dashboard", "indexer", ["metrics"])

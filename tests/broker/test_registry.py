@@ -19,6 +19,7 @@ from penstock.scoring.package import verify
 from penstock.scoring.registry import MODELS, REGISTRY, active_key, object_name
 from penstock.services.operator.__main__ import build
 from tests.support.broker_rig import Rig, true
+from tests.support.records import records_of
 from tests.support.scoring_models import package
 from tests.support.workers import RunningWorker, ask_registry, register
 
@@ -70,6 +71,7 @@ async def test_activation_moves_the_pointer_nudges_and_is_audited(registry: Rig)
     assert (pointer["version"], pointer["digest"]) == (model.version, model.digest)
     await true(heard.is_set)
     (record,) = await registry.stored("AUDIT", audited)
+    records_of([record])
     assert record.subject == "audit.operator.model_activated"
     said = orjson.loads(record.data)
     assert (said["actor"], said["model"], said["version"], said["reason"]) == (

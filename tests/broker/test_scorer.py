@@ -22,6 +22,7 @@ from penstock.scoring.score import read_score
 from penstock.services.operator.__main__ import build as build_operator
 from penstock.services.scorer.__main__ import build as build_scorer
 from tests.support.broker_rig import Rig, true
+from tests.support.records import records_of
 from tests.support.scoring_models import RARE, TYPE, package, usual
 from tests.support.until import until
 from tests.support.workers import RunningWorker, register
@@ -84,7 +85,7 @@ async def scored(rig: Rig, first: int, count: int) -> list[dict[str, Any]]:
     found = []
     for message in await until(look):
         read_score(_Delivered(message), load())
-        found.append(orjson.loads(message.data))
+        found += [record.value for record in records_of([message])]
     return found
 
 

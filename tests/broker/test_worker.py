@@ -20,6 +20,7 @@ from penstock.broker import Message
 from penstock.rpc.client import ask
 from penstock.telemetry import METRICS, metrics
 from tests.support.broker_rig import Rig, subject, true
+from tests.support.records import records_of
 from tests.support.until import BOUND, until
 
 
@@ -170,7 +171,9 @@ async def test_what_cannot_be_decoded_or_is_refused_is_dead_lettered_with_its_ke
     first = await sample.rig.next_sequence("DLQ")
     await sample.rig.store([b"unreadable", b"refused", b"defect", b"good"])
     await sample.rig.settled()
-    letters = {letter.data: letter.headers for letter in await sample.rig.stored("DLQ", first)}
+    stored = await sample.rig.stored("DLQ", first)
+    records_of(stored)
+    letters = {letter.data: letter.headers for letter in stored}
     found = {data: (h["x-penstock-code"], h["x-penstock-reason"]) for data, h in letters.items()}
     assert found == {
         b"unreadable": ("SCHEMA_VIOLATION", "not readable (at /data)"),

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from penstock.contract_check.lint_examples import NOW, Invalid, invalid, refusal, valid_files
+from penstock.contract_check.example_files import Invalid, invalid, valid_files
+from penstock.contract_check.lint_examples import NOW, refusal
 from penstock.contracts import load, subjects
 from penstock.events import MAX_EVENT_BYTES, Checker
 

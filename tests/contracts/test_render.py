@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from penstock.cli.contracts import app
 from penstock.contract_check import asyncapi, elasticsearch_templates, json_schemas, readme_tables, render
-from penstock.contract_check.lint_examples import invalid, valid_files
+from penstock.contract_check.example_files import invalid, valid_files
 from penstock.contracts import load
 from penstock.events import Checker
 from penstock.scoring.vectors import DIMS
@@ -80,7 +80,7 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
             node = node[part.replace("~1", "/").replace("~0", "~")]
 
 
-def test_the_asyncapi_document_has_every_event_and_every_question() -> None:
+def test_the_asyncapi_document_has_every_event_record_and_request() -> None:
     document = asyncapi.document(CONTRACTS)
     addresses = {channel["address"]: channel for channel in document["channels"].values()}
     for type in CONTRACTS.types:
@@ -88,10 +88,14 @@ def test_the_asyncapi_document_has_every_event_and_every_question() -> None:
             channel = addresses[f"evt.{{pp}}.{door}.{{publisher}}.{type}"]
             assert set(channel["parameters"]) == set(re.findall(r"{(\w+)}", channel["address"]))
             assert channel["x-jetstream"]["stream"] == f"EVENTS_{door.upper()}"
+    for name, record in CONTRACTS.records.items():
+        assert document["channels"][name]["address"] == record.subject
+        assert document["operations"][f"receive.{name}"]["action"] == "receive"
+        assert set(document["components"]["messages"][name]) & {"headers", "payload"}
     for service, body in CONTRACTS.services.items():
         for operation in body.operations:
             assert f"svc.{service}.{operation}.{{caller}}" in addresses
-            assert document["operations"][f"ask.{service}.{operation}"]["reply"]
+            assert document["operations"][f"request.{service}.{operation}"]["reply"]
 
 
 def test_only_the_record_and_indexed_members_are_mapped() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import orjson
 
 from penstock.broker import Broker
-from penstock.contract_check.lint_examples import invalid
+from penstock.contract_check.example_files import invalid
 from penstock.contracts import load, subjects
 from penstock.contracts.subjects import Door
 from penstock.events import timestamps

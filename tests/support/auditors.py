@@ -10,6 +10,7 @@ import orjson
 from penstock.broker import StoredMessage
 from penstock.stack import http_probe, process
 from tests.support.broker_rig import Rig
+from tests.support.records import records_of
 from tests.support.until import until
 
 SECONDS = 0.3  # of a window, and between seals
@@ -50,6 +51,7 @@ class Auditors:
         while page := await self.rig.core.get_many("AUDIT", sequence=first, subject=subject):
             found += page
             first = page[-1].sequence + 1
+        records_of(found)
         return found
 
     async def records(self, what: str) -> list[dict[str, Any]]:

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import orjson
-
 from penstock.broker import Broker, StoredMessage, Token, TokenSource
 from penstock.contracts.subjects import CORE_API
 from penstock.provisioning import provision
@@ -17,6 +15,7 @@ from penstock.stack import nats, process
 from penstock.stack.place import Place
 from tests.support.mint import Mint
 from tests.support.processes import Processes
+from tests.support.records import records_of
 from tests.support.until import until
 
 REPLICAS = 2
@@ -107,7 +106,7 @@ class AuthorityRig:
         while page := await self.reader.get_many("AUDIT", sequence=first, subject="audit.authority.>"):
             found += page
             first = page[-1].sequence + 1
-        return [orjson.loads(message.data) for message in found]
+        return [record.value for record in records_of(found)]
 
     async def next_audit(self) -> int:
         return (await self.reader.stream_info("AUDIT")).last_seq + 1

@@ -10,7 +10,9 @@ import pytest
 from penstock.auth.permissions import Permissions
 from penstock.auth.principal import Principal
 from penstock.auth.token_verifier import Claims
+from penstock.contracts import load
 from penstock.errors import Refused, Unavailable
+from penstock.events.records import read_record
 from penstock.services.authority.authorization_request import Request
 from penstock.services.authority.decide import Admission
 from penstock.services.authority.trail import MOST_REFUSALS, Trail
@@ -29,6 +31,7 @@ class Stream:
         self.seconds = 0.0
 
     async def publish(self, subject: str, payload: bytes) -> None:
+        read_record(load(), subject, {}, payload)
         self.subjects.append(subject)
         self.records.append(orjson.loads(payload))
 

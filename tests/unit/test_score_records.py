@@ -8,7 +8,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from penstock.contract_check.lint_examples import NOW, valid_files
+from penstock.contract_check.example_files import valid_files
+from penstock.contract_check.lint_examples import NOW
 from penstock.contracts import load
 from penstock.events import Checker, Event
 from penstock.scoring.features import Extractor

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from penstock.contract_check.lint_examples import valid_files
+from penstock.contract_check.example_files import valid_files
 from penstock.services.indexer.logic import event_line, score_line
 from penstock.services.writer.rows import COLUMNS, Rows, event_rows, score_rows
 from tests.support.deliveries import CHECKER, CONTRACTS, delivery_of, event_of, line, score_delivery, score_of

@@ -18,7 +18,7 @@ from penstock.events import timestamps
 
 # What a question is about, as it is; everything else only by its type.
 _PLAIN = frozenset({"datasets", "types", "sort", "order", "op", "field", "by", "per", "from", "to"})
-_SHOWN = ("datasets", "types", "time")
+MOST_NAMES = 100  # datasets or types that a record shows
 _LISTS = ("hits", "records", "entries", "buckets", "counts", "models")
 
 
@@ -41,7 +41,7 @@ def asked(
     """
     body: dict[str, Any] = {
         "fingerprint": fingerprint(question),
-        **{name: question[name] for name in _SHOWN if name in question},
+        **_shown(question),
         "milliseconds": round(seconds * 1000, 3),
     }
     if isinstance(reply, PenstockError):
@@ -52,6 +52,20 @@ def asked(
         if "datasets" not in body:
             body["datasets"] = _datasets(found, types)
     return body
+
+
+def _shown(question: Mapping[str, Any]) -> dict[str, Any]:
+    """Datasets, types and range of time that a request names. It may be refused yet, so anything can stand there."""
+    shown: dict[str, Any] = {}
+    for name in ("datasets", "types"):
+        names = question.get(name)
+        if isinstance(names, list):
+            shown[name] = [each for each in names[:MOST_NAMES] if isinstance(each, str) and len(each) <= 128]
+    span = question.get("time")
+    if isinstance(span, Mapping):
+        ends = {side: span.get(side) for side in ("from", "to")}
+        shown["time_range"] = {side: text for side, text in ends.items() if isinstance(text, str) and len(text) <= 64}
+    return shown
 
 
 def _datasets(found: list[Any], types: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
-"""contracts/ → AsyncAPI 3: every subject, what is on it, and every question with its answer.
+"""contracts/ → AsyncAPI 3: every subject with its messages, and every request with its reply.
 
-Seen from the outside: `send` is what a client of Penstock does. Limits of the streams are in `x-jetstream`, as the
-NATS binding of AsyncAPI has no place for them.
+Seen from the outside: `send` and `receive` are what a client of Penstock does. Limits of the streams are in
+`x-jetstream`, as the NATS binding of AsyncAPI has no place for them.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from typing import Any
 
 from penstock.contract_check.json_schemas import event_schemas
 from penstock.contracts import Contracts
+from penstock.contracts.records import RecordType
 from penstock.contracts.topology import Operation, Stream
 from penstock.rpc import messages
 
 Json = dict[str, Any]
 
 PARTITION = {"description": "partition of the event's entity: crc32 of it modulo 64, two hexadecimal digits"}
-PUBLISHER = {"description": "name of the sender's identity; the server admits no other"}
-CALLER = {"description": "name of the asking identity; the server admits no other"}
+PUBLISHER = {"description": "name of the publishing identity; the server admits no other"}
+CALLER = {"description": "name of the requesting identity; the server admits no other"}
 
 
 def document(contracts: Contracts) -> Json:
@@ -37,15 +38,19 @@ def document(contracts: Contracts) -> Json:
                 "payload": {"$ref": f"#/components/schemas/{name}"},
             }
             operations[f"publish.{channel}"] = {"action": "send", "channel": {"$ref": f"#/channels/{_ref(channel)}"}}
+    for name, record in contracts.records.items():
+        channels[name] = _record_channel(contracts, record)
+        messages[name] = _record_message(record, schemas)
+        operations[f"receive.{name}"] = {"action": "receive", "channel": {"$ref": f"#/channels/{_ref(name)}"}}
     for service, body in contracts.services.items():
         for name, operation in body.operations.items():
-            _question(f"{service}.{name}", operation, channels, operations, messages, schemas)
+            _request(f"{service}.{name}", operation, channels, operations, messages, schemas)
     return {
-        "asyncapi": "3.0.0",
+        "asyncapi": "3.1.0",
         "info": {
             "title": "Penstock",
             "version": "1",
-            "description": "Events and questions over NATS. Made from contracts/ by `penstock contracts render`.",
+            "description": "Events, records and requests over NATS. Rendered by `penstock contracts render`.",
         },
         "defaultContentType": "application/json",
         "channels": channels,
@@ -63,17 +68,43 @@ def _event_channel(door: str, name: str, stream_name: str, stream: Stream) -> Js
         "address": f"evt.{{pp}}.{door}.{{publisher}}.{name}",
         "parameters": {"pp": PARTITION, "publisher": PUBLISHER},
         "messages": {name: {"$ref": f"#/components/messages/{name}"}},
-        "x-jetstream": {
-            "stream": stream_name,
-            "maxAgeSeconds": int(stream.max_age.total_seconds()),
-            "maxBytes": stream.max_bytes,
-            "maxMessageBytes": stream.max_message,
-            "consumers": sorted(stream.consumers),
-        },
+        "x-jetstream": _limits(stream_name, stream),
     }
 
 
-def _question(name: str, operation: Operation, channels: Json, operations: Json, messages: Json, schemas: Json) -> None:
+def _record_channel(contracts: Contracts, record: RecordType) -> Json:
+    channel: Json = {
+        "address": record.subject,
+        "parameters": {name: {"description": each.meaning} for name, each in record.parameters.items()},
+        "messages": {record.record: {"$ref": f"#/components/messages/{record.record}"}},
+    }
+    if record.stream is not None:
+        channel["x-jetstream"] = _limits(record.stream, contracts.streams[record.stream])
+    return channel
+
+
+def _record_message(record: RecordType, schemas: Json) -> Json:
+    """The message; its schemas become components. Without a payload of its own it has that of the original."""
+    message: Json = {"name": record.record, "summary": record.meaning}
+    for part, schema in (("headers", record.headers), ("payload", record.payload)):
+        if schema is not None:
+            name = f"{record.record}.{part}"
+            schemas[name] = _inlined(dict(schema), name)
+            message[part] = {"$ref": f"#/components/schemas/{name}"}
+    return message
+
+
+def _limits(name: str, stream: Stream) -> Json:
+    return {
+        "stream": name,
+        "maxAgeSeconds": int(stream.max_age.total_seconds()),
+        "maxBytes": stream.max_bytes,
+        "maxMessageBytes": stream.max_message,
+        "consumers": sorted(stream.consumers),
+    }
+
+
+def _request(name: str, operation: Operation, channels: Json, operations: Json, messages: Json, schemas: Json) -> None:
     for model in (operation.request, operation.reply):
         schemas[model] = _model_schema(model, schemas)
         messages[model] = {"name": model, "payload": {"$ref": f"#/components/schemas/{model}"}}
@@ -86,7 +117,7 @@ def _question(name: str, operation: Operation, channels: Json, operations: Json,
         "address": None,
         "messages": {operation.reply: {"$ref": f"#/components/messages/{operation.reply}"}},
     }
-    operations[f"ask.{name}"] = {
+    operations[f"request.{name}"] = {
         "action": "send",
         "summary": operation.meaning,
         "channel": {"$ref": f"#/channels/svc.{name}"},
@@ -109,7 +140,7 @@ def _model_schema(model: str, schemas: Json) -> Json:
 
 
 def _inlined(schema: Json, name: str) -> Json:
-    """An event's schema as a component: references to its definitions name their place in this document."""
+    """A schema as a component: references to its definitions name their place in this document."""
     body = {key: value for key, value in schema.items() if key not in ("$schema", "$id")}
     return dict(_moved(body, f"#/components/schemas/{name}/"))
 

@@ -1,4 +1,4 @@
-"""All checks of contracts/ in one: files, types, datasets, references, examples, releases, generated files."""
+"""All checks of contracts/ in one: files, event and record types, datasets, references, examples, releases, renders."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from penstock.contract_check import (
     lint_events,
     lint_examples,
     lint_files,
+    lint_records,
     lint_references,
     releases,
     render,
@@ -50,7 +51,7 @@ def check(root: Path, base: str | None = None) -> Report:
         contracts = load(root)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
         report.findings.append(
-            Finding(root.name, "unreadable", " ".join(str(error).split()), "Mend the member that is named.")
+            Finding(root.name, "unreadable", " ".join(str(error).split()), "Correct the member that is named.")
         )
         return report
     report.findings += sorted(set(_findings(contracts)))
@@ -62,16 +63,17 @@ def _findings(contracts: Contracts) -> Iterator[Finding]:
     types = list(lint_events.lint_types(contracts))
     yield from types
     if any(finding.rule.startswith("schema-") for finding in types):
-        return  # with a schema that is none, nothing more can be said
+        return  # without a valid schema, nothing more can be said
     yield from lint_events.lint_datasets(contracts)
     yield from lint_references.lint_identities(contracts)
     yield from lint_references.lint_services(contracts)
     yield from lint_references.lint_error_codes(contracts, contracts.root.parent)
     yield from lint_examples.lint_examples(contracts)
+    yield from lint_records.lint_records(contracts)
     try:
         yield from render.stale(contracts)
     except (KeyError, AttributeError) as error:
-        yield Finding("generated", "stale", f"cannot be made: {error}", "Mend the other findings first.")
+        yield Finding("generated", "stale", f"cannot be made: {error}", "Fix the other findings first.")
 
 
 def _compare(root: Path, base: str | None, report: Report) -> None:

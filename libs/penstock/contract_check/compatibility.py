@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.contract_check.finding import Finding
+from penstock.contract_check.record_change import record_changes
 from penstock.contract_check.schema_change import Change, Verdict, schema_changes
 from penstock.contracts import duration
 
@@ -20,7 +21,7 @@ Yaml = Mapping[str, Any]
 # Who must deploy first, by verdict.
 FIRST = {
     "wider": "Deploy the ingress, the workers and other readers first, then the senders.",
-    "narrower": "Senders must stop sending it first, and events of the old kind stay in streams and stores",
+    "narrower": "Senders must stop sending it first, and what was sent before stays in streams and stores",
     "looser": "All readers must cope with it first, and nobody can prove that they do",
     "unclear": "Whether senders or readers must deploy first cannot be told",
 }
@@ -32,29 +33,26 @@ _FREE = {"meaning", "owner", "examples", "score"}
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The parsed files of contracts/ as they were released: types by name, the others as in their files."""
+    """The parsed files of contracts/ as released: event and record types by name, the others as in their files."""
 
     name: str
     types: Mapping[str, Yaml]
     datasets: Yaml
     errors: Yaml
     envelope: Yaml = field(default_factory=dict)
+    records: Mapping[str, Yaml] = field(default_factory=dict)
 
 
 def compare(before: Release, after: Release) -> tuple[list[Finding], list[str]]:
     """(what breaks, notes on harmless extensions)."""
     findings: list[Finding] = []
     notes: list[str] = []
-    for name, old in before.types.items():
-        if old.get("status", "released") != "released":
-            continue
-        where = f"events/{name}.yaml"
-        for change in _type_changes(old, after.types.get(name)):
-            place = f"{where} {change.where}".rstrip()
-            if change.verdict == "wider":
-                notes.append(f"{place}: {change.what}. {FIRST['wider']}")
-            else:
-                findings.append(_broken(place, name, change, before.name))
+    for where, name, change in _changes(before, after):
+        place = f"{where} {change.where}".rstrip()
+        if change.verdict == "wider":
+            notes.append(f"{place}: {change.what}. {FIRST['wider']}")
+        else:
+            findings.append(_broken(place, name, change, before.name))
     if before.envelope:
         for change in schema_changes(before.envelope, after.envelope):
             place = f"envelope.yaml {change.where}".rstrip()
@@ -68,6 +66,16 @@ def compare(before: Release, after: Release) -> tuple[list[Finding], list[str]]:
     findings += _datasets(before, after)
     findings += _errors(before, after)
     return findings, notes
+
+
+def _changes(before: Release, after: Release) -> Iterator[tuple[str, str, Change]]:
+    """(file, name, change) of every released event type and record type."""
+    for name, old in before.types.items():
+        if old.get("status", "released") == "released":
+            yield from ((f"events/{name}.yaml", name, each) for each in _type_changes(old, after.types.get(name)))
+    for name, old in before.records.items():
+        if old.get("status", "released") == "released":
+            yield from ((f"records/{name}.yaml", name, each) for each in record_changes(old, after.records.get(name)))
 
 
 def _broken(place: str, type: str, change: Change, release: str) -> Finding:

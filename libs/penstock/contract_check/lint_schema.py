@@ -1,4 +1,4 @@
-"""What the JSON Schema of an event type must say, so that whatever it accepts can be stored.
+"""What a JSON Schema in a contract must say, so that whatever it accepts can be stored.
 
 Every object is closed unless it is marked `x-open`, every string, array and number is bounded, and only keywords are
 used whose change can be judged later (see compatibility.py).
@@ -25,19 +25,21 @@ KEYWORDS = frozenset(
 )
 
 
-def lint_schema(where: str, schema: Schema) -> Iterator[Finding]:
-    """Findings about one type's `data`."""
+def lint_schema(where: str, schema: Schema, member: str = "data", *, open: bool = False) -> Iterator[Finding]:
+    """Findings about the schema that is a `member` of a contract; `open`: its root may take unnamed members."""
     if schema.get("$schema") != DIALECT:
-        yield Finding(where, "schema-dialect", "data.$schema is missing or another", f"Write `$schema: {DIALECT}`.")
-    if types(schema) != {"object"} or schema.get("x-open"):
-        yield Finding(where, "schema-root", "data must be a closed object", "Wrap the value in a member of an object.")
+        yield Finding(where, "schema-dialect", f"{member}.$schema is not {DIALECT}", f"Write `$schema: {DIALECT}`.")
+    if types(schema) != {"object"} or (schema.get("x-open") and not open):
+        yield Finding(
+            where, "schema-root", f"{member} must be a closed object", "Wrap the value in a member of an object."
+        )
     try:
         jsonschema_rs.Draft202012Validator(dict(schema))
     except jsonschema_rs.ValidationError as error:
-        yield Finding(where, "schema-invalid", f"data is not a JSON Schema: {error.message}", "Mend the schema.")
+        yield Finding(where, "schema-invalid", f"{member} is not a JSON Schema: {error.message}", "Correct the schema.")
         return
     for place, node in walk(schema):
-        yield from _node(f"{where} data{place}", schema, node)
+        yield from _node(f"{where} {member}{place}", schema, node)
 
 
 def _node(where: str, root: Schema, written: Schema) -> Iterator[Finding]:

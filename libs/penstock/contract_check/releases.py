@@ -6,6 +6,7 @@ Without such a tag nothing is released yet and nothing is frozen. A shallow clon
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,11 @@ def last_release(contracts: Path, base: str | None = None) -> Release | None:
     listed = _git(contracts, "ls-tree", "--name-only", name, "events/")
     if listed is None:
         raise Refused("CONTRACT_INVALID", f"{name} is not a commit of this repository")
-    types = (_file(contracts, name, path) for path in listed.splitlines() if path.endswith(".yaml"))
+    records = _git(contracts, "ls-tree", "--name-only", name, "records/") or ""
     return Release(
         name,
-        types={body["type"]: body for body in types},
+        types={body["type"]: body for body in _files(contracts, name, listed)},
+        records={body["record"]: body for body in _files(contracts, name, records)},
         datasets=_file(contracts, name, "datasets.yaml"),
         errors=_file(contracts, name, "errors.yaml"),
         envelope=_file(contracts, name, "envelope.yaml"),
@@ -43,14 +45,22 @@ def last_release(contracts: Path, base: str | None = None) -> Release | None:
 
 def working_tree(contracts: Path) -> Release:
     """The files as they are now."""
-    types = (_load(path.read_text(encoding="utf-8")) for path in sorted((contracts / "events").glob("*.yaml")))
     return Release(
         "the working tree",
-        types={body["type"]: body for body in types},
+        types={body["type"]: body for body in _folder(contracts / "events")},
+        records={body["record"]: body for body in _folder(contracts / "records")},
         datasets=_load((contracts / "datasets.yaml").read_text(encoding="utf-8")),
         errors=_load((contracts / "errors.yaml").read_text(encoding="utf-8")),
         envelope=_load((contracts / "envelope.yaml").read_text(encoding="utf-8")),
     )
+
+
+def _folder(folder: Path) -> Iterator[dict[str, Any]]:
+    return (_load(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.yaml")))
+
+
+def _files(contracts: Path, commit: str, listed: str) -> Iterator[dict[str, Any]]:
+    return (_file(contracts, commit, path) for path in listed.splitlines() if path.endswith(".yaml"))
 
 
 def _file(contracts: Path, commit: str, path: str) -> dict[str, Any]:

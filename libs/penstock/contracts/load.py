@@ -1,9 +1,9 @@
-"""Reads contracts/: what crosses the wire, as data. Everything else asks here and nothing is written down twice."""
+"""Reads contracts/: what crosses the wire, as data, so that nothing is written down twice."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, cached_property
@@ -11,48 +11,46 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from penstock.contracts import topology
+from penstock.contracts.data import Data
+from penstock.contracts.records import RecordType
 from penstock.settings import ROOT, load_settings
 
 FieldKind = Literal["text", "keyword", "long", "double", "boolean", "date", "ip", "geo_point"]
 
 
-class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
-
-
-class Indexed(_Data):
+class Indexed(Data):
     """One member of an event's data that can be searched, filtered or sorted by."""
 
     kind: FieldKind = Field(alias="as")
-    search: bool = Field(False, description="full-text questions look here")
+    search: bool = Field(False, description="full-text queries look here")
 
 
-class TimeBounds(_Data):
+class TimeBounds(Data):
     """How far from the moment of storing an event's own time may lie."""
 
     past: timedelta
     future: timedelta
 
 
-class Entity(_Data):
+class Entity(Data):
     """What the CloudEvents `subject` of this type names: the unit of order."""
 
     meaning: str
     required: bool = False
 
 
-class ScoreInput(_Data):
-    """Which members of the data the model reads."""
+class ScoreInput(Data):
+    """The members of the data that the model reads."""
 
     text: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
 
 
-class EventType(_Data):
+class EventType(Data):
     """One released version of an event type (contracts/events/<type>.yaml)."""
 
     type: str
@@ -91,19 +89,19 @@ class EventType(_Data):
 
     @cached_property
     def search_paths(self) -> tuple[str, ...]:
-        """Paths in the data that full-text questions look at."""
+        """Paths in the data that full-text queries search."""
         return tuple(path for path, field in self.indexed.items() if field.search)
 
 
-class Dataset(_Data):
-    """What is read and kept together: the unit of permission to read, of indices and of retention."""
+class Dataset(Data):
+    """Events that are read and retained together: the unit of read permission, of indices and of retention."""
 
     meaning: str
     owner: str
     period: Literal["day", "month", "year"]
 
 
-class ErrorEntry(_Data):
+class ErrorEntry(Data):
     """One stable code (contracts/errors.yaml)."""
 
     status: int
@@ -124,6 +122,7 @@ class Contracts:
     services: Mapping[str, topology.Service]
     identities: Mapping[str, topology.Identity]
     roles: Mapping[str, topology.Role]
+    records: Mapping[str, RecordType]
 
 
 def dig(value: Any, path: str) -> Any:
@@ -157,9 +156,9 @@ def duration(text: str) -> timedelta:
 
 def find_root() -> Path:
     """The contracts folder: the setting, else the checkout's, else the copy inside the installed package."""
-    chosen = load_settings().contracts
-    if chosen is not None:
-        return chosen
+    configured = load_settings().contracts
+    if configured is not None:
+        return configured
     checkout = ROOT / "contracts"
     return checkout if checkout.is_dir() else Path(__file__).parents[1] / "_contracts"
 
@@ -193,7 +192,13 @@ def _load(root: Path) -> Contracts:
         services=topology.read_services(_read(root / "services.yaml")),
         identities=identities,
         roles=roles,
+        records={record.record: record for record in _records(root)},
     )
+
+
+def _records(root: Path) -> Iterator[RecordType]:
+    for path in sorted((root / "records").glob("*.yaml")):
+        yield RecordType.model_validate(_read(path))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from penstock.contracts import subjects
+from penstock.contracts.data import Data
 
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
@@ -31,11 +31,7 @@ REPLAY_TAIL = "_tail"  # never pulled: what it has pending lies behind the run's
 REPLAY_COUNTERS = tuple(f"replay_count_{number}" for number in range(4))
 
 
-class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
-
-
-class Consumer(_Data):
+class Consumer(Data):
     """A durable pull consumer, or a family of `shards` consumers that share the partitions.
 
     With `replay` the names of those that the operator creates for the runs of one worker, in turn.
@@ -51,7 +47,7 @@ class Consumer(_Data):
     replay: bool = False
 
 
-class Stream(_Data):
+class Stream(Data):
     """A stream; sizes in bytes. `door` is set on streams of events."""
 
     meaning: str
@@ -105,7 +101,7 @@ class Stream(_Data):
         return tuple(name for pair in pairs for name in (pair, pair + REPLAY_TAIL))
 
 
-class Bucket(_Data):
+class Bucket(Data):
     """A key-value bucket or an object store, each with one writer."""
 
     meaning: str
@@ -116,7 +112,7 @@ class Bucket(_Data):
     history: int = Field(1, ge=1, le=64)
 
 
-class Operation(_Data):
+class Operation(Data):
     """One operation: `request` and `reply` name models of penstock.rpc.messages."""
 
     meaning: str
@@ -125,7 +121,7 @@ class Operation(_Data):
     reply: str
 
 
-class Service(_Data):
+class Service(Data):
     """The operations that one worker serves."""
 
     meaning: str
@@ -150,7 +146,7 @@ Capability = Literal[
 ]
 
 
-class Identity(_Data):
+class Identity(Data):
     """One entry of identities.yaml; the file says what each member allows, `Capability` what `may` does."""
 
     meaning: str
@@ -176,7 +172,7 @@ class Identity(_Data):
         return bool(self.clients or self.subjects)
 
 
-class Role(_Data):
+class Role(Data):
     """What a person or an HTTP key may do: with a token on `types` and `datasets`, with a key on what the key says.
 
     `may`: send events, tail events as they are stored.

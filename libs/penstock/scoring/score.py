@@ -1,16 +1,8 @@
-"""A score on the wire (stream SCORES): what one model version said of one event, and whose event it was.
-
-    {"key", "type", "dataset", "time", "time_ms", "entity", "publisher", "pp", "stream", "sequence", "stored_at",
-     "model": {"name", "version", "schema", "digest"}, "score", "raw", "pattern", "pattern_id", "vector", "fields"}
-
-`stream`, `sequence` and `stored_at` are those of the event that was scored, so that scoring it again writes the same
-rows; `vector` is penstock.scoring.vectors text, `fields` maps the paths of the event's indexed members to their values.
-"""
+"""a message of SCORES (contracts/records/score.v1.yaml) → what one model version said of one event, checked"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import orjson
@@ -18,7 +10,10 @@ import orjson
 from penstock.contracts import Contracts, subjects
 from penstock.errors import Refused
 from penstock.events import Delivered, ijson, is_key, key_partition, key_time_ms, timestamps
+from penstock.events.records import check_payload
 from penstock.scoring import vectors
+
+RECORD = "score.v1"
 
 
 @dataclass(slots=True)
@@ -41,9 +36,12 @@ def read_score(delivery: Delivered, contracts: Contracts) -> Score:
     """The score in a delivery. Raises Refused SCORE_INVALID or SUBJECT_MISMATCH."""
     try:
         value = orjson.loads(delivery.data)
+        check_payload(contracts.records[RECORD], value)
         score = _score(value, delivery.data)
         _check(value, score, contracts)
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except Refused as error:
+        raise Refused("SCORE_INVALID", error.detail, pointer=error.pointer) from None
+    except (orjson.JSONDecodeError, KeyError, ValueError) as error:
         raise Refused("SCORE_INVALID", f"{type(error).__name__}: {error}") from None
     if delivery.subject != subjects.score(score.pp, score.model, value["type"]):
         raise Refused("SUBJECT_MISMATCH", f"{delivery.subject} holds a score of {value['type']} by {score.model}")
@@ -76,14 +74,7 @@ def _check(value: dict[str, Any], score: Score, contracts: Contracts) -> None:
         raise ValueError(f"{score.stream!r} is not a stream of events")
     if not subjects.is_token(score.model):
         raise ValueError(f"{score.model!r} does not name a model")
-    for name, number in (("version", score.version), ("sequence", score.sequence)):
-        if type(number) is not int or not 1 <= number < 1 << 48:
-            raise ValueError(f"{name} {number!r} is not a positive whole number")
-    for name in ("score", "raw"):
-        if type(value[name]) not in (int, float) or not isfinite(value[name]):
-            raise ValueError(f"{name} {value[name]!r} is not a number")
-    if not 0 <= value["score"] <= 1:
-        raise ValueError(f"score {value['score']!r} is not between 0 and 1")
-    if not isinstance(value["fields"], dict):
-        raise ValueError("fields must be an object")
+    for number in (score.version, score.sequence, score.pp, score.time_ms):
+        if type(number) is not int:  # to JSON Schema 3.0 is an integer, too
+            raise ValueError(f"{number!r} must be written as a whole number")
     vectors.from_text(value["vector"])
