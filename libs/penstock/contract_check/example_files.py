@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from penstock.contract_check.finding import Finding
-from penstock.contracts import Contracts
+from penstock.contracts import Contracts, yaml_text
 from penstock.errors import Refused
 
 Refusal = Callable[[bytes], Refused | None]  # how an example is refused, or None when it is accepted
@@ -106,5 +104,4 @@ def _expected(folder: Path) -> Mapping[str, Any]:
     path = folder / "expected.yaml"
     if not path.exists():
         return {}
-    with path.open(encoding="utf-8") as file:
-        return yaml.safe_load(file) or {}
+    return yaml_text.read(path) or {}

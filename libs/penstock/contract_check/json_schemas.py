@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
-from penstock.contracts import Contracts, EventType
+from penstock.contracts import Contracts, EventType, yaml_text
 
 Json = dict[str, Any]
 
 
 def event_schemas(contracts: Contracts) -> dict[str, Json]:
     """Standalone schemas by type."""
-    envelope = yaml.safe_load((contracts.root / "envelope.yaml").read_text(encoding="utf-8"))
+    envelope = yaml_text.read(contracts.root / "envelope.yaml")
     return {name: _event(envelope, event_type) for name, event_type in contracts.types.items()}
 
 

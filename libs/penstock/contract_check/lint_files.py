@@ -11,7 +11,7 @@ import yaml
 from penstock.contract_check.finding import Finding
 
 
-class _Strict(yaml.SafeLoader):
+class _Strict(yaml.CSafeLoader):
     """Refuses duplicate members, of which YAML keeps the last one silently."""
 
 

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from penstock.contract_check.compatibility import Release
+from penstock.contracts import yaml_text
 from penstock.errors import Refused
 
 
@@ -69,7 +68,7 @@ def _file(contracts: Path, commit: str, path: str) -> dict[str, Any]:
 
 
 def _load(text: str) -> dict[str, Any]:
-    body = yaml.safe_load(text)
+    body = yaml_text.parse(text)
     return body if isinstance(body, dict) else {}
 
 

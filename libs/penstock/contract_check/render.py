@@ -62,7 +62,7 @@ def _templates(contracts: Contracts) -> Iterator[tuple[str, Any]]:
             yield f"{kind}-{name}", body
 
 
-class _Plain(yaml.SafeDumper):
+class _Plain(yaml.CSafeDumper):
     """Without anchors: a reader of the document sees every schema in full."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002

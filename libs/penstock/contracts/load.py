@@ -10,10 +10,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field
 
-from penstock.contracts import topology
+from penstock.contracts import topology, yaml_text
 from penstock.contracts.data import Data
 from penstock.contracts.records import RecordType
 from penstock.settings import ROOT, load_settings
@@ -202,8 +201,7 @@ def _records(root: Path) -> Iterator[RecordType]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with path.open(encoding="utf-8") as file:
-        body = yaml.safe_load(file)
+    body = yaml_text.read(path)
     if not isinstance(body, dict):
         raise ValueError(f"{path} must hold a mapping")
     return body
