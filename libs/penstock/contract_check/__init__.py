@@ -1,1 +1,1 @@
-"""Keeps contracts/ honest: what a contract must say, what may change once it is released, and what is made from it."""
+"""The check of contracts/: what one must say, what may change once it is released, and what is rendered from it."""

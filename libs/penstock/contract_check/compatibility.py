@@ -22,7 +22,7 @@ Yaml = Mapping[str, Any]
 FIRST = {
     "wider": "Deploy the ingress, the workers and other readers first, then the senders.",
     "narrower": "Senders must stop sending it first, and what was sent before stays in streams and stores",
-    "looser": "All readers must cope with it first, and nobody can prove that they do",
+    "looser": "All readers must handle it first, and that cannot be proven",
     "unclear": "Whether senders or readers must deploy first cannot be told",
 }
 _NEW_VERSION = (

@@ -66,7 +66,7 @@ def _names(where: str, contracts: Contracts, event_type: EventType) -> Iterator[
             yield Finding(where, "words", f"{member} is empty", "Say it in a sentence.")
     for path in event_type.pii:
         if at(event_type.data, path) is None:
-            yield Finding(where, "path", f"pii names {path}, which the data do not have", "Mend the path.")
+            yield Finding(where, "path", f"pii names {path}, which the data do not have", "Correct the path.")
 
 
 def _indexed(where: str, place: Place | None, indexed: Indexed) -> Iterator[Finding]:

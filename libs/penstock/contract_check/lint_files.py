@@ -38,4 +38,4 @@ def lint_files(root: Path) -> Iterator[Finding]:
             with path.open(encoding="utf-8") as file:
                 yaml.load(file, _Strict)  # noqa: S506 - a SafeLoader that is stricter still
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            yield Finding(where, "yaml", " ".join(str(error).split()), "Mend the YAML.")
+            yield Finding(where, "yaml", " ".join(str(error).split()), "Correct the YAML.")

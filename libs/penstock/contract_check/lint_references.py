@@ -14,13 +14,13 @@ _RAISES = {"PenstockError", "Refused", "Unavailable", "Drop"}
 
 
 def lint_identities(contracts: Contracts) -> Iterator[Finding]:
-    """Findings about identities and roles, and about what nobody does."""
+    """Findings about identities and roles, and about services, buckets and consumers that no identity serves."""
     for name, identity in contracts.identities.items():
         where = f"identities.yaml {name}"
         if not subjects.is_token(name):
             yield Finding(where, "name", f"{name!r} cannot be an identity", "Use [a-z][a-z0-9_]*, no reserved name.")
         for kind, entry in _missing(contracts, identity):
-            yield Finding(where, "reference", f"{kind} names {entry}, which does not exist", "Mend the name.")
+            yield Finding(where, "reference", f"{kind} names {entry}, which does not exist", "Correct the name.")
         if identity.publishes and identity.door is None:
             yield Finding(where, "reference", "publishes events but has no door", "Give it `door: nats`.")
     for name, role in contracts.roles.items():
@@ -29,14 +29,14 @@ def lint_identities(contracts: Contracts) -> Iterator[Finding]:
                 yield Finding(
                     f"identities.yaml {name}",
                     "reference",
-                    f"asks names {entry}, which does not exist",
-                    "Mend the name.",
+                    f"requests names {entry}, which does not exist",
+                    "Correct the name.",
                 )
     yield from _left_over(contracts)
 
 
 def lint_services(contracts: Contracts) -> Iterator[Finding]:
-    """Findings about services: their names, and the models of their questions and answers."""
+    """Findings about services: their names, and the models of their requests and replies."""
     from penstock.rpc import messages
 
     for service, body in contracts.services.items():
@@ -46,11 +46,11 @@ def lint_services(contracts: Contracts) -> Iterator[Finding]:
                 yield Finding(where, "name", "cannot be a name", "Use [a-z][a-z0-9_]*.")
             for model in (each.request, each.reply):
                 if not hasattr(messages, model):
-                    yield Finding(where, "reference", f"penstock/rpc/messages has no {model}", "Mend the name.")
+                    yield Finding(where, "reference", f"penstock/rpc/messages has no {model}", "Correct the name.")
 
 
 def lint_error_codes(contracts: Contracts, sources: Path) -> Iterator[Finding]:
-    """Codes that the Python sources below `sources` raise and the catalogue does not know."""
+    """Codes that the Python sources below `sources` raise and errors.yaml does not have."""
     for folder in ("libs", "services", "stack"):
         for path in sorted((sources / folder).rglob("*.py")):
             for line, code in _codes(path):
@@ -98,7 +98,9 @@ def _left_over(contracts: Contracts) -> Iterator[Finding]:
     everyone = contracts.identities.values()
     for service in contracts.services:
         if not any(service in identity.serves for identity in everyone):
-            yield Finding(f"services.yaml {service}", "unused", "nobody answers", "Give an identity `answers`.")
+            yield Finding(
+                f"services.yaml {service}", "unused", "no identity serves it", "Add it to `serves` of an identity."
+            )
     for bucket in contracts.buckets:
         writers = [name for name, identity in contracts.identities.items() if bucket in identity.writes_buckets]
         if len(writers) != 1:
@@ -109,7 +111,9 @@ def _left_over(contracts: Contracts) -> Iterator[Finding]:
         for consumer in body.consumers:
             entry = f"{stream}/{consumer}"
             if not any(entry in identity.consumes for identity in everyone):
-                yield Finding(f"streams.yaml {entry}", "unused", "nobody consumes it", "Give an identity `consumes`.")
+                yield Finding(
+                    f"streams.yaml {entry}", "unused", "no identity consumes it", "Add it to `consumes` of an identity."
+                )
 
 
 def _codes(path: Path) -> Iterator[tuple[int, str]]:

@@ -11,7 +11,7 @@ _PLACE = "(?<=<!-- generated: {name} -->\n).*?(?=<!-- end generated: {name} -->)
 
 
 def events(contracts: Contracts) -> str:
-    """Event types with what they mean, where they are kept and whose order is kept."""
+    """Event types with their meaning, dataset, entity and searched members."""
     rows = (
         (
             f"[`{name}`](contracts/events/{name}.yaml)",
@@ -22,24 +22,30 @@ def events(contracts: Contracts) -> str:
         )
         for name, event_type in sorted(contracts.types.items())
     )
-    return _table(("Event type", "Meaning", "Dataset", "Entity (`subject`)", "Found by words in"), rows)
+    return _table(("Event type", "Meaning", "Dataset", "Entity (`subject`)", "Full-text members"), rows)
 
 
 def services(contracts: Contracts) -> str:
-    """Questions, who answers and who may ask."""
+    """Requests, the worker that replies to each and who may send it."""
     rows = []
     for service, body in contracts.services.items():
-        answers = [name for name, identity in contracts.identities.items() if service in identity.serves]
+        servers = [name for name, identity in contracts.identities.items() if service in identity.serves]
         for operation, each in body.operations.items():
-            asks = [
+            callers = [
                 name
                 for name, identity in contracts.identities.items()
                 if {f"{service}.*", f"{service}.{operation}"} & set(identity.requests)
             ]
             rows.append(
-                (f"`svc.{service}.{operation}`", each.meaning, ", ".join(answers), ", ".join(asks), f"`{each.request}`")
+                (
+                    f"`svc.{service}.{operation}`",
+                    each.meaning,
+                    ", ".join(servers),
+                    ", ".join(callers),
+                    f"`{each.request}`",
+                )
             )
-    return _table(("Question", "Meaning", "Answered by", "Asked by", "Model"), rows)
+    return _table(("Request", "Meaning", "Answered by", "Callers", "Model"), rows)
 
 
 TABLES: dict[str, Callable[[Contracts], str]] = {"events": events, "services": services}

@@ -1,0 +1,87 @@
+"""The AsyncAPI document is valid to the official parser, which `npm ci` puts into the cache at its locked version."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from penstock.contract_check import asyncapi
+from penstock.contracts import load, yaml_text
+from penstock.stack.place import Place
+
+SOURCES = Path(__file__).parent / "asyncapi"
+NPM_SECONDS = 400
+PARSE_SECONDS = 120
+NO_NPM = "npm is needed for this test: apt-get install -y nodejs npm (Node.js 18.18 or newer)"
+ERROR = 0  # the parser's severities: error, warning, information, hint
+
+pytestmark = pytest.mark.timeout(NPM_SECONDS + 2 * PARSE_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def parser() -> Path:
+    """The folder with validate.mjs and its packages. It appears by one rename, so checkouts share it."""
+    files = sorted(path for path in SOURCES.iterdir() if path.is_file())
+    digest = sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+    cache = Place().cache
+    target = cache / f"asyncapi-parser-{digest}"
+    if target.is_dir():
+        return target
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.fail(NO_NPM)
+    cache.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".asyncapi-parser-", dir=cache))
+    try:
+        for path in files:
+            shutil.copy(path, draft)
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        done = subprocess.run(command, cwd=draft, capture_output=True, text=True, timeout=NPM_SECONDS, check=False)
+        assert done.returncode == 0, f"npm ci failed: {done.stderr[-2000:]}"
+        if not target.is_dir():  # else another checkout was quicker
+            draft.rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def diagnostics(parser: Path, document: str) -> tuple[int, list[dict[str, Any]]]:
+    """(exit code, what the parser found)."""
+    command = ["node", str(parser / "validate.mjs")]
+    done = subprocess.run(
+        command, input=document, capture_output=True, text=True, timeout=PARSE_SECONDS, check=False, cwd=parser
+    )
+    assert not done.stderr, done.stderr
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_rendered_document_is_valid(parser: Path) -> None:
+    document = (load().root / "generated/asyncapi.yaml").read_text(encoding="utf-8")
+    assert diagnostics(parser, document) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("path", "to"),
+    [
+        (("operations", "receive.score.v1", "action"), "read"),
+        (("operations", "receive.score.v1", "channel"), {"$ref": "#/channels/nowhere"}),
+    ],
+    ids=lambda value: ".".join(value) if isinstance(value, tuple) else "",
+)
+def test_the_parser_refuses_a_document_that_is_not(parser: Path, path: tuple[str, ...], to: object) -> None:
+    document = yaml_text.parse(yaml.safe_dump(asyncapi.document(load())))
+    node = document
+    for name in path[:-1]:
+        node = node[name]
+    node[path[-1]] = to
+    code, found = diagnostics(parser, yaml.safe_dump(document))
+    assert code == 1
+    assert ERROR in {each["severity"] for each in found}
