@@ -67,7 +67,7 @@ class Issuer:
 @pytest.fixture
 def issuer() -> Iterator[Issuer]:
     issuer = Issuer()
-    thread = threading.Thread(target=issuer.server.serve_forever)
+    thread = threading.Thread(target=issuer.server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield issuer
     issuer.server.shutdown()
