@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: setup up down status clean demo test soak check format lock bench help
+.PHONY: setup up down status clean demo quick test unit soak check format lock bench help
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -30,6 +30,12 @@ clean: $(READY) ## stop them and delete their data
 
 demo: up ## ship log files (FILES='…'), then show found, similar and most unusual lines
 	@$(BIN)/penstock demo $(FILES)
+
+quick: $(READY) ## check, and side by side the tests that need no server; for every change
+	@$(MAKE) --jobs=2 --output-sync=target check unit
+
+unit: $(READY)
+	$(BIN)/pytest -q tests/unit tests/contracts
 
 test: check ## check, then all tests against real servers
 	$(BIN)/pytest

@@ -66,7 +66,7 @@ def start(place: Place, child: Child) -> Record:
             start_new_session=True,
         )
     _started_here[process.pid] = process
-    record = Record(child.name, process.pid, _start_ticks(process.pid) or 0, child.command, child.ports, child.grace)
+    record = Record(child.name, process.pid, start_ticks(process.pid) or 0, child.command, child.ports, child.grace)
     path = place.record(child.name)
     draft = path.with_suffix(".new")
     draft.write_text(json.dumps(asdict(record), indent=1))
@@ -115,7 +115,7 @@ def is_alive(record: Record) -> bool:
     process = _started_here.get(record.pid)
     if process and process.poll() is not None:  # asking also reaps it, or it would stay a zombie while we live
         return False
-    return record.started != 0 and _start_ticks(record.pid) == record.started
+    return record.started != 0 and start_ticks(record.pid) == record.started
 
 
 def wait_ready(place: Place, record: Record, ready: Callable[[], bool], timeout: float) -> None:
@@ -184,7 +184,7 @@ def _exit(record: Record) -> str:
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
 
 
-def _start_ticks(pid: int) -> int | None:
+def start_ticks(pid: int) -> int | None:
     """Clock ticks from boot to the start of the process (field 22 of proc_pid_stat(5)); None if it has ended."""
     try:
         after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

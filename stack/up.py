@@ -31,7 +31,7 @@ def silent(_part: str, _doing: str, _seconds: float) -> None:
 
 def up(place: Place, report: Report = silent, *, servers_only: bool = False) -> None:
     """Bring up what is down, leave alone what runs. Raises PenstockError naming the part that did not start."""
-    with _alone(place):
+    with exclusive(place):
         require_ports(place, servers_only=servers_only)
         starts = {name: partial(start_server, place, name, report) for name in servers(place)}
         if servers_only:
@@ -45,7 +45,7 @@ def up(place: Place, report: Report = silent, *, servers_only: bool = False) -> 
 
 def down(place: Place, report: Report = silent) -> None:
     """Stop every process of this place, from the outside in: each can still finish what it holds. Data stays."""
-    with _alone(place):
+    with exclusive(place):
         names = [record.name for record in process.all_recorded(place)]
         edge, servers = {haproxy.NAME, haproxy.KEYS} & set(names), SERVERS.keys() & set(names)
         for group in (edge, set(names) - edge - servers, servers):
@@ -248,7 +248,7 @@ def _together(*parts: Callable[[], None]) -> None:
 
 
 @contextmanager
-def _alone(place: Place) -> Iterator[None]:
+def exclusive(place: Place) -> Iterator[None]:
     """Two `up` or `down` of one place at once would start everything twice."""
     with (place.folder("run") / ".lock").open("w") as file:
         try:

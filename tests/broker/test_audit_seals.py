@@ -81,7 +81,7 @@ async def middle(rig: Rig) -> int:
     return messages[20].sequence
 
 
-async def test_what_was_sealed_is_proven_by_whoever_may_read_it(rig: Rig, auditors: Auditors) -> None:
+async def test_a_reader_can_verify_the_sealed_trail(rig: Rig, auditors: Auditors) -> None:
     examiner = await rig.broker("examiner")
     report = await verify(examiner, seal_keys(rig.place.seal_keys))
     state = await rig.core.stream_info(hash_chain.STREAM)
@@ -134,7 +134,7 @@ async def test_where_the_beginning_has_expired_the_rest_is_proven(rig: Rig, read
     assert (await reader.report(rig, copy)).bad == bad
 
 
-async def test_a_seal_is_worth_what_its_key_is_worth(rig: Rig, reader: Reader, tmp_path: Path) -> None:
+async def test_a_seal_signed_by_another_key_or_altered_is_refused(rig: Rig, reader: Reader, tmp_path: Path) -> None:
     [first, *_] = await rig.core.get_many(hash_chain.STREAM, sequence=1, subject="audit.auditor.seal")
     seal = read_seal(first.data)
     stranger = Signer(tmp_path).sign(seal.before, seal.head, seal.time, seal.marks)
@@ -154,7 +154,7 @@ async def test_nobody_else_may_write_a_seal(rig: Rig) -> None:
     assert refused.value.code == "FORBIDDEN"
 
 
-async def test_a_killed_sealer_goes_on_where_it_was_and_two_do_not_quarrel(rig: Rig, auditors: Auditors) -> None:
+async def test_a_killed_sealer_resumes_and_two_sealers_do_not_conflict(rig: Rig, auditors: Auditors) -> None:
     writer = await rig.broker("writer")
     auditors.start(0)
     auditors.start(1)

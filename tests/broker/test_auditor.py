@@ -23,7 +23,7 @@ async def auditors(rig: Rig) -> Auditors:
     return auditors
 
 
-async def test_killed_auditors_neither_lose_nor_double_a_publish(rig: Rig, auditors: Auditors) -> None:
+async def test_killed_auditors_neither_lose_nor_duplicate_a_publish(rig: Rig, auditors: Auditors) -> None:
     sent: Counter[str] = Counter()
 
     async def send() -> None:
@@ -52,7 +52,7 @@ async def test_killed_auditors_neither_lose_nor_double_a_publish(rig: Rig, audit
     assert counted == sent
 
 
-async def test_a_dead_letter_is_told_by_worker_code_and_origin_without_what_it_holds(
+async def test_a_dead_letter_is_recorded_with_worker_code_and_origin_but_not_its_payload(
     rig: Rig, auditors: Auditors
 ) -> None:
     writer = await rig.broker("writer")
@@ -75,7 +75,7 @@ async def test_a_dead_letter_is_told_by_worker_code_and_origin_without_what_it_h
     )
 
 
-async def test_calls_that_change_a_stream_are_told_and_looks_are_not(rig: Rig, auditors: Auditors) -> None:
+async def test_api_calls_that_change_a_stream_are_recorded_and_reads_are_not(rig: Rig, auditors: Auditors) -> None:
     await rig.core.create_stream({"name": "SPARE", "subjects": ["spare"]})
     with pytest.raises(PenstockError):
         await rig.core.api("STREAM.PURGE.NONE", {"seq": 1})
@@ -92,7 +92,7 @@ async def test_calls_that_change_a_stream_are_told_and_looks_are_not(rig: Rig, a
     assert not any(".INFO" in entry["operation"] for entry in entries)
 
 
-async def test_connections_are_told_when_they_begin_and_when_they_end(rig: Rig, auditors: Auditors) -> None:
+async def test_connects_and_disconnects_are_recorded(rig: Rig, auditors: Auditors) -> None:
     billing = await rig.broker("billing")
     began = await auditors.entry("sessions", identity="billing", action="connected")
     await billing.drain()
@@ -101,7 +101,7 @@ async def test_connections_are_told_when_they_begin_and_when_they_end(rig: Rig, 
     assert ended["reason"]
 
 
-async def test_what_was_not_permitted_is_told_from_the_servers_log(rig: Rig, auditors: Auditors) -> None:
+async def test_permission_violations_in_the_server_log_are_recorded(rig: Rig, auditors: Auditors) -> None:
     billing = await rig.broker("billing")
     billing.send("evt.00.nats.till.log.line.v1", SECRET)
     await billing.subscribe("evt.>", lambda _: None)
@@ -111,11 +111,11 @@ async def test_what_was_not_permitted_is_told_from_the_servers_log(rig: Rig, aud
     assert (await auditors.entry("violations", kind="subscription"))["subject"] == "evt.>"
 
 
-async def test_nothing_of_an_event_is_on_the_trail(auditors: Auditors) -> None:
+async def test_the_trail_holds_no_event_content(auditors: Auditors) -> None:
     assert not [message for message in await auditors.messages("audit.>") if SECRET in message.data]
 
 
-async def test_a_call_from_another_account_is_told_with_who_made_it(rig: Rig, auditors: Auditors) -> None:
+async def test_an_api_call_from_another_account_is_recorded_with_its_caller(rig: Rig, auditors: Auditors) -> None:
     operator = await rig.broker("operator")
     await operator.api("STREAM.PURGE.OBJ_models", {"filter": "$O.models.C.none"})
     entry = await auditors.entry("admin", operation="STREAM.PURGE.OBJ_models")

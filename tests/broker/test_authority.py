@@ -44,12 +44,12 @@ STORED = ("evt.", "score.", "dlq.", "audit.")
 SUBJECT = "evt.00.nats.billing.log.line.v1"
 
 
-async def test_a_client_s_token_lets_it_in_as_its_identity(rig: AuthorityRig) -> None:
+async def test_a_client_s_token_connects_it_as_its_identity(rig: AuthorityRig) -> None:
     billing = await rig.token("billing", rig.mint.token)
     assert (await billing.publish(SUBJECT, b"{}")).stream == "EVENTS_NATS"
 
 
-async def test_it_may_do_nothing_beyond_its_line(rig: AuthorityRig) -> None:
+async def test_a_token_allows_nothing_beyond_its_identity(rig: AuthorityRig) -> None:
     billing = await rig.token("billing", rig.mint.token)
     for subject in ("evt.00.nats.metrics_agent.metric.sample.v1", "evt.00.http.x.log.line.v1", "audit.billing.x"):
         with pytest.raises(PenstockError):
@@ -77,7 +77,7 @@ async def test_a_bad_token_is_refused_and_the_trail_says_why(rig: AuthorityRig, 
         assert token.split(".")[1] not in rig.logs()
 
 
-async def test_who_has_no_line_publishes_in_a_name_of_its_own(rig: AuthorityRig) -> None:
+async def test_a_person_publishes_under_a_derived_name(rig: AuthorityRig) -> None:
     name = person(rig.mint.issuer, "alice")
     alice = await rig.token(name, lambda: rig.mint.person("alice", "penstock-senders"))
     assert (await alice.publish(f"evt.00.nats.{name}.log.line.v1", b"{}")).stream == "EVENTS_NATS"
@@ -86,20 +86,27 @@ async def test_who_has_no_line_publishes_in_a_name_of_its_own(rig: AuthorityRig)
 
 
 @pytest.mark.parametrize("given", [{}, {"user": "billing", "pass": "billing"}], ids=["nothing", "a password"])
-async def test_without_a_token_nobody_comes_in(rig: AuthorityRig, given: dict[str, str]) -> None:
+async def test_without_a_token_the_connection_is_refused(rig: AuthorityRig, given: dict[str, str]) -> None:
     assert "Authorization Violation" in await raw_connect(rig.place, given)
 
 
-async def test_an_identity_that_comes_by_token_does_not_come_with_its_nkey(rig: AuthorityRig) -> None:
+async def test_an_identity_that_uses_tokens_cannot_connect_with_its_nkey(rig: AuthorityRig) -> None:
     with pytest.raises(Refused, match="CREDENTIALS_INVALID"):
         await rig.nkey("billing")
 
 
 async def test_a_connection_ends_with_its_token(rig: AuthorityRig) -> None:
     first = await rig.next_audit()
-    broker = await rig.token("billing", lambda: rig.mint.token(life=2))
+    tokens = iter([rig.mint.token(life=2)])
+
+    def only_one() -> str:
+        try:
+            return next(tokens)
+        except StopIteration:
+            raise Unavailable("ISSUER_UNAVAILABLE", "no second token") from None
+
+    broker = await rig.token("billing", only_one)
     gone = asyncio.Event()
-    broker._renewing.cancel()  # type: ignore[union-attr]  # a client that does not renew
     broker.on_disconnect(gone.set)
     async with asyncio.timeout(5):
         await gone.wait()
@@ -118,14 +125,14 @@ async def test_every_admission_is_on_the_trail_with_who_when_and_from_where(rig:
     assert (record["actor"], record["through"]) == ("indexer", "authority")
 
 
-async def test_one_replica_dead_is_not_noticed(rig: AuthorityRig) -> None:
+async def test_one_dead_replica_of_the_authority_is_not_noticed(rig: AuthorityRig) -> None:
     rig.kill(0)
     answers = await asyncio.gather(*(raw_connect(rig.place, {"auth_token": rig.mint.token()}) for _ in range(20)))
     rig.start(0)
     assert [answer[:4] for answer in answers] == ["PONG"] * 20
 
 
-async def test_without_any_replica_nobody_comes_in_and_with_one_again_they_do(rig: AuthorityRig) -> None:
+async def test_without_any_replica_connects_fail_and_succeed_once_one_is_back(rig: AuthorityRig) -> None:
     for number in range(2):
         rig.kill(number)
     with pytest.raises(Unavailable):
@@ -144,12 +151,12 @@ ROLES = load().roles
 
 
 @pytest.mark.parametrize("name", BY_TOKEN)
-async def test_with_a_token_an_identity_may_do_exactly_what_its_line_says(rig: AuthorityRig, name: str) -> None:
+async def test_with_a_token_an_identity_may_do_exactly_what_the_contracts_say(rig: AuthorityRig, name: str) -> None:
     assert await refused(rig, rig.mint.token(IDENTITIES[name].clients[0])) == beyond(name)
 
 
 @pytest.mark.parametrize("name", BY_NKEY)
-async def test_beside_the_authority_an_nkey_may_do_exactly_what_its_line_says(rig: AuthorityRig, name: str) -> None:
+async def test_beside_the_authority_an_nkey_may_do_exactly_what_the_contracts_say(rig: AuthorityRig, name: str) -> None:
     seed = (rig.place.credentials_folder / f"{name}.nk").read_bytes().strip()
     assert await refused(rig, nkeys.from_seed(bytearray(seed))) == beyond(name)
 

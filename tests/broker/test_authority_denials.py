@@ -50,7 +50,7 @@ async def closed(rig: AuthorityRig) -> AsyncIterator[None]:
 async def warden(rig: AuthorityRig) -> AsyncIterator[Broker]:
     warden = await rig.nkey("warden")
     yield warden
-    for entry in await cli._entries(warden):
+    for entry in await cli.list_entries(warden):
         if entry.denied:
             await write(warden, entry.identity, denied=False, by="test", reason="clean up")
 
@@ -63,7 +63,7 @@ async def lost(broker: Broker) -> None:
     await true(lambda: not broker.connected)
 
 
-async def test_a_denied_identity_is_out_within_two_seconds(rig: AuthorityRig, warden: Broker) -> None:
+async def test_a_denied_identity_is_disconnected_within_two_seconds(rig: AuthorityRig, warden: Broker) -> None:
     connections = [await rig.token("billing", rig.mint.token) for _ in range(3)]
     other = await rig.token("metrics_agent", lambda: rig.mint.token("penstock-metrics-agent"))
     began = time.monotonic()
@@ -73,7 +73,7 @@ async def test_a_denied_identity_is_out_within_two_seconds(rig: AuthorityRig, wa
     assert other.connected
 
 
-async def test_it_stays_out_and_the_trail_says_why(rig: AuthorityRig, warden: Broker) -> None:
+async def test_a_denied_identity_cannot_reconnect_and_the_trail_says_why(rig: AuthorityRig, warden: Broker) -> None:
     broker = await rig.token("billing", rig.mint.token)
     await deny(warden, "billing")
     await lost(broker)
@@ -82,7 +82,7 @@ async def test_it_stays_out_and_the_trail_says_why(rig: AuthorityRig, warden: Br
     assert not broker.connected
 
 
-async def test_allowed_again_it_comes_back_by_itself(rig: AuthorityRig, warden: Broker) -> None:
+async def test_an_identity_allowed_again_reconnects_by_itself(rig: AuthorityRig, warden: Broker) -> None:
     broker = await rig.token("billing", rig.mint.token)
     await deny(warden, "billing")
     await lost(broker)
@@ -91,7 +91,7 @@ async def test_allowed_again_it_comes_back_by_itself(rig: AuthorityRig, warden: 
     assert (await broker.publish("evt.00.nats.billing.log.line.v1", b"{}")).stream == "EVENTS_NATS"
 
 
-async def test_a_denial_without_a_nudge_is_found_by_the_next_look(rig: AuthorityRig, warden: Broker) -> None:
+async def test_a_denial_without_a_notification_is_found_by_the_next_poll(rig: AuthorityRig, warden: Broker) -> None:
     broker = await rig.token("billing", rig.mint.token)
     entry = {"identity": "billing", "denied": True, "by": "test", "reason": "quietly", "at": ""}
     began = time.monotonic()
@@ -100,7 +100,7 @@ async def test_a_denial_without_a_nudge_is_found_by_the_next_look(rig: Authority
     assert time.monotonic() - began < 3.0
 
 
-async def test_what_cannot_be_read_on_the_list_denies(rig: AuthorityRig, warden: Broker) -> None:
+async def test_an_unreadable_entry_of_the_denial_list_denies(rig: AuthorityRig, warden: Broker) -> None:
     broker = await rig.token("billing", rig.mint.token)
     await warden.publish("$KV.denials.billing", b"not JSON")
     warden.send(NUDGE)
@@ -108,7 +108,7 @@ async def test_what_cannot_be_read_on_the_list_denies(rig: AuthorityRig, warden:
     assert (await rig.refused(rig.mint.token()))["code"] == "IDENTITY_REVOKED"
 
 
-async def test_nobody_slips_in_who_connects_while_denied(rig: AuthorityRig, warden: Broker) -> None:
+async def test_a_connect_racing_with_the_denial_is_disconnected(rig: AuthorityRig, warden: Broker) -> None:
     stop = asyncio.Event()
 
     async def keep_trying() -> None:
@@ -150,7 +150,7 @@ async def raw_connect_and_stay(rig: AuthorityRig, stop: asyncio.Event) -> None:
         await asyncio.gather(writer.wait_closed(), return_exceptions=True)
 
 
-async def test_putting_out_is_on_the_trail(rig: AuthorityRig, warden: Broker) -> None:
+async def test_a_forced_disconnect_is_on_the_trail(rig: AuthorityRig, warden: Broker) -> None:
     await rig.token("billing", rig.mint.token)
     first = await rig.next_audit()
     await deny(warden, "billing")
@@ -181,7 +181,7 @@ async def test_nobody_but_the_warden_writes_the_list(rig: AuthorityRig) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a.b", "*", ">", "a b", "x" * 65, "ä"])
-async def test_what_cannot_be_an_identity_cannot_be_denied(warden: Broker, name: str) -> None:
+async def test_a_name_that_cannot_be_an_identity_cannot_be_denied(warden: Broker, name: str) -> None:
     with pytest.raises(Refused, match="QUERY_INVALID"):
         await deny(warden, name)
 
@@ -228,7 +228,7 @@ async def test_the_trail_has_who_denied_and_why(rig: AuthorityRig, warden: Broke
     assert rig.reader.prefix == CORE_API
 
 
-async def test_without_the_list_nobody_is_told_that_all_is_well(throwaway_nats: Callable[..., Processes]) -> None:
+async def test_without_the_denial_list_following_it_fails(throwaway_nats: Callable[..., Processes]) -> None:
     """Before `penstock provision` there is no bucket: whoever follows the list waits for it, and does not go on."""
     place = throwaway_nats(nats.fleet_conf).place
     ingress = await connect_as("ingress", place)

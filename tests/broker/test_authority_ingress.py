@@ -72,13 +72,13 @@ async def test_two_people_may_use_the_same_id_for_their_events(ingress: Ingress,
     assert keys[0] != keys[1]
 
 
-async def test_who_only_reads_may_not_send(ingress: Ingress, mint: Mint) -> None:
+async def test_a_reader_may_not_send(ingress: Ingress, mint: Mint) -> None:
     answer = await ingress.send(event("2"), key=mint.person("alice", "penstock-readers"))
     assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
     assert answer.headers["www-authenticate"] == 'Bearer realm="penstock", error="insufficient_scope"'
 
 
-async def test_who_may_read_logs_may_not_ask_for_the_rest(ingress: Ingress, mint: Mint) -> None:
+async def test_a_reader_of_logs_may_not_read_other_datasets(ingress: Ingress, mint: Mint) -> None:
     token = mint.person("bob", "penstock-log-readers")
     answer = await ingress.post("/v1/search", {"datasets": ["cloud"]}, key=token)
     assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
@@ -101,18 +101,18 @@ async def test_a_bad_token_is_refused(ingress: Ingress, mint: Mint, name: str) -
         assert answer.headers["www-authenticate"] == 'Bearer realm="penstock", error="invalid_token"'
 
 
-async def test_a_machine_with_a_line_has_its_door_at_the_broker(ingress: Ingress, place: Place) -> None:
+async def test_an_identity_of_the_contracts_may_not_send_over_http(ingress: Ingress, place: Place) -> None:
     answer = await ingress.send(event("4"), key=await machine_token(place, "penstock-billing"))
     assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
 
 
-async def test_keys_still_open_the_door(ingress: Ingress) -> None:
+async def test_api_keys_are_still_accepted(ingress: Ingress) -> None:
     assert (await ingress.send(event("5"))).status_code == 202
     answer = await ingress.send(event("5"), key="pk_0a1b2c3d_" + "A" * 43)
     assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHENTICATED")
 
 
-async def test_who_is_denied_has_no_entry_with_key_or_token_until_allowed(
+async def test_a_denied_caller_is_refused_with_key_and_token_until_allowed(
     ingress: Ingress, mint: Mint, warden: Broker, place: Place
 ) -> None:
     token = mint.person("carol", "penstock-senders")
@@ -129,7 +129,7 @@ async def answered(ingress: Ingress, credentials: str, status: int) -> httpx.Res
     return answer if answer.status_code == status else None
 
 
-async def test_what_the_edge_says_must_be_what_the_token_says(ingress: Ingress, mint: Mint) -> None:
+async def test_edge_headers_must_match_the_token(ingress: Ingress, mint: Mint) -> None:
     token = mint.person("alice", "penstock-senders")
     good = {"x-auth-issuer": mint.issuer, "x-auth-subject": "alice"}
     for headers, status in ((good, 202), ({**good, "x-auth-subject": "bob"}, 401)):
@@ -170,7 +170,7 @@ async def machine_token(place: Place, client: str) -> str:
         ({"grant_type": "client_credentials", "x": "y" * 10_000}, None, 413),
     ],
 )
-async def test_the_issuer_gives_nothing_without_the_secret(
+async def test_the_issuer_gives_no_token_without_the_secret(
     ingress: Ingress, place: Place, form: dict[str, str], basic: tuple[str, str] | None, status: int
 ) -> None:
     async with httpx.AsyncClient(auth=basic) as client:
@@ -179,7 +179,7 @@ async def test_the_issuer_gives_nothing_without_the_secret(
     assert "access_token" not in answer.text
 
 
-async def test_the_issuer_says_where_its_keys_are(ingress: Ingress, place: Place) -> None:
+async def test_the_issuer_publishes_its_discovery_document(ingress: Ingress, place: Place) -> None:
     async with httpx.AsyncClient() as client:
         found = (await client.get(f"{place.local_issuer}/.well-known/openid-configuration")).json()
         keys = (await client.get(found["jwks_uri"])).json()["keys"]

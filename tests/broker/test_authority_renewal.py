@@ -102,8 +102,7 @@ async def run(rig: AuthorityRig, seconds: float, life: float) -> tuple[Load, int
     async with Working(*lanes):
         await asyncio.gather(load.single(billing, until), load.grouped(ingress, until))
         await true(lambda: load.got.keys() >= load.sent, bound=45.0)
-    sources = [broker._renewal._source for broker in rig.brokers if broker._renewal is not None]
-    return load, sum(source.given for source in sources)  # type: ignore[attr-defined]
+    return load, sum(source.given for source in rig.sources)
 
 
 async def check(rig: AuthorityRig, seconds: float, life: float, stored_before: int) -> None:
@@ -123,17 +122,17 @@ async def messages(rig: AuthorityRig) -> int:
     return sum([(await rig.reader.stream_info(name)).messages for name in ("EVENTS_NATS", "EVENTS_HTTP")])
 
 
-async def test_a_minute_of_tokens_of_five_seconds(rig: AuthorityRig) -> None:
+async def test_a_minute_of_load_with_five_second_tokens_loses_nothing(rig: AuthorityRig) -> None:
     await check(rig, 60.0, 5, await messages(rig))
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-async def test_ten_minutes_of_tokens_of_twenty_seconds(rig: AuthorityRig) -> None:
+async def test_ten_minutes_of_load_with_twenty_second_tokens_lose_nothing(rig: AuthorityRig) -> None:
     await check(rig, 600.0, 20, await messages(rig))
 
 
-async def test_a_question_is_answered_through_the_renewals_of_both_sides(rig: AuthorityRig) -> None:
+async def test_requests_are_answered_while_both_sides_renew_their_tokens(rig: AuthorityRig) -> None:
     indexer = await rig.token("indexer", lambda: rig.mint.token("penstock-indexer", life=3))
     ingress = await rig.token("ingress", lambda: rig.mint.token("penstock-ingress", life=3))
 
@@ -154,7 +153,7 @@ async def test_a_question_is_answered_through_the_renewals_of_both_sides(rig: Au
     assert failed <= asked / 100
 
 
-async def test_when_no_token_can_be_had_for_a_while_the_work_goes_on_afterwards(rig: AuthorityRig) -> None:
+async def test_work_resumes_after_a_while_without_tokens(rig: AuthorityRig) -> None:
     issuing = True
 
     def make() -> str:

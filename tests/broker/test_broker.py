@@ -33,7 +33,7 @@ async def test_no_server_is_unavailable_after_the_patience(rig: Rig) -> None:
         await Broker.connect("nats://127.0.0.1:9", "ingress", rig.place.credentials_folder, patience=0.7)
 
 
-async def test_a_publish_tells_where_the_message_is(rig: Rig) -> None:
+async def test_a_publish_returns_stream_and_sequence(rig: Rig) -> None:
     ingress = await rig.broker("ingress")
     stored = await ingress.publish(subject(), b"payload", {"traceparent": "00-ab\r\nforged: yes"})
     message = await rig.core.get(stored.stream, sequence=stored.sequence)
@@ -54,7 +54,7 @@ async def test_a_forbidden_publish_fails_at_once_and_is_reported(rig: Rig) -> No
     assert (await ingress.publish(subject(), b"still works")).sequence
 
 
-async def test_a_question_nobody_answers_is_unavailable_at_once(rig: Rig) -> None:
+async def test_a_request_without_responders_is_unavailable_at_once(rig: Rig) -> None:
     ingress = await rig.broker("ingress")
     started = time.monotonic()
     with pytest.raises(Unavailable, match="SERVICE_UNAVAILABLE"):
@@ -62,7 +62,7 @@ async def test_a_question_nobody_answers_is_unavailable_at_once(rig: Rig) -> Non
     assert time.monotonic() - started < 1
 
 
-async def test_a_question_without_an_answer_times_out_and_leaves_nothing_behind(rig: Rig) -> None:
+async def test_a_request_without_an_answer_times_out_and_leaves_nothing_behind(rig: Rig) -> None:
     indexer, ingress = await rig.broker("indexer"), await rig.broker("ingress")
     await indexer.subscribe("svc.search.query.*", lambda _: None)
     await indexer.flush()
@@ -78,7 +78,7 @@ async def test_a_message_larger_than_the_broker_takes_is_refused_before_it_ends_
     assert ingress.connected
 
 
-async def test_an_error_of_a_callback_stops_neither_it_nor_others(rig: Rig) -> None:
+async def test_a_failing_callback_still_gets_the_next_message(rig: Rig) -> None:
     indexer, ingress = await rig.broker("indexer"), await rig.broker("ingress")
     heard: list[bytes] = []
 
@@ -90,7 +90,9 @@ async def test_an_error_of_a_callback_stops_neither_it_nor_others(rig: Rig) -> N
     await indexer.flush()
     for text in (b"1", b"2"):
         ingress.send("svc.search.query.ingress", text)
-    await true(lambda: heard == [b"1", b"2"])
+    await true(lambda: len(heard) >= 2)
+    assert heard == [b"1", b"2"]
+    assert indexer.connected
 
 
 async def test_after_a_kill_of_the_server_waiting_answers_fail_and_the_connection_comes_back(rig: Rig) -> None:
@@ -133,7 +135,7 @@ async def test_stored_messages_are_read_in_pages_and_by_subject(rig: Rig) -> Non
         await rig.core.get("EVENTS_HTTP", sequence=first + 10_000)
 
 
-async def test_of_two_who_change_a_key_from_the_same_revision_one_is_told_of_the_conflict(rig: Rig) -> None:
+async def test_of_two_writers_from_the_same_revision_one_gets_a_conflict(rig: Rig) -> None:
     keys = Keys(await rig.broker("operator"), "registry")
     first = await keys.put("model_a", b"1", expected=0)
     await keys.put("model_a", b"2", expected=first)

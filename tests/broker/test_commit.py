@@ -167,7 +167,7 @@ async def test_batches_left_open_by_others_do_not_stop_commits(door: Door) -> No
     assert [stored[sequence] for sequence in sequences] == payloads
 
 
-async def test_too_much_at_once_is_refused_and_room_comes_back(rig: Rig) -> None:
+async def test_submissions_beyond_the_bound_are_refused_until_there_is_room(rig: Rig) -> None:
     committer = GroupCommitter(await rig.broker("ingress"), max_pending=100)
     first = committer.submit(out(*[b"x"] * 90))
     with pytest.raises(Unavailable, match="OVERLOADED"):
@@ -191,7 +191,7 @@ async def test_a_submission_that_nobody_waits_for_any_more_is_not_sent(rig: Rig)
     assert [message.data for message in await rig.stored(STREAM, first)] == [b"kept"]
 
 
-async def test_stopping_finishes_what_waits_and_takes_no_more(door: Door) -> None:
+async def test_stopping_commits_what_is_queued_and_refuses_more(door: Door) -> None:
     future = door.committer.submit(out(b"last words"))
     await door.committer.stop()
     positions(await results(future))

@@ -117,7 +117,7 @@ async def test_while_dlq_is_full_the_message_is_kept_and_the_lane_is_unready(rig
     assert [letter.data for letter in await post.letters()] == [b"bad"]
 
 
-async def test_a_publisher_refused_in_masses_gets_ranges_and_others_still_full_letters(rig: Rig, post: Post) -> None:
+async def test_a_flood_of_drops_is_dead_lettered_in_ranges_and_others_in_full(rig: Rig, post: Post) -> None:
     sink = Sink(refuse)
     sequences = await rig.store([b"bad %d" % n for n in range(300)], publisher="flood")
     await rig.store([b"bad, too"], publisher="other")
@@ -136,7 +136,7 @@ async def test_a_publisher_refused_in_masses_gets_ranges_and_others_still_full_l
     assert set(sequences) <= told | {int(letter.headers["x-penstock-sequence"]) for letter in full}
 
 
-async def test_full_letters_are_counted_by_the_minute(post: Post) -> None:
+async def test_full_dead_letters_are_limited_per_minute(post: Post) -> None:
     now = 0.0
     letters = DeadLetters(post.indexer, "indexer", full_per_minute=1, clock=lambda: now)
     delivery = Delivery(subject(), "", None, b"x", STREAM, CONSUMER, ["1", "5", "1", "0", "0"])
@@ -165,7 +165,7 @@ async def test_the_brake_stops_a_lane_whose_sink_refuses_several_publishers(rig:
     assert len(await post.letters()) < 50
 
 
-async def test_the_brake_does_not_mind_a_single_bad_publisher_nor_a_few_drops() -> None:
+async def test_the_brake_ignores_a_single_bad_publisher_and_a_few_drops() -> None:
     now = 0.0
     brake = Brake(clock=lambda: now)
     assert not brake.count([("bad", True)] * 1000 + [("good", False)] * 100)

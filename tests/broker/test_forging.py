@@ -100,7 +100,7 @@ async def answers_everybody(raw: RawClients) -> AsyncIterator[RawClient]:
 
 
 @pytest.mark.parametrize("target", [subject for subject in FOREIGN if "indexer" not in subject])
-async def test_one_who_answers_everybody_cannot_be_made_to_publish(
+async def test_a_responder_cannot_be_made_to_publish_by_a_reply_subject(
     raw: RawClients, answers_everybody: RawClient, target: str
 ) -> None:
     """The answer goes where the question says, and the one who answers has no right to publish there.
@@ -146,7 +146,7 @@ LAST = "Nats-Expected-Last-Subject-Sequence"
     ],
     ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
 )
-async def test_a_header_with_powers_is_refused_and_nothing_stored(
+async def test_jetstream_control_headers_are_refused_and_nothing_is_stored(
     raw: RawClients, headers: dict[str, str], number: int
 ) -> None:
     async def attack() -> None:
@@ -216,7 +216,7 @@ async def test_a_message_over_the_limit_of_its_stream_is_refused(raw: RawClients
     assert len(await raw.stored_by(attack)) == 1
 
 
-async def test_a_worker_cannot_settle_what_another_was_given(bait: RawClients) -> None:
+async def test_a_worker_cannot_acknowledge_another_s_delivery(bait: RawClients) -> None:
     writer = bait.clients["writer"]
     await writer.send(
         "$JS.API.CONSUMER.MSG.NEXT.EVENTS_NATS.writer", b'{"batch":1,"no_wait":true}', reply=f"{writer.inbox}.pull"
@@ -231,7 +231,7 @@ async def test_a_worker_cannot_settle_what_another_was_given(bait: RawClients) -
     assert (await writer.ask(info))["num_ack_pending"] == 0
 
 
-async def test_headers_of_the_sender_do_not_pass_for_those_of_the_server(raw: RawClients) -> None:
+async def test_a_sender_cannot_forge_the_server_s_headers(raw: RawClients) -> None:
     """A read message has its true subject and sequence last, where our parser and nats-py take them from."""
     lies = {"Nats-Subject": FOREIGN[1], "Nats-Sequence": "1", "Nats-Stream": "EVENTS_HTTP", "Nats-Time-Stamp": "x"}
     stored = await raw.clients["billing"].ask(OWN, b"own", lies)
@@ -267,9 +267,7 @@ async def test_the_tail_has_each_event_with_its_origin(raw: RawClients, tail: li
     assert first.headers["Nats-Sequence"] == str(stored["seq"])
 
 
-async def test_an_answer_sent_to_the_tail_has_no_origin_by_which_it_could_pass(
-    raw: RawClients, tail: list[Msg]
-) -> None:
+async def test_a_reply_sent_to_the_tail_lacks_the_origin_headers(raw: RawClients, tail: list[Msg]) -> None:
     """The server delivers it; whoever follows the tail must demand the headers that only the streams' copies have."""
     await raw.clients["billing"].send(OWN, b"own", reply=f"tail.{FOREIGN[1]}")
     await raw.fence()

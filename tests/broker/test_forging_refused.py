@@ -57,7 +57,7 @@ async def asked(raw: RawClients) -> AsyncIterator[list[Caller]]:
     "reply",
     ["", "dlq.indexer.forged", "audit.indexer.forged", "_INBOX.scorer.abc", "_INBOX.ingressor.abc", FOREIGN],
 )
-async def test_a_question_is_answered_in_the_callers_inbox_or_not_at_all(
+async def test_a_request_is_answered_in_the_caller_s_inbox_or_not_at_all(
     raw: RawClients, asked: list[Caller], reply: str
 ) -> None:
     ingress = raw.clients["ingress"]
@@ -71,7 +71,7 @@ async def test_a_question_is_answered_in_the_callers_inbox_or_not_at_all(
     assert len(asked) == 1
 
 
-async def test_an_answer_of_a_stream_is_not_taken_for_a_question(raw: RawClients, asked: list[Caller]) -> None:
+async def test_a_stream_s_publish_ack_is_not_taken_for_a_request(raw: RawClients, asked: list[Caller]) -> None:
     await raw.clients["billing"].send(OWN, event(), reply="svc.search.query.ingress")
     await raw.fence()
     await raw.clients["ingress"].ask("svc.search.query.ingress", b"{}")
@@ -79,7 +79,7 @@ async def test_an_answer_of_a_stream_is_not_taken_for_a_question(raw: RawClients
     assert len(asked) == 1
 
 
-async def test_only_the_ingress_is_believed_about_others(raw: RawClients, asked: list[Caller]) -> None:
+async def test_only_the_ingress_may_speak_for_others(raw: RawClients, asked: list[Caller]) -> None:
     person = json.dumps({"name": "somebody", "datasets": ["logs"], "roles": []})
     question = ("svc.search.query.ingress", b"{}", {ON_BEHALF: person})
     await raw.clients["ingress"].ask(*question)
@@ -138,7 +138,7 @@ async def test_the_tail_shows_only_what_a_stream_of_events_stored(raw: RawClient
     assert (shown["stream"], shown["sequence"], shown["publisher"]) == ("EVENTS_NATS", stored["seq"], "billing")
 
 
-async def test_the_true_subject_of_a_stored_message_is_read_whatever_its_headers_say(raw: RawClients) -> None:
+async def test_the_stored_subject_is_read_whatever_the_headers_say(raw: RawClients) -> None:
     lies = {"Nats-Subject": FOREIGN, "Nats-Sequence": "1", "Nats-Stream": "EVENTS_HTTP", "Nats-Time-Stamp": "x"}
     stored = await raw.clients["billing"].ask(OWN, b"own", lies)
     broker = await Broker.connect(raw.place.nats, "operator", raw.place.credentials_folder)

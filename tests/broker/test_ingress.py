@@ -87,7 +87,7 @@ async def test_binary_mode_is_the_same_event(ingress: Ingress, kept: Any) -> Non
     assert b'{"message" : "hello"}' in message.data
 
 
-async def test_each_event_of_a_batch_is_judged_alone(ingress: Ingress, kept: Any) -> None:
+async def test_each_event_of_a_batch_is_checked_by_itself(ingress: Ingress, kept: Any) -> None:
     batch = [event("d-1"), event("d-2", type="no.such.v1"), 5, event("d-3", data={}), event("d-1"), event("d-4")]
     response = await ingress.send(batch)
     assert response.status_code == 207
@@ -104,7 +104,7 @@ async def test_each_event_of_a_batch_is_judged_alone(ingress: Ingress, kept: Any
         "accepted": 2, "refused": 4, "duplicate": 0}  # fmt: skip
 
 
-async def test_an_event_sent_again_is_told_so_and_not_stored_again(ingress: Ingress, kept: Any) -> None:
+async def test_an_event_sent_again_is_reported_as_duplicate_and_not_stored(ingress: Ingress, kept: Any) -> None:
     sent = event("e-1")
     first, second = await ingress.send(sent), await ingress.send([sent, event("e-2")])
     assert (second.status_code, results(second)) == (202, [("duplicate", ""), ("accepted", "")])
@@ -168,7 +168,7 @@ async def test_the_limit_holds_for_a_body_in_chunks(ingress: Ingress) -> None:
     assert (response.status_code, response.json()["code"]) == (413, "REQUEST_TOO_LARGE")
 
 
-async def test_one_bad_item_does_not_condemn_the_others(ingress: Ingress, kept: Any) -> None:
+async def test_one_invalid_item_does_not_fail_the_others(ingress: Ingress, kept: Any) -> None:
     bad = orjson.dumps(event("h-1"))[:-1] + b',"x":1e999}'
     surrogate = orjson.dumps(event("h-2")).replace(b"hello", b"\\ud800")
     body = b"[" + b",".join([bad, surrogate, orjson.dumps(event("h-3"))]) + b"]"
@@ -177,7 +177,7 @@ async def test_one_bad_item_does_not_condemn_the_others(ingress: Ingress, kept: 
     assert len(await kept()) == 1
 
 
-async def test_nobody_gets_in_without_a_valid_key(ingress: Ingress, kept: Any) -> None:
+async def test_a_request_without_a_valid_key_is_refused(ingress: Ingress, kept: Any) -> None:
     revoked = ingress.make_key("late", types=["*"], roles=["sender"])
     sent = event("i-1")
     assert (await ingress.send(sent, key=revoked)).status_code == 202
@@ -209,7 +209,7 @@ async def test_a_caller_sends_only_its_types_under_its_own_name(ingress: Ingress
     assert (await ingress.send(event("j-3"), key=reader)).status_code == 403
 
 
-async def test_only_a_parsed_traceparent_passes(ingress: Ingress, kept: Any) -> None:
+async def test_only_a_valid_traceparent_is_kept(ingress: Ingress, kept: Any) -> None:
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     await ingress.send(event("k-1"), traceparent=trace, x_reply_to="_INBOX.ingress.x", nats_msg_id="1")
     await ingress.send(event("k-2"), traceparent="00-nonsense")
@@ -270,7 +270,7 @@ async def test_when_all_workers_answered_the_status_is_200(ingress: Ingress, rig
         assert (await ingress.send(event("o-1"), prefer="wait=20")).status_code == 200
 
 
-async def test_the_door_is_ready_durable_and_measured(ingress: Ingress) -> None:
+async def test_the_ingress_reports_readiness_durability_and_metrics(ingress: Ingress) -> None:
     state = await ingress.readiness()
     assert (state["ready"], state["reasons"], state["durable"]) == (True, [], True)
     response = await ingress.send(event("p-1"))

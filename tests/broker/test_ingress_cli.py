@@ -181,7 +181,7 @@ async def asked(rig: Rig) -> AsyncIterator[list[tuple[str, dict[str, Any]]]]:
         await responder.stop()
 
 
-async def test_questions_are_asked_and_shown(ingress: Ingress, asked: list[tuple[str, dict[str, Any]]]) -> None:
+async def test_query_commands_show_their_answers(ingress: Ingress, asked: list[tuple[str, dict[str, Any]]]) -> None:
     code, out, err = await (
         await penstock(ingress, "search", "disk full", "-w", "level=error,fatal", "-w", "value>=0.5", "-n", "5")
     ).end()
@@ -199,7 +199,7 @@ async def test_questions_are_asked_and_shown(ingress: Ingress, asked: list[tuple
     assert asked[1][1]["key"] == KEY
 
 
-async def test_errors_are_told_with_their_code(ingress: Ingress) -> None:
+async def test_errors_are_shown_with_their_code(ingress: Ingress) -> None:
     for arguments, code in (
         (("search", "-w", "nonsense"), "QUERY_INVALID"),
         (("search", "--dataset", "Nothing*"), "QUERY_INVALID"),

@@ -37,7 +37,7 @@ async def ready(ingress: Ingress, expected: bool) -> dict[str, Any]:
     return await until(look)
 
 
-async def test_while_the_broker_is_away_events_are_turned_away_and_it_recovers(ingress: Ingress, rig: Rig) -> None:
+async def test_while_the_broker_is_away_events_are_refused_until_it_is_back(ingress: Ingress, rig: Rig) -> None:
     await ingress.send(event("a-0"))
     rig.processes.kill("nats")
     state = await ready(ingress, False)
@@ -95,7 +95,7 @@ async def test_what_was_accepted_before_a_kill_is_there_afterwards(ingress: Ingr
     await ready(ingress, True)
 
 
-async def test_a_full_stream_is_a_503_and_turns_the_door_red(ingress: Ingress, rig: Rig) -> None:
+async def test_a_full_stream_is_a_503_and_makes_the_ingress_unready(ingress: Ingress, rig: Rig) -> None:
     info = await rig.core.stream_info("EVENTS_HTTP")
     await rig.core.update_stream({**info.config, "max_bytes": info.bytes + 10})
     try:
@@ -109,7 +109,7 @@ async def test_a_full_stream_is_a_503_and_turns_the_door_red(ingress: Ingress, r
     await ready(ingress, True)
 
 
-async def test_without_a_broker_the_door_opens_and_waits_for_it(place_factory: PlaceFactory) -> None:
+async def test_without_a_broker_the_ingress_starts_and_waits_for_it(place_factory: PlaceFactory) -> None:
     place = place_factory.make("late-broker")
     conf = nats.fleet_conf(place)
     ingress = Ingress(place)
@@ -141,7 +141,7 @@ def lax(place: Place) -> str:
     )
 
 
-async def test_on_a_server_that_does_not_sync_every_answer_says_so(throwaway_nats: Any) -> None:
+async def test_on_a_server_without_fsync_every_answer_says_so(throwaway_nats: Any) -> None:
     running: Processes = throwaway_nats(lax)
     await provision.apply(running.place)
     ingress = await Ingress(running.place).start()

@@ -76,7 +76,7 @@ async def test_a_search_goes_on_behalf_of_the_caller_with_its_datasets(ingress: 
         "text": "disk", "filters": filters, "size": 5, "order": "desc", "datasets": ["cloud", "logs"]}  # fmt: skip
 
 
-async def test_nobody_reads_datasets_or_asks_questions_beyond_its_key(ingress: Ingress, fleet: Fleet) -> None:
+async def test_an_api_key_limits_datasets_and_operations(ingress: Ingress, fleet: Fleet) -> None:
     analyst = ingress.make_key("analyst_2", datasets=["logs"], roles=["reader"])
     sender = ingress.make_key("sender_2", types=["*"], datasets=["logs"], roles=["sender"])
     for response in (
@@ -112,7 +112,7 @@ async def test_a_similar_request_names_either_an_event_or_a_text(
     assert fleet.asked == []
 
 
-async def test_parameters_become_a_question(ingress: Ingress, fleet: Fleet) -> None:
+async def test_query_parameters_become_a_request(ingress: Ingress, fleet: Fleet) -> None:
     await ingress.get("/v1/anomalies", **{"from": "2026-11-01T00:00:00Z", "type": "log.line.v1", "min_score": "0.99"})
     fleet.answers["store.timeline"] = {"entity": "web-1", "entries": []}
     await ingress.get("/v1/timeline", entity="web-1", to="2026-11-02T00:00:00Z", limit="7")
@@ -150,7 +150,7 @@ async def test_an_event_is_read_by_its_key(ingress: Ingress, fleet: Fleet) -> No
         ({"boost_anomaly": "NaN"}, "/boost_anomaly"),
     ],
 )
-async def test_a_question_that_is_not_valid_says_where(ingress: Ingress, fleet: Fleet, body: Any, pointer: str) -> None:
+async def test_an_invalid_request_names_the_member(ingress: Ingress, fleet: Fleet, body: Any, pointer: str) -> None:
     response = await ingress.post("/v1/search", body)
     problem = response.json()
     assert (response.status_code, problem["code"], problem["pointer"]) == (400, "QUERY_INVALID", pointer)
@@ -180,7 +180,9 @@ async def test_without_a_worker_the_answer_is_quick_and_says_so(ingress: Ingress
     assert response.elapsed.total_seconds() < 2
 
 
-async def test_every_question_is_on_the_audit_trail_without_its_words(ingress: Ingress, fleet: Fleet, rig: Rig) -> None:
+async def test_every_request_is_on_the_audit_trail_without_its_content(
+    ingress: Ingress, fleet: Fleet, rig: Rig
+) -> None:
     first = await rig.next_sequence("AUDIT")
     for text, filters in (("disk full", []), ("other words", []), ("x", [{"field": "level", "value": "secret"}])):
         await ingress.post("/v1/search", {"text": text, "filters": filters, "datasets": ["logs"]})
@@ -216,7 +218,7 @@ async def test_the_audit_trail_says_how_much_came_back_and_how_long_it_took(
     assert all(record["milliseconds"] > 0 for record in (get, search, direct))
 
 
-async def test_the_audit_trail_is_read_by_who_has_a_role_that_may(ingress: Ingress, fleet: Fleet) -> None:
+async def test_only_a_role_that_may_read_the_audit_trail_reads_it_over_http(ingress: Ingress, fleet: Fleet) -> None:
     reader = ingress.make_key("curious", datasets=["*"], roles=["reader", "operator"])
     refused = await ingress.get("/v1/audit", key=reader)
     assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")

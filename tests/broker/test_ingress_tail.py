@@ -113,7 +113,7 @@ async def test_a_slow_reader_learns_how_much_it_missed(ingress: Ingress) -> None
     assert ingress.peak_memory() < 150 * 1024 * 1024
 
 
-async def test_tails_end_when_the_door_stops(rig: Rig, ingress: Ingress) -> None:
+async def test_tails_end_when_the_ingress_stops(rig: Rig, ingress: Ingress) -> None:
     async with tail(ingress) as stream:
         stopped = asyncio.create_task(ingress.stop_process())
         with pytest.raises((AssertionError, httpx.RemoteProtocolError)):

@@ -84,7 +84,7 @@ async def test_what_breaks_the_contract_is_refused_before_it_is_sent(billing: Pu
     assert await rig.next_sequence(STREAM) == before
 
 
-async def test_an_identity_without_the_right_may_neither_follow_nor_ask(billing: Publisher) -> None:
+async def test_an_identity_without_permission_may_neither_follow_nor_request(billing: Publisher) -> None:
     with pytest.raises(Refused) as refused:
         async with billing.follow():
             pass
@@ -104,7 +104,7 @@ async def test_followers_see_what_is_stored_with_its_place(billing: Publisher, r
     assert event.value["data"]["message"] == "seen"
 
 
-async def test_a_follower_that_falls_behind_is_told(billing: Publisher, rig: Rig) -> None:
+async def test_a_follower_that_falls_behind_learns_how_much_it_missed(billing: Publisher, rig: Rig) -> None:
     async with as_(rig, "dashboard") as dashboard, dashboard.follow(most=5) as events:
         sent = [billing.event("log.line.v1", {"message": str(n)}, entity="e") for n in range(20)]
         await billing.publish_many(sent)
@@ -116,7 +116,7 @@ async def test_a_follower_that_falls_behind_is_told(billing: Publisher, rig: Rig
     assert seen == ["0", "1", "2", "3", "4"]
 
 
-async def test_a_question_is_answered(rig: Rig) -> None:
+async def test_a_request_is_answered(rig: Rig) -> None:
     async def query(request: dict[str, Any], asker: Caller) -> dict[str, Any]:
         return {"hits": [], "asked": request["text"], "by": asker.identity}
 
@@ -160,7 +160,7 @@ async def test_the_examples_do_what_they_say(rig: Rig) -> None:
     assert seen.decode().split() == [key, "billing", "shop-1", "invoice", "17", "paid"]
 
 
-def test_the_public_names_are_there() -> None:
+def test_the_public_api_exports_its_names() -> None:
     assert all(getattr(penstock, name) is not None for name in penstock.__all__)
     with pytest.raises(AttributeError):
         _ = penstock.nothing

@@ -82,7 +82,7 @@ async def test_activation_moves_the_pointer_nudges_and_is_audited(registry: Rig)
     )
 
 
-async def test_versions_have_states(registry: Rig) -> None:
+async def test_registered_versions_have_states(registry: Rig) -> None:
     first = await register(registry, package())
     second = await register(registry, package(2))
     await register(registry, package(3), activate=False)
@@ -122,7 +122,7 @@ async def test_what_is_not_a_package_makes_no_version(trainer: Broker, changes: 
     assert await ask(trainer, "registry", "list", {}) == before
 
 
-async def test_a_piece_may_come_twice_but_not_differ(trainer: Broker) -> None:
+async def test_an_upload_chunk_may_repeat_but_not_differ(trainer: Broker) -> None:
     raw = package()
     upload = os.urandom(16).hex()
     first = piece(raw[:1000], upload=upload, last=False, digest=None)
@@ -137,7 +137,7 @@ async def test_an_unknown_version_cannot_be_activated(trainer: Broker) -> None:
     assert (await refusal(trainer, "activate", {"name": "surprise", "version": 99})).code == "NOT_FOUND"
 
 
-async def test_too_many_uploads_are_refused_for_now(trainer: Broker) -> None:
+async def test_more_uploads_than_allowed_at_once_are_refused(trainer: Broker) -> None:
     codes = []
     for _ in range(6):
         try:

@@ -124,7 +124,7 @@ async def test_a_score_names_model_event_pattern_and_fields(scorer: Rig) -> None
     assert message.headers["traceparent"] == "00-a-b-01"
 
 
-async def test_the_odd_line_stands_out(scorer: Rig) -> None:
+async def test_a_rare_line_scores_higher(scorer: Rig) -> None:
     first = await scorer.next_sequence("SCORES")
     await ship(scorer, [usual(1), usual(2), RARE, "segfault at 7f00 in libc.so"])
     by_pattern = {record["pattern"]: record["score"] for record in await scored(scorer, first, 4)}
@@ -145,7 +145,7 @@ async def test_an_event_that_was_sent_again_is_not_scored_again(scorer: Rig) -> 
     assert len(await scorer.stored("SCORES", first)) == 2
 
 
-async def test_who_waits_is_told_the_score(scorer: Rig) -> None:
+async def test_a_waiting_publisher_gets_the_score_in_the_receipt(scorer: Rig) -> None:
     ingress = await scorer.broker("ingress")
     told: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
     inbox = ingress.inbox()
@@ -159,7 +159,7 @@ async def test_who_waits_is_told_the_score(scorer: Rig) -> None:
     assert answer == {"stage": "scored", "key": record["key"], "score": record["score"]}
 
 
-async def test_what_fails_the_check_becomes_a_dead_letter(scorer: Rig) -> None:
+async def test_an_event_that_fails_the_check_is_dead_lettered(scorer: Rig) -> None:
     first, letters = await scorer.next_sequence("SCORES"), await scorer.next_sequence("DLQ")
     await ship(scorer, [usual(4)], wrong_pp=True)
     await settled(scorer)
@@ -190,7 +190,7 @@ async def test_without_a_model_events_wait_and_none_is_lost(home: Rig, monkeypat
     assert sorted(record["sequence"] for record in found) == sequences
 
 
-async def test_a_new_version_takes_over_and_a_bad_one_does_not(home: Rig) -> None:
+async def test_a_new_version_is_loaded_and_an_invalid_one_is_not(home: Rig) -> None:
     async with RunningWorker(home, "scorer", build_scorer) as worker:
         asker = await home.broker("indexer")
         before = (await ask(asker, "score", "models", {}))["models"][0]["version"]

@@ -73,7 +73,7 @@ async def ingress(rig: Rig, responder: Responder) -> Broker:
     return await rig.broker("ingress")
 
 
-async def test_the_answer_comes_back_and_the_asker_is_known(ingress: Broker, search: Search) -> None:
+async def test_a_reply_comes_back_and_the_responder_knows_the_caller(ingress: Broker, search: Search) -> None:
     answer = await ask(ingress, "search", "query", {"text": "x"}, on_behalf=ALICE, traceparent="00-1")
     assert answer == {"echo": {"text": "x"}}
     (asker,) = search.askers
@@ -87,7 +87,7 @@ async def test_the_ingress_may_read_nothing_in_its_own_name(ingress: Broker, sea
     assert not search.askers[0].may_read("logs")
 
 
-async def test_only_the_ingress_is_believed_about_others(rig: Rig) -> None:
+async def test_only_the_ingress_may_speak_for_others(rig: Rig) -> None:
     scorer, indexer = await rig.broker("scorer"), await rig.broker("indexer")
     seen: list[Caller] = []
 
@@ -114,7 +114,7 @@ async def test_an_error_keeps_its_code_detail_pointer_and_kind(ingress: Broker, 
     assert (error.detail, error.pointer, error.retry_after) == ("why", "/x", 3)
 
 
-async def test_errors_are_also_told_in_the_headers_of_adr_32(ingress: Broker) -> None:
+async def test_errors_are_also_in_the_headers_of_adr_32(ingress: Broker) -> None:
     message = await ingress.request("svc.search.similar.ingress", b'{"retriable": true}', timeout=5)
     assert message.headers["Nats-Service-Error-Code"] == "503"
     assert message.headers["Nats-Service-Error"] == "STORE_UNAVAILABLE: why"
@@ -127,16 +127,16 @@ async def test_a_defect_is_an_internal_error_without_its_details(ingress: Broker
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]"])
-async def test_a_request_that_is_no_object_is_refused(ingress: Broker, body: bytes) -> None:
+async def test_a_request_that_is_not_an_object_is_refused(ingress: Broker, body: bytes) -> None:
     message = await ingress.request("svc.search.query.ingress", body, timeout=5)
     assert orjson.loads(message.data)["code"] in ("JSON_INVALID", "QUERY_INVALID")
 
 
-async def test_more_questions_than_the_service_takes_are_refused_at_once(
+async def test_requests_beyond_the_bound_are_refused_at_once(
     ingress: Broker, responder: Responder, search: Search
 ) -> None:
     first = [asyncio.create_task(ask(ingress, "search", "count", {})) for _ in range(32)]
-    await true(lambda: search.started == 4 and len(responder._tasks) == 32)
+    await true(lambda: search.started == 4 and responder.in_progress == 32)
     with pytest.raises(Unavailable, match="OVERLOADED"):
         await ask(ingress, "search", "count", {})
     search.release.set()
@@ -144,12 +144,12 @@ async def test_more_questions_than_the_service_takes_are_refused_at_once(
         assert len(await asyncio.gather(*first)) == 32
 
 
-async def test_the_answering_side_stops_when_the_caller_does_not_wait_any_more(
+async def test_a_handler_is_cancelled_when_the_caller_s_timeout_ends(
     ingress: Broker, responder: Responder, search: Search
 ) -> None:
     with pytest.raises(Unavailable, match="TIMED_OUT"):
         await ask(ingress, "search", "count", {}, timeout=0.2)
-    await true(lambda: not responder._tasks, bound=2)
+    await true(lambda: responder.in_progress == 0, bound=2)
     assert search.started == 1
 
 
@@ -159,7 +159,7 @@ async def test_an_answer_too_large_for_a_message_says_so(ingress: Broker, search
         await ask(ingress, "search", "count", {"size": 1024 * 1024})
 
 
-async def test_nobody_there_is_unavailable_at_once(rig: Rig) -> None:
+async def test_a_service_without_responders_is_unavailable_at_once(rig: Rig) -> None:
     ingress = await rig.broker("ingress")
     started = time.monotonic()
     with pytest.raises(Unavailable, match="SERVICE_UNAVAILABLE"):
@@ -167,7 +167,7 @@ async def test_nobody_there_is_unavailable_at_once(rig: Rig) -> None:
     assert time.monotonic() - started < 1
 
 
-async def test_no_answer_goes_to_an_address_that_is_not_the_callers(rig: Rig, ingress: Broker, search: Search) -> None:
+async def test_no_reply_goes_to_an_inbox_that_is_not_the_caller_s(rig: Rig, ingress: Broker, search: Search) -> None:
     first = await rig.next_sequence("EVENTS_HTTP")
     victim = await rig.broker("writer")
     heard: list[Message] = []
@@ -183,7 +183,7 @@ async def test_no_answer_goes_to_an_address_that_is_not_the_callers(rig: Rig, in
     assert await rig.next_sequence("EVENTS_HTTP") == first
 
 
-async def test_replicas_share_the_questions(rig: Rig, ingress: Broker, search: Search) -> None:
+async def test_replicas_share_the_requests(rig: Rig, ingress: Broker, search: Search) -> None:
     other = Search()
     replica = await serve(await rig.broker("indexer"), "search", {"query": other.query})
     await replica.broker.flush()
@@ -194,7 +194,7 @@ async def test_replicas_share_the_questions(rig: Rig, ingress: Broker, search: S
     assert other.askers
 
 
-async def test_stopping_answers_what_is_in_hand(
+async def test_stopping_answers_requests_in_progress(
     rig: Rig, ingress: Broker, responder: Responder, search: Search
 ) -> None:
     question = asyncio.create_task(ask(ingress, "search", "count", {}))

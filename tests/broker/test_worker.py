@@ -103,7 +103,7 @@ async def test_sigterm_finishes_what_is_in_hand_and_exits_with_0_within_ten_seco
     assert sample.logged()[-1]["message"] == "worker_stopped"
 
 
-async def test_it_answers_questions(sample: Sample) -> None:
+async def test_a_worker_answers_requests(sample: Sample) -> None:
     ingress = await sample.rig.broker("ingress")
     assert await ask(ingress, "search", "query", {}) == {"asked_by": "ingress"}
 
@@ -150,7 +150,7 @@ async def test_without_its_seed_it_says_so_and_exits_with_1(rig: Rig, tmp_path: 
     assert any("CREDENTIALS_INVALID" in line.get("reason", "") for line in sample.logged())
 
 
-async def test_metrics_are_those_of_the_list_and_count(sample: Sample) -> None:
+async def test_a_worker_exports_exactly_the_listed_metrics(sample: Sample) -> None:
     await sample.rig.store([b"one", b"two", b"refused"])
     await true(lambda: len(sample.handled()) == 3)
     await sample.rig.settled()
@@ -158,7 +158,9 @@ async def test_metrics_are_those_of_the_list_and_count(sample: Sample) -> None:
     labels = 'consumer="indexer",outcome="{}",stream="EVENTS_HTTP"'
     assert f"penstock_delivery_settled_total{{{labels.format('done')}}} 2.0" in text
     assert f"penstock_delivery_settled_total{{{labels.format('dropped')}}} 1.0" in text
-    common = {metric._name for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)}
+    common = {
+        next(iter(metric.describe())).name for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)
+    }
     listed = [metric for metric in METRICS if metric.name.removesuffix("_total") in common]  # others are of one worker
     assert len(listed) == len(common)
     for metric in listed:
@@ -167,7 +169,7 @@ async def test_metrics_are_those_of_the_list_and_count(sample: Sample) -> None:
         assert metric.remedy
 
 
-async def test_what_cannot_be_decoded_or_is_refused_is_dead_lettered_with_its_key_where_known(sample: Sample) -> None:
+async def test_undecodable_and_refused_messages_are_dead_lettered_with_their_key_if_known(sample: Sample) -> None:
     first = await sample.rig.next_sequence("DLQ")
     await sample.rig.store([b"unreadable", b"refused", b"defect", b"good"])
     await sample.rig.settled()
@@ -183,7 +185,7 @@ async def test_what_cannot_be_decoded_or_is_refused_is_dead_lettered_with_its_ke
     assert letters[b"refused"]["x-penstock-key"] == "key of refused"
 
 
-async def test_who_waits_for_the_worker_gets_its_answer_at_an_address_of_its_own_only(sample: Sample) -> None:
+async def test_a_receipt_goes_to_the_publisher_s_own_inbox_only(sample: Sample) -> None:
     ingress = await sample.rig.broker("ingress")
     victim = await sample.rig.broker("scorer")
     heard: list[bytes] = []

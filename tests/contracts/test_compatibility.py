@@ -237,7 +237,7 @@ def test_the_newest_tag_is_what_was_released(repository: Callable[..., str], cop
     assert breaking(copy) == []
 
 
-def test_a_base_that_does_not_exist_is_said(repository: Callable[..., str], copy: Path) -> None:
+def test_a_base_revision_that_does_not_exist_is_an_error(repository: Callable[..., str], copy: Path) -> None:
     assert "release-unknown" in {finding.rule for finding in check(copy, "no-such-commit").findings}
 
 

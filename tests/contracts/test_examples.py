@@ -20,7 +20,7 @@ BAD = [each for type in CONTRACTS.types for each in invalid(CONTRACTS, type)]
 
 
 @pytest.mark.parametrize(("type", "path"), GOOD, ids=lambda value: value.stem if isinstance(value, Path) else value)
-def test_a_good_example_passes_the_door_and_the_workers_alike(type: str, path: Path) -> None:
+def test_a_valid_example_passes_ingress_and_workers_alike(type: str, path: Path) -> None:
     event = CHECKER.at_door(path.read_bytes(), publisher="example", door="http", now_ns=NOW)
     assert event.type.type == type
 

@@ -35,7 +35,7 @@ def taken(events: Iterator[dict[str, Any]]) -> int:
     return count
 
 
-def test_cloudtrail_records_are_data_as_they_are() -> None:
+def test_cloudtrail_records_are_valid_data_as_they_are() -> None:
     def events() -> Iterator[dict[str, Any]]:
         with gzip.open(folder("cloudtrail") / "records.jsonl.gz", "rt") as lines:
             for record in map(json.loads, lines):
@@ -46,7 +46,7 @@ def test_cloudtrail_records_are_data_as_they_are() -> None:
     assert taken(events()) == 2029
 
 
-def test_log_lines_of_many_systems_are_messages() -> None:
+def test_log_lines_of_many_systems_are_valid_messages() -> None:
     def events() -> Iterator[dict[str, Any]]:
         for path in sorted(folder("loghub").glob("*.log")):
             for line in path.read_text(errors="replace").splitlines():
@@ -56,7 +56,7 @@ def test_log_lines_of_many_systems_are_messages() -> None:
     assert taken(events()) > 20_000
 
 
-def test_series_since_2011_are_samples() -> None:
+def test_metric_series_since_2011_are_valid_samples() -> None:
     def events() -> Iterator[dict[str, Any]]:
         for path in sorted(folder("nab").glob("*/*.csv.gz")):
             with gzip.open(path, "rt") as lines:

@@ -97,7 +97,9 @@ FRAMINGS = {
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)
-async def test_no_request_reaches_the_ingress_past_the_rules(edge: Edge, upstream: Upstream, framing: str) -> None:
+async def test_a_request_that_the_rules_refuse_never_reaches_the_ingress(
+    edge: Edge, upstream: Upstream, framing: str
+) -> None:
     statuses, answer = await edge.raw(FRAMINGS[framing] + LAST)
     assert statuses, "the edge answers or refuses, and does not wait for more"
     assert all(status in (200, 400, 401, 404, 408, 413, 501) for status in statuses), answer
@@ -111,13 +113,13 @@ async def test_no_request_reaches_the_ingress_past_the_rules(edge: Edge, upstrea
     assert statuses.count(200) == len(upstream.seen)
 
 
-async def test_a_request_after_another_on_a_connection_is_judged_by_itself(edge: Edge, upstream: Upstream) -> None:
+async def test_each_request_on_a_kept_alive_connection_is_checked(edge: Edge, upstream: Upstream) -> None:
     statuses, _ = await edge.raw(post(b"Content-Length: 0", body=SECOND) + LAST)
     assert statuses == [200, 401, 200]
     assert [seen.path for seen in upstream.seen] == ["/v1/events", "/v1/last"]
 
 
-async def test_the_absolute_form_becomes_the_plain_one(edge: Edge, upstream: Upstream, key: str) -> None:
+async def test_an_absolute_request_target_is_normalised_to_its_path(edge: Edge, upstream: Upstream, key: str) -> None:
     for target, status in ((b"http://other.test/v1/types?a=b", 200), (b"http://other.test/metrics", 404)):
         head = b"GET %b HTTP/1.1\r\nHost: other.test\r\nAuthorization: Bearer %b\r\nConnection: close\r\n\r\n"
         statuses, _ = await edge.raw(head % (target, key.encode()))
@@ -181,7 +183,7 @@ async def many(edge: Edge, credentials: str, count: int) -> list[httpx.Response]
         return [await client.get("/v1/types", headers=headers) for _ in range(count)]
 
 
-async def test_an_identity_has_its_share_and_others_theirs(edge: Edge, mint: Mint, key: str) -> None:
+async def test_the_rate_limit_is_counted_per_identity(edge: Edge, mint: Mint, key: str) -> None:
     first, second = mint.token(f"{'s' * 60}-1"), mint.token(f"{'s' * 60}-2")
     answers = await many(edge, first, RATE + 1)
     assert [answer.status_code for answer in answers] == [200] * RATE + [429]
@@ -204,7 +206,7 @@ async def settled(edge: Edge) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_a_share_that_is_used_up_stays_so_over_a_reload(edge: Edge, key: str) -> None:
+async def test_a_used_up_rate_limit_survives_a_reload(edge: Edge, key: str) -> None:
     await settled(edge)
     assert (await many(edge, key, RATE + 1))[-1].status_code == 429
     await edge.reload()
@@ -212,7 +214,7 @@ async def test_a_share_that_is_used_up_stays_so_over_a_reload(edge: Edge, key: s
     assert (await edge.anew(key)).status_code == 429
 
 
-async def test_only_so_many_requests_of_an_identity_at_one_time(edge: Edge, upstream: Upstream, key: str) -> None:
+async def test_concurrent_requests_of_an_identity_are_bounded(edge: Edge, upstream: Upstream, key: str) -> None:
     release = asyncio.Event()
     full = asyncio.Event()
 
@@ -236,9 +238,7 @@ async def test_only_so_many_requests_of_an_identity_at_one_time(edge: Edge, upst
     assert (await edge.get(key)).status_code == 200
 
 
-async def test_a_request_that_breaks_off_is_sent_to_nobody_twice_unless_that_is_safe(
-    edge: Edge, upstream: Upstream, key: str
-) -> None:
+async def test_a_broken_request_is_retried_only_if_it_is_idempotent(edge: Edge, upstream: Upstream, key: str) -> None:
     """The upstream breaks off each request; only what changes nothing twice comes again."""
     upstream.breaks = True
     headers = {"authorization": f"Bearer {key}"}

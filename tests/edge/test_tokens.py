@@ -49,7 +49,7 @@ def edge(running: Edge, upstream: Upstream, mint: Mint) -> Edge:
     return running
 
 
-async def test_a_good_token_passes_and_is_handed_on_with_whose_it_is(
+async def test_a_valid_token_passes_with_its_issuer_and_subject_in_headers(
     edge: Edge, upstream: Upstream, mint: Mint
 ) -> None:
     token = mint.person("ann@example.test", "penstock-readers", "others")
@@ -70,7 +70,7 @@ async def test_an_audience_may_be_one_of_several(edge: Edge, upstream: Upstream,
         assert (await edge.get(mint.token(aud=audience))).status_code == 200
 
 
-async def test_of_a_long_list_of_audiences_the_ingress_decides(edge: Edge, upstream: Upstream, mint: Mint) -> None:
+async def test_a_token_with_many_audiences_is_left_to_the_ingress(edge: Edge, upstream: Upstream, mint: Mint) -> None:
     assert (await edge.get(mint.token(aud=[*"abcdefghi"]))).status_code == 200
     assert len(upstream.seen) == 1
 
@@ -157,7 +157,9 @@ async def test_the_long_token_of_the_list_is_refused(edge: Edge, upstream: Upstr
     assert upstream.seen == []
 
 
-async def test_without_credentials_or_with_several_nobody_passes(edge: Edge, upstream: Upstream, mint: Mint) -> None:
+async def test_a_request_without_or_with_several_credentials_is_refused(
+    edge: Edge, upstream: Upstream, mint: Mint
+) -> None:
     token = mint.token()
     for given in ([], [f"Basic {token}"], ["Bearer"], [token], [f"Bearer {token}", f"Bearer {token}"]):
         answer = await edge.client.get("/v1/types", headers=[("authorization", each) for each in given])
@@ -182,7 +184,7 @@ async def test_refused_tokens_do_not_affect_other_connections(edge: Edge, mint: 
     assert sent == [10] * 8 + [40] * 4
 
 
-async def test_a_key_passes_without_a_word_on_whose_it_is(edge: Edge, upstream: Upstream) -> None:
+async def test_an_api_key_passes_without_identity_headers(edge: Edge, upstream: Upstream) -> None:
     answer = await edge.get(KEY)
     [seen] = upstream.seen
     assert seen.all("authorization") == [f"Bearer {KEY}"]
@@ -198,7 +200,7 @@ async def test_a_key_passes_without_a_word_on_whose_it_is(edge: Edge, upstream: 
      "X-Authenticated-User", "Forwarded", "X-Forwarded-For", "X-Forwarded-User", "X_Forwarded_For",
      "Penstock-Received"],
 )  # fmt: skip
-async def test_nothing_counts_that_a_client_says_of_itself(
+async def test_identity_headers_from_a_client_are_removed(
     edge: Edge, upstream: Upstream, mint: Mint, name: str
 ) -> None:
     for credentials in (KEY, mint.token("ann")):
@@ -220,7 +222,7 @@ async def test_public_paths_need_no_credentials_and_pass_none_on(edge: Edge, ups
 @pytest.mark.parametrize(
     "path", ["/metrics", "/%6detrics", "//v1/types", "/V1/types", "/docs/", "/v1", "/.%2e/metrics"]
 )
-async def test_there_are_no_other_paths(edge: Edge, upstream: Upstream, path: str) -> None:
+async def test_unknown_paths_are_not_found(edge: Edge, upstream: Upstream, path: str) -> None:
     answer = await edge.get(KEY, path)
     assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
     assert upstream.seen == []

@@ -86,7 +86,7 @@ async def test_who_connected_is_found_with_the_decision(stack_env: Place, told: 
     assert (record["decision"], record["client_id"]) == ("admitted", "penstock-writer")
 
 
-async def test_a_key_is_on_the_trail_before_it_opens_anything(stack_env: Place, told: str) -> None:
+async def test_a_new_api_key_is_on_the_audit_trail_before_it_is_accepted(stack_env: Place, told: str) -> None:
     code, output = await penstock(stack_env, "key", "create", "--identity", "newcomer", "--types", "*", "--json")
     assert code == 0, output
     made = await found(stack_env, identity="newcomer", action="key_created")
@@ -106,7 +106,7 @@ async def test_the_whole_trail_is_proven_and_its_copy_is_the_same(stack_env: Pla
     assert report["in_store"] > 0
 
 
-async def test_no_word_of_an_event_or_a_question_is_on_the_trail(stack_env: Place, told: str) -> None:
+async def test_the_audit_trail_holds_no_content_of_events_or_queries(stack_env: Place, told: str) -> None:
     broker = await connect_as("examiner", stack_env)
     first = 1
     while page := await broker.get_many("AUDIT", sequence=first):

@@ -96,7 +96,7 @@ async def test_an_event_goes_the_whole_way_and_a_person_reads_it(stack: DefaultS
     await until(scored, BOUND)
 
 
-async def test_each_may_do_what_its_groups_say_and_no_more(stack: DefaultStack) -> None:
+async def test_groups_decide_what_a_caller_may_do(stack: DefaultStack) -> None:
     sender, reader = await stack.token(SENDER), await stack.token(READER)
     assert (await stack.send(reader, event())).json()["code"] == "FORBIDDEN"
     assert (await stack.ask(sender, "POST", "/v1/search", json={"text": "x"})).json()["code"] == "FORBIDDEN"
@@ -104,14 +104,14 @@ async def test_each_may_do_what_its_groups_say_and_no_more(stack: DefaultStack) 
     assert (await stack.ask(machine, "GET", "/v1/types")).json()["code"] == "FORBIDDEN"
 
 
-async def test_a_bearer_key_takes_the_same_way(stack: DefaultStack) -> None:
+async def test_an_api_key_passes_the_edge_too(stack: DefaultStack) -> None:
     result = await stages(stack, stack.key, event("till 7 is open"))
     assert (await found(stack, stack.key, "till open", result["key"]))["key"] == result["key"]
     answer = await stack.ask(stack.key, "GET", f"/v1/events/{result['key']}")
     assert answer.json()["publisher"] == "till"
 
 
-async def test_who_is_denied_is_out_at_the_broker_and_at_the_edge_within_two_seconds(stack: DefaultStack) -> None:
+async def test_a_denied_identity_is_cut_off_at_broker_and_edge_within_two_seconds(stack: DefaultStack) -> None:
     """The same caller has a connection to the broker and one to the edge; both end, and both come back."""
     token = await stack.token(SENDER)
     assert (await stack.send(token, event())).status_code == 202
@@ -193,7 +193,7 @@ def key_id(token: str) -> str:
     return str(jwt.get_unverified_header(token)["kid"])
 
 
-async def test_the_fleet_has_renewed_its_tokens_and_nobody_was_sent_away(stack: DefaultStack) -> None:
+async def test_the_fleet_renews_its_tokens_without_a_disconnect(stack: DefaultStack) -> None:
     """By now, or soon: a token here lives less than a minute."""
     operator = await stack.broker("operator")
 
@@ -219,7 +219,7 @@ def known(stack: DefaultStack) -> Secrets:
     return Secrets(stack.place, {"bearer key": stack.key, **tokens})
 
 
-async def test_after_all_this_no_secret_is_where_it_must_not_be(stack: DefaultStack) -> None:
+async def test_no_secret_is_in_logs_command_lines_or_tracked_files(stack: DefaultStack) -> None:
     secrets = known(stack)
     assert len(secrets) > 30
     logs = {path.name for path in log_and_config_files(stack.place)}
@@ -242,7 +242,7 @@ async def test_after_all_this_no_secret_is_where_it_must_not_be(stack: DefaultSt
      "secrets/cassandra_admin", "secrets/cassandra_writer", "secrets/elasticsearch_reader", "issuer/first.pem",
      "tls/edge.pem", "a bearer key", "a token"],
 )  # fmt: skip
-async def test_what_is_planted_is_found(stack: DefaultStack, tmp_path: Path, file: str) -> None:
+async def test_planted_secrets_are_found(stack: DefaultStack, tmp_path: Path, file: str) -> None:
     """Each kind of secret in a log, on a command line, in an environment and in a tracked file."""
     place = stack.place
     made_here = {"a bearer key": stack.key, "a token": await stack.token(SENDER)}
@@ -258,7 +258,7 @@ async def test_what_is_planted_is_found(stack: DefaultStack, tmp_path: Path, fil
                 start_new_session=True,
             )
         await true(lambda: log.stat().st_size > 0, bound=BOUND)
-        started = process._start_ticks(child.pid) or 0
+        started = process.start_ticks(child.pid) or 0
         record.write_text(json.dumps(asdict(process.Record("planted", child.pid, started, (), {}, 1.0))))
         (tmp_path / "tracked").write_text(f"x = {secret!r}")
         secrets = known(stack)

@@ -135,7 +135,7 @@ def keys_of(stored: list[StoredMessage]) -> dict[str, set[str]]:
     return found
 
 
-async def test_a_killed_ingress_costs_no_request_and_doubles_no_event(edge: Edge, rig: Rig, key: str) -> None:
+async def test_a_killed_ingress_fails_no_request_and_duplicates_no_event(edge: Edge, rig: Rig, key: str) -> None:
     first = await rig.next_sequence(STREAM)
     async with Load(edge, key, "kill") as load:
         for name in ("ingress_0", "ingress_1"):
@@ -149,7 +149,7 @@ async def test_a_killed_ingress_costs_no_request_and_doubles_no_event(edge: Edge
     assert stored == {id: {key} for id, key in load.keys.items()}
 
 
-async def test_a_stopping_ingress_costs_no_request(edge: Edge, rig: Rig, key: str) -> None:
+async def test_a_stopping_ingress_fails_no_request(edge: Edge, rig: Rig, key: str) -> None:
     async with Load(edge, key, "stop") as load:
         await asyncio.to_thread(process.stop, rig.place, "ingress_0")
         await load.more()
@@ -158,7 +158,7 @@ async def test_a_stopping_ingress_costs_no_request(edge: Edge, rig: Rig, key: st
     assert load.failed == {}
 
 
-async def test_a_reload_costs_no_request(edge: Edge, key: str) -> None:
+async def test_a_reload_fails_no_request(edge: Edge, key: str) -> None:
     async with Load(edge, key, "reload") as load:
         processes = []
         for _ in range(3):
@@ -168,7 +168,7 @@ async def test_a_reload_costs_no_request(edge: Edge, key: str) -> None:
     assert len(set(processes)) == 3
 
 
-async def test_requests_are_shared_between_the_ingress_processes(edge: Edge, key: str) -> None:
+async def test_requests_are_balanced_over_the_ingress_processes(edge: Edge, key: str) -> None:
     names = set()
     for _ in range(4):
         answer = await edge.anew(key)
@@ -213,7 +213,7 @@ async def test_a_tail_goes_on_over_a_reload_and_then_lets_the_old_process_end(ed
             answer = await other.post("/v1/events", content=sent, headers=headers | {"content-type": STRUCTURED})
         assert answer.status_code == 202
         await until('"id":"tail-1"')
-    gone = process.Record("old", old, process._start_ticks(old) or 0, (), {}, 0.0)
+    gone = process.Record("old", old, process.start_ticks(old) or 0, (), {}, 0.0)
     assert await asyncio.to_thread(process.wait_gone, gone, BOUND)
 
 
@@ -240,7 +240,7 @@ async def test_without_an_ingress_the_edge_says_so_at_once(edge: Edge, rig: Rig,
         await asyncio.to_thread(haproxy_server.wait_ready, rig.place, record)
 
 
-async def test_a_persons_token_passes_both_and_its_events_have_its_name(edge: Edge, rig: Rig, mint: Mint) -> None:
+async def test_a_persons_event_passes_edge_and_ingress_under_the_persons_name(edge: Edge, rig: Rig, mint: Mint) -> None:
     first = await rig.next_sequence(STREAM)
     token = mint.person("ann@example.test", "penstock-senders", "penstock-readers")
     headers = {"authorization": f"Bearer {token}", "content-type": STRUCTURED}
@@ -251,7 +251,7 @@ async def test_a_persons_token_passes_both_and_its_events_have_its_name(edge: Ed
     assert (await edge.get(token)).status_code == 200
 
 
-async def test_what_the_edge_cannot_see_the_ingress_does(edge: Edge, mint: Mint) -> None:
+async def test_the_ingress_refuses_what_the_edge_cannot_check(edge: Edge, mint: Mint) -> None:
     token = mint.person("ann@example.test", "penstock-readers", aud=[*"abcdefghi"])
     answer = await edge.get(token)
     assert (answer.status_code, answer.json()["code"]) == (401, "TOKEN_INVALID")

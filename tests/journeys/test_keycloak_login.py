@@ -122,7 +122,7 @@ def person(place: Place, tmp_path: Path) -> Person:
 
 
 @pytest.mark.parametrize("options", [(), ("--browser",)], ids=["device", "browser"])
-async def test_who_signs_in_searches_with_the_token(person: Person, options: tuple[str, ...]) -> None:
+async def test_a_signed_in_person_searches_with_the_token(person: Person, options: tuple[str, ...]) -> None:
     await person.signs_in(*options)
     assert stat.S_IMODE(person.file.stat().st_mode) == 0o600
     assert stat.S_IMODE(person.file.parent.stat().st_mode) == 0o700
@@ -159,7 +159,7 @@ async def test_a_token_is_refreshed_before_it_expires_and_logout_ends_it(person:
     assert (status, "UNAUTHENTICATED" in err) == (1, True)
 
 
-async def test_a_login_is_for_one_door_and_private(person: Person) -> None:
+async def test_a_login_is_private_and_for_one_ingress_only(person: Person) -> None:
     await person.signs_in()
     kept = person.login()
     person.file.write_text(json.dumps({**kept, "door": "http://127.0.0.1:1"}))
@@ -171,7 +171,7 @@ async def test_a_login_is_for_one_door_and_private(person: Person) -> None:
     assert (status, "CREDENTIALS_INVALID" in err) == (1, True)
 
 
-async def test_an_issuer_that_is_none_is_named(person: Person) -> None:
+async def test_an_unusable_issuer_is_named(person: Person) -> None:
     status, _, err = await person.run("login", "--issuer", "http://example.org/realms/x")
     assert (status, "LOGIN_FAILED" in err, "https" in err) == (1, True, True)
     wrong = f"http://127.0.0.1:{person.place.local_port('keycloak')}/realms/nowhere"

@@ -10,7 +10,7 @@ from tests.support.full_stack import SERVICES, WORKERS, FullStack
 
 
 @pytest.mark.timeout(600)
-async def test_whatever_is_killed_each_accepted_event_is_once_in_each_store(full_stack: FullStack) -> None:
+async def test_after_any_kill_each_accepted_event_is_once_in_each_store(full_stack: FullStack) -> None:
     async with full_stack.senders() as senders:
         await senders.more(300)
         for worker in WORKERS:

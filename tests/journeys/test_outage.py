@@ -21,7 +21,7 @@ ACK_WAIT = 30.0  # seconds after which a delivery that nobody keeps alive comes 
 PROBLEM = "application/problem+json"
 
 
-async def test_without_the_broker_the_door_says_when_to_come_back(full_stack: FullStack) -> None:
+async def test_without_the_broker_the_ingress_answers_503_with_retry_after(full_stack: FullStack) -> None:
     event = full_stack.senders().event("web_shop")
     await full_stack.down("nats")
     answer = await full_stack.post("web_shop", event)
@@ -44,7 +44,7 @@ async def test_without_the_broker_the_door_says_when_to_come_back(full_stack: Fu
     ("away", "hanging", "held_by"),
     [("elasticsearch", "cassandra", "writer"), ("cassandra", "elasticsearch", "indexer")],
 )
-async def test_a_store_away_and_one_that_hangs_lose_nothing(
+async def test_one_store_down_and_the_other_frozen_lose_nothing(
     full_stack: FullStack, away: str, hanging: str, held_by: str
 ) -> None:
     await full_stack.settled()
@@ -153,7 +153,7 @@ async def fill_directly(full_stack: FullStack, billing: Broker) -> int:
 
 
 @pytest.mark.timeout(400)
-async def test_told_to_stop_each_process_ends_by_itself_and_leaves_nothing_waiting(full_stack: FullStack) -> None:
+async def test_sigterm_ends_each_process_with_all_its_messages_settled(full_stack: FullStack) -> None:
     await full_stack.settled()
     for name in SERVICES:
         worker = name.removesuffix("_0")

@@ -315,7 +315,7 @@ def neutral(world: World, answer: httpx.Response) -> Json:
     return {name: member for name, member in body.items() if name not in ("request_id", "took_ms")}
 
 
-async def test_a_cursor_of_somebody_else_opens_nothing(world: World) -> None:
+async def test_a_cursor_of_another_caller_shows_nothing_more(world: World) -> None:
     for question in ({}, {"sort": "anomaly"}, {"text": "plain"}):
         request = Request("POST", "/v1/search", {**question, "entity": world.entity, "size": 1})
         if question.get("text"):
@@ -330,7 +330,7 @@ async def test_a_cursor_of_somebody_else_opens_nothing(world: World) -> None:
     assert {entry["key"] for entry in taken.json()["entries"]} <= {world.line}
 
 
-async def test_a_page_s_cursor_does_not_tell_that_there_is_more_that_may_not_be_read(world: World) -> None:
+async def test_a_cursor_does_not_reveal_further_hits_that_are_not_granted(world: World) -> None:
     page = (
         await world.ask(world.logs, Request("GET", "/v1/timeline", params={"entity": world.entity, "limit": 1}))
     ).json()
@@ -370,7 +370,7 @@ async def test_a_tail_ends_when_its_key_is_revoked(world: World) -> None:
     await tail.close()
 
 
-async def test_who_waits_for_the_workers_is_told_of_its_own_event_only(world: World) -> None:
+async def test_prefer_wait_answers_about_the_caller_s_own_event_only(world: World) -> None:
     sender, _ = api_keys.create(
         world.full_stack.place.keys, load(), identity="only_sends", types=["*"], roles=["sender"],
         now_ns=time.time_ns(),

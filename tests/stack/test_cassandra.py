@@ -46,7 +46,7 @@ def test_the_writer_reads_and_writes_its_keyspace_and_nothing_else(cassandra: Pr
             admin.execute(f"DROP TABLE {place.cassandra_keyspace}.rights")
 
 
-async def test_another_password_of_the_writer_counts_for_its_next_connection_without_a_restart(
+async def test_a_changed_writer_password_is_used_by_the_next_connection(
     cassandra: Processes,
 ) -> None:
     place = cassandra.place

@@ -20,7 +20,7 @@ def test_an_acknowledged_document_survives_a_kill(elasticsearch: Processes) -> N
     assert found["_source"] == {"text": "still here"}
 
 
-def test_nobody_else_on_the_network_can_reach_it(elasticsearch: Processes) -> None:
+def test_elasticsearch_listens_on_loopback_only(elasticsearch: Processes) -> None:
     with httpx.Client(base_url=elasticsearch.place.elasticsearch, timeout=30) as client:
         [node] = client.get("/_nodes/http,transport").json()["nodes"].values()
     for service in ("http", "transport"):

@@ -25,7 +25,7 @@ signal.pause()
 """
 
 
-def test_what_a_killed_test_run_left_is_swept_by_the_next(place_factory: PlaceFactory) -> None:
+def test_leftovers_of_a_killed_test_run_are_removed_by_the_next(place_factory: PlaceFactory) -> None:
     environment = {**os.environ, "PYTHONPATH": f"{CHECKOUT / 'libs'}:{CHECKOUT}"}
     with subprocess.Popen([sys.executable, "-c", RUN], env=environment, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout

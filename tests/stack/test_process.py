@@ -105,7 +105,7 @@ def test_a_child_that_never_gets_ready_is_given_up_after_the_bound(place: Place)
         process.wait_ready(place, record, lambda: False, timeout=0.2)
 
 
-def test_a_child_deaf_to_sigterm_is_killed_with_all_that_it_started(place: Place) -> None:
+def test_a_child_that_ignores_sigterm_is_killed_with_its_descendants(place: Place) -> None:
     grandchild = f"import subprocess, sys; print(subprocess.Popen(['sleep', '600']).pid, flush=True); {STUBBORN}"
     record = process.start(place, child(grandchild, grace=0.2))
     process.wait_ready(place, record, lambda: "deaf" in place.log("child").read_text(), timeout=30)
@@ -115,7 +115,7 @@ def test_a_child_deaf_to_sigterm_is_killed_with_all_that_it_started(place: Place
     assert all(line.startswith("Z") for line in ps.stdout.split())
 
 
-def test_a_pid_that_the_kernel_gave_to_another_process_is_not_ours(place: Place) -> None:
+def test_a_reused_pid_is_not_taken_for_our_process(place: Place) -> None:
     record = process.start(place, child("import signal; signal.pause()"))
     path = place.record("child")
     stale = {**json.loads(path.read_text()), "started": record.started - 1}
@@ -138,7 +138,7 @@ def test_a_child_outlives_the_program_that_started_it(place: Place) -> None:
 
 
 def test_two_commands_on_one_place_do_not_run_at_once(place: Place) -> None:
-    with up._alone(place), pytest.raises(PenstockError, match="STACK_BUSY"):
+    with up.exclusive(place), pytest.raises(PenstockError, match="STACK_BUSY"):
         up.down(place)
 
 

@@ -183,7 +183,7 @@ async def test_pages_follow_each_other_without_gap_or_repeat(corpus: Corpus, que
     assert len(whole) >= 3
 
 
-async def test_orders(corpus: Corpus) -> None:
+async def test_hits_come_in_the_order_that_is_asked_for(corpus: Corpus) -> None:
     newest = await corpus.questions.query({"types": ["log.line.v1"]}, ALL)
     assert corpus.numbers(newest) == [4, 2, 1, 0, 3]
     unusual = await corpus.questions.query({"sort": "anomaly", "types": ["log.line.v1"]}, ALL)
@@ -201,7 +201,7 @@ async def test_anomaly_moves_relevant_events_up(corpus: Corpus) -> None:
     assert corpus.numbers(await corpus.questions.query(question, LOGS)) == []
 
 
-async def test_the_most_unusual_come_first_with_their_records(corpus: Corpus) -> None:
+async def test_anomalies_come_by_descending_score_with_their_records(corpus: Corpus) -> None:
     page = await corpus.questions.anomalies({"min_score": 0.2}, LOGS)
     assert corpus.numbers(page) == [0, 4, 2, 1]
     first = page["hits"][0]
@@ -210,7 +210,7 @@ async def test_the_most_unusual_come_first_with_their_records(corpus: Corpus) ->
     assert first["anomaly"]["pattern"] == "session opened for user <n>"
 
 
-async def test_one_anomaly_per_pattern(corpus: Corpus) -> None:
+async def test_anomalies_show_one_event_per_pattern(corpus: Corpus) -> None:
     page = await corpus.questions.anomalies({"one_per_pattern": True}, LOGS)
     assert corpus.numbers(page) == [0, 4, 2, 3]
 
@@ -289,13 +289,13 @@ def test_a_text_is_embedded_as_the_type_with_the_fewest_text_members(types: list
     assert text_type(resolve(CONTRACTS, list(CONTRACTS.datasets), None, types)).type == embedded_as
 
 
-async def test_one_similar_event_per_pattern(corpus: Corpus) -> None:
+async def test_similar_shows_one_event_per_pattern(corpus: Corpus) -> None:
     page = await corpus.questions.similar({"text": "whatever", "one_per_pattern": True, "size": 4}, LOGS)
     assert len(page["hits"]) == 4
     assert len({hit["anomaly"]["pattern_id"] for hit in page["hits"]}) == 4
 
 
-async def test_vectors_of_one_version_are_never_compared_with_another_s(corpus: Corpus) -> None:
+async def test_vectors_of_different_model_versions_are_never_compared(corpus: Corpus) -> None:
     async def old(text: str, event_type: str) -> Embedding:
         return embedding(angle=0.0, version=1)
 
@@ -303,7 +303,7 @@ async def test_vectors_of_one_version_are_never_compared_with_another_s(corpus: 
     assert corpus.numbers(page) == [3]
 
 
-async def test_numbers_in_all_by_value_and_by_time(corpus: Corpus) -> None:
+async def test_counts_come_in_total_by_value_and_by_time(corpus: Corpus) -> None:
     by_level = await corpus.questions.count({"by": "level", "size": 2}, LOGS)
     assert (by_level["total"], by_level["other"]) == (5, 1)
     assert {bucket["value"]: bucket["count"] for bucket in by_level["buckets"]} == {"error": 2, "info": 2}
@@ -314,7 +314,7 @@ async def test_numbers_in_all_by_value_and_by_time(corpus: Corpus) -> None:
     assert (await corpus.questions.count({}, ALL))["total"] == 8
 
 
-async def test_nothing_of_a_dataset_is_seen_that_is_not_granted(corpus: Corpus) -> None:
+async def test_no_answer_shows_a_dataset_that_is_not_granted(corpus: Corpus) -> None:
     everything = await corpus.questions.query({"size": 100}, ALL)
     assert {hit["dataset"] for hit in everything["hits"]} == {"logs", "metrics"}
     granted = await corpus.questions.query({"size": 100}, LOGS)
@@ -369,19 +369,19 @@ async def test_what_is_not_granted_is_refused(
         {"sort": "anomaly", "filters": [{"field": "@source", "value": "x"}]},
     ],
 )
-async def test_a_question_that_is_not_valid_is_refused(corpus: Corpus, question: dict[str, Any]) -> None:
+async def test_an_invalid_request_is_refused(corpus: Corpus, question: dict[str, Any]) -> None:
     with pytest.raises(Refused) as refused:
         await corpus.questions.query(question, ALL)
     assert refused.value.code == "QUERY_INVALID"
 
 
-async def test_a_cursor_of_another_question_is_refused(corpus: Corpus) -> None:
+async def test_a_cursor_of_another_request_is_refused(corpus: Corpus) -> None:
     page = await corpus.questions.query({"size": 1}, LOGS)
     with pytest.raises(Refused, match="cursor"):
         await corpus.questions.query({"size": 1, "order": "asc", "cursor": page["cursor"]}, LOGS)
 
 
-async def test_without_a_scorer_the_newest_version_that_has_scored_counts(corpus: Corpus) -> None:
+async def test_without_a_scorer_the_newest_version_with_scores_is_used(corpus: Corpus) -> None:
     async def nobody() -> LoadedModels:
         raise Unavailable("SERVICE_UNAVAILABLE", "nobody listens")
 
@@ -395,9 +395,7 @@ async def test_a_model_that_does_not_score_is_named(corpus: Corpus) -> None:
     assert refused.value.code == "MODEL_UNAVAILABLE"
 
 
-async def test_an_answer_of_large_records_ends_where_there_is_no_room(
-    corpus: Corpus, client: AsyncElasticsearch
-) -> None:
+async def test_a_page_of_large_records_ends_at_the_size_limit(corpus: Corpus, client: AsyncElasticsearch) -> None:
     indexer = Indexer(Bulker(client, Indices(client, CONTRACTS)), EPOCHS)
     large = [event_of(line("large " + "x" * 60_000, host="large")) for _ in range(30)]
     await indexer.events(large)
@@ -419,7 +417,7 @@ async def test_an_answer_of_large_records_ends_where_there_is_no_room(
     await client.indices.refresh(index="events-logs")
 
 
-async def test_a_node_that_does_not_answer_fails_questions_at_once(corpus: Corpus, elasticsearch: Processes) -> None:
+async def test_a_node_that_does_not_answer_fails_requests_at_once(corpus: Corpus, elasticsearch: Processes) -> None:
     async with elasticsearch.frozen("elasticsearch"):
         await corpus.elastic.look()
         with pytest.raises(PenstockError) as failed:

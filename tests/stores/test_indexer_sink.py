@@ -36,7 +36,7 @@ async def test_an_event_is_stored_under_its_key_with_its_record(client: AsyncEla
     assert found["_source"]["sequence"] == 5
 
 
-async def test_whoever_waits_is_told_the_key(indexer: Indexer) -> None:
+async def test_a_waiting_publisher_gets_the_key_in_the_receipt(indexer: Indexer) -> None:
     event = event_of(line("hello"), headers={"x-reply-to": "_INBOX.ingress.1"})
     assert await indexer.events([event]) == [Done({"stage": "indexed", "key": event.key})]
 
@@ -58,7 +58,9 @@ async def test_an_older_message_that_comes_later_does_not_win(client: AsyncElast
     assert (await stored(client, "events-logs-2026", newer.key))["_source"]["event"]["data"]["message"] == "new"
 
 
-async def test_several_indexers_make_an_index_at_once(client: AsyncElasticsearch, elasticsearch: Processes) -> None:
+async def test_indexers_that_create_one_index_at_the_same_time_all_succeed(
+    client: AsyncElasticsearch, elasticsearch: Processes
+) -> None:
     clients = [connect(elasticsearch.place) for _ in range(4)]
     indexers = [Indexer(Bulker(each, Indices(each, CONTRACTS)), EPOCHS) for each in clients]
     batches = [[event_of(sample("cpu", n, time=f"2026-0{1 + n % 3}-01T00:00:00Z"))] for n in range(4)]
@@ -70,7 +72,7 @@ async def test_several_indexers_make_an_index_at_once(client: AsyncElasticsearch
     assert sorted(made.body) == [f"events-metrics-2026-0{month}-g1" for month in (1, 2, 3)]
 
 
-async def test_who_searches_while_an_index_is_made_is_never_told_that_a_shard_is_missing(
+async def test_a_search_during_index_creation_never_fails_for_a_missing_shard(
     client: AsyncElasticsearch, indexer: Indexer
 ) -> None:
     reads, made = Elastic(client), asyncio.Event()
@@ -90,9 +92,7 @@ async def test_who_searches_while_an_index_is_made_is_never_told_that_a_shard_is
     assert min(searcher.result() for searcher in searchers) > 0
 
 
-async def test_an_index_whose_maker_died_before_its_aliases_is_put_behind_them(
-    client: AsyncElasticsearch, indexer: Indexer
-) -> None:
+async def test_an_index_left_without_aliases_by_a_crash_gets_them(client: AsyncElasticsearch, indexer: Indexer) -> None:
     await indexer.events([event_of(line("templates are there"))])
     await client.indices.create(index="events-logs-2002-g1")
     event = event_of(line("hello", time="2002-01-01T00:00:00Z"))
@@ -207,7 +207,7 @@ async def test_a_killed_node_delays_events_and_loses_none(
     assert answer["hits"]["total"]["value"] == 500
 
 
-async def test_who_stops_meanwhile_hands_its_events_back(
+async def test_stopping_while_the_store_is_away_returns_the_events_unacknowledged(
     bulker: Bulker, indexer: Indexer, elasticsearch: Processes
 ) -> None:
     await indexer.events([event_of(line("first"))])
@@ -219,7 +219,7 @@ async def test_who_stops_meanwhile_hands_its_events_back(
     assert isinstance(outcome, Retry)
 
 
-async def test_a_request_that_is_not_understood_drops_nothing(bulker: Bulker) -> None:
+async def test_a_bulk_request_rejected_as_malformed_drops_no_event(bulker: Bulker) -> None:
     good = event_line(event_of(line("hello")), epoch=1)
     [outcome] = await bulker.send([Line(good.alias, b'{"index":{"_unknown":1}}\n{}\n')])
     assert isinstance(outcome, Retry)

@@ -109,7 +109,9 @@ def asker(datasets: Collection[str]) -> Caller:
 
 
 @pytest.mark.parametrize("datasets", ASKERS, ids=["one dataset", "all"])
-async def test_every_valid_search_is_taken(questions: Questions, elastic: Watched, datasets: list[str]) -> None:
+async def test_elasticsearch_takes_every_valid_search(
+    questions: Questions, elastic: Watched, datasets: list[str]
+) -> None:
     @BOUNDED
     @given(strategies.searches(CONTRACTS, datasets))
     async def asked(question: Json) -> None:
@@ -126,7 +128,9 @@ async def test_every_valid_search_is_taken(questions: Questions, elastic: Watche
 
 
 @pytest.mark.parametrize("datasets", ASKERS, ids=["one dataset", "all"])
-async def test_every_valid_count_is_taken(questions: Questions, elastic: Watched, datasets: list[str]) -> None:
+async def test_elasticsearch_takes_every_valid_count(
+    questions: Questions, elastic: Watched, datasets: list[str]
+) -> None:
     @BOUNDED
     @given(strategies.counts(CONTRACTS, datasets))
     async def asked(question: Json) -> None:
@@ -143,7 +147,7 @@ async def test_every_valid_count_is_taken(questions: Questions, elastic: Watched
 
 
 @pytest.mark.parametrize("operation", ["query", "similar", "anomalies", "count"])
-async def test_anything_else_is_refused_before_it_gets_there(
+async def test_an_invalid_query_is_refused_before_it_reaches_elasticsearch(
     questions: Questions, elastic: Watched, operation: str
 ) -> None:
     wild = strategies.spoiled(strategies.searches(CONTRACTS, ["logs"])) | strategies.anything().filter(
@@ -162,7 +166,9 @@ async def test_anything_else_is_refused_before_it_gets_there(
     await _run(asked)
 
 
-async def test_whatever_stands_in_a_cursor_is_no_error_of_ours(questions: Questions, elastic: Watched) -> None:
+async def test_any_cursor_content_is_answered_or_refused_never_an_internal_error(
+    questions: Questions, elastic: Watched
+) -> None:
     forms: list[Json] = [{}, {"text": "password"}, {"sort": "anomaly"}, {"text": "password", "boost_anomaly": 1.0}]
     number = st.integers() | st.floats() | st.text(max_size=5) | st.none() | st.just(1e300)
     key = st.sampled_from(["019aa5b3-4b1a-8c41-9d6e-2f1c7a90e355", "", "~"]) | number
@@ -197,7 +203,7 @@ HEAVIEST: dict[str, Json] = {
 
 
 @pytest.mark.parametrize("name", HEAVIEST)
-async def test_the_heaviest_question_that_is_let_through_is_taken(questions: Questions, name: str) -> None:
+async def test_elasticsearch_takes_the_most_expensive_query_within_the_limits(questions: Questions, name: str) -> None:
     page = await questions.query(HEAVIEST[name], asker(DATASETS))
     assert page["took_ms"] < 8000
 
@@ -229,7 +235,7 @@ async def test_what_would_cost_too_much_or_cannot_be_compared_is_refused(
 
 
 @pytest.mark.parametrize("name", ["@key", "@id", "message", "client.location"])
-async def test_nobody_counts_by_what_is_different_in_every_event(questions: Questions, name: str) -> None:
+async def test_counting_by_a_field_unique_to_every_event_is_refused(questions: Questions, name: str) -> None:
     with pytest.raises(Refused):
         await questions.count({"by": name}, asker(DATASETS))
 

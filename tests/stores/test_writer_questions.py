@@ -74,7 +74,7 @@ async def test_a_key_that_is_not_there_is_missing(corpus: Corpus) -> None:
     assert answer["missing"] == [never]
 
 
-async def test_records_that_do_not_fit_are_left_for_the_next_question(corpus: Corpus, store: Store) -> None:
+async def test_records_beyond_the_size_limit_are_left_for_the_next_request(corpus: Corpus, store: Store) -> None:
     large = [event_of(line("x" * 60_000, host="large")) for _ in range(60)]
     assert set(await Writer(store, "month").events(large)) == {Done()}
     left, seen, rounds = [event.key for event in large], 0, 0
@@ -113,7 +113,7 @@ async def test_a_page_ends_without_a_cursor_where_only_what_is_not_granted_follo
     assert "cursor" not in page  # the lines are older, and not for it
 
 
-async def test_a_long_walk_over_what_is_not_granted_ends_the_page_between_two_moments(
+async def test_skipping_many_rows_that_are_not_granted_ends_the_page_between_two_timestamps(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("penstock.services.writer.queries.timeline.MOST_SEEN", 5)
@@ -145,7 +145,7 @@ async def test_pages_of_a_timeline_follow_each_other_without_gap_or_repeat(corpu
     assert seen == sorted((event.key for event in (*corpus.lines, *corpus.samples)), reverse=True)
 
 
-async def test_pages_pass_over_what_is_not_granted(corpus: Corpus) -> None:
+async def test_pages_skip_rows_that_are_not_granted(corpus: Corpus) -> None:
     seen: list[str] = []
     more: dict[str, Any] = {}
     while True:
@@ -172,7 +172,7 @@ async def test_a_timeline_of_a_range_of_time(corpus: Corpus, time: dict[str, str
     assert {entry["key"] for entry in answer["entries"]} == {corpus.lines[number].key for number in found}
 
 
-async def test_numbers_per_dataset_and_period(corpus: Corpus) -> None:
+async def test_counts_come_per_dataset_and_period(corpus: Corpus) -> None:
     time = {"from": "2026-02-01T00:00:00Z", "to": "2026-03-01T00:00:00Z"}
     counts = (await corpus.questions.count({"time": time}, ALL))["counts"]
     by_dataset = {count["dataset"]: (count["events"], count["scores"]) for count in counts}
@@ -180,7 +180,7 @@ async def test_numbers_per_dataset_and_period(corpus: Corpus) -> None:
     assert {count["period"] for count in counts} == {"2026-02"}
 
 
-async def test_nothing_of_a_dataset_is_seen_that_is_not_granted(corpus: Corpus) -> None:
+async def test_no_answer_shows_a_dataset_that_is_not_granted(corpus: Corpus) -> None:
     answer = plain(await corpus.questions.get({"keys": [corpus.samples[0].key, corpus.other.key]}, LOGS))
     assert [found["key"] for found in answer["records"]] == [corpus.other.key]
     assert answer["missing"] == [corpus.samples[0].key]
@@ -211,7 +211,7 @@ async def test_what_is_not_valid_or_not_granted_is_refused(
     assert refused.value.code == code
 
 
-async def test_a_node_that_does_not_answer_fails_questions_at_once(
+async def test_a_node_that_does_not_answer_fails_requests_at_once(
     corpus: Corpus, store: Store, cassandra: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("penstock.services.writer.queries.reads._LOOK_SECONDS", 0.5)

@@ -38,7 +38,7 @@ async def test_an_event_is_stored_under_its_key_with_its_record(store: Store, wr
     assert await stored(store, event) == [record(event)]
 
 
-async def test_whoever_waits_is_told_the_key(writer: Writer) -> None:
+async def test_a_waiting_publisher_gets_the_key_in_the_receipt(writer: Writer) -> None:
     event = event_of(line("hello"), headers={"x-reply-to": "_INBOX.ingress.1"})
     assert await writer.events([event]) == [Done({"stage": "stored", "key": event.key})]
 
@@ -140,7 +140,9 @@ async def test_a_killed_node_delays_events_and_loses_none(store: Store, writer: 
         assert await stored(store, event) == [record(event)]
 
 
-async def test_who_stops_meanwhile_hands_its_events_back(store: Store, writer: Writer, cassandra: Processes) -> None:
+async def test_stopping_while_the_store_is_away_returns_the_events_unacknowledged(
+    store: Store, writer: Writer, cassandra: Processes
+) -> None:
     await writer.events([event_of(line("first"))])
     store.request_timeout = 0.5
     async with cassandra.frozen("cassandra"):
@@ -190,7 +192,9 @@ async def test_a_node_that_goes_away_while_one_connects_is_tried_again(cassandra
         await way.close()
 
 
-async def test_a_writer_with_another_period_does_not_start(writer: Writer, cassandra: Processes) -> None:
+async def test_a_writer_whose_period_differs_from_the_tables_does_not_start(
+    writer: Writer, cassandra: Processes
+) -> None:
     await writer.events([event_of(line("first"))])
     settings = WriterSettings.model_validate({**cassandra.place.model_dump(), "cassandra_period": "day"})
     with pytest.raises(PenstockError, match="rows by month"):

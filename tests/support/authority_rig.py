@@ -47,6 +47,7 @@ class AuthorityRig:
         self.processes = Processes(place)
         self.reader: Broker
         self.brokers: list[Broker] = []
+        self.sources: list[FixedToken] = []  # of those brokers that come with tokens
 
     async def open(self) -> AuthorityRig:
         nats.wait_ready(self.place, nats.start(self.place, nats.fleet_conf(self.place)))
@@ -82,6 +83,7 @@ class AuthorityRig:
         """Closes what the last test has opened."""
         while self.brokers:
             await self.brokers.pop().drain(1.0)
+        self.sources.clear()
 
     async def nkey(self, identity: str, prefix: str = CORE_API) -> Broker:
         """A connection with the seed, of those that the server knows itself."""
@@ -90,6 +92,7 @@ class AuthorityRig:
     async def token(self, identity: str, make: Callable[[], str], patience: float = 10.0) -> Broker:
         """A connection with tokens; `identity` is what the client takes itself for."""
         source = FixedToken(make)
+        self.sources.append(source)
         folder = self.place.credentials_folder
         return await self._kept(
             Broker.connect(self.place.nats, identity, folder, token_source=source, patience=patience)

@@ -35,6 +35,11 @@ def package(seed: int = 1) -> bytes:
 
 @cache
 def _package(seed: int) -> bytes:
+    return trained(seed)
+
+
+def trained(seed: int) -> bytes:
+    """Such a package, trained now."""
     extractor = Extractor(load())
     items = [item(usual(number)) for number in range(1_200)] + [item(RARE)]
     network, figures = train(extractor.extract(items), seed)

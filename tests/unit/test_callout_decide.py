@@ -49,14 +49,14 @@ def with_line(name: str, **members: Any) -> Contracts:
 
 
 @pytest.mark.parametrize("name", [name for name, line in CONTRACTS.identities.items() if line.by_token])
-def test_a_client_of_a_line_gets_the_rights_of_that_line(name: str) -> None:
+def test_a_client_of_an_identity_gets_its_permissions(name: str) -> None:
     found = decide(claims(client=CONTRACTS.identities[name].clients[0]))
     assert found.who.identity == name
     assert found.who.listed
     assert found.permissions == permissions_of(CONTRACTS, name)
 
 
-def test_a_subject_of_a_line_gets_its_rights() -> None:
+def test_a_subject_of_an_identity_gets_its_permissions() -> None:
     contracts = with_line("shop", subjects=["system:serviceaccount:shop:web"], door="nats", publishes=["log.line.v1"])
     found = decide(claims(subject="system:serviceaccount:shop:web"), contracts)
     assert found.permissions == Permissions(("evt.*.nats.shop.log.line.v1",), ("_INBOX.shop.>",))
@@ -68,13 +68,13 @@ def test_an_issuer_that_may_not_give_clients_gives_none(gives: set[Any]) -> None
         decide(claims(client="penstock-ingress", gives=frozenset(gives)))
 
 
-def test_client_and_subject_of_two_lines_are_nobody() -> None:
+def test_a_token_that_matches_two_identities_is_refused() -> None:
     contracts = with_line("shop", subjects=["alice"], door="nats", publishes=["log.line.v1"])
     with pytest.raises(Refused, match="two identities"):
         decide(claims(client="penstock-billing"), contracts)
 
 
-def test_who_has_no_line_has_a_name_that_nobody_can_choose_and_the_rights_of_the_roles() -> None:
+def test_a_person_gets_a_derived_name_and_the_permissions_of_the_roles() -> None:
     found = decide(claims(groups=("penstock-senders", "others")))
     name = person("https://id.test", "alice")
     assert found.who.identity == name
@@ -95,12 +95,12 @@ def test_roles_add_up_their_types_and_datasets() -> None:
 
 
 @pytest.mark.parametrize("groups", [(), ("strangers",), ("penstock-readers",)], ids=["none", "unknown", "only reads"])
-def test_who_may_do_nothing_on_the_broker_is_not_let_in(groups: tuple[str, ...]) -> None:
+def test_a_caller_without_permissions_is_not_admitted(groups: tuple[str, ...]) -> None:
     with pytest.raises(Refused, match="FORBIDDEN"):
         decide(claims(groups=groups))
 
 
-def test_who_is_denied_is_not_let_in() -> None:
+def test_a_denied_caller_is_not_admitted() -> None:
     with pytest.raises(Refused, match="IDENTITY_REVOKED"):
         decide(claims(client="penstock-billing"), denied=frozenset({"billing"}))
     assert decide(claims(client="penstock-billing"), denied=frozenset({"indexer"}))
@@ -128,18 +128,18 @@ def test_a_reserved_or_impossible_name_is_refused(name: str) -> None:
         ({"a": {"account": "AUTH", "subjects": ["s"]}}, "APP only"),
     ],
 )
-def test_contracts_in_which_a_token_could_be_too_much_are_refused(identities: Any, reason: str) -> None:
+def test_contracts_that_would_give_tokens_too_many_permissions_are_refused(identities: Any, reason: str) -> None:
     body = {name: {"meaning": "x", **line} for name, line in identities.items()}
     with pytest.raises(ValueError, match=reason):
         topology.read_identities({"identities": body, "roles": {}})
 
 
-def test_an_admission_ends_with_the_token_and_after_a_day_at_the_latest() -> None:
+def test_a_user_jwt_expires_with_the_token_and_within_a_day() -> None:
     assert decide(claims(client="penstock-billing")).expires_at == int(NOW) + 300
     assert decide(claims(client="penstock-billing", expires_at=2**40)).expires_at == int(NOW) + LONGEST
 
 
-def test_a_token_within_its_leeway_but_over_gives_no_admission() -> None:
+def test_an_expired_token_within_the_leeway_is_not_admitted() -> None:
     with pytest.raises(Refused, match="TOKEN_EXPIRED"):
         decide(claims(client="penstock-billing", expires_at=int(NOW) - 1))
 
@@ -157,7 +157,7 @@ def body(jwt: str) -> Any:
 @pytest.mark.parametrize(
     "allowed", [Permissions((), ()), Permissions(("a",), ()), Permissions((), ("b",)), Permissions(("a",), ("b",))]
 )
-def test_a_user_jwt_never_leaves_a_direction_open(allowed: Permissions) -> None:
+def test_a_user_jwt_always_restricts_publish_and_subscribe(allowed: Permissions) -> None:
     jwt = user_jwt.user(
         SIGNER, key="UA", identity="shop", account="APP", allowed=allowed, expires_at=int(NOW) + 9, now=NOW
     )
@@ -183,6 +183,6 @@ def test_an_answer_has_either_a_jwt_or_an_error() -> None:
     ["", "a.b", "a.b.c", user_jwt.response(SIGNER, key="U", server="N", now=time.time(), error="no")],
     ids=["empty", "two parts", "no JSON", "signed by an account"],
 )
-def test_what_no_server_has_signed_is_no_question(token: str) -> None:
+def test_a_request_that_no_server_has_signed_is_refused(token: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         user_jwt.from_server(token)

@@ -73,7 +73,7 @@ async def test_admissions_are_written_also_during_a_flood() -> None:
     assert stream.records[-1]["decision"] == "admitted"
 
 
-async def test_what_cannot_be_written_is_not_admitted() -> None:
+async def test_without_an_audit_record_nobody_is_admitted() -> None:
     async def away(_subject: str, _payload: bytes) -> None:
         raise Unavailable("STREAM_FULL", "on trial")
 
@@ -81,5 +81,5 @@ async def test_what_cannot_be_written_is_not_admitted() -> None:
         await Trail("authority", away, lambda: 0.0).admitted(QUESTION, CLAIMS, ADMISSION)
 
 
-def test_a_question_does_not_show_its_token() -> None:
+def test_the_repr_of_a_request_hides_the_token() -> None:
     assert "secret" not in repr(QUESTION)

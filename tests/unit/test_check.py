@@ -55,7 +55,7 @@ def refusal(raw: bytes, **where: Any) -> Refused:
     return caught.value
 
 
-def test_door_and_worker_give_an_event_the_same_key() -> None:
+def test_ingress_and_worker_give_an_event_the_same_key() -> None:
     at_door = CHECKER.at_door(line(), publisher="billing", door="nats", now_ns=NOW)
     behind = CHECKER.delivered(Delivered(line()))
     assert at_door.key == behind.key
@@ -63,7 +63,7 @@ def test_door_and_worker_give_an_event_the_same_key() -> None:
     assert (behind.publisher, behind.door, behind.stream, behind.sequence) == ("billing", "nats", "EVENTS_NATS", 7)
 
 
-def test_bytes_stay_as_they_came_but_on_one_line() -> None:
+def test_the_bytes_of_an_event_stay_but_for_line_breaks() -> None:
     raw = orjson.dumps(orjson.loads(line()), option=orjson.OPT_INDENT_2).replace(b"\n", b"\r\n")
     event = CHECKER.at_door(raw, publisher="shop", door="http", now_ns=NOW)
     assert event.raw == raw.replace(b"\r\n", b"  ")
@@ -82,7 +82,7 @@ def test_direct_event_without_time_takes_the_moment_of_storing() -> None:
     assert event.raw == line(time=None)
 
 
-def test_what_the_door_accepts_at_the_edge_of_its_bounds_the_worker_accepts_later() -> None:
+def test_an_event_accepted_at_the_bounds_is_accepted_by_the_worker_later() -> None:
     log = load().types["log.line.v1"]
     oldest = line(time=timestamps.text(NOW - log.past_ns))
     assert CHECKER.at_door(oldest, publisher="shop", door="http", now_ns=NOW)
@@ -165,7 +165,7 @@ def test_bad_events_are_refused_with_code_and_pointer(raw: bytes, code: str, poi
     assert len(error.detail) < 400
 
 
-def test_record_wraps_the_bytes_in_what_is_proven() -> None:
+def test_a_record_wraps_the_bytes_with_verified_members() -> None:
     event = CHECKER.delivered(
         Delivered(
             line(subject='odd "host"'),

@@ -145,13 +145,15 @@ def test_a_cloudevent_is_passed_on_as_it_is() -> None:
     assert list(file_of().events([line])) == [line]
 
 
-def test_what_is_long_or_broken_still_becomes_an_event(checker: Checker) -> None:
+def test_long_and_broken_lines_still_become_events(checker: Checker) -> None:
     lines = [b"x" * 100_000, b"\xff\xfe\x00 bytes", b'{"not": json', b'{"host":"' + b"h" * 999 + b'","msg":""}']
-    for raw in file_of().events(lines):
-        checker.at_door(raw, publisher="app", door="http", now_ns=WRITTEN)
+    found = [checker.at_door(raw, publisher="app", door="http", now_ns=WRITTEN) for raw in file_of().events(lines)]
+    assert [event.type.type for event in found] == ["log.line.v1"] * len(lines)
+    assert len({event.key for event in found}) == len(lines)
+    assert all(event.value["data"]["message"] for event in found[:3])
 
 
-def test_whole_files_of_twelve_systems_are_understood(checker: Checker) -> None:
+def test_the_log_files_of_twelve_systems_are_parsed(checker: Checker) -> None:
     folder = Settings().data / "loghub"
     if not folder.is_dir():
         pytest.skip("PENSTOCK_DATA names no folder with loghub/")

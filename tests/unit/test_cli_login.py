@@ -91,7 +91,7 @@ def refused(error: str) -> tuple[int, dict[str, Any]]:
 TOKEN = (200, {"access_token": "t", "refresh_token": "r", "expires_in": 300})
 
 
-def test_a_device_waits_as_long_as_it_is_told_to(issuer: Issuer) -> None:
+def test_a_device_login_polls_at_the_given_interval(issuer: Issuer) -> None:
     issuer.answers = [refused("authorization_pending"), refused("slow_down"), (503, {}), TOKEN]
     waits: list[float] = []
     shown: list[dict[str, Any]] = []
@@ -106,7 +106,7 @@ def test_a_device_waits_as_long_as_it_is_told_to(issuer: Issuer) -> None:
 
 
 @pytest.mark.parametrize("error", ["access_denied", "expired_token", "invalid_client"])
-def test_a_device_that_is_denied_stops_asking(issuer: Issuer, error: str) -> None:
+def test_a_denied_device_login_stops_polling(issuer: Issuer, error: str) -> None:
     issuer.answers = [refused(error)]
     with pytest.raises(TokenRefused, match=error):
         sign_in.with_device(Provider.discover(issuer.url), "people", "openid", lambda _: None, wait=lambda _: None)
@@ -120,13 +120,13 @@ def test_a_device_that_is_denied_stops_asking(issuer: Issuer, error: str) -> Non
         ({"token_endpoint": None}, "no token endpoint"),
     ],
 )
-def test_an_issuer_that_leads_elsewhere_is_not_followed(issuer: Issuer, document: dict[str, Any], why: str) -> None:
+def test_a_discovery_document_of_another_issuer_is_refused(issuer: Issuer, document: dict[str, Any], why: str) -> None:
     issuer.document |= document
     with pytest.raises(Refused, match=why):
         Provider.discover(issuer.url)
 
 
-def test_the_browser_must_come_back_with_our_state(issuer: Issuer) -> None:
+def test_a_redirect_with_another_state_is_refused(issuer: Issuer) -> None:
     issuer.answers = [TOKEN]
 
     def browse(url: str) -> None:
@@ -153,7 +153,7 @@ def keep(issuer: Issuer, *, expires_at: float, refresh: str = "r1") -> None:
     kept_login.write(login)
 
 
-def test_a_login_is_used_for_its_door_only_and_after_a_key_that_is_set(
+def test_a_login_is_used_for_its_ingress_only_and_after_an_api_key(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(issuer, expires_at=time.time() + 300)
@@ -181,7 +181,7 @@ def test_a_token_is_refreshed_once_for_all_who_need_it(issuer: Issuer) -> None:
     assert (known.access_token, known.refresh_token) == ("new", "r1")  # the old one stays where no other came
 
 
-def test_what_cannot_be_refreshed_says_so(issuer: Issuer) -> None:
+def test_a_login_that_cannot_be_refreshed_says_so(issuer: Issuer) -> None:
     keep(issuer, expires_at=time.time() - 1)
     issuer.answers = [refused("invalid_grant")]
     with pytest.raises(PenstockError, match="invalid_grant") as failed:

@@ -52,7 +52,7 @@ def test_the_same_plan_gives_the_same_text_with_its_own_digest() -> None:
     assert digest(text.replace(written, "<digest>")) == written
 
 
-def test_nothing_of_the_template_is_left_over() -> None:
+def test_no_placeholder_of_the_template_is_left() -> None:
     text = render(replace(PLAN, reader=Reader(8, "AB" * 32, ("127.0.0.1:2",)), slots=3, ingress=("ingress.example:1",)))
     assert "@{" not in text
     assert not re.search(r"^ *(refuse|answer) ", text, re.MULTILINE)
@@ -80,7 +80,7 @@ def test_an_issuer_that_signs_otherwise_gets_no_rules() -> None:
 
 
 @pytest.mark.parametrize("bad", ["it's", "a\nb", "é", ""])
-def test_what_would_end_a_quotation_is_refused(bad: str) -> None:
+def test_values_that_would_break_out_of_quotes_are_refused(bad: str) -> None:
     with pytest.raises(Refused, match="EDGE_INVALID"):
         tokens.rules([ISSUER.model_copy(update={"audience": bad})], KEYS)
     assert not tokens.usable(bad)

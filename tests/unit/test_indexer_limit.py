@@ -19,7 +19,7 @@ async def full_rounds(limit: Limit, rounds: int, seconds: float = 0.01) -> None:
             await limit.__aexit__(None, None, None)
 
 
-async def test_it_widens_by_one_for_each_full_clean_round_up_to_its_most() -> None:
+async def test_the_limit_grows_by_one_after_each_full_round_without_failure() -> None:
     limit = Limit(start=1, most=4)
     await full_rounds(limit, 2)
     assert limit.width == 3
@@ -27,7 +27,7 @@ async def test_it_widens_by_one_for_each_full_clean_round_up_to_its_most() -> No
     assert limit.width == 4
 
 
-async def test_it_stays_while_it_is_not_full() -> None:
+async def test_the_limit_stays_while_it_is_not_reached() -> None:
     limit = Limit(start=2)
     for _ in range(10):
         async with limit:
@@ -35,21 +35,21 @@ async def test_it_stays_while_it_is_not_full() -> None:
     assert limit.width == 2
 
 
-async def test_it_halves_once_for_all_requests_that_fail_together() -> None:
+async def test_the_limit_halves_once_for_requests_that_fail_together() -> None:
     limit = Limit(start=8)
     for _ in range(8):
         limit.pushed_back()
     assert limit.width == 4
 
 
-async def test_a_slow_answer_counts_as_a_push_back() -> None:
+async def test_a_slow_answer_counts_as_back_pressure() -> None:
     limit = Limit(start=8, slow=5.0)
     async with limit:
         limit.answered(6.0)
     assert limit.width == 4
 
 
-async def test_no_more_pass_than_it_is_wide_and_who_gives_up_leaves_no_gap() -> None:
+async def test_concurrency_never_exceeds_the_limit_and_a_cancelled_waiter_frees_its_slot() -> None:
     limit = Limit(start=1)
     entered: list[int] = []
 

@@ -38,7 +38,7 @@ def item(status: int, type: str = "", reason: str = "") -> dict[str, Any]:
         (item(400, "strict_dynamic_mapping_exception"), Drop),
     ],
 )
-def test_an_item_s_answer_has_one_meaning(answer: dict[str, Any], verdict: type) -> None:
+def test_each_item_of_a_bulk_answer_has_one_verdict(answer: dict[str, Any], verdict: type) -> None:
     assert isinstance(of_item(answer), verdict)
 
 
@@ -77,5 +77,5 @@ def test_a_request_that_is_too_large_is_to_be_split() -> None:
 
 
 @pytest.mark.parametrize("error", [ConnectionError("refused"), ConnectionTimeout("slow")])
-def test_no_answer_means_again(error: ConnectionError | ConnectionTimeout) -> None:
+def test_a_request_without_an_answer_is_retried(error: ConnectionError | ConnectionTimeout) -> None:
     assert isinstance(of_request(error), Again)

@@ -97,7 +97,7 @@ def test_the_preference_to_wait_is_read_and_bounded(header: bytes | None, second
     assert preferred_wait(header) == seconds
 
 
-def test_keys_are_remembered_until_as_many_others_came() -> None:
+def test_recent_keys_are_remembered_up_to_the_limit() -> None:
     recent: RecentCache[str, Stored] = RecentCache(10)
     recent.put("first", STORED)
     for number in range(9):
@@ -120,7 +120,7 @@ class Client:
         return {"type": "http.request", "body": chunk, "more_body": bool(self._chunks)}
 
 
-async def test_a_body_is_put_together() -> None:
+async def test_the_chunks_of_a_body_are_joined() -> None:
     with Budget().lease() as lease:
         assert await read_body(Client(b"ab", b"", b"c"), None, lease) == b"abc"
 
@@ -148,7 +148,7 @@ def answer(results: Results, **options: Any) -> tuple[int, dict[bytes, bytes], d
     return status, dict(headers), orjson.loads(body)
 
 
-def test_results_make_the_status() -> None:
+def test_the_status_follows_from_the_results() -> None:
     results = Results(2)
     results.stored(0, "k0", STORED, stamped="2026-01-01T00:00:00.000Z")
     results.duplicate(1, "k1", STORED)
@@ -193,7 +193,7 @@ class Bytes:
     """Stands for what a request holds."""
 
 
-def test_what_is_refused_is_not_kept_by_its_error() -> None:
+def test_an_error_keeps_no_reference_to_the_refused_body() -> None:
     results = Results(1)
 
     def refuse() -> weakref.ref[Bytes]:

@@ -73,7 +73,7 @@ tricky = st.dictionaries(fragments, fragments | st.lists(st.dictionaries(fragmen
 
 @given(st.lists(tricky, min_size=1, max_size=6))
 @example([{"a": "x},{y"}, {"b": [{}, {}]}])
-def test_a_guess_is_right_if_all_of_its_items_are_json(values: Any) -> None:
+def test_a_batch_split_without_parsing_is_right_if_every_item_is_json(values: Any) -> None:
     body = orjson.dumps(values)
     try:
         guessed = [orjson.loads(item) for item in guess(body, 100)]
@@ -84,7 +84,7 @@ def test_a_guess_is_right_if_all_of_its_items_are_json(values: Any) -> None:
         assert guess(body, 100) == split(body, 100)
 
 
-def test_a_guess_is_made_for_plain_batches_only() -> None:
+def test_only_plain_batches_are_split_without_parsing() -> None:
     assert guess(b'[{"a":1},{"b":2},{}]', 3) == [b'{"a":1}', b'{"b":2}', b"{}"]
     assert guess(b'[{"a":1}]', 3) == [b'{"a":1}']
     for body in (b'[{"a":1},{"b":2},{},{}]', b"[]", b"[1]", b'{"a":1}', b" [{}]", b"[{}] ", b""):
@@ -117,7 +117,7 @@ def test_one_event_too_many_is_refused(item: Any) -> None:
     assert refused.value.code == "BATCH_TOO_LONG"
 
 
-def test_grammar_is_judged_apart_from_what_cannot_be_stored() -> None:
+def test_invalid_json_and_json_that_cannot_be_stored_have_different_codes() -> None:
     check_grammar(b'[1e999, "\\ud800", 123456789012345678901234567890]')
     for body in (b"[NaN]", b"[01]", b"\xff", b"\xef\xbb\xbf[]", b"[" * 100_000):
         with pytest.raises(Refused):

@@ -31,7 +31,7 @@ def test_the_first_key_signs_at_once() -> None:
     assert signing_keys.signing([key("first", 1000.0)], 1000.0, 150.0).id == "first"
 
 
-def test_a_key_of_a_moment_ago_does_not_sign_yet(tmp_path: Path) -> None:
+def test_a_key_just_published_does_not_sign_yet(tmp_path: Path) -> None:
     signing_keys.ensure(tmp_path)
     os.utime(tmp_path / "first.pem", (1.0, 1.0))
     made = signing_keys.rotate(tmp_path)
@@ -50,7 +50,7 @@ def secret(tmp_path: Path, client: str) -> str:
     return (tmp_path / "oidc" / client).read_text()
 
 
-def test_a_changed_secret_counts_at_once(clients: Clients, tmp_path: Path) -> None:
+def test_a_changed_client_secret_is_valid_at_once(clients: Clients, tmp_path: Path) -> None:
     old = secret(tmp_path, "penstock-indexer")
     assert clients.check("penstock-indexer", old)
     (tmp_path / "oidc" / "penstock-indexer").write_text("another")

@@ -45,7 +45,7 @@ def test_keys_sort_by_time() -> None:
     assert keys == sorted(keys)
 
 
-def test_other_text_is_no_key() -> None:
+def test_text_of_another_form_is_not_a_key() -> None:
     good = event_key("shop", "s", "i", MOMENT, 1)
     for bad in ("", good.upper(), good[:-1], good.replace("-8", "-4", 1), "x" * 36, good.replace("-", "_")):
         assert not is_key(bad), bad

@@ -30,7 +30,7 @@ class Clock:
         return self.now
 
 
-def test_the_file_opens_no_door(tmp_path: Path) -> None:
+def test_the_key_file_holds_hashes_only(tmp_path: Path) -> None:
     path = tmp_path / "secrets" / "keys.json"
     text, key = create(path, datasets=["logs"], types=["*"], roles=["reader"])
     assert text not in path.read_text()

@@ -120,7 +120,7 @@ async def test_while_the_endpoint_fails_the_last_token_serves_to_its_end(endpoin
         (503, b"", "ISSUER_UNAVAILABLE"),
     ],
 )
-async def test_what_is_no_token_is_an_error_that_tells_no_secret(
+async def test_an_invalid_token_response_is_an_error_without_the_secret(
     endpoint: Endpoint, secret: Path, status: int, body: bytes, code: str
 ) -> None:
     endpoint.answer = lambda: (status, body)
@@ -137,7 +137,7 @@ async def test_a_secret_that_anybody_may_read_is_not_used(endpoint: Endpoint, se
     assert endpoint.asked == []
 
 
-async def test_nobody_there_is_unavailable(secret: Path) -> None:
+async def test_an_unreachable_token_endpoint_is_unavailable(secret: Path) -> None:
     with pytest.raises(Unavailable, match="ISSUER_UNAVAILABLE"):
         await ClientCredentials("http://127.0.0.1:9/token", "c", secret).token()
 
@@ -168,7 +168,7 @@ async def test_a_file_without_a_token_is_unavailable(tmp_path: Path, content: st
         await TokenFile(path).token()
 
 
-async def test_an_expired_token_in_the_file_is_none(tmp_path: Path) -> None:
+async def test_an_expired_token_in_the_file_is_not_used(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(Mint(tmp_path / "mint").token(life=-1))
     with pytest.raises(Unavailable, match="expired"):

@@ -28,7 +28,7 @@ def with_identity(name: str, **members: object) -> Contracts:
     return replace(CONTRACTS, identities={**CONTRACTS.identities, name: identity})
 
 
-def test_a_publisher_may_publish_its_types_under_its_name_and_hear_its_inbox_and_nothing_else() -> None:
+def test_a_publisher_may_only_publish_its_types_under_its_name_and_read_its_inbox() -> None:
     found = permissions_of(with_identity("shop", door="nats", publishes=["log.line.v1"]), "shop")
     assert found.publish == ("evt.*.nats.shop.log.line.v1",)
     assert found.subscribe == ("_INBOX.shop.>",)
@@ -43,24 +43,24 @@ def test_an_identity_with_an_empty_line_may_publish_nothing() -> None:
     assert "allow" not in publish  # an empty allow list would mean everything
 
 
-def test_a_lane_family_becomes_its_members() -> None:
+def test_a_sharded_consumer_becomes_its_shards() -> None:
     assert consumers(CONTRACTS, ["EVENTS_NATS/scorer"]) == tuple(("EVENTS_NATS", f"scorer_{lane}") for lane in range(8))
 
 
-def test_lanes_share_all_partitions_without_overlap() -> None:
+def test_shards_cover_all_partitions_without_overlap() -> None:
     filters = CONTRACTS.streams["EVENTS_HTTP"].filters("scorer")
     shared = [subject for lane in filters.values() for subject in lane]
     assert sorted(shared) == [f"evt.{pp:02x}.http.>" for pp in range(64)]
     assert {len(lane) for lane in filters.values()} == {8}
 
 
-def test_a_wildcard_in_asks_is_every_operation_of_that_service_only() -> None:
+def test_a_wildcard_in_requests_is_every_operation_of_that_service_only() -> None:
     assert operations(CONTRACTS, ["store.*"]) == tuple(
         ("store", operation) for operation in CONTRACTS.services["store"].operations
     )
 
 
-def test_who_answers_may_reach_those_who_ask_and_those_whose_events_it_reads() -> None:
+def test_a_service_may_reply_only_to_its_callers_and_publishers() -> None:
     contracts = with_identity("shop", door="nats", publishes=["log.line.v1"])
     assert "shop" in answers_to(contracts, "writer")  # its events may name a reply address
     assert "shop" not in answers_to(contracts, "operator")
@@ -90,7 +90,7 @@ def test_a_stream_with_atomic_batches_has_one_publisher() -> None:
     assert [name for name, each in CONTRACTS.identities.items() if "score" in each.may] == ["scorer"]
 
 
-def test_each_service_has_one_who_answers() -> None:
+def test_each_service_has_one_identity_that_serves_it() -> None:
     for service in CONTRACTS.services:
         assert sum(service in each.serves for each in CONTRACTS.identities.values()) == 1
 

@@ -18,7 +18,7 @@ def test_lanes_are_listed_or_all(text: str, lanes: list[int]) -> None:
 
 
 @pytest.mark.parametrize("text", ["a", "1-", "-1", "1;2", " "])
-def test_what_is_no_list_is_refused(text: str) -> None:
+def test_an_invalid_list_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         ScorerSettings(lanes=text)
 

@@ -53,7 +53,7 @@ def test_a_value_of_a_name_stays_a_token_of_its_own() -> None:
     assert ok.tokens != failed.tokens
 
 
-def test_memory_does_not_change_what_is_read() -> None:
+def test_the_cache_does_not_change_patterns() -> None:
     lines = [f"worker {n % 7} wrote file-{n % 13}.tmp in {n} ms" for n in range(500)]
     small, fresh = Patterns(lines=3, words=3), Patterns()
     assert [small.read(line) for line in lines] == [fresh.read(line) for line in lines]
@@ -78,7 +78,7 @@ def test_a_huge_line_takes_bounded_work_and_space() -> None:
     assert len(Patterns().read("a" * 60_000).tokens) == 4 * TOKENS
 
 
-def test_odd_text_is_read() -> None:
+def test_unusual_text_is_tokenised() -> None:
     patterns = Patterns()
     for text in ("\x00\x01", "日本語 ログ 12", "\ud800 lone", "= == =a a= ::: ---", "'\"{}[]"):
         assert len(patterns.read(text).tokens) == 4 * TOKENS

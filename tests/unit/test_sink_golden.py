@@ -39,7 +39,7 @@ def compare(kept: Path, result: bytes, request: pytest.FixtureRequest) -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=name)
-def test_every_example_makes_the_bulk_line_that_is_kept(path: Path, request: pytest.FixtureRequest) -> None:
+def test_every_example_makes_its_golden_bulk_line(path: Path, request: pytest.FixtureRequest) -> None:
     event = CHECKER.delivered(delivery_of(path.read_bytes(), sequence=7))
     result = event_line(event, epoch=1035)
     action, document = result.body.splitlines()
@@ -49,12 +49,12 @@ def test_every_example_makes_the_bulk_line_that_is_kept(path: Path, request: pyt
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=name)
-def test_every_example_makes_the_rows_that_are_kept(path: Path, request: pytest.FixtureRequest) -> None:
+def test_every_example_makes_its_golden_rows(path: Path, request: pytest.FixtureRequest) -> None:
     event = CHECKER.delivered(delivery_of(path.read_bytes(), sequence=7))
     compare(GOLDEN / "writer" / f"{name(path)}.json", readable(event_rows(event, "month")), request)
 
 
-def test_a_score_makes_the_line_and_the_row_that_are_kept(request: pytest.FixtureRequest) -> None:
+def test_a_score_makes_its_golden_line_and_row(request: pytest.FixtureRequest) -> None:
     score = score_of(event_of(line("session opened for user 1", id="1", level="info"), sequence=7), score=0.75)
     compare(GOLDEN / "indexer" / "score.ndjson", score_line(score, epoch=1035).body, request)
     compare(GOLDEN / "writer" / "score.json", readable(score_rows(score, "month")), request)
@@ -68,7 +68,7 @@ def test_the_same_message_twice_makes_the_same_bytes(path: Path) -> None:
     assert event_rows(first, "month") == event_rows(again, "month")
 
 
-def test_line_breaks_between_members_do_not_break_the_line() -> None:
+def test_line_breaks_between_members_do_not_split_the_bulk_line() -> None:
     spread = line("a\nb").replace(b'"data":', b'"data":\r\n')
     score = score_delivery(event_of(spread))
     assert event_line(event_of(spread), 1).body.count(b"\n") == 2

@@ -20,7 +20,7 @@ def place(tmp_path: Path, **settings: object) -> Place:
 
 
 @pytest.mark.parametrize("idp", ["local", "keycloak"])
-def test_the_file_believes_the_provider_of_the_place(tmp_path: Path, idp: str) -> None:
+def test_the_issuers_file_trusts_the_provider_of_the_place(tmp_path: Path, idp: str) -> None:
     here = place(tmp_path, auth="callout", idp=idp)
     identity.prepare(here)
     [found] = issuers.read(here.issuers)
@@ -28,7 +28,7 @@ def test_the_file_believes_the_provider_of_the_place(tmp_path: Path, idp: str) -
     assert "subjects" not in found.gives
     source = source_for("indexer", here)
     assert isinstance(source, ClientCredentials)
-    assert source._url == found.token_url
+    assert source.url == found.token_url
 
 
 def test_without_callout_there_is_no_file_and_no_token(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["provision", "authority", "warden", "nobody"])
-def test_who_has_no_client_has_no_token(tmp_path: Path, name: str) -> None:
+def test_an_identity_without_a_client_has_no_token_source(tmp_path: Path, name: str) -> None:
     assert source_for(name, place(tmp_path, auth="callout")) is None
 
 

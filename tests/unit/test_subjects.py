@@ -46,5 +46,5 @@ def test_other_subjects_are_refused(subject: str) -> None:
 
 
 @pytest.mark.parametrize("token", ["Billing", "1st", "bil-ling", "", "http", "all", "a.b", "a" * 65, "a\n"])
-def test_odd_and_reserved_tokens_are_refused(token: str) -> None:
+def test_invalid_and_reserved_subject_tokens_are_refused(token: str) -> None:
     assert not subjects.is_token(token)

@@ -22,7 +22,7 @@ def test_reads_what_the_standard_library_writes(moment: datetime) -> None:
     assert timestamps.parse(moment.replace(tzinfo=UTC).isoformat()) == ns
 
 
-def test_zones_are_taken_off() -> None:
+def test_time_zones_are_converted_to_utc() -> None:
     noon = timestamps.parse("2026-01-31T12:00:00Z")
     assert timestamps.parse("2026-01-31T13:30:00+01:30") == noon
     assert timestamps.parse("2026-01-31T04:00:00.000-08:00") == noon
@@ -47,6 +47,6 @@ def test_zones_are_taken_off() -> None:
         "now",
     ],
 )
-def test_other_texts_are_refused(text: str) -> None:
+def test_invalid_timestamps_are_refused(text: str) -> None:
     with pytest.raises(Refused, match="TIME_INVALID"):
         timestamps.parse(text)

@@ -14,7 +14,7 @@ def of(found: object, cell: int) -> float:
     return float(found.surprise[list(found.cells).index(cell)])  # type: ignore[attr-defined]
 
 
-def test_the_rarer_the_more_surprising() -> None:
+def test_rarer_cells_are_more_surprising() -> None:
     cells = np.array([1] * 990 + [2] * 9 + [3])
     found = count_cells(cells, np.full(1000, FIELD))
     assert of(found, 1) == pytest.approx(SEEN)  # everything is at most as frequent as the most frequent
@@ -23,7 +23,7 @@ def test_the_rarer_the_more_surprising() -> None:
     assert found.novel[0] == pytest.approx(-np.log(1 / 1001))
 
 
-def test_where_all_is_new_nothing_surprises() -> None:
+def test_without_repetition_nothing_is_surprising() -> None:
     found = count_cells(np.arange(1000), np.full(1000, FIELD))
     assert len(found.cells) == len(found.fields) == 0
 
@@ -36,7 +36,7 @@ def test_fields_are_counted_apart_and_absent_cells_not_at_all() -> None:
     assert sorted(found.surprise.round(3)) == [SEEN, SEEN, round(-np.log(1 / 100), 3)]
 
 
-def test_of_a_line_its_rarest_token_counts() -> None:
+def test_the_rarest_token_of_a_line_decides() -> None:
     # 98 lines "1 2", one "1 3", one "1 4 4": a line with something met once is one in fifty.
     tokens = np.array([[1, 2, 0]] * 98 + [[1, 3, 0], [1, 4, 4]])
     found = count_rarest(tokens, np.full(100, FIELD), tokens)

@@ -13,5 +13,5 @@ def test_everything_is_taken_where_it_fits() -> None:
     assert share_out({"a": 3, "b": 0, "c": 4}, 100) == {"a": 3, "b": 0, "c": 4}
 
 
-def test_no_more_than_the_limit_is_taken() -> None:
+def test_no_more_events_than_the_limit_are_taken() -> None:
     assert sum(share_out({"a": 9, "b": 9, "c": 9}, 10).values()) == 10

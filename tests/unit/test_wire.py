@@ -86,7 +86,7 @@ async def test_a_large_payload_in_many_pieces_is_joined_once() -> None:
 
 
 @pytest.mark.parametrize("data", [b"HELLO\r\n", b"MSG a 1\r\n", b"MSG a 1 x\r\n", b"HMSG a 1 5\r\n", b"MSG \r\n"])
-async def test_what_is_no_nats_ends_the_connection(data: bytes) -> None:
+async def test_bytes_that_are_not_nats_protocol_end_the_connection(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         await Peer().parser.parse(data)
 
@@ -96,7 +96,7 @@ async def test_a_line_without_an_end_is_bounded() -> None:
         await Peer().parser.parse(b"M" * (LONGEST_CONTROL_LINE + 1))
 
 
-async def test_what_follows_an_error_that_broke_the_connection_is_void() -> None:
+async def test_bytes_after_a_fatal_error_are_ignored() -> None:
     peer = Peer()
     await peer.parser.parse(b"-ERR 'broken'\r\n" + sent("a", "", None, b"x") + b"MSG a 1")
     await peer.parser.parse(b"PING\r\n")
@@ -104,7 +104,7 @@ async def test_what_follows_an_error_that_broke_the_connection_is_void() -> None
     assert not peer.heard
 
 
-async def test_a_callback_that_fails_does_not_keep_the_next_message_back() -> None:
+async def test_a_failing_callback_does_not_block_the_next_message() -> None:
     peer = Peer()
 
     def fail(*_: object) -> None:
@@ -128,18 +128,18 @@ def test_headers_go_out_as_they_are_and_come_back() -> None:
     ("raw", "status"),
     [(None, 0), (b"NATS/1.0\r\n\r\n", 0), (b"NATS/1.0 503\r\n\r\n", 503), (b"NATS/1.0 abc\r\n\r\n", 0)],
 )
-def test_status(raw: bytes | None, status: int) -> None:
+def test_the_status_line_of_headers_is_parsed(raw: bytes | None, status: int) -> None:
     assert status_of(raw) == status
     assert Message("a", "", raw, b"").status == status
 
 
-def test_settling_many_is_the_same_as_one_by_one() -> None:
+def test_acknowledging_many_sends_the_same_as_one_by_one() -> None:
     assert settle_bytes(["a", "b"], b"+ACK") == b"PUB a  4\r\n+ACK\r\nPUB b  4\r\n+ACK\r\n"
     assert settle_bytes(["a"], b'-NAK {"delay": 1}') == publication("a", b'-NAK {"delay": 1}')
     assert settle_bytes([], b"+ACK") == b""
 
 
 @pytest.mark.parametrize("facts", [[], ["1"] * 4, ["1"] * 6, ["1", "x", "1", "1", "1"]])
-def test_a_reply_address_that_is_not_a_deliverys_is_no_delivery(facts: list[str]) -> None:
+def test_a_reply_address_of_another_form_is_not_a_delivery(facts: list[str]) -> None:
     with pytest.raises(ValueError, match=r"unpack|invalid literal"):
         Delivery("a", "r", None, b"", "S", "c", facts)

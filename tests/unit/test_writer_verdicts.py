@@ -25,7 +25,7 @@ from penstock.services.writer.verdicts import of_error
         errors.Unavailable("STORE_UNAVAILABLE", "not reached yet"),
     ],
 )
-def test_what_passes_by_itself_is_tried_again(error: Exception) -> None:
+def test_transient_failures_are_retried(error: Exception) -> None:
     assert isinstance(of_error(error, rows=1), Again)
 
 

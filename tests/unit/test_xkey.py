@@ -18,7 +18,7 @@ def pair() -> tuple[Envelope, str]:
     return Envelope(private), callout_keys.encode_curve_key(bytes(private.public_key))
 
 
-def test_what_one_seals_the_other_opens() -> None:
+def test_the_recipient_opens_what_the_sender_sealed() -> None:
     (server, server_key), (authority, authority_key) = pair(), pair()
     sealed = server.seal(b"question", authority_key)
     assert sealed.startswith(b"xkv1")
@@ -26,13 +26,13 @@ def test_what_one_seals_the_other_opens() -> None:
     assert authority.open(sealed, server_key) == b"question"
 
 
-def test_nobody_else_opens_it() -> None:
+def test_another_key_cannot_open_a_sealed_message() -> None:
     (server, server_key), (_, authority_key), (other, _) = pair(), pair(), pair()
     with pytest.raises(ValueError, match="decrypted"):
         other.open(server.seal(b"question", authority_key), server_key)
 
 
-def test_it_does_not_open_as_from_somebody_else() -> None:
+def test_a_sealed_message_opens_only_as_from_its_sender() -> None:
     (server, _), (authority, authority_key), (_, other_key) = pair(), pair(), pair()
     with pytest.raises(ValueError, match="decrypted"):
         authority.open(server.seal(b"question", authority_key), other_key)
@@ -46,7 +46,7 @@ def test_what_is_not_sealed_is_refused(damage: bytes) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "X", "UDNDMAZCAV5KMFGKBTUHDQF5CRN7BQZ44TMWA7O34LGUSJ6CKP5QWLWQ", "X" * 56, "ä"])
-def test_what_is_no_curve_key_is_refused(key: str) -> None:
+def test_a_key_that_is_not_a_curve_key_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match=r"base 32|checksum|kind"):
         callout_keys.decode_curve_key(key)
 

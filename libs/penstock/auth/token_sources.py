@@ -45,7 +45,7 @@ class ClientCredentials(TokenSource):
         parts = urlsplit(url)
         if not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)):
             raise Refused("CREDENTIALS_INVALID", f"token endpoint {url}: a secret goes over https, or to loopback")
-        self._url = url
+        self.url = url
         self._client = client
         self._secret_file = secret_file
         self._scope = scope
@@ -58,14 +58,14 @@ class ClientCredentials(TokenSource):
             async with httpx.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=False) as http:
                 # RFC 6749 section 2.3.1: both are form-encoded before they become a user name and a password
                 answer = await http.post(
-                    self._url, data=form, auth=(quote(self._client, safe=""), quote(secret, safe=""))
+                    self.url, data=form, auth=(quote(self._client, safe=""), quote(secret, safe=""))
                 )
         except httpx.HTTPError as error:
             raise Unavailable(
-                "ISSUER_UNAVAILABLE", f"token endpoint {self._url}: {type(error).__name__}", retry_after=2
+                "ISSUER_UNAVAILABLE", f"token endpoint {self.url}: {type(error).__name__}", retry_after=2
             ) from None
         if answer.status_code in (400, 401, 403):
-            raise Refused("CREDENTIALS_INVALID", f"{self._url} refuses client {self._client}: {_error(answer)}")
+            raise Refused("CREDENTIALS_INVALID", f"{self.url} refuses client {self._client}: {_error(answer)}")
         try:
             body = orjson.loads(answer.content)
             value = body["access_token"]
@@ -73,7 +73,7 @@ class ClientCredentials(TokenSource):
             return Token(value, asked, asked + life if life else expiry(value))
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
             raise Unavailable(
-                "ISSUER_UNAVAILABLE", f"{self._url} gave status {answer.status_code} and no token", retry_after=2
+                "ISSUER_UNAVAILABLE", f"{self.url} gave status {answer.status_code} and no token", retry_after=2
             ) from None
 
 

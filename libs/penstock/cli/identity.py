@@ -65,7 +65,7 @@ def allow(identity: str, reason: str = REASON, by: str = BY) -> None:
 async def listed(broker: Broker) -> list[dict[str, Any]]:
     """One entry per identity: its name, account, way to connect, whether it is denied, number of connections."""
     contracts = load()
-    entries = {entry.identity: entry for entry in await _entries(broker)}
+    entries = {entry.identity: entry for entry in await list_entries(broker)}
     connected = [session.identity for session in await list_connections(broker)]
     others = {name for name in (*entries, *connected) if name.startswith(PERSON)}
     found = []
@@ -90,7 +90,7 @@ async def shown(broker: Broker, identity: str) -> dict[str, Any]:
     """Everything about one identity. Raises Refused NOT_FOUND for one that nobody has heard of."""
     contracts = load()
     line = contracts.identities.get(identity)
-    entry = next((entry for entry in await _entries(broker) if entry.identity == identity), None)
+    entry = next((entry for entry in await list_entries(broker) if entry.identity == identity), None)
     live = await list_connections(broker, identity)
     if line is None and entry is None and not live:
         raise Refused("NOT_FOUND", f"there is no identity {identity}, and it is neither denied nor connected")
@@ -121,7 +121,7 @@ async def deny(broker: Broker, identity: str, by: str, reason: str) -> list[Conn
     return left
 
 
-async def _entries(broker: Broker) -> list[Denial]:
+async def list_entries(broker: Broker) -> list[Denial]:
     revocations = Denials(broker)
     await revocations.update()
     return revocations.entries()

@@ -78,6 +78,11 @@ class Responder:
             for subject in (f"$SRV.{verb}", f"$SRV.{verb}.{self.service}", f"$SRV.{verb}.{self.service}.{self.id}"):
                 self._subscriptions.append(await self.broker.subscribe(subject, self._surveyed))
 
+    @property
+    def in_progress(self) -> int:
+        """Requests that were taken and are not answered yet."""
+        return len(self._tasks)
+
     async def stop(self, grace: float = 3.0) -> None:
         """Takes no more questions, finishes those in hand within `grace` seconds."""
         for subscription in self._subscriptions:

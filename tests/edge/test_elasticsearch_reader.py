@@ -103,7 +103,7 @@ async def test_the_indexer_takes_key_and_authority_by_settings_and_another_key_w
         assert (await client.count(index=INDEX))["count"] == 3
 
 
-async def test_who_has_another_authority_is_not_talked_to(
+async def test_a_server_certificate_of_another_authority_is_refused(
     told: Place, tmp_path: Path, place_factory: PlaceFactory
 ) -> None:
     other = certificate.ensure(place_factory.make("other-authority"))
@@ -168,7 +168,7 @@ def test_a_method_in_a_header_changes_nothing(raw: httpx.Client, owner: Elastics
 
 
 @pytest.mark.parametrize("authorization", [None, "ApiKey x", "Basic dTpw", ""])
-def test_without_the_credential_nobody_reads(
+def test_without_its_credential_a_reader_is_refused(
     edge: Edge, place: Place, reader: Elasticsearch, authorization: str | None
 ) -> None:
     headers = {} if authorization is None else {"authorization": authorization}
