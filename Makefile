@@ -40,7 +40,7 @@ unit: $(READY)
 test: check ## check, then all tests against real servers
 	$(BIN)/pytest
 
-soak: $(READY) ## faults for MINUTES=30 and until KILLS=200; SEED=<number> tells a story again
+soak: $(READY) ## faults for MINUTES=30 and until KILLS=200; SEED=<number> repeats a run
 	SOAK_MINUTES=$(or $(MINUTES),30) SOAK_KILLS=$(or $(KILLS),200) SOAK_SEED=$(SEED) $(BIN)/pytest -q -s tests/faults/test_soak.py
 
 check: $(READY) ## format, lint, types, contracts, generated files; no server needed

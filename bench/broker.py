@@ -13,7 +13,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench.ground import Ground
+from bench.fleet import Fleet
 from penstock.auth.connect import connect_as
 from penstock.broker import Broker, Stored
 from penstock.consume import DeadLetters, Delivery, Done, Lane, Outcome
@@ -26,7 +26,7 @@ LOADS = ((1, 1), (64, 1), (256, 1), (1024, 1), (4, 1000))
 
 
 class _Rows:
-    """Rows for people and for programs."""
+    """Rows for the table and for the JSON."""
 
     def __init__(self, nats: int) -> None:
         self.table = Table("what", "messages/s", "ms each", "here µs", "nats µs", title="broker")
@@ -47,7 +47,7 @@ class _Rows:
         self.table.add_row(what, f"{rate:,.0f}", f"{1e3 / rate:.3f}", f"{own:.1f}", f"{server:.1f}")
 
 
-async def measure(base: Ground, arguments: argparse.Namespace, console: Console) -> list[dict[str, object]]:
+async def measure(base: Fleet, arguments: argparse.Namespace, console: Console) -> list[dict[str, object]]:
     """Single publishes, group commit under several loads, then a lane with a handler that does nothing."""
     place = base.place
     rows = _Rows(base.pid("nats"))

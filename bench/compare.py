@@ -18,20 +18,20 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import doors, drains, journeys, plots
+from bench import drains, journeys, plots, posts
 from bench.counts import verify
 from bench.end_to_end import caught_up
-from bench.ground import Ground
+from bench.fleet import Fleet
 from bench.lanes import measure as lanes
 from bench.model import train
 from bench.peers.site import open_site
 from bench.ratios import ratios
 
-PARTS = "doors,lane,indexer,writer,scorer,end_to_end"
+PARTS = "posts,lane,indexer,writer,scorer,end_to_end"
 FOLDER = Path(__file__).parents[1] / "docs" / "benchmarks"
 
 
-async def measure(base: Ground, arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
+async def measure(base: Fleet, arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     """All parts, one after the other; only what a part needs runs meanwhile."""
     rounds, seconds, events = arguments.rounds, arguments.seconds, arguments.events
     if arguments.quick:
@@ -51,8 +51,8 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
         for name in arguments.parts.split(","):
             console.print(f"[bold]{name}[/] in {rounds} rounds …")
             match name:
-                case "doors":
-                    results[name] = await doors.measure(site, rounds, seconds, events)
+                case "posts":
+                    results[name] = await posts.measure(site, rounds, seconds, events)
                 case "lane":
                     results[name] = await lanes(site, rounds, events)
                 case "indexer" | "writer":
@@ -82,7 +82,7 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
     return results
 
 
-async def _train(base: Ground, console: Console) -> None:
+async def _train(base: Fleet, console: Console) -> None:
     """A model from a few thousand events that the indexer has."""
     await base.start("operator_0", "indexer_0", "writer_0", "ingress_0")
     await base.load(seconds=60, events=5_000, batch=100, connections=4)
@@ -93,7 +93,7 @@ async def _train(base: Ground, console: Console) -> None:
 
 
 def _show(part: str, found: dict[str, Any], console: Console) -> None:
-    for what, rows in found.items() if part == "doors" else [("", found)]:
+    for what, rows in found.items() if part == "posts" else [("", found)]:
         table = Table(
             "contestant", "events/s", "own µs", "servers µs", "p50 ms", "p99 ms", "MB", title=f"{part} {what}"
         )

@@ -1,4 +1,4 @@
-"""What the stores hold at the end, asked of the stores themselves: as much as the streams say was settled."""
+"""The number of records in the stores at the end, by the stores themselves: as many as the consumers settled."""
 
 from __future__ import annotations
 

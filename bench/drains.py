@@ -1,4 +1,4 @@
-"""A backlog behind a paused consumer → released → how fast each worker puts it into its store, in turn.
+"""A backlog behind a paused consumer → resumed → the rate at which each worker writes it into its store, in turn.
 
 Filling costs the worker nothing: its consumer is paused meanwhile (ADR-34), and the process stays warm.
 """

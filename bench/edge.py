@@ -1,4 +1,4 @@
-"""HTTP load → edge → ingress → stream, beside the same load straight on the ingress: what the edge costs a request."""
+"""HTTP load → edge → ingress → stream, beside the same load without the edge: its cost per request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 from rich.console import Console
 from rich.table import Table
 
-from bench.ground import Ground, load
+from bench.fleet import Fleet, load
 from bench.watch import cpu_seconds, resident_mb
 from penstock.services.edge.running import serving
 from penstock.stack import fleet, haproxy, process
@@ -19,8 +19,8 @@ from tests.support.mint import Mint
 LOADS: tuple[dict[str, float], ...] = ({"batch": 1, "connections": 32}, {"batch": 100, "connections": 8})
 
 
-async def measure(base: Ground, arguments: argparse.Namespace, console: Console) -> list[dict[str, object]]:
-    """One row per way, credential and load."""
+async def measure(base: Fleet, arguments: argparse.Namespace, console: Console) -> list[dict[str, object]]:
+    """One row per route, credential and load."""
     mint = await asyncio.to_thread(lambda: Mint(base.place.state / "mint"))
     place = Place(**{**base.place.model_dump(exclude_unset=True), "issuers_file": mint.issuers_file})
     child = next(each for each in fleet.children(place) if each.name == "ingress_0")

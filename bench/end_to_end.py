@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.ground import Ground
+from bench.fleet import Fleet
 from bench.model import train
 from bench.scrape import buckets, quantile
 from bench.watch import cpu_seconds, resident_mb
@@ -20,18 +20,18 @@ FLEET = ("operator_0", "indexer_0", "writer_0", "scorer_0", "ingress_0")
 SERVERS = ("nats", "elasticsearch", "cassandra")
 EVENTS = ("EVENTS_HTTP", "EVENTS_NATS")
 QUEUE = "penstock_model_awaited_seconds"
-# Java compiles what is hot, and takes its time while both cores are busy: a tenth of all CPU time in the first minute.
+# While both cores are busy, Java compiles hot code slowly: a tenth of all CPU time in the first minute.
 WARM_UP = 100_000  # events
 
 
-async def measure(base: Ground, arguments: argparse.Namespace, console: Console) -> dict[str, object]:
+async def measure(base: Fleet, arguments: argparse.Namespace, console: Console) -> dict[str, object]:
     """A load as fast as it goes until every stage has it, then paced ones for the latency."""
     await base.start(*FLEET[:3], "ingress_0")
     await base.load(seconds=300, events=WARM_UP, batch=500, connections=4)
     await caught_up(base)
     await train(base, console)
     pids = await base.start(*FLEET) | {name: base.pid(name) for name in SERVERS}
-    await base.load(seconds=300, events=2 * WARM_UP, batch=100, connections=8)  # the way of scores is cold until now
+    await base.load(seconds=300, events=2 * WARM_UP, batch=100, connections=8)  # until now the path of scores is cold
     await caught_up(base)
     rows = {}
     for rate in (0, 3000, 1000, 500):
@@ -53,7 +53,7 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
     return {"runs": rows, "mb": memory}
 
 
-async def _run(base: Ground, rate: float, seconds: float, pids: dict[str, int]) -> dict[str, Any]:
+async def _run(base: Fleet, rate: float, seconds: float, pids: dict[str, int]) -> dict[str, Any]:
     before, began = await base.stored(), time.perf_counter()
     cpu = {name: cpu_seconds(pid) for name, pid in pids.items()}
     scorer = base.place.local_port("scorer")
@@ -82,7 +82,7 @@ async def _run(base: Ground, rate: float, seconds: float, pids: dict[str, int]) 
     }
 
 
-async def caught_up(base: Ground, timeout: float = 600) -> None:
+async def caught_up(base: Fleet, timeout: float = 600) -> None:
     """Waits until every event and every score is in its stores."""
     async with asyncio.timeout(timeout):
         while True:

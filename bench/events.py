@@ -1,4 +1,4 @@
-"""Log lines as CloudEvents for load: real lines where the data is there, made ones elsewhere; ids never repeat."""
+"""Log lines as CloudEvents for load: real lines if the data is present, else synthetic ones; ids never repeat."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MADE = "081109 203615 148 INFO dfs.DataNode$PacketResponder: PacketResponder {}
 
 
 def lines(data: Path) -> list[str]:
-    """Messages to send: the loghub lines under `data`, or made ones."""
+    """Messages to send: the loghub lines under `data`, or synthetic ones."""
     real = [
         line.strip()[:400]
         for path in sorted((data / "loghub").glob("*.log"))

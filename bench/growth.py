@@ -17,7 +17,7 @@ from rich.table import Table
 
 from bench.ceilings.records import stored_events
 from bench.drains import OURS, drain
-from bench.ground import Ground
+from bench.fleet import Fleet
 from bench.lanes import timed_lane
 from bench.peers.site import open_site, pass_over
 from bench.rounds import Sample, middle
@@ -35,7 +35,7 @@ _PIECE, _LARGE_PIECE = 5_000, 50_000
 Row = dict[str, Any]
 
 
-async def measure(base: Ground, arguments: argparse.Namespace, console: Console) -> dict[str, list[Row]]:
+async def measure(base: Fleet, arguments: argparse.Namespace, console: Console) -> dict[str, list[Row]]:
     """CPU-µs per event of our process and of NATS, beside each size."""
     site = await open_site(base)  # for a connection that may move consumers
     core = site.core
@@ -72,7 +72,7 @@ def _sizes(largest: int) -> Iterator[int]:
         size *= 10
 
 
-async def _lane(base: Ground, core: Broker, filler: Broker, largest: int) -> list[Row]:
+async def _lane(base: Fleet, core: Broker, filler: Broker, largest: int) -> list[Row]:
     indexer = await Broker.connect(base.place.nats, "indexer", base.place.credentials_folder)
     # Small, so that ten million fit the stream and leave room for the other parts: nobody may empty it.
     group = [Outgoing(f"evt.{number % 64:02x}.http.bench.log.line.v1", b"x" * 20) for number in range(_PIECE)]
@@ -91,7 +91,7 @@ async def _lane(base: Ground, core: Broker, filler: Broker, largest: int) -> lis
     return rows
 
 
-async def _sinks(base: Ground, core: Broker, filler: Broker, largest: int) -> list[Row]:
+async def _sinks(base: Fleet, core: Broker, filler: Broker, largest: int) -> list[Row]:
     found: list[Row] = []
     for worker, server in SINKS.items():
         await pass_over(core, OURS, [worker])
@@ -106,7 +106,7 @@ async def _sinks(base: Ground, core: Broker, filler: Broker, largest: int) -> li
     return found
 
 
-async def _posts(base: Ground, seconds: float) -> list[Row]:
+async def _posts(base: Fleet, seconds: float) -> list[Row]:
     pids = await base.start("ingress_0") | {"nats": base.pid("nats")}
     await base.load(seconds=3, batch=100, connections=8)
     rows: list[Row] = []
@@ -123,7 +123,7 @@ async def _posts(base: Ground, seconds: float) -> list[Row]:
     return rows
 
 
-async def _processes(base: Ground, core: Broker, filler: Broker, events: int) -> list[Row]:
+async def _processes(base: Fleet, core: Broker, filler: Broker, events: int) -> list[Row]:
     await pass_over(core, OURS, ["indexer"])
     group = await _group(events)
     rows: list[Row] = []
@@ -139,7 +139,7 @@ async def _processes(base: Ground, core: Broker, filler: Broker, events: int) ->
 
 
 async def _group(count: int) -> list[Outgoing]:
-    """So many events that differ, for a store that would take the same one again as one."""
+    """Distinct events, for a store that keeps equal ones once."""
     found: list[Outgoing] = []
     while len(found) < count:  # in pieces, since a checked event is much larger than its bytes
         made = await asyncio.to_thread(stored_events, min(_LARGE_PIECE, count - len(found)))
@@ -148,7 +148,7 @@ async def _group(count: int) -> list[Outgoing]:
 
 
 async def _store(filler: Broker, group: list[Outgoing], count: int) -> None:
-    """The same events again and again, for a handler that does not look at them."""
+    """The same events repeatedly, for a handler that does not read them."""
     committer = GroupCommitter(filler)
     await committer.start()
     try:

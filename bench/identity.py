@@ -1,4 +1,4 @@
-"""What it costs to know who it is: at the HTTP door, beside the same ingress that does not ask; and at the broker.
+"""The cost of authentication: at the ingress, beside the same ingress without it, and at the broker.
 
 HTTP load → ingress (token verified before · bearer key · open) → CPU-µs per request
 clients → NATS → two replicas of the authority → connects a second
@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.ground import Ground, load
+from bench.fleet import Fleet, load
 from bench.rounds import Measure, Sample, as_json, interleave, middle
 from bench.watch import cpu_seconds, resident_mb
 from penstock.stack import fleet, process, up
@@ -31,18 +31,18 @@ CONNECTS = 1500  # in one round
 AT_ONCE = 32
 
 
-async def measure(base: Ground, arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
-    """CPU per request of each way to be known, and connects a second."""
+async def measure(base: Fleet, arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """CPU per request of each kind of credential, and connects a second."""
     mint = await asyncio.to_thread(lambda: Mint(base.place.state / "mint"))
-    doors = await _doors(base, mint, arguments, console)
+    requests = await _at_ingress(base, mint, arguments, console)
     connects = await _connects(base.place, arguments, console)
-    return {"doors": doors, "connects": connects}
+    return {"requests": requests, "connects": connects}
 
 
-# -- the HTTP door
+# -- the ingress
 
 
-async def _doors(base: Ground, mint: Mint, arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
+async def _at_ingress(base: Fleet, mint: Mint, arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     place = base.place.model_copy(update={"issuers_file": mint.issuers_file})
     verifying, opened = await asyncio.to_thread(_start, place)
     url, open_url = (f"http://127.0.0.1:{place.local_port('ingress', number)}" for number in (0, 1))
@@ -69,12 +69,12 @@ async def _doors(base: Ground, mint: Mint, arguments: argparse.Namespace, consol
 
 
 def _start(place: Place) -> tuple[int, int]:
-    """The pids of the ingress that verifies and of the one that does not."""
+    """The pids of the ingress that authenticates and of the one that does not."""
     [child] = [each for each in fleet.children(place) if each.name == "ingress_0"]
     port = place.local_port("ingress", 1)
     other = process.Child(
         name="ingress_open",
-        command=(sys.executable, "-m", "bench.open_door"),
+        command=(sys.executable, "-m", "bench.open_ingress"),
         ports={"HTTP": port},
         environment={"PENSTOCK_PORT": str(port), "PENSTOCK_INSTANCE": "1"},
     )

@@ -7,7 +7,7 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
-from bench.ground import Ground
+from bench.fleet import Fleet
 from bench.watch import cpu_seconds, resident_mb
 
 LOADS = (
@@ -18,7 +18,7 @@ LOADS = (
 )
 
 
-async def measure(base: Ground, arguments: argparse.Namespace, console: Console) -> list[dict[str, object]]:
+async def measure(base: Fleet, arguments: argparse.Namespace, console: Console) -> list[dict[str, object]]:
     """One row per load."""
     pids = await base.start("ingress_0") | {"nats": base.pid("nats")}
     table = Table(

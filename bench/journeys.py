@@ -1,7 +1,7 @@
-"""POSTs of 100 events → door → stream → both stores: the rate at which everything sent is in both, all told.
+"""POSTs of 100 events → API → stream → both stores: the rate at which everything sent reaches both stores.
 
 A journey begins with the first POST and ends when both consumers have settled the last event. Own CPU is that of the
-door and of both workers; the load's is left out.
+API and of both workers; the load's is left out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from bench.drains import OURS, ROW_BY_ROW
-from bench.ground import load
+from bench.fleet import load
 from bench.peers.site import SETS, STREAM, Site, pass_over
 from bench.rounds import Measure, Sample, as_json, interleave
 from bench.watch import cpu_seconds, resident_mb
@@ -26,7 +26,7 @@ SERVERS = ("nats", "elasticsearch", "cassandra")
 
 @dataclass
 class Line:
-    """One contestant: its door, its processes, how much its stream holds and what is left to do."""
+    """One contestant: its API, its processes, how much its stream holds and what is left to do."""
 
     url: str
     pids: list[int]
@@ -35,7 +35,7 @@ class Line:
 
 
 async def measure(site: Site, rounds: int, events: int) -> dict[str, Any]:
-    """Every line in turn; all processes of all lines stay up, idle while it is not theirs."""
+    """Each contestant in turn; the processes of the others keep running, idle."""
     lines = await _lines(site)
     found = await interleave({name: _measure(site, line, events // line.share) for name, line in lines.items()}, rounds)
     return as_json(found)
@@ -55,15 +55,15 @@ async def _lines(site: Site) -> dict[str, Line]:
     ):
         if language == "go" and not site.has_go:
             continue
-        door = f"peer_line_{language}_{mode}"
-        words = ("door", mode, language) if language == "go" else ("door", language)
+        api = f"peer_line_{language}_{mode}"
+        words = ("api", mode, language) if language == "go" else ("api", language)
         pids = [
-            await site.start(door, language, *words),
+            await site.start(api, language, *words),
             await site.start(f"peer_{language}_indexer", language, "indexer", language),
             await site.start(f"peer_{language}_writer", language, "writer", language),
         ]
         share = ROW_BY_ROW if language == "python" else 1
-        found[name] = Line(site.url(door), pids, partial(_theirs_left, site, language), share)
+        found[name] = Line(site.url(api), pids, partial(_theirs_left, site, language), share)
     return found
 
 

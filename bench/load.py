@@ -24,7 +24,7 @@ from penstock.stack.probes import percentile
 
 
 class Load:
-    """What one run sends, and what it saw."""
+    """What one run sends, and its result."""
 
     def __init__(self, url: str, key: str, batch: int, rate: float, most: int) -> None:
         parts = urlsplit(url)
@@ -55,7 +55,7 @@ class Load:
         return self._head + b"%d\r\n\r\n" % len(body) + body, count
 
     async def run(self, connections: int, seconds: float) -> float:
-        """Sends for so long over so many connections, once all of them are made; returns how long it took."""
+        """Opens all connections, then sends over them; returns the seconds that it took."""
         lines = await asyncio.gather(*(self._connect() for _ in range(connections)))
         began = self._next = time.perf_counter()
         self._deadline = began + seconds
@@ -67,7 +67,7 @@ class Load:
         return await loop.create_connection(lambda: NatsClient(loop), self.host, self.port, ssl=self._tls)
 
     async def _send(self, transport: asyncio.Transport, client: NatsClient) -> None:
-        """One connection: request, answer, request … until the time or the events are up."""
+        """One connection: request, response, request … until time or events run out."""
         while True:
             if self._gap:
                 if self._next >= self._deadline:
@@ -88,7 +88,7 @@ class Load:
 
 
 class NatsClient(asyncio.Protocol):
-    """Reads answers that have a content-length, with little work: the load must not be the limit."""
+    """Reads responses with a Content-Length, with little work: the load must not be the limit."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -97,7 +97,7 @@ class NatsClient(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def answer(self) -> asyncio.Future[int]:
-        """The status of the next answer. Raises ConnectionError when none comes within 60 s."""
+        """The status of the next response. Raises ConnectionError when none comes within 60 s."""
         self._waiter = self._loop.create_future()
         self._timer = self._loop.call_later(60, self.connection_lost, None)
         return self._waiter
@@ -120,11 +120,11 @@ class NatsClient(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(error or ConnectionError("the door closed a connection, or did not answer"))
+            self._waiter.set_exception(error or ConnectionError("the server closed a connection, or did not respond"))
 
 
 async def run(arguments: argparse.Namespace, key: str) -> dict[str, object]:
-    """Runs the load; returns what it saw."""
+    """Runs the load; returns its result."""
     load = Load(arguments.url, key, arguments.batch, arguments.rate, arguments.events)
     seconds = await load.run(arguments.connections, arguments.seconds)
     latencies = sorted(load.latencies)
@@ -142,11 +142,11 @@ def main() -> None:
     """Reads the arguments and the key, prints the result."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--url", required=True)
-    parser.add_argument("--seconds", type=float, default=10, help="stop after so long (at most 600)")
-    parser.add_argument("--events", type=int, default=0, help="stop after so many; 0: by time only")
+    parser.add_argument("--seconds", type=float, default=10, help="length of the load, at most 600")
+    parser.add_argument("--events", type=int, default=0, help="stop after this many events; 0: no limit")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--batch", type=int, default=100)
-    parser.add_argument("--rate", type=float, default=0, help="events a second in all; 0: as fast as answers come")
+    parser.add_argument("--rate", type=float, default=0, help="events per second in all; 0: as fast as responses come")
     arguments = parser.parse_args()
     if urlsplit(arguments.url).hostname != "127.0.0.1" or arguments.seconds > 600:
         parser.error("this load goes to 127.0.0.1 only, for at most 600 s")

@@ -17,21 +17,21 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.end_to_end import FLEET, SERVERS, caught_up
-from bench.ground import Ground
+from bench.fleet import Fleet
 from bench.model import train
 from bench.watch import resident_mb
 
-RATE = 1000.0  # events a second, unless asked for another
+RATE = 1000.0  # events a second, by default
 EVERY = 5.0  # seconds between samples
 WARM_UP = 0.25  # of the run
-GROWTH = 0.05  # that is still called flat
+GROWTH = 0.05  # of the resident memory that still counts as flat
 LIMITS = {"ingress_0": 150, "indexer_0": 150, "writer_0": 150, "scorer_0": 800}  # MB
-LONGEST_LOAD = 600.0  # seconds; what bench.load takes
+LONGEST_LOAD = 600.0  # seconds; the limit of bench.load
 
-Samples = list[tuple[float, float]]  # (seconds since the begin, MB)
+Samples = list[tuple[float, float]]  # (seconds since the start, MB)
 
 
-async def measure(base: Ground, arguments: argparse.Namespace, console: Console) -> dict[str, object]:
+async def measure(base: Fleet, arguments: argparse.Namespace, console: Console) -> dict[str, object]:
     """Start, after warm-up, end and slope of each process; `ok` where it has a limit and keeps it."""
     await base.start(*FLEET[:3], "ingress_0")
     await base.load(seconds=120, events=20_000, batch=200, connections=4)
@@ -48,7 +48,7 @@ async def measure(base: Ground, arguments: argparse.Namespace, console: Console)
     return {"events": await base.stored() - before, "minutes": arguments.minutes, "processes": rows}
 
 
-async def _run(base: Ground, pids: dict[str, int], seconds: float, rate: float) -> dict[str, Samples]:
+async def _run(base: Fleet, pids: dict[str, int], seconds: float, rate: float) -> dict[str, Samples]:
     done = asyncio.Event()
     watching = asyncio.create_task(_watch(pids, done))
     end = time.perf_counter() + seconds
@@ -98,6 +98,6 @@ def _show(rows: dict[str, dict[str, object]], console: Console) -> None:
         "process", *(column.removesuffix("_mb").replace("_", " ") for column in columns), "", title="memory, MB"
     )
     for name, row in rows.items():
-        verdict = {True: "ok", False: "[red]too much[/]", None: ""}[row.get("ok")]  # type: ignore[index]
+        verdict = {True: "ok", False: "[red]over the limit[/]", None: ""}[row.get("ok")]  # type: ignore[index]
         table.add_row(name, *(str(row.get(column, "")) for column in columns), verdict)
     console.print(table)

@@ -8,11 +8,11 @@ import sys
 
 from rich.console import Console
 
-from bench.ground import Ground
+from bench.fleet import Fleet
 from penstock.stack.place import CHECKOUT
 
 
-async def train(base: Ground, console: Console) -> None:
+async def train(base: Fleet, console: Console) -> None:
     """Returns when the model is active; the scorers load it within a second."""
     console.print("training a model …")
     trainer = await asyncio.create_subprocess_exec(

@@ -19,7 +19,7 @@ def draw(results: dict[str, Any], folder: Path) -> None:
     parts: dict[str, Any] = {
         name: results[name] for name in ("lane", "indexer", "writer", "scorer", "end_to_end") if name in results
     }
-    parts |= {f"{what}_posts": results["doors"][what] for what in ("single", "batches") if "doors" in results}
+    parts |= {f"{what}_posts": results["posts"][what] for what in ("single", "batches") if "posts" in results}
     for name, rows in parts.items():
         _draw(name.replace("_", " "), rows, folder / f"compare-{name.replace('_', '-')}.png")
 

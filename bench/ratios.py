@@ -1,4 +1,4 @@
-"""Measurements → the ratios that say whether Penstock holds what it is meant to hold; a ratio of medians each."""
+"""Measurements → ratios of medians, each beside its goal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """At least, or at most, so much."""
+    """A lower bound, or an upper one."""
 
     bound: float
     least: bool = True
@@ -20,11 +20,11 @@ class Goal:
         return f"{'≥' if self.least else '≤'} {self.bound:g}"
 
     def reached(self, value: float) -> bool:
-        """Whether the value is on the right side."""
+        """Whether the value meets the goal."""
         return value >= self.bound if self.least else value <= self.bound
 
 
-# Of one run on two cores that everything shares.
+# For one run on two cores that servers, contestants and load share.
 RATES = {
     ("single POSTs", "empty FastAPI handler"): Goal(0.7),
     ("single POSTs", "FastAPI, await js.publish"): Goal(2.5),
@@ -75,7 +75,7 @@ def _figures(results: dict[str, Any]) -> Iterator[_Figure]:
                 yield _ratio(f"{part}: rate, {pair}", ours["rate"], other["rate"], RATES.get((part, name)))
                 yield _ratio(f"{part}: own CPU, {pair}", _own(ours), _own(other), CPU.get((part, name)))
                 yield _ratio(f"{part}: all CPU, {pair}", _all(ours), _all(other))
-    half = results.get("doors", {}).get("batches_at_half_load", {}).get("Penstock")
+    half = results.get("posts", {}).get("batches_at_half_load", {}).get("Penstock")
     if half:
         yield _Figure("batches at half load: p99", half["p99_ms"], "ms", HALF_LOAD)
 
@@ -85,8 +85,8 @@ def _parts(results: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         if part in results:
             yield part.replace("_", " "), results[part]
     for what in ("single", "batches"):
-        if "doors" in results:
-            yield f"{what} POSTs", results["doors"][what]
+        if "posts" in results:
+            yield f"{what} POSTs", results["posts"][what]
 
 
 def _own(row: Row) -> float:

@@ -1,6 +1,6 @@
-"""Contestants measured in turn, round after round (A B A' A B A' …), so that a busy machine is as unfair to each.
+"""Contestants measured in turn, round after round (A B A' A B A' …), so that a busy machine affects all alike.
 
-The A/A control is the same contestant twice: how far its two medians are apart is what a ratio here may be off by.
+The A/A control is the same contestant twice: a ratio may be off by as much as its two medians differ.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Sample:
 
 
 async def interleave(contestants: Mapping[str, Measure], rounds: int) -> dict[str, list[Sample]]:
-    """Measures each contestant `rounds` times; every other round goes backwards. A first round only warms up: of the
-    servers' code and of the contestants', and it makes indices and tables."""
+    """Measures each contestant `rounds` times; every other round goes backwards. A first round warms up the
+    code of servers and contestants, and creates indices and tables."""
     for measure in contestants.values():
         await measure()
     found: dict[str, list[Sample]] = {name: [] for name in contestants}

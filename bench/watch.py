@@ -1,4 +1,4 @@
-"""Samples of what processes use and how far a count has come; the figures are taken between 10 % and 90 %."""
+"""Samples of CPU time, memory and a count of events; figures are taken between 10 % and 90 % of the run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Watch:
         return count
 
     async def until(self, total: int, timeout: float, every: float = 0.1) -> None:
-        """Samples until `total` events have come. Raises TimeoutError with the count that was reached."""
+        """Samples until `total` events have come. Raises TimeoutError, which says how far the count got."""
         end = time.perf_counter() + timeout
         while (count := await self.sample()) < total:
             if time.perf_counter() > end:

@@ -8,14 +8,14 @@ from functools import partial
 from rich.console import Console
 from rich.table import Table
 
-from bench.ground import Ground
+from bench.fleet import Fleet
 from bench.model import train
 from bench.watch import Watch, resident_mb
 
 SINKS = {"indexer": "elasticsearch", "writer": "cassandra"}
 
 
-async def measure(base: Ground, arguments: argparse.Namespace, console: Console) -> list[dict[str, object]]:
+async def measure(base: Fleet, arguments: argparse.Namespace, console: Console) -> list[dict[str, object]]:
     """One row per worker: the indexer and the writer with events, the scorer, then both sinks with scores."""
     await base.start("operator_0", "ingress_0")
     console.print(f"building a backlog of {arguments.events:,} events …")

@@ -1,6 +1,6 @@
 """Follows log lines as they are stored and prints them: `python examples/follow.py 10`, with the stack up.
 
-It runs as the identity `dashboard`, which may follow events and ask questions, and publish nothing.
+It runs as the identity `dashboard`, which may follow and query events, and publish nothing.
 """
 
 from __future__ import annotations

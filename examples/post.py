@@ -1,7 +1,7 @@
 """Sends a CloudEvent over HTTP, and waits for the workers: `python examples/post.py`, with the stack up.
 
-Nothing of Penstock is needed for this, only HTTP. PENSTOCK_URL says where the door is, PENSTOCK_KEY holds a key that
-`penstock key create --identity web_shop --types '*'` made.
+It needs no part of Penstock, only HTTP. PENSTOCK_URL is the address of the API; PENSTOCK_KEY holds a key, as printed by
+`penstock key create --identity web_shop --types '*'`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A service that publishes its events straight on the broker: `python examples/publish.py`, with the stack up.
+"""A service that publishes its events directly on NATS: `python examples/publish.py`, with the stack up.
 
 It runs as the identity `billing` (contracts/identities.yaml), which may publish log lines and interactions in its own
-name and nothing else. Its seed is in the credentials folder that `penstock up` fills.
+name and nothing else. `penstock up` creates its credentials.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from penstock import PenstockError, connect
 
 
 async def main() -> None:
-    """One event, then many; and what happens to one that breaks its contract."""
+    """One event, then many, then one that violates its contract."""
     async with connect("billing") as publisher:
         line = publisher.event("log.line.v1", {"message": "invoice 17 paid", "level": "info"}, entity="shop-1")
         published = await publisher.publish(line)
         print(f"on disk: {published.key} as {published.stream} {published.sequence}")
 
-        # The same id and time is the same event, however often it is sent: in each store it is there once.
+        # The same id and time are the same event, however often it is sent: each store keeps it once.
         clicks = [
             publisher.event(
                 "user.interaction.v1",

@@ -1,4 +1,4 @@
-"""What the servers and libraries give at best: each a small program with nothing of the fleet around it."""
+"""Upper bounds of the servers and libraries: small programs without any part of the fleet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penstock.stack.place import CHECKOUT, Place
 
 
 async def run(place: Place, name: str, *words: object) -> Sample:
-    """Runs `python -m bench.ceilings.<name> <words>` and takes its figures."""
+    """Runs `python -m bench.ceilings.<name> <words>` and reads its figures."""
     program = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", f"bench.ceilings.{name}", *map(str, words)),
         stdout=asyncio.subprocess.PIPE,

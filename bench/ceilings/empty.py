@@ -21,7 +21,7 @@ async def live() -> Response:
 
 @app.post("/v1/events", status_code=202)
 async def accept() -> dict[str, int]:
-    """Looks at nothing."""
+    """Reads and stores nothing."""
     return {"accepted": 1}
 
 

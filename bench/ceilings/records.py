@@ -1,4 +1,4 @@
-"""Events as the workers see them, made without a stream: the same lines, checked and with a place on a stream."""
+"""Events as the workers get them, without a stream: the same lines, checked, with a position on a stream."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penstock.settings import load_settings
 
 
 def stored_events(count: int) -> list[Event]:
-    """So many new events, as if delivered."""
+    """`count` new events, as if delivered."""
     checker, now_ns = Checker(load()), time.time_ns()
     found = []
     for number, raw in enumerate(islice(events(lines(load_settings().data), now_ns), count), 1):

@@ -1,4 +1,4 @@
-"""Rows of `events` and `timeline` → UNLOGGED batches of one partition by cassandra-driver's own ways, 32 in flight.
+"""Rows of `events` and `timeline` → UNLOGGED batches of one partition by cassandra-driver's own API, 32 in flight.
 
 python -m bench.ceilings.rows <events> <pid of Cassandra> <keyspace>
 """
@@ -32,7 +32,7 @@ Values = tuple[Any, ...]
 
 
 def values(event: Event) -> tuple[Values, Values]:
-    """What is bound for the two rows of an event."""
+    """The values of the two rows of an event."""
     place = (period("month", event.time_ms), event.pp)
     key, at, type = UUID(event.key), event.stored_at_ns // 1000, event.type
     entry = (*place, event.entity, key, type.type, event.publisher, summary(type, event.value["data"]), at)

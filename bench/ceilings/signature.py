@@ -1,4 +1,4 @@
-"""Features made before → the active model's signature, 1024 rows a call: what TensorFlow alone costs.
+"""Precomputed features → the active model's signature, 1024 rows a call: what TensorFlow alone costs.
 
 python -m bench.ceilings.signature <events>
 """

@@ -1,4 +1,4 @@
-"""The peers' programs, made on demand in the cache: a virtual environment by its lock file, and the Go program."""
+"""The peers' programs, built on demand in the cache: a virtual environment from its lock file, and the Go program."""
 
 from __future__ import annotations
 

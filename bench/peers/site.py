@@ -1,7 +1,7 @@
-"""What the peers stand on: an account, a stream, an index and a keyspace of their own, on the same three servers.
+"""The peers' account, stream, index and keyspace, on the same three servers.
 
-The account is a plain one: no boundary, no rights, subjects peer.<set>.<type>. Indices and tables are made like the
-fleet's. A set has two consumers, <set>_indexer and <set>_writer.
+The account is a plain one: no boundary, no permissions, subjects peer.<set>.<type>. Indices and tables are like those
+of the fleet. A set has two consumers, <set>_indexer and <set>_writer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterable
 import httpx
 import nkeys  # type: ignore[import-untyped]
 
-from bench.ground import Ground
+from bench.fleet import Fleet
 from bench.peers import install
 from penstock.broker import Broker
 from penstock.contract_check.elasticsearch_templates import templates
@@ -30,9 +30,9 @@ _MIGRATIONS = "services/writer/migrations/0001_events.cql"
 
 
 class Site:
-    """The peers' side of a bench. `broker` may do all in their account, `core` in that of the fleet's streams."""
+    """The peers' side of a benchmark. `broker` may do anything in their account, `core` in the streams' account."""
 
-    def __init__(self, base: Ground, broker: Broker, core: Broker, password: str) -> None:
+    def __init__(self, base: Fleet, broker: Broker, core: Broker, password: str) -> None:
         self.base = base
         self.place = base.place
         self.broker = broker
@@ -42,13 +42,13 @@ class Site:
         self._ports: dict[str, int] = {}
 
     def url(self, name: str) -> str:
-        """Where a door listens."""
+        """The URL of an API."""
         return f"http://127.0.0.1:{self._ports[name]}"
 
     async def start(self, name: str, language: str, *words: str) -> int:
-        """Starts a peer program unless it runs; returns its pid. `words` are its part, its mode and its set."""
+        """Starts a peer program unless it runs; returns its pid. `words` are its role, its mode and its set."""
         ports = {}
-        if words[0] in ("door", "empty"):
+        if words[0] in ("api", "empty"):
             port = self._ports.setdefault(name, self.place.port_base + _FIRST_PORT + len(self._ports))
             ports = {"HTTP": port}
         child = process.Child(
@@ -73,7 +73,7 @@ class Site:
                 return (sys.executable, "-m", "bench.ceilings.empty", str(port))
 
     def environment(self, name: str = "none", port: int = 0) -> dict[str, str]:
-        """What a peer program is told."""
+        """The environment of a peer program."""
         return {
             "PEER_NATS": self.place.nats,
             "PEER_USER": "program",
@@ -94,7 +94,7 @@ class Site:
 
 
 async def pass_over(broker: Broker, stream: str, consumers: Iterable[str]) -> None:
-    """Has the consumers begin behind what is on the stream now; nobody may be pulling from them."""
+    """Lets the consumers start after what is on the stream now; nothing may be pulling from them."""
     behind = (await broker.stream_info(stream)).last_seq + 1
     for name in consumers:
         config = (await broker.api(f"CONSUMER.INFO.{stream}.{name}"))["config"]
@@ -109,8 +109,8 @@ def subject(name: str, event: Event) -> str:
     return f"peer.{name}.{event.type.type}"
 
 
-async def open_site(base: Ground) -> Site:
-    """Makes everything; the server of NATS is started again with one account more, which its clients survive."""
+async def open_site(base: Fleet) -> Site:
+    """Creates everything; NATS is restarted with one more account, and its clients reconnect."""
     password = secrets.token_urlsafe(24)
     await asyncio.to_thread(install.python, base.place)
     await asyncio.to_thread(install.go, base.place)
@@ -161,7 +161,7 @@ def _add_account(place: Place, password: str) -> None:
 
 
 def _new_key(place: Place, name: str) -> str:
-    """A new seed among the credentials; returns its public key."""
+    """Creates a seed among the credentials; returns its public key."""
     seed = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
     path = place.credentials_folder / f"{name}.nk"
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:

@@ -1,6 +1,6 @@
-// Hand-written Go peers of the fleet: a door, an indexer and a writer on the official clients.
+// Hand-written Go peers of the fleet: an API, an indexer and a writer on the official clients.
 //
-//	peer door publish|commit <set>   HTTP → stream; commit: group commit by atomic batches (ADR-50)
+//	peer api publish|commit <set>   HTTP → stream; commit: group commit by atomic batches (ADR-50)
 //	peer indexer <set>               stream → esutil.BulkIndexer → Elasticsearch
 //	peer writer <set>                stream → gocql, batches of one partition → Cassandra
 //
@@ -37,7 +37,7 @@ func check(err error) {
 
 func main() {
 	if len(os.Args) < 3 {
-		log.Fatal("usage: peer door publish|commit <set> | indexer <set> | writer <set>")
+		log.Fatal("usage: peer api publish|commit <set> | indexer <set> | writer <set>")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -47,8 +47,8 @@ func main() {
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(4000))
 	check(err)
 	switch os.Args[1] {
-	case "door":
-		door(ctx, nc, js, os.Args[2], os.Args[3])
+	case "api":
+		api(ctx, nc, js, os.Args[2], os.Args[3])
 	case "indexer":
 		indexer(ctx, js, os.Args[2])
 	case "writer":

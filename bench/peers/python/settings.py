@@ -1,4 +1,4 @@
-"""What the peers are told by environment, and the event as they know it."""
+"""The settings of the peers, from the environment, and the event as they know it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ USER, PASSWORD = os.environ["PEER_USER"], os.environ["PEER_PASSWORD"]
 
 
 class CloudEvent(BaseModel):
-    """What the peers look at of an event."""
+    """The members of an event that the peers read."""
 
     specversion: str = Field(pattern=r"^1\.0$")
     type: str = Field(min_length=1)
@@ -27,6 +27,6 @@ class CloudEvent(BaseModel):
 
 
 def key_of(event: dict[str, Any]) -> str:
-    """The text of a UUID made of who the event is."""
+    """A UUID derived from the event's identity, as text."""
     text = hashlib.sha256(f"{event['source']}\0{event['id']}".encode()).hexdigest()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:32]}"

@@ -1,6 +1,6 @@
-"""HTTP → FastAPI and pydantic → `await js.publish` → 202: the door as most would write it.
+"""HTTP → FastAPI and pydantic → `await js.publish` → 202: the API as most would write it.
 
-python door.py <set>
+python api.py <set>
 """
 
 from __future__ import annotations

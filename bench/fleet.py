@@ -1,4 +1,4 @@
-"""A place of its own for a bench: the real servers, provisioned, with a connection that counts and a key that sends."""
+"""The real servers in a folder of their own, provisioned, with a connection that counts and an API key that sends."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from penstock.stack.place import CHECKOUT, Place
 EVENT_STREAMS = ("EVENTS_HTTP", "EVENTS_NATS")
 
 
-class Ground:
-    """What the measurements stand on."""
+class Fleet:
+    """The running servers, and the processes of the fleet that a measurement starts."""
 
     def __init__(self, place: Place, broker: Broker) -> None:
         self.place = place
@@ -55,7 +55,7 @@ class Ground:
         return record.pid
 
     async def load(self, **options: float) -> dict[str, Any]:
-        """Loads the ingress; returns what the load saw."""
+        """Runs the load on the ingress; returns its result."""
         return await load(f"http://127.0.0.1:{self.place.local_port('ingress')}", self.key, self.place, **options)
 
     async def stored(self) -> int:
@@ -77,7 +77,7 @@ class Ground:
 
 
 async def load(url: str, key: str, place: Place, **options: float) -> dict[str, Any]:
-    """Runs bench.load on a door in a process of its own; returns what it saw."""
+    """Runs bench.load on an API in a process of its own; returns its result."""
     words = [word for name, value in options.items() for word in (f"--{name}", f"{value:g}")]
     running = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.load", "--url", url, *words),
@@ -94,14 +94,14 @@ async def load(url: str, key: str, place: Place, **options: float) -> dict[str, 
 
 
 @asynccontextmanager
-async def ground(place: Place) -> AsyncIterator[Ground]:
+async def fleet_on(place: Place) -> AsyncIterator[Fleet]:
     """Starts the servers of `place` and provisions them; all of it is stopped and deleted at the end."""
     try:
         await asyncio.to_thread(up.up, place, servers_only=True)
         await asyncio.to_thread(up.provision, place)
         broker = await connect_as("provision", place)
         try:
-            yield Ground(place, broker)
+            yield Fleet(place, broker)
         finally:
             await broker.drain()
     finally:

@@ -1,6 +1,6 @@
-"""The ingress that lets everybody in without a look at credentials: what verification is measured against.
+"""The ingress without authentication: the baseline of its cost.
 
-Only bench/identity.py starts it; there is no setting that opens a real one.
+Only bench/identity.py starts it; no setting turns authentication off.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from penstock.services.ingress.access.authenticate import Caller
 
 
 class Open:
-    """In the place of the doorkeeper: the same caller for every request."""
+    """Takes the place of the verifier: every request has the same caller."""
 
     def __init__(self, *_: object) -> None:
         known = load()

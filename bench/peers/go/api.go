@@ -16,7 +16,7 @@ import (
 // put stores events and returns the sequence of the last.
 type put func(ctx context.Context, subjects []string, events [][]byte) (uint64, error)
 
-func door(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, mode, set string) {
+func api(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, mode, set string) {
 	store := publish(js)
 	if mode == "commit" {
 		committer := newCommitter(nc)
