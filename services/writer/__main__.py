@@ -45,9 +45,9 @@ async def build(_: Broker, settings: WriterSettings) -> Parts:
     checker = Checker(contracts)
     length = settings.cassandra_period
     store = Store(settings)
-    asked = Reads(store)
+    store_reads = Reads(store)
     writer = Writer(store, length)
-    questions = Questions(contracts, asked, length)
+    questions = Questions(contracts, store_reads, length)
     source = partial(Source, consumer=NAME, options=_OPTIONS)
     streams = [name for name, stream in contracts.streams.items() if stream.door is not None]
     return Parts(
@@ -63,14 +63,14 @@ async def build(_: Broker, settings: WriterSettings) -> Parts:
             "count": questions.count,
             "audit": questions.audit,
         },
-        unready_reason=lambda: f"Cassandra: {asked.unready_reason}" if asked.unready_reason else "",
-        chores=(lambda stop: reach(store, asked, stop),),
+        unready_reason=lambda: f"Cassandra: {store_reads.unready_reason}" if store_reads.unready_reason else "",
+        chores=(lambda stop: reach(store, store_reads, stop),),
         on_stop=(writer.stop,),
         close=store.close,
     )
 
 
-async def reach(store: Store, asked: Reads, stop: asyncio.Event) -> None:
+async def reach(store: Store, store_reads: Reads, stop: asyncio.Event) -> None:
     """Reaches Cassandra as soon as it is there, then watches it. Raises PenstockError when the period was changed."""
     while not store.is_open:
         try:
@@ -78,14 +78,14 @@ async def reach(store: Store, asked: Reads, stop: asyncio.Event) -> None:
         except PenstockError:
             raise
         except NoHostAvailable as error:
-            asked.unready_reason = unreachable(error)[:300]
+            store_reads.unready_reason = unreachable(error)[:300]
         except Exception as error:  # noqa: BLE001 - tables not migrated, rights not granted: an operator acts, we wait
-            asked.unready_reason = f"{type(error).__name__}: {error}"[:300]
+            store_reads.unready_reason = f"{type(error).__name__}: {error}"[:300]
         if not store.is_open:
-            _log.warning("cassandra_connect_failed", reason=asked.unready_reason)
+            _log.warning("cassandra_connect_failed", reason=store_reads.unready_reason)
             if await set_within(stop, _OPEN_EVERY):
                 return
-    await asked.watch(stop)
+    await store_reads.watch(stop)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
-from penstock.consume import DeadLetters, Delivery, Lane, Outcome
-from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject
+import pytest
+
+from penstock.consume import DeadLetters, Delivery, Lane, LaneOptions, Outcome
+from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject, true
 from tests.support.until import BOUND
 
 
@@ -42,3 +44,32 @@ async def test_lanes_that_stop_while_messages_trickle_in_leave_none_unsettled(ri
         await rig.settled()
     assert time.monotonic() - began < 15, "the consumer's ack_wait is 30 s"
     assert len({delivery.sequence for delivery in sink.seen}) == stored
+
+
+@pytest.mark.parametrize("cut_short", [False, True], ids=["grace is over", "cancelled meanwhile"])
+async def test_a_batch_that_does_not_end_in_time_is_given_back(rig: Rig, cut_short: bool) -> None:
+    await rig.consumer()
+    indexer = await rig.broker("indexer")
+    letters, sink, started, stop = DeadLetters(indexer, "indexer"), Sink(), asyncio.Event(), asyncio.Event()
+
+    async def never(_: list[Delivery]) -> list[Outcome]:
+        started.set()
+        await asyncio.Event().wait()
+        return []
+
+    stored = await rig.store([b"%d" % n for n in range(30)])
+    stuck = Lane(indexer, STREAM, CONSUMER, never, LaneOptions(batch=10, in_flight=1), dead_letters=letters)
+    running = asyncio.create_task(stuck.run(stop, grace=0.1))
+    async with asyncio.timeout(BOUND):
+        await started.wait()
+        await true(lambda: stuck.held == 30)
+        stop.set()
+        if cut_short:
+            await rig.core.flush()  # the lane has begun to stop
+            running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    began = time.monotonic()
+    async with Working(Lane(indexer, STREAM, CONSUMER, sink.handle, dead_letters=letters)):
+        await rig.settled()
+    assert time.monotonic() - began < 5, "the consumer's ack_wait is 30 s"
+    assert sorted(delivery.sequence for delivery in sink.seen) == stored

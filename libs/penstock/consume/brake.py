@@ -1,8 +1,8 @@
 """outcomes of the last minute, by publisher → is it the worker, or one bad publisher?
 
 When most messages of several publishers are dropped, the fault is here (a bad deploy, a broken mapping): the brake
-stops the lane before it empties the stream into the dead letters. A single bad publisher never stops it; its letters
-are limited.
+stops the lane before it empties the stream into the dead letters. A single bad publisher never stops it; its dead
+letters are limited.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class CrashCounter:
                 unfinished = int(path.read_text())
             path.write_text(str(unfinished + 1))
         except OSError as error:  # a full disk must not stop the lane; it only makes it forget
-            _log.error("attempt_not_noted", path=str(path), reason=str(error))
+            _log.error("crash_count_write_failed", path=str(path), reason=str(error))
         return unfinished
 
     def end(self, stream: str, consumer: str, sequence: int) -> None:

@@ -1,8 +1,8 @@
 """dropped deliveries → dlq.<worker>.<original subject>, each with its payload, reason and origin.
 
-A publisher whose messages are refused in masses gets `full_per_minute` full letters a minute; what goes beyond is
-stored as ranges (publisher, code, first and last sequence, count), one for each batch. A range is a letter too: the
-messages are still on their stream, and a replay of the range finds them. Only what is stored in one of the two ways
+A publisher whose messages are refused in masses gets `full_per_minute` full dead letters a minute; the rest is
+stored as ranges (publisher, code, first and last sequence, count), one for each batch. A range is a dead letter too:
+the messages are still on their stream, and a replay of the range finds them. Only what is stored in one of the two ways
 may be terminated.
 """
 
@@ -47,7 +47,7 @@ Dropped = tuple[Delivery, Drop]
 
 
 class DeadLetters:
-    """The letters of one worker. One for a process, so that the limit counts all its lanes."""
+    """The dead letters of one worker. One for a process, so that the limit counts all its lanes."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class DeadLetters:
     ) -> None:
         """`headers` stand in each letter, too."""
         self.worker = worker
-        self.failing: str = ""  # why the last letter was not stored; empty while all is well
+        self.failing: str = ""  # why the last one was not stored; empty while all is well
         self._broker = broker
         self._full_per_minute = full_per_minute
         self._own_headers = headers
@@ -69,7 +69,7 @@ class DeadLetters:
         self._full: dict[str, int] = {}
 
     async def store(self, dropped: Sequence[Dropped]) -> list[bool]:
-        """Stores a letter for each; says which of them are stored and may be terminated. Never raises."""
+        """Stores a dead letter for each; says which of them are stored and may be terminated. Never raises."""
         stored = [False] * len(dropped)
         full: list[int] = []
         ranges: dict[tuple[str, str], list[int]] = {}
@@ -98,7 +98,7 @@ class DeadLetters:
         count = self._full.get(publisher, 0) + 1
         self._full[publisher] = count
         if count == self._full_per_minute + 1:
-            _log.error("publisher_refused_in_masses", publisher=publisher, worker=self.worker, stream=delivery.stream)
+            _log.error("dead_letters_limited", publisher=publisher, worker=self.worker, stream=delivery.stream)
         return count <= self._full_per_minute
 
     async def _store_full(self, delivery: Delivery, drop: Drop, room: asyncio.Semaphore) -> bool:
@@ -146,7 +146,7 @@ class DeadLetters:
         except PenstockError as error:
             self.failing = f"{error.code}: {error.detail}"
             metrics.DEAD_LETTERS_FAILED.inc()
-            _log.error("letter_failed", worker=self.worker, code=code, reason=self.failing)
+            _log.error("dead_letter_store_failed", worker=self.worker, code=code, reason=self.failing)
             return False
         self.failing = ""
         metrics.DEAD_LETTERS.labels(code, headers[FORM]).inc()

@@ -15,7 +15,7 @@ from penstock.consume.crash_counter import CrashCounter
 from penstock.consume.delivery import Delivery
 from penstock.consume.outcome import Drop, Outcome
 
-SUSPECT_FROM = 4  # deliveries that no retry accounts for; from then on a message is handled alone
+SUSPECT_FROM = 4  # deliveries that were not settled; from then on a message is handled alone
 CRASHES = 3  # tries alone that killed the process, before the message is dead-lettered
 
 # Handles one delivery, or settles it with the outcome that is given.

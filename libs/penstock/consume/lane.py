@@ -142,7 +142,8 @@ class Lane:
             stopped.cancel()
             try:
                 await self._finish(feed, time.monotonic() + grace)
-            finally:  # also when the process has no more time: nothing is left without a word
+            finally:  # also when the process has no more time: whatever is held here is given back
+                self._stopping.set()
                 for task in (feed, *chores, *self._tasks):
                     task.cancel()
                 self.batcher.close()

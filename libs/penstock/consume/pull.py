@@ -2,7 +2,7 @@
 
 While one pull is being filled the next already waits at the server, so no round trip stands between them. A pull ends
 when it is filled or expires, and the server says so; one that falls silent is given up, and after a new connection all
-are sent anew, because a restarted server has forgotten them.
+are sent again, because a restarted server has forgotten them.
 
 To stop is to send no more pulls and wait for the end of those under way, a second at most. Unsubscribing earlier would
 lose messages: the server hands deliveries to a queue of its own before it sends them, and what it finds there for an
@@ -39,7 +39,7 @@ FLUSH_SECONDS = 1.0  # that a stop waits for the server to read an unsubscribe
 CAREFUL = 60.0  # seconds of single pulls after an empty message; longer than the ack_wait, as others may come again
 AFTER_ERROR = 1.0  # seconds before the next pull when the server refused one
 
-_ORDINARY = ("Batch Completed", "Message Size Exceeds MaxBytes")  # 409s that end a pull as asked
+_ORDINARY = ("Batch Completed", "Message Size Exceeds MaxBytes")  # 409s that end a pull in the ordinary way
 
 
 class _Slot:
@@ -93,7 +93,7 @@ class Puller:
 
     @property
     def outstanding(self) -> int:
-        """Messages asked for that have not come yet."""
+        """Messages requested that have not arrived yet."""
         return sum(slot.remaining for slot in self._slots)
 
     @property
@@ -102,7 +102,7 @@ class Puller:
         return [slot.address for slot in self._slots if slot.remaining > 0]
 
     async def start(self) -> None:
-        """Listens and asks for the first messages."""
+        """Subscribes and sends the first pulls."""
         self.renew()
 
     async def run_dry(self) -> None:
@@ -130,7 +130,7 @@ class Puller:
             await subscription.stop()
 
     def renew(self) -> None:
-        """Asks anew at new addresses, whatever was asked before on a connection that is gone."""
+        """Sends new pulls from new inboxes; those of a connection that is gone are forgotten."""
         if self._stopped:
             return
         for slot in self._slots:
@@ -150,7 +150,7 @@ class Puller:
         self.refill()
 
     def _move(self, slot: _Slot) -> None:
-        """Goes to a new address, where nothing is asked for yet; the server drops a pull whose address nobody hears."""
+        """Subscribes to a new inbox, with no pull under way; the server drops a pull whose inbox has no subscriber."""
         if slot.subscription is not None:
             slot.subscription.end()
         slot.remaining = 0
@@ -199,8 +199,8 @@ class Puller:
         clock = time.monotonic
 
         def receive(subject: str, reply: str, raw_headers: bytes | None, data: bytes) -> None:
-            # What the consumer sends has the subject of the stored message; what comes under the inbox's own is
-            # either the server's word about a pull, or somebody else's message.
+            # A delivery has the subject of the stored message. What has the inbox's own is either the server's status
+            # of a pull, or a message of another client.
             if subject.startswith(inbox):
                 status = status_of(raw_headers)
                 if not status or reply or data:

@@ -25,7 +25,7 @@ Retried = tuple[Delivery, Retry]
 
 
 class Settler:
-    """Settles the deliveries of one lane, and remembers which of them a handler asked to retry.
+    """Settles the deliveries of one lane, and remembers which of them a handler had retried.
 
     `after_failure`: seconds before a message comes again whose handler or dead letter failed.
     """
@@ -45,7 +45,7 @@ class Settler:
         self._after_failure = after_failure
         self._no_outcome = Failed(after_failure, "the handler returned no outcome")
         self._where = {"stream": stream, "consumer": consumer}
-        self._retries: dict[int, int] = {}  # sequence → retries asked for
+        self._retries: dict[int, int] = {}  # sequence → retries by the handler
         labels = (stream, consumer)
         self._done = metrics.DELIVERIES.labels(*labels, "done")
         self._retried = metrics.DELIVERIES.labels(*labels, "retried")

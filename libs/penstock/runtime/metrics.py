@@ -6,7 +6,7 @@ from penstock.telemetry import counter
 
 REPLIES = counter(
     "penstock_reply_sent_total",
-    "Answers to publishers who named a reply address, by result (sent, refused)",
+    "Replies to publishers who named a reply address, by result (sent, refused)",
     unit="replies",
     remedy="refused: a publisher names an address outside its own inbox",
     labels=("result",),

@@ -107,7 +107,7 @@ class Worker(Generic[S]):
         return [note] if note else []
 
     async def _connect(self) -> Broker | None:
-        """The connection, or None when told to stop before there was one."""
+        """The connection, or None when stopped before there was one."""
         settings = self._settings
         connecting = asyncio.create_task(connect_as(self._name, settings))
         stopped = asyncio.create_task(self.stop.wait())
