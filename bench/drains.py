@@ -105,7 +105,7 @@ async def drain(
     """Fills the stream, releases the consumers, and watches until the processes `pids` have settled everything."""
     soon = timestamps.text(time.time_ns() + int(_PATIENCE * 1e9))
     for consumer in consumers:
-        await broker.api(f"CONSUMER.PAUSE.{stream}.{consumer}", {"pause_until": soon})
+        await broker.jetstream.api(f"CONSUMER.PAUSE.{stream}.{consumer}", {"pause_until": soon})
     await fill(filler, group)
 
     processes = [psutil.Process(pid) for pid in pids]
@@ -113,13 +113,13 @@ async def drain(
     async def settled() -> int:
         if any(process.status() == psutil.STATUS_ZOMBIE for process in processes):
             raise RuntimeError(f"the consumer of {stream} has died; see its log")
-        infos = [await broker.consumer_info(stream, consumer) for consumer in consumers]
+        infos = [await broker.jetstream.consumer_info(stream, consumer) for consumer in consumers]
         return len(group) - sum([info.pending + info.ack_pending for info in infos])
 
     watch = Watch(settled, {str(pid): pid for pid in (*pids, server)})
     await watch.sample()
     for consumer in consumers:
-        await broker.api(f"CONSUMER.PAUSE.{stream}.{consumer}", {})
+        await broker.jetstream.api(f"CONSUMER.PAUSE.{stream}.{consumer}", {})
     await watch.until(len(group), timeout=_PATIENCE, every=0.05)
     # All of it, from the release on: a worker has read far ahead of what it has settled, so a part would flatter it.
     (began, _, before), (ended, _, after) = watch.samples[0], watch.samples[-1]

@@ -60,20 +60,20 @@ class Fleet:
 
     async def stored(self) -> int:
         """Messages on the streams of events."""
-        return sum([(await self.broker.stream_info(name)).messages for name in EVENT_STREAMS])
+        return sum([(await self.broker.jetstream.stream_info(name)).messages for name in EVENT_STREAMS])
 
     async def settled(self, consumer: str, *streams: str) -> int:
         """How many messages of these streams a consumer has settled: a worker settles a message only when its sink
         has it, so this counts at the sink and costs the sink nothing."""
         done = 0
         for stream in streams:
-            info = await self.broker.consumer_info(stream, consumer)
-            done += (await self.broker.stream_info(stream)).messages - info.pending - info.ack_pending
+            info = await self.broker.jetstream.consumer_info(stream, consumer)
+            done += (await self.broker.jetstream.stream_info(stream)).messages - info.pending - info.ack_pending
         return done
 
     async def scored(self) -> int:
         """Scores on their stream."""
-        return (await self.broker.stream_info("SCORES")).messages
+        return (await self.broker.jetstream.stream_info("SCORES")).messages
 
 
 async def load(url: str, key: str, place: Place, **options: float) -> dict[str, Any]:

@@ -68,13 +68,13 @@ async def _lines(site: Site) -> dict[str, Line]:
 
 
 async def _ours_left(site: Site) -> int:
-    infos = [await site.base.broker.consumer_info(OURS, worker) for worker in WORKERS]
+    infos = [await site.base.broker.jetstream.consumer_info(OURS, worker) for worker in WORKERS]
     return max(info.pending + info.ack_pending for info in infos)
 
 
 async def _theirs_left(site: Site, language: str) -> int:
     names = (f"{language}_{worker}" for worker in WORKERS)
-    infos = [await site.broker.consumer_info(STREAM, name) for name in names]
+    infos = [await site.broker.jetstream.consumer_info(STREAM, name) for name in names]
     return max(info.pending + info.ack_pending for info in infos)
 
 

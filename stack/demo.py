@@ -173,10 +173,10 @@ async def _on_stream(place: Place, sent: set[str]) -> int:
     found: set[str] = set()
     broker = await connect_as("operator", place)
     try:
-        info = await broker.stream_info("EVENTS_HTTP")
+        info = await broker.jetstream.stream_info("EVENTS_HTTP")
         sequence = info.first_seq
         while sequence <= info.last_seq:
-            messages = await broker.get_many("EVENTS_HTTP", sequence=sequence)
+            messages = await broker.jetstream.get_many("EVENTS_HTTP", sequence=sequence)
             if not messages:
                 break
             found.update(checker.delivered(message).key for message in messages)

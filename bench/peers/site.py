@@ -90,18 +90,18 @@ class Site:
 
     async def stored(self) -> int:
         """Messages that the peers' stream has taken, those purged included."""
-        return (await self.broker.stream_info(STREAM)).last_seq
+        return (await self.broker.jetstream.stream_info(STREAM)).last_seq
 
 
 async def pass_over(broker: Broker, stream: str, consumers: Iterable[str]) -> None:
     """Lets the consumers start after what is on the stream now; nothing may be pulling from them."""
-    behind = (await broker.stream_info(stream)).last_seq + 1
+    behind = (await broker.jetstream.stream_info(stream)).last_seq + 1
     for name in consumers:
-        config = (await broker.api(f"CONSUMER.INFO.{stream}.{name}"))["config"]
+        config = (await broker.jetstream.api(f"CONSUMER.INFO.{stream}.{name}"))["config"]
         config.pop("pause_until", None)
         config |= {"name": name, "deliver_policy": "by_start_sequence", "opt_start_seq": behind}
-        await broker.api(f"CONSUMER.DELETE.{stream}.{name}")
-        await broker.ensure_consumer(stream, config)
+        await broker.jetstream.api(f"CONSUMER.DELETE.{stream}.{name}")
+        await broker.jetstream.ensure_consumer(stream, config)
 
 
 def subject(name: str, event: Event) -> str:
@@ -117,7 +117,7 @@ async def open_site(base: Fleet) -> Site:
     await asyncio.to_thread(_add_account, base.place, password)
     await base.broker.wait_connected(10)
     broker = await Broker.connect(base.place.nats, "peers", base.place.credentials_folder, prefix="$JS.API")
-    await broker.create_stream(
+    await broker.jetstream.create_stream(
         {
             "name": STREAM,
             "subjects": ["peer.>"],
@@ -130,7 +130,7 @@ async def open_site(base: Fleet) -> Site:
     )
     for name in SETS:
         for worker in ("indexer", "writer"):
-            await broker.ensure_consumer(
+            await broker.jetstream.ensure_consumer(
                 STREAM,
                 {
                     "name": f"{name}_{worker}",

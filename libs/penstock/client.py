@@ -20,7 +20,7 @@ import orjson
 from penstock.auth.connect import connect_as
 from penstock.broker import Broker
 from penstock.consume import Copies, Follower
-from penstock.contracts import load, operations
+from penstock.contracts import load, operations, subjects
 from penstock.errors import PenstockError, Refused
 from penstock.events import Checker, Event, timestamps
 from penstock.publish import REPLY_TO, Outgoing, Receipt, Receipts, Submission, publish_singly
@@ -142,7 +142,7 @@ class Publisher:
             raise Refused("FORBIDDEN", f"identity {self.identity} may not follow events")
         copies = Copies(self._contracts, self._checker)
         follower = Follower(copies, frozenset(types) or frozenset(self._contracts.types), most)
-        subscription = await self.broker.subscribe("tail.>", follower.take)
+        subscription = await self.broker.subscribe(subjects.TAIL, follower.take)
         await self.broker.flush()
         try:
             yield follower.events()

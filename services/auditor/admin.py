@@ -9,12 +9,11 @@ from typing import Any
 import orjson
 
 from penstock.broker import StoredMessage
-from penstock.contracts import Contracts
+from penstock.contracts import Contracts, nats_subjects
 
 # Looking at the state of things is what every worker does all the time.
 QUIET = ("INFO", "NAMES", "LIST")
 LONGEST = 2048  # characters of a request; it is configuration, a sequence, or a filter
-PREFIX = "$JS.API."
 
 
 class Calls:
@@ -37,7 +36,7 @@ class Calls:
     def _entry(self, data: bytes) -> dict[str, Any] | None:
         try:
             call = orjson.loads(data)
-            operation = str(call["subject"]).removeprefix(PREFIX)
+            operation = nats_subjects.api_operation(str(call["subject"]))
             client = call.get("client") or {}
             if any(part in QUIET for part in operation.split(".")[:2]):
                 return None

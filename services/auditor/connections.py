@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from penstock.broker import StoredMessage
+from penstock.contracts import subjects
 
 ACTIONS = {"CONNECT": "connected", "DISCONNECT": "disconnected", "ERR": "refused"}
 MOST_HOSTS = 50
@@ -29,7 +30,7 @@ class Sessions:
         return [self._entry(message, refused) for message in page]
 
     def _entry(self, message: StoredMessage, refused: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
-        action = ACTIONS.get(message.subject.rpartition(".")[2], "unknown")
+        action = ACTIONS.get(subjects.session_event(message.subject), "unknown")
         try:
             body = orjson.loads(message.data)
             client = body["client"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from penstock.broker import StoredMessage
+from penstock.contracts import subjects
 from penstock.events import dead_letter, timestamps
-from penstock.events.dead_letter import publisher_of
 
 # The reason is left out: it may quote the event.
 _MEMBERS = {
@@ -23,12 +23,12 @@ LONGEST = 128  # characters; the headers are the worker's
 
 def letter(message: StoredMessage) -> dict[str, Any]:
     """The entry of a letter. The worker is the one that the server let publish it: it is in the subject."""
-    _, worker, original = message.subject.split(".", 2)
+    worker, original = subjects.parse_dead_letter(message.subject)
     entry: dict[str, Any] = {
         "dead_letter": message.sequence,
         "time": timestamps.text(message.stored_at_ns),
         "actor": worker,
-        "identity": publisher_of(original),
+        "identity": subjects.publisher_of(original),
     }
     for name, header in _MEMBERS.items():
         if value := message.headers.get(header, "")[:LONGEST]:

@@ -42,7 +42,7 @@ class Follow:
         written = await self._journal.end()
         seen = written
         while not stop.is_set():
-            page = await self._broker.get_many(self._stream, sequence=seen + 1, most=PAGE)
+            page = await self._broker.jetstream.get_many(self._stream, sequence=seen + 1, most=PAGE)
             for first, last, entries in _parts(page, self._describe(page)):
                 body = {"stream": self._stream, "from": written + 1 if written else first}
                 await self._journal.write(body | {"to": last, "count": len(entries), "entries": entries})

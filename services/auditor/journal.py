@@ -7,7 +7,6 @@ the same stretch: the stream takes one of them, and the other learns it.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -15,10 +14,11 @@ from typing import Any
 import orjson
 import structlog
 
+from penstock.audit import record
 from penstock.audit.hash_chain import STREAM
-from penstock.broker import Broker, StoredMessage
+from penstock.broker import EXPECTED_LAST, Broker, StoredMessage
+from penstock.contracts import subjects
 from penstock.errors import PenstockError, Refused
-from penstock.events import timestamps
 from penstock.stopping import set_within
 
 _log = structlog.get_logger("penstock.auditor")
@@ -32,14 +32,14 @@ class Journal:
 
     def __init__(self, broker: Broker, what: str, stand_by: float = STAND_BY) -> None:
         self.stand_by = stand_by
-        self.subject = f"audit.{broker.identity}.{what}"
+        self.subject = subjects.audit(broker.identity, what)
         self._broker = broker
         self._last = 0  # sequence of the last record, on AUDIT
 
     async def last(self) -> StoredMessage | None:
         """The last record. What is written next must follow it. Raises Unavailable."""
         try:
-            message = await self._broker.get(STREAM, last_by_subject=self.subject)
+            message = await self._broker.jetstream.get(STREAM, last_by_subject=self.subject)
         except Refused as error:
             if error.code != "NOT_FOUND":
                 raise
@@ -56,12 +56,11 @@ class Journal:
     async def write(self, body: dict[str, Any]) -> None:
         """Adds a record. Raises Refused CONFLICT when another process was first, Unavailable when it is not certain
         that the record is stored; then `last` tells."""
-        named = {"time": timestamps.text(time.time_ns()), "through": self._broker.identity}
-        await self.write_raw(orjson.dumps(named | body))
+        await self.write_raw(record.encode(None, self._broker.identity, **body))
 
     async def write_raw(self, payload: bytes) -> None:
         """The same, of bytes."""
-        headers = {"Nats-Expected-Last-Subject-Sequence": str(self._last)}
+        headers = {EXPECTED_LAST: str(self._last)}
         self._last = (await self._broker.publish(self.subject, payload, headers)).sequence
 
 
@@ -83,7 +82,7 @@ async def keep_on(
                 await _silence(journal, stop)
             else:
                 unready_reason(f"{journal.subject}: {error.code}: {error.detail}")
-                _log.warning("not_written", subject=journal.subject, code=error.code, reason=error.detail)
+                _log.warning("record_write_failed", subject=journal.subject, code=error.code, reason=error.detail)
                 await set_within(stop, AFTER_ERROR)
 
 

@@ -56,7 +56,7 @@ class Publishes:
 
     async def _lead(self, stop: asyncio.Event) -> None:
         end = await self._journal.end()
-        self._reset(end or (await self._broker.stream_info(self._stream)).first_seq - 1)
+        self._reset(end or (await self._broker.jetstream.stream_info(self._stream)).first_seq - 1)
         puller = Puller(self._broker, self._stream, CONSUMER, self._deliver, self._room, PULL)
         await puller.start()
         try:
@@ -98,7 +98,7 @@ class Publishes:
         """Reads what lies between what is counted and what was delivered. Deliveries go on meanwhile."""
         empty = 0
         while self._open.next <= self._seen:
-            page = await self._broker.get_many(self._stream, sequence=self._open.next, most=500)
+            page = await self._broker.jetstream.get_many(self._stream, sequence=self._open.next, most=500)
             if not page:  # a replica that lags behind, or it has expired
                 empty += 1
                 if empty == EMPTY_READS:

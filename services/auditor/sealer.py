@@ -62,7 +62,7 @@ class Sealer:
 
     async def _seal(self, before: Head | None) -> tuple[Head | None, bool]:
         """Seals what came after `before`; the new head, and whether there may be more."""
-        page = await self._broker.get_many(STREAM, sequence=before.sequence + 1 if before else 1, most=MOST)
+        page = await self._broker.jetstream.get_many(STREAM, sequence=before.sequence + 1 if before else 1, most=MOST)
         if not page or (len(page) == 1 and page[0].subject == self._journal.subject):
             metrics.SEAL_BEHIND.set(0)
             return before, False  # nothing but our own last seal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from penstock.contracts import subjects
 from penstock.events import timestamps
 
 MOST = 10_000  # events of a window
@@ -27,7 +28,7 @@ class Tally:
 
     def add(self, subject: str, sequence: int, stored_at_ns: int) -> None:
         """The next event."""
-        identity = subject.split(".", 4)[3]
+        identity = subjects.publisher_of(subject)
         entry = self._by.get(identity)
         if entry is None:
             self._by[identity] = [sequence, sequence, 1, stored_at_ns, stored_at_ns]

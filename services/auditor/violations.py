@@ -14,12 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import orjson
 import structlog
 
+from penstock.audit import record
 from penstock.broker import Broker
 from penstock.errors import PenstockError
-from penstock.events import timestamps
 from penstock.stopping import set_within
 
 _log = structlog.get_logger("penstock.auditor")
@@ -87,16 +86,10 @@ class Violations:
         return entries[:room]
 
     async def _write(self, entries: list[dict[str, Any]]) -> None:
-        record = {
-            "time": timestamps.text(time.time_ns()),
-            "through": self._broker.identity,
-            "count": len(entries),
-            "entries": entries,
-        }
         try:
-            await self._broker.publish(f"audit.{self._broker.identity}.violations", orjson.dumps(record))
+            await record.write(self._broker, "violations", None, count=len(entries), entries=entries)
         except PenstockError as error:
-            _log.warning("violations_not_written", code=error.code, reason=error.detail)
+            _log.warning("violations_write_failed", code=error.code, reason=error.detail)
 
 
 def violation(line: str, names: Mapping[str, str]) -> dict[str, Any] | None:

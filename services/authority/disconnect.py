@@ -10,7 +10,7 @@ import asyncio
 
 import structlog
 
-from penstock.auth.connections import disconnect_all, list_connections
+from penstock.auth.connections import disconnect, list_connections
 from penstock.auth.denials import Denials
 from penstock.broker import Broker
 from penstock.errors import PenstockError
@@ -64,7 +64,7 @@ class PuttingOut:
             return 0
         closed = 0
         for session in await list_connections(self._broker):
-            if session.identity in denied and await disconnect_all(self._broker, session):
+            if session.identity in denied and await disconnect(self._broker, session):
                 closed += 1
                 metrics.PUT_OUT.inc()
                 await self._trail.disconnect_all(session.identity, session.server, session.number, session.name)

@@ -12,7 +12,7 @@ from penstock.auth.denials import Denials
 from penstock.auth.token_verifier import OidcVerifier
 from penstock.broker import Broker
 from penstock.contracts import load
-from penstock.contracts.subjects import AUTHORIZATION_REQUEST
+from penstock.contracts.nats_subjects import AUTHORIZATION_REQUEST
 from penstock.errors import PenstockError
 from penstock.runtime import Parts
 from penstock.services.authority.callout import Callout
@@ -35,7 +35,7 @@ async def build(broker: Broker, settings: Settings) -> Parts:
     denied."""
     folder = settings.credentials_folder
     revocations = Denials(broker)
-    trail = Trail(broker.identity, broker.publish, time.monotonic)
+    trail = Trail(broker, time.monotonic)
     callout = Callout(
         Signer(callout_keys.issuer(folder)),
         Envelope(callout_keys.curve(folder)),

@@ -7,13 +7,13 @@ counted, by code, and the counts are written as one record when the minute is ov
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
-from penstock.audit.record import audit_record
+from penstock.audit import record
 from penstock.auth.token_verifier import Claims
 from penstock.errors import PenstockError
 from penstock.services.authority.authorization_request import Request
@@ -24,15 +24,12 @@ _log = structlog.get_logger("penstock.authority")
 MOST_REFUSALS = 300
 MINUTE = 60.0
 
-Publish = Callable[[str, bytes], Awaitable[object]]
-
 
 class Trail:
-    """Writes decisions. `publish` awaits that the record is stored; `clock` gives seconds that never go back."""
+    """Writes decisions. `clock` gives seconds that never go back."""
 
-    def __init__(self, emitter: str, publish: Publish, clock: Callable[[], float]) -> None:
-        self._emitter = emitter
-        self._publish = publish
+    def __init__(self, broker: record.Writer, clock: Callable[[], float]) -> None:
+        self._broker = broker
         self._clock = clock
         self._minute = clock()
         self._written = 0
@@ -79,7 +76,7 @@ class Trail:
             "connection": number,
             "client": name,
         }
-        await self._write("disconnect", record, actor=self._emitter)
+        await self._write("disconnect", record, actor=self._broker.identity)
 
     async def settle(self) -> None:
         """Begins a new minute where the last is over, and writes what was only counted in it."""
@@ -91,8 +88,8 @@ class Trail:
             _log.warning("refused_uncounted", counts=dict(counted))
             await self._write("connect", {"decision": "refused", "counts": dict(counted), "seconds": int(MINUTE)})
 
-    async def _write(self, what: str, record: dict[str, Any], actor: str = "") -> None:
-        await self._publish(f"audit.{self._emitter}.{what}", audit_record(actor, self._emitter, **record))
+    async def _write(self, what: str, members: dict[str, Any], actor: str = "") -> None:
+        await record.write(self._broker, what, actor, **members)
 
 
 def _connection(question: Request) -> dict[str, Any]:

@@ -125,7 +125,7 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
 async def _epochs(broker: Broker, contracts: Contracts) -> dict[str, int]:
     """The epoch of each stream of events."""
     streams = [name for name, stream in contracts.streams.items() if stream.door is not None]
-    return {name: (await broker.stream_info(name)).epoch for name in streams}
+    return {name: (await broker.jetstream.stream_info(name)).epoch for name in streams}
 
 
 async def _keep(epochs: dict[str, int], broker: Broker, stop: asyncio.Event) -> None:
@@ -133,7 +133,7 @@ async def _keep(epochs: dict[str, int], broker: Broker, stop: asyncio.Event) -> 
     while not await set_within(stop, _EPOCHS_EVERY):
         for stream in epochs:
             try:
-                epochs[stream] = (await broker.stream_info(stream)).epoch
+                epochs[stream] = (await broker.jetstream.stream_info(stream)).epoch
             except PenstockError as error:
                 _log.warning("stream_info_failed", stream=stream, reason=error.detail)
 

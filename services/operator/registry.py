@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import structlog
 
-from penstock.audit.record import audit_record
+from penstock.audit import record
 from penstock.broker import Broker, Keys, Objects
 from penstock.contracts import load, operations, subjects
 from penstock.errors import Refused
@@ -87,7 +87,7 @@ class Registry:
             await self._audit("model_activated", asker, said)
             await self._keys.put(active_key(model.name), orjson.dumps(model.to_json() | {"manifest": None} | said))
             await self._keys.put(key, orjson.dumps(model.to_json()), expected=described.revision)
-        self._broker.send(f"ctl.{NUDGE}")
+        self._broker.send(subjects.nudge(NUDGE))
         return model.to_json()
 
     async def _store(self, name: str, package: Package, asker: Caller) -> RegisteredModel:
@@ -132,8 +132,7 @@ class Registry:
         return sorted(found, key=lambda model: (model.name, model.version))
 
     async def _audit(self, what: str, asker: Caller, detail: Json) -> None:
-        record = audit_record(_name(asker), asker.identity, **detail)
-        await self._broker.publish(f"audit.{self._broker.identity}.{what}", record)
+        await record.write(self._broker, what, _name(asker), through=asker.identity, **detail)
 
 
 def _may(asker: Caller, operation: str) -> None:

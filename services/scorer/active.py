@@ -9,6 +9,7 @@ import orjson
 import structlog
 
 from penstock.broker import Broker, Entry, Keys, Objects
+from penstock.contracts import subjects
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.runtime import gc_tuning
 from penstock.scoring.package import verify
@@ -50,7 +51,7 @@ class ActiveModel:
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Loads the active version, and every one that becomes it, until `stop`."""
-        await self._keys.watch(self._changed, stop, nudge=f"ctl.{NUDGE}")
+        await self._keys.watch(self._changed, stop, nudge=subjects.nudge(NUDGE))
 
     async def _changed(self, entries: dict[str, Entry]) -> None:
         entry = entries.get(active_key(self._name))

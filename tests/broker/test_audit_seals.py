@@ -12,7 +12,7 @@ import pytest
 from penstock.audit import hash_chain
 from penstock.audit.seal import Signer, read_seal, seal_keys
 from penstock.audit.verify import Report, Verifier, verify
-from penstock.broker import Broker, StoredMessage, StreamInfo
+from penstock.broker import JetStream, StoredMessage, StreamInfo
 from penstock.errors import Refused
 from tests.support.auditors import Auditors
 from tests.support.broker_rig import Rig
@@ -24,15 +24,15 @@ COPY = "COPY"
 class Reader:
     """Reads the trail as it is, or with some records otherwise: `changed` by sequence."""
 
-    def __init__(self, broker: Broker) -> None:
-        self.broker = broker
+    def __init__(self, jetstream: JetStream) -> None:
+        self.jetstream = jetstream
         self.changed: dict[int, dict[str, Any]] = {}
 
     async def stream_info(self, stream: str) -> StreamInfo:
-        return await self.broker.stream_info(stream)
+        return await self.jetstream.stream_info(stream)
 
     async def get_many(self, stream: str, **how: Any) -> list[StoredMessage]:
-        page = await self.broker.get_many(stream, **how)
+        page = await self.jetstream.get_many(stream, **how)
         return [replace(message, **self.changed.get(message.sequence, {})) for message in page]
 
     async def report(self, rig: Rig, stream: str = hash_chain.STREAM) -> Report:
@@ -56,35 +56,35 @@ async def auditors(rig: Rig) -> Auditors:
 
 @pytest.fixture
 async def reader(rig: Rig, auditors: Auditors) -> Reader:
-    return Reader(rig.core)
+    return Reader(rig.core.jetstream)
 
 
 @pytest.fixture
 async def copy(rig: Rig, auditors: Auditors) -> AsyncIterator[str]:
     """The trail with its sequences and times in another stream, from which records can be removed."""
-    await rig.core.create_stream(
+    await rig.core.jetstream.create_stream(
         {"name": COPY, "mirror": {"name": hash_chain.STREAM}, "allow_direct": True, "mirror_direct": False}
     )
-    last = (await rig.core.stream_info(hash_chain.STREAM)).last_seq
+    last = (await rig.core.jetstream.stream_info(hash_chain.STREAM)).last_seq
 
     async def whole() -> bool | None:
-        return (await rig.core.stream_info(COPY)).last_seq == last or None
+        return (await rig.core.jetstream.stream_info(COPY)).last_seq == last or None
 
     await until(whole)
     yield COPY
-    await rig.core.api(f"STREAM.DELETE.{COPY}", {})
+    await rig.core.jetstream.api(f"STREAM.DELETE.{COPY}", {})
 
 
 async def middle(rig: Rig) -> int:
     """The sequence of a record with others on both sides, in a stretch that is sealed."""
-    messages = await rig.core.get_many(hash_chain.STREAM, sequence=1, subject="audit.writer.question")
+    messages = await rig.core.jetstream.get_many(hash_chain.STREAM, sequence=1, subject="audit.writer.question")
     return messages[20].sequence
 
 
 async def test_a_reader_can_verify_the_sealed_trail(rig: Rig, auditors: Auditors) -> None:
     examiner = await rig.broker("examiner")
-    report = await verify(examiner, seal_keys(rig.place.seal_keys))
-    state = await rig.core.stream_info(hash_chain.STREAM)
+    report = await verify(examiner.jetstream, seal_keys(rig.place.seal_keys))
+    state = await rig.core.jetstream.stream_info(hash_chain.STREAM)
     assert report.good, report.what
     assert (report.proven_from, report.chain_from, report.kept_from) == (state.first_seq,) * 3
     assert report.records == state.messages == report.proven_to - report.proven_from + 1 + report.unsealed
@@ -108,23 +108,23 @@ async def test_a_record_that_was_changed_is_named(rig: Rig, reader: Reader) -> N
 async def test_a_record_that_was_removed_is_named(rig: Rig, reader: Reader, copy: str) -> None:
     assert (await reader.report(rig, copy)).good
     bad = await middle(rig)
-    await rig.core.api(f"STREAM.MSG.DELETE.{copy}", {"seq": bad})
+    await rig.core.jetstream.api(f"STREAM.MSG.DELETE.{copy}", {"seq": bad})
     report = await reader.report(rig, copy)
     assert (report.good, report.bad) == (False, bad)
     assert "removed" in report.what
 
 
 async def test_records_removed_at_the_end_are_named(rig: Rig, reader: Reader, copy: str) -> None:
-    last = (await rig.core.stream_info(copy)).last_seq
+    last = (await rig.core.jetstream.stream_info(copy)).last_seq
     for sequence in (last - 1, last):
-        await rig.core.api(f"STREAM.MSG.DELETE.{copy}", {"seq": sequence})
+        await rig.core.jetstream.api(f"STREAM.MSG.DELETE.{copy}", {"seq": sequence})
     report = await reader.report(rig, copy)
     assert (report.good, report.bad) == (False, last - 1)
 
 
 async def test_where_the_beginning_has_expired_the_rest_is_proven(rig: Rig, reader: Reader, copy: str) -> None:
     kept = await middle(rig)
-    await rig.core.api(f"STREAM.PURGE.{copy}", {"seq": kept})
+    await rig.core.jetstream.api(f"STREAM.PURGE.{copy}", {"seq": kept})
     report = await reader.report(rig, copy)
     assert report.good, report.what
     assert report.kept_from == kept < report.proven_from <= report.proven_to
@@ -135,7 +135,7 @@ async def test_where_the_beginning_has_expired_the_rest_is_proven(rig: Rig, read
 
 
 async def test_a_seal_signed_by_another_key_or_altered_is_refused(rig: Rig, reader: Reader, tmp_path: Path) -> None:
-    [first, *_] = await rig.core.get_many(hash_chain.STREAM, sequence=1, subject="audit.auditor.seal")
+    [first, *_] = await rig.core.jetstream.get_many(hash_chain.STREAM, sequence=1, subject="audit.auditor.seal")
     seal = read_seal(first.data)
     stranger = Signer(tmp_path).sign(seal.before, seal.head, seal.time, seal.marks)
     reader.changed = {first.sequence: {"data": stranger.to_json("auditor")}}
@@ -167,6 +167,6 @@ async def test_a_killed_sealer_resumes_and_two_sealers_do_not_conflict(rig: Rig,
     await auditors.sealed()
     auditors.kill(0)
     auditors.kill(1)
-    report = await Reader(rig.core).report(rig)
+    report = await Reader(rig.core.jetstream).report(rig)
     assert report.good, report.what
-    assert report.proven_from == (await rig.core.stream_info(hash_chain.STREAM)).first_seq
+    assert report.proven_from == (await rig.core.jetstream.stream_info(hash_chain.STREAM)).first_seq

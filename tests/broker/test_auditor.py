@@ -38,7 +38,7 @@ async def test_killed_auditors_neither_lose_nor_duplicate_a_publish(rig: Rig, au
     await asyncio.to_thread(auditors.kill, 1)
     await sending
     windows = await auditors.recorded("EVENTS_HTTP")
-    state = await rig.core.stream_info("EVENTS_HTTP")
+    state = await rig.core.jetstream.stream_info("EVENTS_HTTP")
     assert windows[0]["from"] == state.first_seq
     assert [window["from"] for window in windows[1:]] == [window["to"] + 1 for window in windows[:-1]]
     assert sum(window["count"] for window in windows) == state.messages == sum(sent.values()) == 3000
@@ -76,10 +76,10 @@ async def test_a_dead_letter_is_recorded_with_worker_code_and_origin_but_not_its
 
 
 async def test_api_calls_that_change_a_stream_are_recorded_and_reads_are_not(rig: Rig, auditors: Auditors) -> None:
-    await rig.core.create_stream({"name": "SPARE", "subjects": ["spare"]})
+    await rig.core.jetstream.create_stream({"name": "SPARE", "subjects": ["spare"]})
     with pytest.raises(PenstockError):
-        await rig.core.api("STREAM.PURGE.NONE", {"seq": 1})
-    await rig.core.api("STREAM.DELETE.SPARE", {})
+        await rig.core.jetstream.api("STREAM.PURGE.NONE", {"seq": 1})
+    await rig.core.jetstream.api("STREAM.DELETE.SPARE", {})
     created = await auditors.entry("admin", operation="STREAM.CREATE.SPARE")
     purged = await auditors.entry("admin", operation="STREAM.PURGE.NONE")
     deleted = await auditors.entry("admin", operation="STREAM.DELETE.SPARE")
@@ -117,6 +117,6 @@ async def test_the_trail_holds_no_event_content(auditors: Auditors) -> None:
 
 async def test_an_api_call_from_another_account_is_recorded_with_its_caller(rig: Rig, auditors: Auditors) -> None:
     operator = await rig.broker("operator")
-    await operator.api("STREAM.PURGE.OBJ_models", {"filter": "$O.models.C.none"})
+    await operator.jetstream.api("STREAM.PURGE.OBJ_models", {"filter": "$O.models.C.none"})
     entry = await auditors.entry("admin", operation="STREAM.PURGE.OBJ_models")
     assert (entry["actor"], entry["account"]) == ("operator", "APP")

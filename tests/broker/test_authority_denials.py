@@ -19,7 +19,7 @@ from penstock.auth.connections import list_connections
 from penstock.auth.denials import NUDGE, Denials, write
 from penstock.broker import Broker
 from penstock.cli import identity as cli
-from penstock.contracts.subjects import CORE_API
+from penstock.contracts.nats_subjects import CORE_API
 from penstock.errors import Refused, Unavailable
 from penstock.stack import nats, up
 from tests.support.authority_rig import AuthorityRig
@@ -222,10 +222,10 @@ async def test_the_command_line_does_not_promise_what_it_cannot_do(rig: Authorit
 async def test_the_trail_has_who_denied_and_why(rig: AuthorityRig, warden: Broker) -> None:
     first = await rig.next_audit()
     await deny(warden, "billing")
-    [message] = await rig.reader.get_many("AUDIT", sequence=first, subject="audit.warden.>")
+    [message] = await rig.reader.jetstream.get_many("AUDIT", sequence=first, subject="audit.warden.>")
     [record] = [each.value for each in records_of([message])]
     assert (record["actor"], record["identity"], record["reason"]) == ("test", "billing", "on trial")
-    assert rig.reader.prefix == CORE_API
+    assert rig.reader.jetstream.prefix == CORE_API
 
 
 async def test_without_the_denial_list_following_it_fails(throwaway_nats: Callable[..., Processes]) -> None:

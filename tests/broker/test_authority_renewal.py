@@ -119,7 +119,7 @@ async def check(rig: AuthorityRig, seconds: float, life: float, stored_before: i
 
 
 async def messages(rig: AuthorityRig) -> int:
-    return sum([(await rig.reader.stream_info(name)).messages for name in ("EVENTS_NATS", "EVENTS_HTTP")])
+    return sum([(await rig.reader.jetstream.stream_info(name)).messages for name in ("EVENTS_NATS", "EVENTS_HTTP")])
 
 
 async def test_a_minute_of_load_with_five_second_tokens_loses_nothing(rig: AuthorityRig) -> None:

@@ -36,7 +36,7 @@ async def test_no_server_is_unavailable_after_the_patience(rig: Rig) -> None:
 async def test_a_publish_returns_stream_and_sequence(rig: Rig) -> None:
     ingress = await rig.broker("ingress")
     stored = await ingress.publish(subject(), b"payload", {"traceparent": "00-ab\r\nforged: yes"})
-    message = await rig.core.get(stored.stream, sequence=stored.sequence)
+    message = await rig.core.jetstream.get(stored.stream, sequence=stored.sequence)
     assert (message.subject, message.data) == (subject(), b"payload")
     assert message.headers == {"traceparent": "00-ab  forged: yes"}
     assert abs(message.stored_at_ns / 1e9 - time.time()) < 60
@@ -126,13 +126,13 @@ async def test_stored_messages_are_read_in_pages_and_by_subject(rig: Rig) -> Non
     first = await rig.next_sequence("EVENTS_HTTP")
     await rig.store([b"%d" % n for n in range(30)], publisher="pages")
     await rig.store([b"other"], publisher="other")
-    page = await rig.core.get_many("EVENTS_HTTP", sequence=first, most=10)
+    page = await rig.core.jetstream.get_many("EVENTS_HTTP", sequence=first, most=10)
     assert [message.data for message in page] == [b"%d" % n for n in range(10)]
-    other = await rig.core.get_many("EVENTS_HTTP", sequence=first, subject="evt.*.http.other.>")
+    other = await rig.core.jetstream.get_many("EVENTS_HTTP", sequence=first, subject="evt.*.http.other.>")
     assert [message.data for message in other] == [b"other"]
-    assert await rig.core.get_many("EVENTS_HTTP", sequence=first + 10_000) == []
+    assert await rig.core.jetstream.get_many("EVENTS_HTTP", sequence=first + 10_000) == []
     with pytest.raises(Refused, match="NOT_FOUND"):
-        await rig.core.get("EVENTS_HTTP", sequence=first + 10_000)
+        await rig.core.jetstream.get("EVENTS_HTTP", sequence=first + 10_000)
 
 
 async def test_of_two_writers_from_the_same_revision_one_gets_a_conflict(rig: Rig) -> None:

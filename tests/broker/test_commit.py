@@ -30,7 +30,7 @@ class Door:
 
     async def in_batch(self, sequence: int) -> bool:
         """Whether the message was stored by an atomic batch."""
-        subject = f"{self.rig.core.prefix}.DIRECT.GET.{STREAM}"
+        subject = f"{self.rig.core.jetstream.prefix}.DIRECT.GET.{STREAM}"
         message = await self.rig.core.request(subject, b'{"seq":%d}' % sequence, timeout=5)
         return "Nats-Batch-Id" in message.headers
 
@@ -121,7 +121,7 @@ async def test_headers_reach_the_stream(door: Door) -> None:
         subject(), b"traced", {"traceparent": "00-1", "x-reply-to": "_INBOX.ingress.1\r\nNats-Rollup: all"}
     )
     (position,) = positions(await results(door.committer.submit([outgoing])))
-    message = await door.rig.core.get(STREAM, sequence=position)
+    message = await door.rig.core.jetstream.get(STREAM, sequence=position)
     assert message.headers == {"traceparent": "00-1", "x-reply-to": "_INBOX.ingress.1  Nats-Rollup: all"}
 
 
@@ -146,14 +146,14 @@ async def test_a_subject_that_this_identity_may_not_use_fails_only_there(door: D
 
 
 async def test_a_full_stream_says_so(door: Door) -> None:
-    config = (await door.rig.core.stream_info(STREAM)).config
-    full = (await door.rig.core.stream_info(STREAM)).bytes + 1000
-    await door.rig.core.update_stream(config | {"max_bytes": full})
+    config = (await door.rig.core.jetstream.stream_info(STREAM)).config
+    full = (await door.rig.core.jetstream.stream_info(STREAM)).bytes + 1000
+    await door.rig.core.jetstream.update_stream(config | {"max_bytes": full})
     try:
         found = await results(door.committer.submit(out(*[bytes(900)] * 20)))
         assert {result.code for result in found if isinstance(result, PenstockError)} == {"STREAM_FULL"}
     finally:
-        await door.rig.core.update_stream(config)
+        await door.rig.core.jetstream.update_stream(config)
     positions(await results(door.committer.submit(out(b"room again"))))
 
 

@@ -73,7 +73,7 @@ async def test_a_drop_goes_to_dlq_with_payload_reason_and_origin(rig: Rig, post:
         "x-penstock-worker": "indexer",
         "x-penstock-stream": STREAM,
         "x-penstock-sequence": str(stored.sequence),
-        "x-penstock-stored-at": str((await rig.core.get(STREAM, sequence=stored.sequence)).stored_at_ns),
+        "x-penstock-stored-at": str((await rig.core.jetstream.get(STREAM, sequence=stored.sequence)).stored_at_ns),
         "x-penstock-delivered": "1",
         "x-penstock-key": "key 1",
         "traceparent": "00-1",
@@ -101,17 +101,17 @@ async def test_the_others_of_the_batch_are_acknowledged(rig: Rig, post: Post) ->
 
 
 async def test_while_dlq_is_full_the_message_is_kept_and_the_lane_is_unready(rig: Rig, post: Post) -> None:
-    info = await rig.core.stream_info("DLQ")
-    await rig.core.update_stream(info.config | {"max_bytes": info.bytes + 10})
+    info = await rig.core.jetstream.stream_info("DLQ")
+    await rig.core.jetstream.update_stream(info.config | {"max_bytes": info.bytes + 10})
     sink = Sink(refuse)
     lane = post.lane(sink, LaneOptions(after_failure=0.1))
     await rig.store([b"bad"])
     async with Working(lane):
         await sink.wait(3)
         assert "STREAM_FULL" in lane.unready_reason()
-        assert (await rig.core.consumer_info(STREAM, CONSUMER)).ack_pending == 1
+        assert (await rig.core.jetstream.consumer_info(STREAM, CONSUMER)).ack_pending == 1
         assert not await post.letters()
-        await rig.core.update_stream(info.config)
+        await rig.core.jetstream.update_stream(info.config)
         await rig.settled()
         await true(lambda: lane.unready_reason() == "")
     assert [letter.data for letter in await post.letters()] == [b"bad"]
@@ -158,7 +158,7 @@ async def test_the_brake_stops_a_lane_whose_sink_refuses_several_publishers(rig:
     async with Working(lane):
         await true(lambda: "brake" in lane.unready_reason())
         await sink.wait(1)
-        info = await rig.core.consumer_info(STREAM, CONSUMER)
+        info = await rig.core.jetstream.consumer_info(STREAM, CONSUMER)
         assert info.ack_pending + info.pending > 0, "what came while the brake was closed is kept"
         now = 31.0
         assert lane.unready_reason() == ""

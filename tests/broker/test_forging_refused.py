@@ -142,8 +142,8 @@ async def test_the_stored_subject_is_read_whatever_the_headers_say(raw: RawClien
     lies = {"Nats-Subject": FOREIGN, "Nats-Sequence": "1", "Nats-Stream": "EVENTS_HTTP", "Nats-Time-Stamp": "x"}
     stored = await raw.clients["billing"].ask(OWN, b"own", lies)
     broker = await Broker.connect(raw.place.nats, "operator", raw.place.credentials_folder)
-    message = await broker.get("EVENTS_NATS", sequence=stored["seq"])
-    (same,) = await broker.get_many("EVENTS_NATS", sequence=stored["seq"], most=1)
+    message = await broker.jetstream.get("EVENTS_NATS", sequence=stored["seq"])
+    (same,) = await broker.jetstream.get_many("EVENTS_NATS", sequence=stored["seq"], most=1)
     await broker.drain()
     for found in (message, same):
         assert (found.subject, found.sequence, found.stream) == (OWN, stored["seq"], "EVENTS_NATS")

@@ -96,15 +96,15 @@ async def test_what_was_accepted_before_a_kill_is_there_afterwards(ingress: Ingr
 
 
 async def test_a_full_stream_is_a_503_and_makes_the_ingress_unready(ingress: Ingress, rig: Rig) -> None:
-    info = await rig.core.stream_info("EVENTS_HTTP")
-    await rig.core.update_stream({**info.config, "max_bytes": info.bytes + 10})
+    info = await rig.core.jetstream.stream_info("EVENTS_HTTP")
+    await rig.core.jetstream.update_stream({**info.config, "max_bytes": info.bytes + 10})
     try:
         full = await ingress.send([event("f-1"), event("f-2")])
         assert (full.status_code, full.json()["code"]) == (503, "STREAM_FULL")
         assert results(full) == [("unavailable", "STREAM_FULL")] * 2
         assert (await ingress.readiness())["reasons"] == ["commit: STREAM_FULL"]
     finally:
-        await rig.core.update_stream(info.config)
+        await rig.core.jetstream.update_stream(info.config)
     assert (await ingress.send(event("f-3"))).status_code == 202
     await ready(ingress, True)
 

@@ -181,7 +181,7 @@ async def test_what_a_lane_holds_is_bounded(rig: Rig, lane: MakeLane) -> None:
     bounded = lane(stuck, batch=50, in_flight=1, limits=Limits(messages=200))
     async with Working(bounded):
         await true(lambda: bounded.held == 200 and bounded.puller.outstanding == 0)
-        assert (await rig.core.consumer_info(STREAM, CONSUMER)).ack_pending == 200
+        assert (await rig.core.jetstream.consumer_info(STREAM, CONSUMER)).ack_pending == 200
         release.set()
         await sink.wait(1500)
         await rig.settled()
@@ -415,9 +415,9 @@ async def test_a_lane_far_behind_says_so(rig: Rig, lane: MakeLane) -> None:
         await release.wait()
         return await sink.handle(batch)
 
-    info = await rig.core.stream_info(STREAM)
+    info = await rig.core.jetstream.stream_info(STREAM)
     short = {"max_age": int(4e9), "duplicate_window": int(1e9)}
-    await rig.core.update_stream(info.config | short)
+    await rig.core.jetstream.update_stream(info.config | short)
     try:
         await rig.store([b"1"])
         working = lane(slow)
@@ -431,7 +431,7 @@ async def test_a_lane_far_behind_says_so(rig: Rig, lane: MakeLane) -> None:
             await rig.settled()
             assert working.behind == 0
     finally:
-        await rig.core.update_stream(info.config)
+        await rig.core.jetstream.update_stream(info.config)
 
 
 async def test_tries_that_never_ended_are_counted_across_processes(tmp_path: Path) -> None:

@@ -1,19 +1,18 @@
-"""`penstock provision` against the real server: what it makes, mends, leaves alone and refuses."""
+"""`penstock provision` against the real server: what it makes, changes back, leaves alone and refuses."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import nats
 import pytest
-from nats.aio.client import Client
 
-from penstock.broker import EPOCH
+from penstock.auth import nkey_files
+from penstock.broker import EPOCH, Broker
 from penstock.contracts import Contracts, load
+from penstock.contracts.nats_subjects import API
 from penstock.errors import Refused
 from penstock.provisioning import provision, stream_config
 from penstock.provisioning.provision import Report
@@ -28,19 +27,18 @@ DAY = 86_400 * 10**9
 
 
 class Server:
-    """An open server, and the JetStream API by hand."""
+    """An open server, and the JetStream API of CORE."""
 
-    def __init__(self, connection: Client) -> None:
-        self.connection = connection
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
 
-    async def provision(self, contracts: Contracts = CONTRACTS, *, dry_run: bool = False) -> Report:
-        return await provision.provision(self.connection, contracts, dry_run=dry_run)
+    async def provision(
+        self, contracts: Contracts = CONTRACTS, *, dry_run: bool = False, now: datetime | None = None
+    ) -> Report:
+        return await provision.provision(self.broker.jetstream, contracts, dry_run=dry_run, now=now)
 
     async def api(self, verb: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        message = await self.connection.request(f"$JS.API.{verb}", json.dumps(body or {}).encode(), timeout=5)
-        answer: dict[str, Any] = json.loads(message.data)
-        assert "error" not in answer, answer
-        return answer
+        return await self.broker.jetstream.api(verb, body)
 
     async def config(self, stream: str) -> dict[str, Any]:
         found: dict[str, Any] = (await self.api(f"STREAM.INFO.{stream}"))["config"]
@@ -65,6 +63,9 @@ def open_server(place_factory: PlaceFactory) -> Iterator[Place]:
     """A server without accounts or rights, for this module alone."""
     place = place_factory.make("provision")
     stack_nats.wait_ready(place, stack_nats.start(place, stack_nats.minimal_conf(place)))
+    nkey_files.ensure(
+        CONTRACTS, place.credentials_folder
+    )  # an open server does not ask for them; every client has them
     yield place
     up.clean(place)
 
@@ -72,12 +73,11 @@ def open_server(place_factory: PlaceFactory) -> Iterator[Place]:
 @pytest.fixture
 async def server(open_server: Place) -> AsyncIterator[Server]:
     """An empty server."""
-    connection = await nats.connect(open_server.nats, allow_reconnect=False)
-    server = Server(connection)
+    server = Server(await Broker.connect(open_server.nats, "provision", open_server.credentials_folder, prefix=API))
     for name in (await server.api("STREAM.NAMES")).get("streams") or ():
         await server.api(f"STREAM.DELETE.{name}")
     yield server
-    await connection.close()
+    await server.broker.drain()
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ async def test_what_is_not_in_the_contracts_is_reported_and_left_alone(provision
 @pytest.mark.parametrize(
     ("contracts", "said"),
     [
-        (with_stream("EVENTS_HTTP", subjects=("evt.*.http.a.>",)), r"no longer takes evt\.\*\.http\.>"),
+        (with_stream("EVENTS_HTTP", subjects=("evt.*.http.a.>",)), r"no longer captures evt\.\*\.http\.>"),
         (with_stream("EVENTS_HTTP", max_bytes=1000), "max_bytes"),
     ],
     ids=["a subject less", "less room than is taken"],
@@ -222,7 +222,7 @@ async def test_a_contract_that_would_lose_messages_is_refused_before_any_change(
     provisioned: Server, contracts: Contracts, said: str
 ) -> None:
     for _ in range(10):
-        await provisioned.connection.request(SUBJECT, b"x" * 200)
+        await provisioned.broker.publish(SUBJECT, b"x" * 200)
     await provisioned.change("DLQ", max_msg_size=100)
     before = await provisioned.config("EVENTS_HTTP")
     with pytest.raises(Refused, match=said) as refusal:
@@ -233,12 +233,12 @@ async def test_a_contract_that_would_lose_messages_is_refused_before_any_change(
 
 
 async def test_a_shorter_age_is_refused_only_while_it_would_drop_messages(provisioned: Server) -> None:
-    await provisioned.connection.request(SUBJECT, b"kept")
+    await provisioned.broker.publish(SUBJECT, b"kept")
     shorter = with_stream("EVENTS_HTTP", max_age=timedelta(days=1))
     in_two_days = datetime.now(UTC) + timedelta(days=2)
     with pytest.raises(Refused, match="max_age"):
-        await provision.provision(provisioned.connection, shorter, now=in_two_days)
-    await provision.provision(provisioned.connection, shorter)
+        await provisioned.provision(shorter, now=in_two_days)
+    await provisioned.provision(shorter)
     assert (await provisioned.config("EVENTS_HTTP"))["max_age"] == DAY
 
 
@@ -261,15 +261,15 @@ async def test_a_stream_made_anew_goes_on_above_its_predecessor(provisioned: Ser
     """Also when no trace of the first is left: the stores compare (epoch << 48) | sequence."""
 
     async def version() -> int:
-        stored = json.loads((await provisioned.connection.request(SUBJECT, b"event")).data)
+        stored = await provisioned.broker.publish(SUBJECT, b"event")
         epoch = int((await provisioned.config("EVENTS_HTTP"))["metadata"][EPOCH])
-        return epoch << 48 | int(stored["seq"])
+        return epoch << 48 | stored.sequence
 
     for _ in range(50):
         first = await version()
     await provisioned.api("STREAM.DELETE.EVENTS_HTTP")
     later = datetime.now(UTC) + timedelta(seconds=1)
-    await provision.provision(provisioned.connection, CONTRACTS, now=later)
+    await provisioned.provision(now=later)
     assert first < await version() < 1 << 63
 
 

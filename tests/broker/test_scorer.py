@@ -139,7 +139,7 @@ async def test_an_event_that_was_sent_again_is_not_scored_again(scorer: Rig) -> 
     await ship(scorer, ["user 6 logged in from 10.0.0.1"], times=1)
     (one, _) = await scored(scorer, first, 2)
     ingress = await scorer.broker("ingress")
-    again = await scorer.core.get("EVENTS_HTTP", sequence=one["sequence"])
+    again = await scorer.core.jetstream.get("EVENTS_HTTP", sequence=one["sequence"])
     await ingress.publish(again.subject, again.data)
     await settled(scorer)
     assert len(await scorer.stored("SCORES", first)) == 2
@@ -177,7 +177,7 @@ async def test_without_a_model_events_wait_and_none_is_lost(home: Rig, monkeypat
         assert worker.unready_reasons() == []
         for stream in ("EVENTS_HTTP", "EVENTS_NATS"):
             for lane in LANES:
-                consumer = await home.core.consumer_info(stream, lane)
+                consumer = await home.core.jetstream.consumer_info(stream, lane)
                 assert (consumer.waiting, consumer.ack_pending) == (0, 0)  # nothing is pulled, nothing in hand
         asker = await home.broker("indexer")
         with pytest.raises(Unavailable, match="MODEL_UNAVAILABLE"):

@@ -98,7 +98,7 @@ async def test_sigterm_finishes_what_is_in_hand_and_exits_with_0_within_ten_seco
     assert code == 0
     assert seconds < 10
     assert sample.handled() == [str(n) for n in range(20)]
-    info = await sample.rig.core.consumer_info("EVENTS_HTTP", "indexer")
+    info = await sample.rig.core.jetstream.consumer_info("EVENTS_HTTP", "indexer")
     assert (info.pending, info.ack_pending) == (0, 0)
     assert sample.logged()[-1]["message"] == "worker_stopped"
 

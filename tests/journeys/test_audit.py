@@ -109,7 +109,7 @@ async def test_the_whole_trail_is_proven_and_its_copy_is_the_same(stack_env: Pla
 async def test_the_audit_trail_holds_no_content_of_events_or_queries(stack_env: Place, told: str) -> None:
     broker = await connect_as("examiner", stack_env)
     first = 1
-    while page := await broker.get_many("AUDIT", sequence=first):
+    while page := await broker.jetstream.get_many("AUDIT", sequence=first):
         assert not [message for message in page if WORD.encode() in message.data]
         records_of(page)
         first = page[-1].sequence + 1

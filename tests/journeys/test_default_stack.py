@@ -200,7 +200,7 @@ async def test_the_fleet_renews_its_tokens_without_a_disconnect(stack: DefaultSt
     async def renewed() -> bool | None:
         seen = dict.fromkeys(FLEET, 0)
         sequence = 1
-        while page := await operator.get_many("AUDIT", sequence=sequence, subject="audit.authority.>"):
+        while page := await operator.jetstream.get_many("AUDIT", sequence=sequence, subject="audit.authority.>"):
             sequence = page[-1].sequence + 1
             for message in page:
                 record = orjson.loads(message.data)
@@ -229,7 +229,7 @@ async def test_no_secret_is_in_logs_command_lines_or_tracked_files(stack: Defaul
     assert await asyncio.to_thread(leaks_in_files, tracked(), secrets) == []
     operator = await stack.broker("operator")
     sequence, trail = 1, b""
-    while page := await operator.get_many("AUDIT", sequence=sequence):
+    while page := await operator.jetstream.get_many("AUDIT", sequence=sequence):
         sequence = page[-1].sequence + 1
         trail += b"\n".join(message.data for message in page)
     assert trail

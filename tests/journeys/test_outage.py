@@ -73,7 +73,7 @@ async def oldest_is_older(full_stack: FullStack, worker: str, seconds: float) ->
     [info] = await full_stack.consumers(worker, "EVENTS_HTTP")
     if not info["num_ack_pending"]:
         return False
-    oldest = await full_stack.operator.get("EVENTS_HTTP", sequence=info["ack_floor"]["stream_seq"] + 1)
+    oldest = await full_stack.operator.jetstream.get("EVENTS_HTTP", sequence=info["ack_floor"]["stream_seq"] + 1)
     return time.time() - oldest.stored_at_ns / 1e9 > seconds
 
 
@@ -85,25 +85,25 @@ async def test_a_stream_that_is_full_refuses_and_loses_nothing(place_factory: Pl
     try:
         core = await Broker.connect(place.nats, "provision", place.credentials_folder, prefix="$JS.API")
         for stream in ("EVENTS_HTTP", "EVENTS_NATS"):
-            info = await core.stream_info(stream)
-            await core.update_stream(info.config | {"max_bytes": 200_000})
+            info = await core.jetstream.stream_info(stream)
+            await core.jetstream.update_stream(info.config | {"max_bytes": 200_000})
         full_stack.make_keys()
         up.start_service(place, "ingress_0")
 
         accepted, refused = await fill(full_stack)
-        info = await core.stream_info("EVENTS_HTTP")
+        info = await core.jetstream.stream_info("EVENTS_HTTP")
         assert info.messages == len(accepted) > 100
 
         billing = await Broker.connect(place.nats, "billing", place.credentials_folder)
         stored = await fill_directly(full_stack, billing)
-        assert (await core.stream_info("EVENTS_NATS")).messages == stored > 100
+        assert (await core.jetstream.stream_info("EVENTS_NATS")).messages == stored > 100
 
         await provision.apply(place)  # as the operator does: more room
         for body in refused:
             answer = await full_stack.post("web_shop", body, "cloudevents-batch+json")
             assert answer.status_code == 202, answer.text
             accepted |= {result["key"] for result in answer.json()["results"]}
-        assert (await core.stream_info("EVENTS_HTTP")).messages == len(accepted)
+        assert (await core.jetstream.stream_info("EVENTS_HTTP")).messages == len(accepted)
         for broker in (billing, core):
             await broker.drain(1.0)
     finally:

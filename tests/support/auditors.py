@@ -48,7 +48,7 @@ class Auditors:
         """What is on the trail under the subject."""
         found: list[StoredMessage] = []
         first = self.first
-        while page := await self.rig.core.get_many("AUDIT", sequence=first, subject=subject):
+        while page := await self.rig.core.jetstream.get_many("AUDIT", sequence=first, subject=subject):
             found += page
             first = page[-1].sequence + 1
         records_of(found)
@@ -69,7 +69,7 @@ class Auditors:
 
     async def recorded(self, stream: str) -> list[dict[str, Any]]:
         """The windows of a stream, as soon as they go to its end."""
-        last = (await self.rig.core.stream_info(stream)).last_seq
+        last = (await self.rig.core.jetstream.stream_info(stream)).last_seq
 
         async def look() -> list[dict[str, Any]] | None:
             windows = await self.records(f"published.{stream}")
@@ -79,7 +79,7 @@ class Auditors:
 
     async def sealed(self) -> int:
         """Waits until all that is on the trail now is sealed; up to where."""
-        last = (await self.rig.core.stream_info("AUDIT")).last_seq
+        last = (await self.rig.core.jetstream.stream_info("AUDIT")).last_seq
 
         async def look() -> int | None:
             seals = await self.records("seal")

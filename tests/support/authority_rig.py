@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from penstock.broker import Broker, StoredMessage, Token, TokenSource
-from penstock.contracts.subjects import CORE_API
+from penstock.contracts.nats_subjects import CORE_API
 from penstock.provisioning import provision
 from penstock.stack import nats, process
 from penstock.stack.place import Place
@@ -106,13 +106,13 @@ class AuthorityRig:
     async def audited(self, first: int) -> list[dict[str, Any]]:
         """The records of the authority from a sequence of AUDIT on."""
         found: list[StoredMessage] = []
-        while page := await self.reader.get_many("AUDIT", sequence=first, subject="audit.authority.>"):
+        while page := await self.reader.jetstream.get_many("AUDIT", sequence=first, subject="audit.authority.>"):
             found += page
             first = page[-1].sequence + 1
         return [record.value for record in records_of(found)]
 
     async def next_audit(self) -> int:
-        return (await self.reader.stream_info("AUDIT")).last_seq + 1
+        return (await self.reader.jetstream.stream_info("AUDIT")).last_seq + 1
 
     def logs(self) -> str:
         """What the replicas and the server have written so far."""

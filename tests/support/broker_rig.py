@@ -70,11 +70,11 @@ class Rig:
         contract = load().streams[stream]
         config = stream_config.consumer_config(name, contract.filters(name)[name], contract.consumers[name])
         config |= {"ack_wait": int(ack_wait * 1e9), "max_ack_pending": max_ack_pending, "deliver_policy": "new"}
-        await self.core.ensure_consumer(stream, config)
+        await self.core.jetstream.ensure_consumer(stream, config)
 
     async def drop_consumer(self, stream: str = STREAM, name: str = CONSUMER) -> None:
         """Removes the consumer."""
-        await self.core.api(f"CONSUMER.DELETE.{stream}.{name}", {})
+        await self.core.jetstream.api(f"CONSUMER.DELETE.{stream}.{name}", {})
 
     async def store(self, payloads: list[bytes], *, publisher: str = "web_shop") -> list[int]:
         """Puts messages on EVENTS_HTTP; their sequences."""
@@ -89,20 +89,20 @@ class Rig:
     async def stored(self, stream: str, first: int) -> list[StoredMessage]:
         """Everything on a stream from a sequence on."""
         found: list[StoredMessage] = []
-        while page := await self.core.get_many(stream, sequence=first):
+        while page := await self.core.jetstream.get_many(stream, sequence=first):
             found += page
             first = page[-1].sequence + 1
         return found
 
     async def next_sequence(self, stream: str) -> int:
         """The sequence that the next message of the stream gets."""
-        return (await self.core.stream_info(stream)).last_seq + 1
+        return (await self.core.jetstream.stream_info(stream)).last_seq + 1
 
     async def settled(self, stream: str = STREAM, name: str = CONSUMER) -> ConsumerInfo:
         """Waits until everything on the consumer is settled."""
 
         async def look() -> ConsumerInfo | None:
-            info = await self.core.consumer_info(stream, name)
+            info = await self.core.jetstream.consumer_info(stream, name)
             return None if info.pending or info.ack_pending else info
 
         return await until(look)

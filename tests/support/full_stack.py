@@ -181,7 +181,7 @@ class FullStack(Processes):
             if worker in known[stream].consumers
             for name in known[stream].members(worker)
         ]
-        return [await self.operator.api(f"CONSUMER.INFO.{stream}.{name}") for stream, name in names]
+        return [await self.operator.jetstream.api(f"CONSUMER.INFO.{stream}.{name}") for stream, name in names]
 
     async def settled(self, *workers: str, bound: float = SETTLED) -> None:
         """Waits until the workers (default: all) have settled all there is; events first, since scores come of them."""
@@ -211,13 +211,13 @@ class FullStack(Processes):
         infos = await self.consumers(worker)
         deliveries = sum(int(info["delivered"]["consumer_seq"]) for info in infos)
         streams = {info["stream_name"] for info in infos}
-        return deliveries - sum([(await self.operator.stream_info(name)).messages for name in streams])
+        return deliveries - sum([(await self.operator.jetstream.stream_info(name)).messages for name in streams])
 
     async def dead_letters(self) -> list[StoredMessage]:
         """All of them."""
         found: list[StoredMessage] = []
         sequence = 1
-        while page := await self.operator.get_many("DLQ", sequence=sequence):
+        while page := await self.operator.jetstream.get_many("DLQ", sequence=sequence):
             found += page
             sequence = page[-1].sequence + 1
         return found

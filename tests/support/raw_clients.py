@@ -16,7 +16,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from penstock.contracts import Contracts, bucket_stream, load
-from penstock.contracts.subjects import CORE_API
+from penstock.contracts.nats_subjects import CORE_API
 from penstock.provisioning import provision
 from penstock.stack.place import Place
 

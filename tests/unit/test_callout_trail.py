@@ -26,6 +26,7 @@ class Stream:
     """Takes what is published; `clock` says when."""
 
     def __init__(self) -> None:
+        self.identity = "authority"
         self.records: list[dict[str, Any]] = []
         self.subjects: list[str] = []
         self.seconds = 0.0
@@ -41,7 +42,7 @@ class Stream:
 
 async def test_an_admission_says_who_until_when_and_from_where_and_never_the_token() -> None:
     stream = Stream()
-    await Trail("authority", stream.publish, stream.clock).admitted(QUESTION, CLAIMS, ADMISSION)
+    await Trail(stream, stream.clock).admitted(QUESTION, CLAIMS, ADMISSION)
     [record] = stream.records
     assert stream.subjects == ["audit.authority.connect"]
     assert record["identity"] == "u_1"
@@ -53,7 +54,7 @@ async def test_an_admission_says_who_until_when_and_from_where_and_never_the_tok
 
 async def test_a_flood_of_refusals_is_counted_and_the_count_written_when_the_minute_is_over() -> None:
     stream = Stream()
-    trail = Trail("authority", stream.publish, stream.clock)
+    trail = Trail(stream, stream.clock)
     for _ in range(MOST_REFUSALS + 500):
         await trail.refused(QUESTION, None, Refused("TOKEN_INVALID", "no"))
     assert len(stream.records) == MOST_REFUSALS
@@ -66,7 +67,7 @@ async def test_a_flood_of_refusals_is_counted_and_the_count_written_when_the_min
 
 async def test_admissions_are_written_also_during_a_flood() -> None:
     stream = Stream()
-    trail = Trail("authority", stream.publish, stream.clock)
+    trail = Trail(stream, stream.clock)
     for _ in range(MOST_REFUSALS + 1):
         await trail.refused(QUESTION, None, Refused("TOKEN_INVALID", "no"))
     await trail.admitted(QUESTION, CLAIMS, ADMISSION)
@@ -74,11 +75,12 @@ async def test_admissions_are_written_also_during_a_flood() -> None:
 
 
 async def test_without_an_audit_record_nobody_is_admitted() -> None:
-    async def away(_subject: str, _payload: bytes) -> None:
-        raise Unavailable("STREAM_FULL", "on trial")
+    class Full(Stream):
+        async def publish(self, *_: object) -> None:
+            raise Unavailable("STREAM_FULL", "on trial")
 
     with pytest.raises(Unavailable):
-        await Trail("authority", away, lambda: 0.0).admitted(QUESTION, CLAIMS, ADMISSION)
+        await Trail(Full(), lambda: 0.0).admitted(QUESTION, CLAIMS, ADMISSION)
 
 
 def test_the_repr_of_a_request_hides_the_token() -> None:

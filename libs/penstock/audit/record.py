@@ -1,4 +1,4 @@
-"""What audit records have in common: who is named in one, what it is about, and the fingerprint of a question.
+"""What audit records have in common: who is named in one, what it is about, and the fingerprint of a request.
 
 Every record is a JSON object on audit.<emitter>.<action>[.…] with `time`, `actor` (who did it) and `through` (the
 identity that wrote it); `identity` where somebody else is concerned; and `entries` where it tells of several.
@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
+from penstock.contracts import subjects
 from penstock.errors import PenstockError
 from penstock.events import timestamps
 
@@ -22,9 +23,28 @@ MOST_NAMES = 100  # datasets or types that a record shows
 _LISTS = ("hits", "records", "entries", "buckets", "counts", "models")
 
 
-def audit_record(actor: str, through: str, **members: Any) -> bytes:
-    """A record, written now."""
-    return orjson.dumps({"time": timestamps.text(time.time_ns()), "actor": actor, "through": through, **members})
+class Writer(Protocol):
+    """The connection over which an identity writes; Broker is one."""
+
+    @property
+    def identity(self) -> str: ...
+    async def publish(self, subject: str, payload: bytes) -> object: ...
+
+
+async def write(broker: Writer, what: str, actor: str | None, *, through: str = "", **members: Any) -> None:
+    """Adds a record to the trail, on audit.<identity of the connection>.<what>; returns when it is on disk.
+
+    `through`: the identity that acted for the actor, where it is not the one that writes.
+
+    Raises Unavailable when it could not be stored; whoever must be recorded is then refused.
+    """
+    await broker.publish(subjects.audit(broker.identity, what), encode(actor, through or broker.identity, **members))
+
+
+def encode(actor: str | None, through: str, **members: Any) -> bytes:
+    """A record of now; without an actor where it tells of several."""
+    by = {} if actor is None else {"actor": actor}
+    return orjson.dumps({"time": timestamps.text(time.time_ns()), **by, "through": through, **members})
 
 
 def fingerprint(question: Mapping[str, Any]) -> str:
@@ -72,11 +92,6 @@ def _datasets(found: list[Any], types: Mapping[str, Any]) -> list[str]:
     events = [each["event"] for each in found if isinstance(each, dict) and isinstance(each.get("event"), dict)]
     names = {event["type"] for event in events if isinstance(event.get("type"), str)}
     return sorted({types[name].dataset for name in names if name in types})
-
-
-def action_of(subject: str) -> str:
-    """What a record is about: the third token of its subject."""
-    return subject.split(".", 3)[2] if subject.count(".") > 1 else ""
 
 
 def names_in(payload: bytes) -> frozenset[str]:

@@ -14,11 +14,12 @@ from typing import Any
 from penstock.audit import hash_chain
 from penstock.audit.hash_chain import MARK_BYTES, STREAM, Head
 from penstock.audit.seal import Seal, is_genuine, read_seal
-from penstock.broker import Broker, StoredMessage
+from penstock.broker import JetStream, StoredMessage
+from penstock.contracts import subjects
 from penstock.errors import Refused
 from penstock.events import timestamps
 
-SEALS = "audit.auditor.seal"
+SEALS = subjects.audit("auditor", "seal")
 PAGE = 500
 SETTLE_NS = 60 * 1_000_000_000  # after which a record must be in the store
 
@@ -61,16 +62,18 @@ class _Broken(Exception):
         self.what = what
 
 
-async def verify(broker: Broker, keys: frozenset[str], in_store: InStore | None = None) -> Report:
+async def verify(jetstream: JetStream, keys: frozenset[str], in_store: InStore | None = None) -> Report:
     """Checks all that is kept. Raises Refused TRAIL_UNSEALED when there is nothing to check by, Unavailable."""
-    return await Verifier(broker, keys, in_store).run()
+    return await Verifier(jetstream, keys, in_store).run()
 
 
 class Verifier:
     """One run over one stream."""
 
-    def __init__(self, broker: Broker, keys: frozenset[str], in_store: InStore | None, stream: str = STREAM) -> None:
-        self._broker = broker
+    def __init__(
+        self, jetstream: JetStream, keys: frozenset[str], in_store: InStore | None, stream: str = STREAM
+    ) -> None:
+        self._jetstream = jetstream
         self._keys = keys
         self._in_store = in_store
         self._stream = stream
@@ -86,7 +89,7 @@ class Verifier:
 
     async def _check(self) -> None:
         report = self._report
-        state = await self._broker.stream_info(self._stream)
+        state = await self._jetstream.stream_info(self._stream)
         report.kept_from = state.first_seq
         for oldest in await self._get(state.first_seq, 1):
             report.kept_since = timestamps.text(oldest.stored_at_ns)
@@ -141,7 +144,7 @@ class Verifier:
 
     async def _seals(self) -> AsyncIterator[Seal]:
         sequence = 1
-        while page := await self._broker.get_many(self._stream, sequence=sequence, subject=SEALS, most=PAGE):
+        while page := await self._jetstream.get_many(self._stream, sequence=sequence, subject=SEALS, most=PAGE):
             for message in page:
                 try:
                     seal = read_seal(message.data)
@@ -162,7 +165,7 @@ class Verifier:
             sequence = page[-1].sequence + 1
 
     async def _get(self, sequence: int, most: int) -> list[StoredMessage]:
-        return await self._broker.get_many(self._stream, sequence=sequence, most=most)
+        return await self._jetstream.get_many(self._stream, sequence=sequence, most=most)
 
     def _compare(self, page: Sequence[StoredMessage], kept: dict[int, str]) -> None:
         """Holds a page against the store's copy; what came lately may be on its way there."""

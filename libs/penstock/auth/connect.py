@@ -7,7 +7,7 @@ from collections.abc import Callable
 from penstock.auth.token_sources import source_for
 from penstock.broker import Broker
 from penstock.contracts import api_prefix, load
-from penstock.contracts.subjects import CORE_API
+from penstock.contracts.nats_subjects import CORE_API
 from penstock.errors import PenstockError
 from penstock.settings import Settings
 

@@ -16,16 +16,17 @@ from datetime import UTC, datetime
 import orjson
 import structlog
 
-from penstock.audit.record import audit_record
+from penstock.audit import record
 from penstock.broker import MOST_PER_GET, Broker, Message, Subscription
+from penstock.contracts import nats_subjects, subjects
 from penstock.errors import PenstockError, Refused
 
 _log = structlog.get_logger("penstock.auth.denials")
 
 BUCKET = "denials"
-STREAM = f"KV_{BUCKET}"
-SUBJECTS = f"$KV.{BUCKET}.>"
-NUDGE = f"ctl.{BUCKET}"
+STREAM = nats_subjects.key_stream(BUCKET)
+SUBJECTS = nats_subjects.key(BUCKET, ">")
+NUDGE = subjects.nudge(BUCKET)
 POLL_SECONDS = 1.0
 
 
@@ -56,7 +57,7 @@ class Denials:
         """Reads the list and follows it from now on. Raises what reading it raises: no list, no start."""
         await self.update()
         self._subscription = await self._broker.subscribe(NUDGE, self._nudged)
-        self._task = asyncio.create_task(self._follow(), name="revocations")
+        self._task = asyncio.create_task(self._follow(), name="denials")
 
     async def stop(self) -> None:
         """Follows no longer."""
@@ -88,7 +89,7 @@ class Denials:
         """Reads what is new on the list."""
         before = self.denied
         while True:
-            messages = await self._broker.get_many(STREAM, sequence=self._next, subject=SUBJECTS)
+            messages = await self._broker.jetstream.get_many(STREAM, sequence=self._next, subject=SUBJECTS)
             for message in messages:
                 self._next = message.sequence + 1
                 self._take(message.data, message.subject)
@@ -99,12 +100,12 @@ class Denials:
                 callback(new)
 
     def _take(self, data: bytes, subject: str) -> None:
-        name = subject.rpartition(".")[2]
+        name = nats_subjects.key_of(subject)
         try:
             entry = Denial(**orjson.loads(data))
         except (orjson.JSONDecodeError, TypeError):
-            # Whatever this was meant to say: who is on the list in doubt stays outside.
-            _log.error("denial_unreadable", identity=name)
+            # Whatever this was meant to say: in doubt whoever is on the list is denied.
+            _log.error("denial_decode_failed", identity=name)
             entry = Denial(name, True, "", "the entry cannot be read", "")
         self._entries[name] = entry
 
@@ -125,20 +126,20 @@ class Denials:
                 failing = False
             except PenstockError as error:
                 if not failing:
-                    _log.warning("denials_not_read", reason=error.detail)
+                    _log.warning("denials_read_failed", reason=error.detail)
                 failing = True
 
 
 async def write(broker: Broker, identity: str, *, denied: bool, by: str, reason: str) -> Denial:
-    """Denies an identity or allows it again: audited, written, and told to those who follow. For `warden` only.
+    """Denies an identity or allows it again: audited, written, and those who follow are nudged. For `warden` only.
 
     Raises Refused QUERY_INVALID for what cannot be an identity, Unavailable when it could not be audited or written.
     """
     if not identity.replace("_", "a").isalnum() or not identity.isascii() or len(identity) > 64:
-        raise Refused("QUERY_INVALID", f"{identity!r} is no identity", pointer="/identity")
+        raise Refused("QUERY_INVALID", f"{identity!r} is not an identity", pointer="/identity")
     entry = Denial(identity, denied, by[:128], reason[:1024], datetime.now(UTC).isoformat(timespec="milliseconds"))
     verb = "revoke" if denied else "allow"
-    await broker.publish(f"audit.{broker.identity}.{verb}", audit_record(entry.by, broker.identity, **asdict(entry)))
-    await broker.publish(f"$KV.{BUCKET}.{identity}", orjson.dumps(asdict(entry)))
+    await record.write(broker, verb, entry.by, **asdict(entry))
+    await broker.publish(nats_subjects.key(BUCKET, identity), orjson.dumps(asdict(entry)))
     broker.send(NUDGE)
     return entry

@@ -5,7 +5,7 @@ Rules that hold for every list (docs/adr/0002-accounts-and-permissions.md says w
 - No `allow_responses`: it would let a caller choose any subject for the reply. A service may publish to the inboxes of
   exactly those identities that may send it requests, or whose events it replies to.
 - An identity may subscribe to its own inbox only, `_INBOX.<name>.>`.
-- Identities of APP reach the streams only through the service imports of server_conf.py.
+- Identities of APP reach the streams only through the service imports of nats.conf (provisioning/nats_conf.py).
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from penstock.contracts import Contracts, api_prefix, bucket_stream, bucket_subjects, consumers, operations
-from penstock.contracts.subjects import (
-    AUTHORIZATION_REQUEST,
-    SERVER_CONNECTIONS,
-    SERVER_INBOX,
-    SERVER_KICK,
-    SERVER_SETTINGS,
-    SURVEYS,
+from penstock.contracts import (
+    Contracts,
+    api_prefix,
+    bucket_stream,
+    bucket_subjects,
+    consumers,
+    nats_subjects,
+    operations,
+    subjects,
 )
 from penstock.contracts.topology import Identity
 
@@ -55,8 +56,8 @@ def permissions_of_roles(contracts: Contracts, name: str, roles: Iterable[str]) 
     sends = [contracts.roles[role] for role in roles if "send" in contracts.roles[role].may]
     types = _unique(type for role in sends for type in role.types)
     return Permissions(
-        publish=_unique(f"evt.*.nats.{name}.{'>' if type == '*' else type}" for type in types),
-        subscribe=(f"_INBOX.{name}.>",),
+        publish=_unique(subjects.events_from(name, type) for type in types),
+        subscribe=(f"{nats_subjects.inbox(name)}.>",),
     )
 
 
@@ -75,40 +76,40 @@ def answers_to(contracts: Contracts, name: str) -> tuple[str, ...]:
 
 def _publish(contracts: Contracts, name: str, identity: Identity) -> Iterator[str]:
     if identity.door == "http":
-        yield from (f"evt.*.http.{'>' if type == '*' else f'*.{type}'}" for type in identity.publishes)
+        yield from (subjects.events_over_http(type) for type in identity.publishes)
     elif identity.door == "nats":
-        yield from (f"evt.*.nats.{name}.{'>' if type == '*' else type}" for type in identity.publishes)
+        yield from (subjects.events_from(name, type) for type in identity.publishes)
     if "score" in identity.may:
-        yield "score.>"
+        yield subjects.SCORES
     if "dead_letter" in identity.may:
-        yield f"dlq.{name}.>"
+        yield subjects.dead_letter(name, ">")
     if "audit" in identity.may:
-        yield f"audit.{name}.>"
+        yield subjects.audit(name, ">")
     if "feed_replay" in identity.may:
-        yield "replay.>"
+        yield subjects.REPLAYS
     if "log_replay" in identity.may:
-        yield f"replay_log.{name}.>"
-    yield from (f"ctl.{what}" for what in identity.notifies)
+        yield subjects.replay_log(name, ">")
+    yield from (subjects.nudge(what) for what in identity.notifies)
     for service, operation in operations(contracts, identity.requests):
-        yield f"svc.{service}.{operation}.{name}"
+        yield subjects.ask(service, operation, name)
     yield from _publish_api(contracts, identity)
-    yield from (f"_INBOX.{other}.>" for other in answers_to(contracts, name))
+    yield from (f"{nats_subjects.inbox(other)}.>" for other in answers_to(contracts, name))
     if "survey" in identity.may:
-        for verb in SURVEYS:
-            yield from (f"$SRV.{verb}", f"$SRV.{verb}.>")
+        for verb in nats_subjects.DISCOVERY:
+            yield from (nats_subjects.discovery(verb), nats_subjects.discovery(verb, ">"))
     if "check_servers" in identity.may:
-        yield SERVER_SETTINGS
+        yield nats_subjects.SERVER_SETTINGS
     if "list_connections" in identity.may:
-        yield SERVER_CONNECTIONS
+        yield nats_subjects.SERVER_CONNECTIONS
     if "authorize" in identity.may:
-        yield from (SERVER_INBOX, SERVER_KICK)
+        yield from (nats_subjects.SERVER_INBOX, nats_subjects.SERVER_KICK)
 
 
 def _publish_api(contracts: Contracts, identity: Identity) -> Iterator[str]:
     api = api_prefix(identity)
     for stream, consumer in consumers(contracts, identity.consumes):
-        yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
-        yield f"$JS.ACK.{stream}.{consumer}.>"
+        yield nats_subjects.pull(stream, consumer)
+        yield nats_subjects.ack_prefix(stream, consumer) + ">"
     for entry in (*identity.consumes, *identity.reads_streams, *identity.monitors):
         yield f"{api}.STREAM.INFO.{entry.partition('/')[0]}"
     for stream, consumer in consumers(contracts, (*identity.consumes, *identity.monitors)):
@@ -136,16 +137,16 @@ def _publish_api(contracts: Contracts, identity: Identity) -> Iterator[str]:
 
 
 def _subscribe(name: str, identity: Identity) -> Iterator[str]:
-    yield f"_INBOX.{name}.>"
+    yield f"{nats_subjects.inbox(name)}.>"
     if "tail" in identity.may:
-        yield "tail.>"
-    yield from (f"ctl.{what}" for what in identity.listens)
+        yield subjects.TAIL
+    yield from (subjects.nudge(what) for what in identity.listens)
     if "authorize" in identity.may:
-        yield AUTHORIZATION_REQUEST
+        yield nats_subjects.AUTHORIZATION_REQUEST
     for service in identity.serves:
-        yield f"svc.{service}.*.*"
-        for verb in SURVEYS:
-            yield from (f"$SRV.{verb}", f"$SRV.{verb}.{service}", f"$SRV.{verb}.{service}.*")
+        yield subjects.ask(service, "*", "*")
+        for verb in nats_subjects.DISCOVERY:
+            yield from (nats_subjects.discovery(verb, *which) for which in ((), (service,), (service, "*")))
 
 
 def _reads_events_of(contracts: Contracts, entry: str) -> str | None:

@@ -1,10 +1,22 @@
-"""One NATS connection: publish, request, subscribe, and the JetStream API. Knows no identity and no setting."""
+"""One NATS connection: publish, request, subscribe, and the JetStream API. Knows no identity and no setting.
 
-from penstock.broker.buckets import Entry, Keys, Objects
-from penstock.broker.connection import MAX_PAYLOAD, Broker
-from penstock.broker.jetstream import (
+connection        Broker: one connection, kept up
+nats_client       nats-py, with our reader and writer; everything that reaches into it
+protocol          bytes ↔ messages
+answers           the answers that a connection awaits
+reconnect         which server is tried when
+token_renewal     the token of a connection; handover: the new connection that a new token needs
+request_many      one request, many answers
+jetstream         the JetStream API; jetstream_answers: what comes back
+key_value, object_store    buckets
+"""
+
+from penstock.broker.answers import resolve
+from penstock.broker.connection import Broker
+from penstock.broker.jetstream import MOST_PER_GET, JetStream
+from penstock.broker.jetstream_answers import (
     EPOCH,
-    MOST_PER_GET,
+    EXPECTED_LAST,
     ConsumerInfo,
     Stored,
     StoredMessage,
@@ -13,9 +25,12 @@ from penstock.broker.jetstream import (
     stored,
     time_ns,
 )
+from penstock.broker.key_value import Entry, Keys
 from penstock.broker.nats_client import Subscription
+from penstock.broker.object_store import Objects
 from penstock.broker.protocol import (
     LONGEST_CONTROL_LINE,
+    MAX_PAYLOAD,
     Message,
     Parser,
     ProtocolError,
@@ -24,21 +39,25 @@ from penstock.broker.protocol import (
     publication,
     status_of,
 )
+from penstock.broker.request_many import Requester, request_many
 from penstock.broker.token_renewal import Token, TokenSource
 
 __all__ = [
     "EPOCH",
+    "EXPECTED_LAST",
     "LONGEST_CONTROL_LINE",
     "MAX_PAYLOAD",
     "MOST_PER_GET",
     "Broker",
     "ConsumerInfo",
     "Entry",
+    "JetStream",
     "Keys",
     "Message",
     "Objects",
     "Parser",
     "ProtocolError",
+    "Requester",
     "Stored",
     "StoredMessage",
     "StreamInfo",
@@ -49,6 +68,8 @@ __all__ = [
     "error_of",
     "parse_headers",
     "publication",
+    "request_many",
+    "resolve",
     "status_of",
     "stored",
     "time_ns",

@@ -1,29 +1,64 @@
-"""nats-py's client with a reader and a writer of our own, and errors that do not end it."""
+"""nats-py's client with a reader and a writer of our own, and errors that do not end it.
+
+nats-py makes, keeps and remakes the connection. The two paths that every message takes, parsing what arrives
+(protocol.py) and queueing what leaves, are replaced, because there nats-py spends a task switch and two futures on each
+message. Everything that reaches into nats-py is in this module.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from nats import errors as nats_errors
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription as NatsSubscription
 
-from penstock.broker.protocol import Parser, ProtocolError
+from penstock.broker.protocol import Parser, ProtocolError, RawCallback
+from penstock.errors import Unavailable
 
 READ_BYTES = 256 * 1024
+CONNECT_SECONDS = 5
+PING_SECONDS = 5  # a server that hangs is noticed within three of them
+CONNECT_ERRORS = (OSError, nats_errors.Error)  # what `open` may raise
 
 
 class NatsClient(Client):
-    """nats-py's client with another reader, and with errors that do not end it."""
+    """One connection of nats-py's; `held` keeps what is queued for the next connection."""
 
     def __init__(self, on_server_error: Callable[[str], None], failed: Callable[[Exception], None]) -> None:
         super().__init__()
         self._on_server_error = on_server_error
-        self.parser = Parser(self, failed)
-        self._ps = self.parser  # type: ignore[assignment]  # same methods, another base
+        self._parser = Parser(self, failed)
+        self._ps = self._parser  # type: ignore[assignment]  # same methods, another base
         self._flush_scheduled = False
-        self.held = False  # what is queued waits for the next connection
+        self.held = False
+
+    # -- connecting
+
+    async def open(self, urls: list[str], **options: Any) -> None:
+        """One attempt on each server; from then on the client reconnects by itself. Raises CONNECT_ERRORS."""
+        try:
+            await self.connect(
+                urls,
+                **options,
+                allow_reconnect=False,  # for the first connection; wrong credentials must not be tried for ever
+                connect_timeout=CONNECT_SECONDS,
+                reconnect_time_wait=1,
+                max_reconnect_attempts=-1,
+                ping_interval=PING_SECONDS,
+            )
+        except CONNECT_ERRORS:
+            await self._close(Client.DISCONNECTED, False)
+            self._server_pool.clear()
+            raise
+        self.options["allow_reconnect"] = True
+
+    def drop_attempt(self) -> None:
+        """Closes the transport of an attempt that the server refused; nobody else would."""
+        if not self.is_connected and self._transport is not None:
+            self._transport.close()  # type: ignore[no-untyped-call]
 
     async def _process_err(self, err_msg: str) -> None:
         # nats-py closes for ever on any -ERR it does not know, an expired token among them. Where the server goes on
@@ -46,6 +81,8 @@ class NatsClient(Client):
                 await self._process_op_err(error)
                 return
 
+    # -- writing
+
     def queue(self, data: bytes) -> None:
         """Queues bytes for the next write: one write per turn of the loop, however many messages."""
         self._pending.append(data)
@@ -56,9 +93,10 @@ class NatsClient(Client):
 
     def _write_scheduled(self) -> None:
         self._flush_scheduled = False
-        self._write_pending()
+        self.write_queued()
 
-    def _write_pending(self) -> None:
+    def write_queued(self) -> None:
+        """Writes what is queued without waiting for the end of this turn of the loop."""
         # While reconnecting, nats-py replays the subscriptions first and then flushes what waited.
         if self._pending and self.is_connected and not self.is_connecting and not self.held and self._transport:
             pending, self._pending, self._pending_data_size = self._pending, [], 0
@@ -70,14 +108,50 @@ class NatsClient(Client):
         writer = getattr(self._transport, "_io_writer", None)
         return self._pending_data_size + (writer.transport.get_write_buffer_size() if writer else 0)
 
+    async def round_trip(self, timeout: float) -> None:
+        """Writes what is queued and returns when the server has read it. Raises Unavailable."""
+        try:
+            self.write_queued()
+            await self.flush(timeout=timeout)  # type: ignore[arg-type]  # any number of seconds will do
+        except (nats_errors.Error, OSError, AttributeError) as error:
+            raise Unavailable("BROKER_UNAVAILABLE", f"the broker did not answer: {error}") from error
+
+    # -- subscriptions
+
+    def listen(self, subject: str, callback: RawCallback, queue: str) -> Subscription:
+        """Asks for the messages of a subject, also on every later connection."""
+        self._sid += 1
+        number = self._sid
+        self._subs[number] = NatsSubscription(self, number, subject, queue=queue, pending_msgs_limit=1)
+        self._parser.callbacks[b"%d" % number] = callback
+        self.queue(f"SUB {subject} {queue} {number}\r\n".encode())
+        return Subscription(self, number, subject)
+
+    def leave(self, number: int) -> None:
+        """Asks for no more messages of a subscription; those on their way still reach its callback."""
+        if self._subs.pop(number, None) is not None and self.is_connected:
+            self.queue(b"UNSUB %d\r\n" % number)
+
+    def forget(self, number: int) -> None:
+        """Ends a subscription on this side alone."""
+        self._subs.pop(number, None)
+        self._parser.callbacks.pop(b"%d" % number, None)
+
+    def pause_subscriptions(self, but: str) -> None:
+        """No more deliveries on this connection, except on subjects that begin with `but`; the next connection asks
+        for all of them again."""
+        for number, subscription in list(self._subs.items()):
+            if not subscription.subject.startswith(but):
+                self.queue(b"UNSUB %d\r\n" % number)
+
 
 class Subscription:
     """A subject with a callback; `stop` ends it."""
 
-    def __init__(self, client: NatsClient, inner: NatsSubscription) -> None:
+    def __init__(self, client: NatsClient, number: int, subject: str) -> None:
         self._client = client
-        self._inner = inner
-        self.subject = inner.subject
+        self.number = number
+        self.subject = subject
 
     async def stop(self) -> None:
         """No message reaches the callback afterwards."""
@@ -85,11 +159,9 @@ class Subscription:
 
     def end(self) -> None:
         """The same, from where nothing can be awaited."""
-        self.leave()
-        self._client.parser.callbacks.pop(b"%d" % self._inner._id, None)
+        self._client.leave(self.number)
+        self._client.forget(self.number)
 
     def leave(self) -> None:
         """Asks for no more; what is on its way still reaches the callback, until `stop`."""
-        number = self._inner._id
-        if self._client._subs.pop(number, None) is not None and self._client.is_connected:
-            self._client.queue(b"UNSUB %d\r\n" % number)
+        self._client.leave(self.number)

@@ -12,9 +12,12 @@ from typing import Any, Protocol
 
 import orjson
 
+from penstock.errors import Refused
+
 # subject, reply ("" for none), header block (None for none), payload
 RawCallback = Callable[[str, str, bytes | None, bytes], None]
 
+MAX_PAYLOAD = 1024 * 1024  # bytes of a message
 LONGEST_CONTROL_LINE = 64 * 1024  # INFO of a large cluster; anything longer is not NATS
 
 
@@ -48,8 +51,16 @@ def encode_headers(headers: dict[str, str]) -> bytes:
     ).encode()
 
 
+def check_message(subject: str, payload: bytes) -> None:
+    """Raises Refused for what the server would not take, or would take for something else."""
+    if not subject or any(c in subject for c in " \t\r\n"):
+        raise Refused("SUBJECT_INVALID", f"{subject!r} is not a subject")
+    if len(payload) > MAX_PAYLOAD:
+        raise Refused("EVENT_TOO_LARGE", f"{len(payload)} bytes are more than the broker's {MAX_PAYLOAD}")
+
+
 def publication(subject: str, payload: bytes, reply: str = "", header_lines: bytes = b"") -> bytes:
-    """PUB or HPUB as it goes on the wire. The caller answers for the subject: it is not checked here."""
+    """PUB or HPUB as it goes on the wire. The caller has checked the subject, as `check_message` does."""
     if not header_lines:
         return b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), len(payload), payload)
     size = len(header_lines) + 12  # "NATS/1.0\r\n" and the empty line

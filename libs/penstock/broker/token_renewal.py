@@ -15,53 +15,15 @@ import structlog
 
 from penstock.errors import PenstockError, Unavailable
 
-_log = structlog.get_logger("penstock.token")
+_log = structlog.get_logger("penstock.broker.token_renewal")
 
 AGAIN_SECONDS = 1.0  # after a failure, or when there is no newer token yet
-
-
-class Renewal:
-    """The token of one connection. `changed` is awaited after each new one."""
-
-    def __init__(self, source: TokenSource, changed: Callable[[], Awaitable[None]]) -> None:
-        self._source = source
-        self._changed = changed
-        self._token: Token | None = None
-
-    def value(self) -> str:
-        """The token to connect with; never waits."""
-        return self._token.value if self._token is not None else ""
-
-    async def first(self) -> None:
-        """Gets the first token, as often as it takes. Raises Refused CREDENTIALS_INVALID."""
-        while self._token is None:
-            try:
-                self._token = await self._source.token()
-            except Unavailable as error:
-                _log.warning("token_not_had", code=error.code, reason=error.detail)
-                await asyncio.sleep(AGAIN_SECONDS)
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            known = self._token
-            await asyncio.sleep(max(known.renew_at - time.time(), 0.0) if known else 0.0)
-            try:
-                self._token = await self._source.token()
-            except PenstockError as error:
-                _log.warning("token_not_renewed", code=error.code, reason=error.detail)
-            if self._token is None or (known is not None and self._token.value == known.value):
-                await asyncio.sleep(AGAIN_SECONDS)
-            else:
-                await self._changed()
-
-
 FRESH_SHARE = 0.8  # of a token's life, after which a new one is fetched
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token with the Unix seconds at which it was had and at which it expires."""
+    """A token with the Unix seconds at which it was fetched and at which it expires."""
 
     value: str = field(repr=False)
     since: float
@@ -82,7 +44,7 @@ class TokenSource(ABC):
         self._lock = asyncio.Lock()
 
     async def token(self) -> Token:
-        """A token of which less than 80 % of its life is over, or if none can be had now, the last one.
+        """A token of which less than 80 % of its life is over, or the last one where none can be fetched now.
 
         Raises Unavailable ISSUER_UNAVAILABLE or Refused CREDENTIALS_INVALID when there is no valid token at all.
         """
@@ -95,9 +57,45 @@ class TokenSource(ABC):
             except PenstockError as error:
                 if known is None or known.expires_at <= now:
                     raise
-                _log.warning("token_not_renewed", code=error.code, reason=error.detail)
+                _log.warning("token_renewal_failed", code=error.code, reason=error.detail)
                 return known
             return self._token
 
     @abstractmethod
     async def _fetch(self) -> Token: ...
+
+
+class Renewal:
+    """The token of one connection. `changed` is awaited after each new one."""
+
+    def __init__(self, source: TokenSource, changed: Callable[[], Awaitable[None]]) -> None:
+        self._source = source
+        self._changed = changed
+        self._token: Token | None = None
+
+    def value(self) -> str:
+        """The token to connect with; never waits."""
+        return self._token.value if self._token is not None else ""
+
+    async def first(self) -> None:
+        """Gets the first token, as often as it takes. Raises Refused CREDENTIALS_INVALID."""
+        while self._token is None:
+            try:
+                self._token = await self._source.token()
+            except Unavailable as error:
+                _log.warning("token_fetch_failed", code=error.code, reason=error.detail)
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            known = self._token
+            await asyncio.sleep(max(known.renew_at - time.time(), 0.0) if known else 0.0)
+            try:
+                self._token = await self._source.token()
+            except PenstockError as error:
+                _log.warning("token_renewal_failed", code=error.code, reason=error.detail)
+            if self._token is None or (known is not None and self._token.value == known.value):
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                await self._changed()

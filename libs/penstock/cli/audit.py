@@ -96,7 +96,7 @@ async def _search(question: dict[str, Any], limit: int) -> list[dict[str, Any]]:
 async def _verify(keys: frozenset[str], with_store: bool) -> verify.Report:
     broker = await connect_as(EXAMINER, load_settings(), patience=REACH_SECONDS)
     try:
-        return await verify.verify(broker, keys, store(broker) if with_store else None)
+        return await verify.verify(broker.jetstream, keys, store(broker) if with_store else None)
     finally:
         await broker.drain()
 

@@ -9,13 +9,13 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from penstock.audit.record import audit_record
+from penstock.audit import record
 from penstock.auth import api_keys
 from penstock.auth.connect import connect_as
 from penstock.cli.client import key_path
@@ -101,14 +101,12 @@ def revoke(id: Annotated[str, typer.Argument(help="as `penstock key list` shows 
 def _tell(what: str, key: api_keys.Key, untold: bool) -> None:
     """Returns when it is on the trail. Raises Unavailable, Refused; nothing where it need not be."""
     granted = {name: sorted(getattr(key, name)) for name in ("roles", "datasets", "types")}
-    record = audit_record(
-        getpass.getuser(), WARDEN, identity=key.identity, key=key.id, expires=key.expires_at, **granted
-    )
+    about: dict[str, Any] = {"identity": key.identity, "key": key.id, "expires": key.expires_at, **granted}
 
     async def publish() -> None:
         broker = await connect_as(WARDEN, load_settings(), patience=REACH_SECONDS)
         try:
-            await broker.publish(f"audit.{WARDEN}.{what}", record)
+            await record.write(broker, what, getpass.getuser(), **about)
         finally:
             await broker.drain()
 

@@ -6,7 +6,7 @@ from penstock.consume.crash_counter import CrashCounter
 from penstock.consume.dead_letters import DeadLetters
 from penstock.consume.delivery import ACK, Delivery, settle_bytes
 from penstock.consume.lane import Lane
-from penstock.consume.live_tail import PREFIX, Copies, Follower
+from penstock.consume.live_tail import Copies, Follower
 from penstock.consume.options import LaneOptions, Limits
 from penstock.consume.outcome import Done, Drop, Outcome, Retry
 from penstock.consume.pull import Puller
@@ -14,7 +14,6 @@ from penstock.consume.sink_retry import Again, SinkRetry
 
 __all__ = [
     "ACK",
-    "PREFIX",
     "Again",
     "Brake",
     "Copies",

@@ -30,9 +30,9 @@ class Backlog:
     async def look(self, held: int) -> None:
         """Looks the numbers up; where they cannot be had, the last ones stay. `held`: messages in the lane."""
         try:
-            info = await self._broker.consumer_info(self._stream, self._consumer)
+            info = await self._broker.jetstream.consumer_info(self._stream, self._consumer)
             if not self._max_age:
-                stream = await self._broker.stream_info(self._stream)
+                stream = await self._broker.jetstream.stream_info(self._stream)
                 self._max_age = stream.config.get("max_age", 0) / 1e9
         except PenstockError as error:
             _log.warning("consumer_info_failed", stream=self._stream, consumer=self._consumer, reason=error.detail)

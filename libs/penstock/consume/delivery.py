@@ -73,11 +73,6 @@ class Delivery:
         return self._headers
 
 
-def prefix_of(stream: str, consumer: str) -> str:
-    """What the reply address of every delivery of the consumer begins with."""
-    return f"$JS.ACK.{stream}.{consumer}."
-
-
 def settle_bytes(replies: list[str], verb: bytes) -> bytes:
     """The protocol operations that send `verb` to every reply address, in one piece."""
     tail = f"  {len(verb)}\r\n{verb.decode()}\r\n"

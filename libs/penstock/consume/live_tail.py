@@ -13,11 +13,9 @@ from dataclasses import dataclass
 
 from penstock.broker import Message, time_ns
 from penstock.contracts import Contracts
-from penstock.contracts.subjects import parse_event
+from penstock.contracts.subjects import parse_event, tail, tailed
 from penstock.errors import Refused, Unavailable
 from penstock.events import Checker, Event
-
-PREFIX = "tail."
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class Copies:
             stored_at_ns = time_ns(headers["Nats-Time-Stamp"])
         except (KeyError, ValueError):
             raise Refused("SUBJECT_INVALID", f"{message.subject} is no copy of a stored message") from None
-        if stream not in self._streams or message.subject != PREFIX + subject:
+        if stream not in self._streams or message.subject != tail(subject):
             raise Refused("SUBJECT_MISMATCH", f"{message.subject} is not a copy of what a stream stored")
         own = {name: value for name, value in headers.items() if not name.startswith("Nats-")}
         return self._checker.delivered(_Copy(subject, message.data, own, stream, sequence, stored_at_ns))
@@ -67,7 +65,7 @@ class Follower:
     def take(self, message: Message) -> None:
         """A callback for a subscription to tail.>."""
         try:
-            if parse_event(message.subject.removeprefix(PREFIX)).type not in self._types:
+            if parse_event(tailed(message.subject)).type not in self._types:
                 return
             event = self._copies.event_of(message)
         except Refused:

@@ -26,7 +26,8 @@ import structlog
 
 from penstock.broker import Broker, Subscription, publication, status_of
 from penstock.consume import metrics
-from penstock.consume.delivery import Delivery, prefix_of
+from penstock.consume.delivery import Delivery
+from penstock.contracts import nats_subjects
 from penstock.errors import Unavailable
 
 _log = structlog.get_logger("penstock.consume.pull")
@@ -78,8 +79,8 @@ class Puller:
         self._deliver = deliver
         self._room = room
         self._most = most
-        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
-        self._prefix = prefix_of(stream, consumer)
+        self._subject = nats_subjects.pull(stream, consumer)
+        self._prefix = nats_subjects.ack_prefix(stream, consumer)
         self._slots = [_Slot(broker.inbox()) for _ in range(SLOTS)]
         self._not_before = 0.0
         self._careful_until = 0.0

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from penstock.contracts import nats_subjects
 from penstock.contracts.load import Contracts
-from penstock.contracts.subjects import CORE_API
 from penstock.contracts.topology import Identity
 
 
 def api_prefix(identity: Identity) -> str:
     """The prefix of the JetStream API as the identity sees it."""
-    return "$JS.API" if identity.account == "CORE" else CORE_API
+    return nats_subjects.API if identity.account == "CORE" else nats_subjects.CORE_API
 
 
 def bucket_stream(contracts: Contracts, bucket: str) -> str:
     """The name of the stream behind a bucket."""
-    return ("KV_" if contracts.buckets[bucket].kind == "keys" else "OBJ_") + bucket
+    if contracts.buckets[bucket].kind == "keys":
+        return nats_subjects.key_stream(bucket)
+    return nats_subjects.object_stream(bucket)
 
 
 def bucket_subjects(contracts: Contracts, bucket: str) -> tuple[str, ...]:
     """The subjects of the stream behind a bucket, as every NATS client lays them out."""
     if contracts.buckets[bucket].kind == "keys":
-        return (f"$KV.{bucket}.>",)
-    return (f"$O.{bucket}.C.>", f"$O.{bucket}.M.>")
+        return (nats_subjects.key(bucket, ">"),)
+    return (nats_subjects.object_chunks(bucket, ">"), nats_subjects.every_object_info(bucket))
 
 
 def operations(contracts: Contracts, asks: Iterable[str]) -> tuple[tuple[str, str], ...]:

@@ -1,14 +1,15 @@
-"""Every subject that Penstock uses, built and taken apart in one place.
+"""Every subject of Penstock's own, built and taken apart in one place; those of NATS are in nats_subjects.py.
 
 evt.<pp>.<door>.<publisher>.<type>.v<N>   an event; <type> has at least two tokens: evt.1c.nats.billing.log.line.v1
 score.<pp>.<model>.<type>.v<N>            a score of an event
 dlq.<worker>.<original subject>           a dead letter
 audit.<emitter>.<what>                    an audit record
-svc.<service>.<operation>.<caller>        a question; the server lets nobody ask in another's name
+svc.<service>.<operation>.<caller>        a request; the server lets nobody ask in another's name
 tail.<original subject>                   a copy of an event for live tails
 replay.<worker>.<original subject>        a message on its way to one worker again
 replay_log.<worker>.<run>                 what became of replayed messages
 ctl.<what>                                a nudge: look again
+session.<server>.<event>                  a copy of what the server says of a connection
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ PERSON = "u_"  # how the names of identities begin that no line of identities.ya
 RESERVED = frozenset(
     {"http", "nats", "evt", "score", "dlq", "audit", "svc", "tail", "ctl", "all", "any", "sys", "replay", "replay_log"}
 )
+
+# All of a kind, as filters
+EVENTS, SCORES, DEAD_LETTERS, AUDIT_RECORDS = "evt.>", "score.>", "dlq.>", "audit.>"
+TAIL, NUDGES = "tail.>", "ctl.>"
+REPLAYS, REPLAY_LOGS = "replay.>", "replay_log.>"
+_TAIL = "tail."
 
 _DOORS: dict[str, Door] = {"http": "http", "nats": "nats"}
 _PP = [f"{n:02x}" for n in range(PARTITIONS)]
@@ -94,9 +101,52 @@ def replay_log(worker: str, run: str) -> str:
     return f"replay_log.{worker}.{run}"
 
 
+def parse_dead_letter(subject: str) -> tuple[str, str]:
+    """(worker, original subject) of a dead letter; the server lets a worker use no name but its own."""
+    _, worker, original = subject.split(".", 2)
+    return worker, original
+
+
+def publisher_of(subject: str) -> str:
+    """The publisher of an event, else the first token (a score's is `score`); of any subject, also a malformed one."""
+    parts = subject.split(".", 4)
+    return parts[3] if parts[0] == "evt" and len(parts) > 3 else parts[0]
+
+
+def audit(emitter: str, what: str) -> str:
+    """The subject of an audit record of `emitter`; `what` may have more than one token, or be `>` for all."""
+    return f"audit.{emitter}.{what}"
+
+
+def audit_action(subject: str) -> str:
+    """What an audit record is about: the third token; empty where there is none."""
+    return subject.split(".", 3)[2] if subject.count(".") > 1 else ""
+
+
 def ask(service: str, operation: str, caller: str) -> str:
-    """The subject of a question from `caller` to `service`."""
+    """The subject of a request from `caller` to `service`; `*` for any."""
     return f"svc.{service}.{operation}.{caller}"
+
+
+def parse_ask(subject: str) -> tuple[str, str, str]:
+    """(service, operation, caller) of a request."""
+    _, service, operation, caller = subject.split(".")
+    return service, operation, caller
+
+
+def tail(subject: str) -> str:
+    """The subject of the copy of what is stored under `subject`."""
+    return _TAIL + subject
+
+
+def tailed(subject: str) -> str:
+    """The subject under which the original of a copy is stored."""
+    return subject.removeprefix(_TAIL)
+
+
+def nudge(what: str) -> str:
+    """Where those who follow something hear that it has changed."""
+    return f"ctl.{what}"
 
 
 def partition_filter(door: Door, pp: int) -> str:
@@ -104,11 +154,21 @@ def partition_filter(door: Door, pp: int) -> str:
     return f"evt.{_PP[pp]}.{door}.>"
 
 
-# The prefix under which APP sees the part of the JetStream API that answers 10039 there under its own name.
-CORE_API = "$JS.core.API"
-SERVER_SETTINGS = "$SYS.REQ.SERVER.PING.VARZ"
-SERVER_CONNECTIONS = "$SYS.REQ.SERVER.PING.CONNZ"
-SERVER_KICK = "$SYS.REQ.SERVER.*.KICK"
-AUTHORIZATION_REQUEST = "$SYS.REQ.USER.AUTH"
-SERVER_INBOX = "$SYS._INBOX.>"  # where a server awaits the answer to an authorization request
-SURVEYS = ("PING", "INFO", "STATS")
+def events_from(publisher: str, type: str) -> str:
+    """What a publisher on NATS may publish: events of a type in its own name; `*` for every type."""
+    return f"evt.*.nats.{publisher}.{'>' if type == '*' else type}"
+
+
+def events_over_http(type: str) -> str:
+    """What the ingress may publish: events of a type in any name; `*` for every type."""
+    return f"evt.*.http.{'>' if type == '*' else f'*.{type}'}"
+
+
+def session(event: str) -> str:
+    """To what the server maps an event of its own about a connection: `$1` is the account or server that it is of."""
+    return f"session.$1.{event}"
+
+
+def session_event(subject: str) -> str:
+    """The event: CONNECT, DISCONNECT or ERR."""
+    return subject.rpartition(".")[2]

@@ -1,7 +1,7 @@
-"""nats.conf from the contracts: accounts, what crosses between them, users with their rights, limits.
+"""nats.conf from the contracts: accounts, what crosses between them, users with their permissions, limits.
 
     SYS    the server's own account; lets others read each server's settings
-    AUTH   only `authority`, which the server asks who a token is (auth: callout); hears and keeps what that needs
+    AUTH   only `authority`, which the server asks who a token is (auth: callout); receives and keeps what that needs
     CORE   streams and buckets, and only `provision`, which makes them
     APP    everyone else; reaches CORE through the service imports below and in no other way
 
@@ -16,24 +16,36 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from penstock.auth import callout_keys, nkey_files
 from penstock.auth.callout_keys import CalloutKeys
 from penstock.auth.permissions import Permissions, all_permissions
-from penstock.contracts import Contracts, bucket_stream, bucket_subjects
-from penstock.contracts.subjects import CORE_API, SERVER_CONNECTIONS, SERVER_KICK, SERVER_SETTINGS
+from penstock.contracts import Contracts, bucket_stream, bucket_subjects, subjects
+from penstock.contracts.nats_subjects import (
+    ACKS,
+    API,
+    CONNECTED,
+    CONNECTION_REFUSED,
+    CORE_API,
+    DISCONNECTED,
+    EVERY_PULL,
+    SERVER_CONNECTIONS,
+    SERVER_KICK,
+    SERVER_SETTINGS,
+)
 from penstock.settings import Settings, load_settings
 
 # Subjects of CORE that APP sees under their own name, with the kind of response.
 EXPORTS = {
-    "evt.>": "Singleton",
-    "score.>": "Singleton",
-    "dlq.>": "Singleton",
-    "audit.>": "Singleton",
-    "replay.>": "Singleton",
-    "replay_log.>": "Singleton",
-    "$JS.API.CONSUMER.MSG.NEXT.*.*": "Stream",
-    "$JS.ACK.>": "Singleton",
+    subjects.EVENTS: "Singleton",
+    subjects.SCORES: "Singleton",
+    subjects.DEAD_LETTERS: "Singleton",
+    subjects.AUDIT_RECORDS: "Singleton",
+    subjects.REPLAYS: "Singleton",
+    subjects.REPLAY_LOGS: "Singleton",
+    EVERY_PULL: "Stream",
+    ACKS: "Singleton",
 }
-# Parts of the JetStream API that APP sees under CORE_API instead of $JS.API.
+# Parts of the JetStream API that APP sees under CORE_API instead.
 REMAPPED = {
     "STREAM.INFO.*": "Singleton",
     "CONSUMER.INFO.*.*": "Singleton",
@@ -41,19 +53,19 @@ REMAPPED = {
     "DIRECT.GET.*.>": "Singleton",
 }
 CHANGES = ("STREAM.PURGE", "CONSUMER.CREATE", "CONSUMER.DELETE")
-# Of these, what CORE lets AUTH see: the trail of its decisions, and the list of denied identities.
-AUTH_NEEDS = {"audit.>", "DIRECT.GET.*", "DIRECT.GET.*.>"}
+# Of these, what AUTH sees: the trail of its decisions, and the list of denied identities.
+AUTH_NEEDS = {subjects.AUDIT_RECORDS, "DIRECT.GET.*", "DIRECT.GET.*.>"}
 # CONNECT holds the token and is one control line; so long that a token which is too long is refused by the authority,
 # which says why, and not by the server.
 LONGEST_CONTROL_LINE_WITH_TOKEN = 64 << 10
-# What SYS lets the streams of CORE take, and under which subject: connections that began, ended, or were refused.
+# What the streams of CORE capture from SYS, and under which subject: connections that began, ended, or were refused.
 SESSION_EVENTS = {
-    "$SYS.ACCOUNT.*.CONNECT": "session.$1.CONNECT",
-    "$SYS.ACCOUNT.*.DISCONNECT": "session.$1.DISCONNECT",
-    "$SYS.SERVER.*.CLIENT.AUTH.ERR": "session.$1.ERR",
+    CONNECTED: subjects.session("CONNECT"),
+    DISCONNECTED: subjects.session("DISCONNECT"),
+    CONNECTION_REFUSED: subjects.session("ERR"),
 }
-# What CORE lets APP listen to.
-FEEDS = ("tail.>",)
+# What APP may subscribe to in CORE.
+FEEDS = (subjects.TAIL,)
 
 
 def render(
@@ -93,7 +105,7 @@ def render(
         "accounts": accounts(contracts, users),
         "system_account": "SYS",
     }
-    return "# Made from contracts/ by penstock.auth.permissions; changes here are lost.\n" + _block(conf, 0)
+    return "# Made from contracts/ by penstock.provisioning.nats_conf; changes here are lost.\n" + _block(conf, 0)
 
 
 def _callout(keys: CalloutKeys, users: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
@@ -118,13 +130,13 @@ def accounts(contracts: Contracts, users: Mapping[str, list[dict[str, Any]]]) ->
         for consumer in stream.replay_consumers():
             remapped |= {f"CONSUMER.{verb}.{name}.{consumer}": "Singleton" for verb in ("CREATE", "DELETE")}
     core_exports = [_export(subject, kind, *_importers(subject)) for subject, kind in exports.items()]
-    core_exports += [_export(f"$JS.API.{tail}", kind, *_importers(tail)) for tail, kind in remapped.items()]
+    core_exports += [_export(f"{API}.{tail}", kind, *_importers(tail)) for tail, kind in remapped.items()]
     core_exports += [{"stream": subject, "accounts": ["APP"]} for subject in FEEDS]
     app_imports: list[dict[str, Any]] = [_import("CORE", subject) for subject in exports]
     for tail in remapped:
-        # What changes something is told to the audit trail with who did it, which the server keeps to itself otherwise.
-        told = {"share": True} if tail.startswith(CHANGES) else {}
-        app_imports.append(_import("CORE", f"$JS.API.{tail}", f"{CORE_API}.{tail}") | told)
+        # The server names who changed something in its advisories only where the import shares that.
+        shared = {"share": True} if tail.startswith(CHANGES) else {}
+        app_imports.append(_import("CORE", f"{API}.{tail}", f"{CORE_API}.{tail}") | shared)
     app_imports += [{"stream": {"account": "CORE", "subject": subject}} for subject in FEEDS]
     return {
         "SYS": {
@@ -147,7 +159,7 @@ def accounts(contracts: Contracts, users: Mapping[str, list[dict[str, Any]]]) ->
         },
         "APP": {
             "users": users["APP"],
-            "exports": [{"stream": "ctl.>", "accounts": ["AUTH"]}],
+            "exports": [{"stream": subjects.NUDGES, "accounts": ["AUTH"]}],
             "imports": [*app_imports, _import("SYS", SERVER_SETTINGS), _import("SYS", SERVER_CONNECTIONS)],
         },
     }
@@ -159,16 +171,16 @@ def _importers(subject: str) -> tuple[str, ...]:
 
 
 def _auth_imports(contracts: Contracts) -> Iterator[dict[str, Any]]:
-    """What those in AUTH keep, read and hear, and nothing wider: a request from there carries tokens."""
+    """What identities in AUTH write, read and receive, and nothing wider: a request from there carries tokens."""
     for name, identity in contracts.identities.items():
         if identity.account != "AUTH":
             continue
-        yield _import("CORE", f"audit.{name}.>")
+        yield _import("CORE", subjects.audit(name, ">"))
         for bucket in identity.reads_buckets:
             get = f"DIRECT.GET.{bucket_stream(contracts, bucket)}"
-            yield _import("CORE", f"$JS.API.{get}", f"{CORE_API}.{get}")
-            yield _import("CORE", f"$JS.API.{get}.>", f"{CORE_API}.{get}.>")
-        yield from ({"stream": {"account": "APP", "subject": f"ctl.{what}"}} for what in identity.listens)
+            yield _import("CORE", f"{API}.{get}", f"{CORE_API}.{get}")
+            yield _import("CORE", f"{API}.{get}.>", f"{CORE_API}.{get}.>")
+        yield from ({"stream": {"account": "APP", "subject": subjects.nudge(what)}} for what in identity.listens)
         if "authorize" in identity.may:
             yield from (_import("SYS", SERVER_CONNECTIONS), _import("SYS", SERVER_KICK))
 
@@ -210,10 +222,7 @@ def _value(value: Any, depth: int) -> str:
 
 def render_server_conf(contracts: Contracts, settings: Settings | None = None) -> str:
     """nats.conf for these contracts; makes the credentials that are missing (penstock.auth.nkey_files)."""
-    from penstock.auth import callout_keys, nkey_files
-    from penstock.provisioning import nats_conf
-
     settings = settings or load_settings()
     keys = nkey_files.ensure(contracts, settings.credentials_folder)
     callout = callout_keys.ensure(settings.credentials_folder) if settings.auth == "callout" else None
-    return nats_conf.render(contracts, keys, settings, callout)
+    return render(contracts, keys, settings, callout)

@@ -6,39 +6,28 @@ Nothing is ever deleted, and a change that would lose messages or move a stream 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
-
-import orjson
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 from penstock.auth.connect import connect_as
-from penstock.broker import EPOCH
+from penstock.broker import EPOCH, ConsumerInfo, JetStream, StreamInfo
 from penstock.contracts import Contracts, bucket_stream, bucket_subjects, load
-from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.errors import Refused
 from penstock.provisioning import stream_config
 from penstock.settings import Settings, load_settings
 
-_NOT_FOUND = {10059, 10014}  # stream, consumer
-_TIMEOUT = 10.0
-_NEVER = {"retention", "storage", "deliver_policy", "ack_policy", "replay_policy"}
-
-
-class _Reply(Protocol):
-    @property
-    def data(self) -> bytes: ...
-
-
-class Api(Protocol):
-    """What this module needs of a connection in CORE; penstock.broker.connection.Broker has it."""
-
-    async def request(self, subject: str, payload: bytes, *, timeout: float) -> _Reply: ...
+_TIMEOUT = 10.0  # seconds, for each look
+_Info = TypeVar("_Info")
+# Properties that cannot be changed in place.
+_FIXED = {"retention", "storage", "deliver_policy", "ack_policy", "replay_policy"}
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing made or mended. `properties` are those that differed, with what the server had and what it has now."""
+    """One thing made or changed. `properties` are those that differed, with what the server had and what it has now."""
 
     kind: Literal["stream", "consumer"]
     name: str
@@ -70,22 +59,22 @@ async def apply(settings: Settings, *, dry_run: bool = False, replicas: int = 1)
 
     broker = await connect_as("provision", settings)
     try:
-        return await provision(broker, load(), dry_run=dry_run, replicas=replicas)
+        return await provision(broker.jetstream, load(), dry_run=dry_run, replicas=replicas)
     finally:
         await broker.drain()
 
 
 async def provision(
-    api: Api, contracts: Contracts, *, dry_run: bool = False, replicas: int = 1, now: datetime | None = None
+    jetstream: JetStream, contracts: Contracts, *, dry_run: bool = False, replicas: int = 1, now: datetime | None = None
 ) -> Report:
     """Makes the server match the contracts over a connection in CORE.
 
     Raises Refused PROVISION_REFUSED, before any change, when one would lose messages or is not possible in place;
     Unavailable when the server does not answer.
     """
-    job = _Job(api, Report(dry_run), now or datetime.now(UTC))
+    job = _Job(jetstream, Report(dry_run), now or datetime.now(UTC))
     wanted = _wanted_streams(contracts, replicas)
-    found = {name: await job.find(f"STREAM.INFO.{name}") for name in wanted}
+    found = {name: await job.find_stream(name) for name in wanted}
     for name, config in wanted.items():
         if (info := found[name]) is not None:
             refuse_loss(name, config, info, job.now)
@@ -95,13 +84,10 @@ async def provision(
         for family, consumer in body.consumers.items()
         for name, filters in body.filters(family).items()
     }
-    present = {
-        key: await job.find(f"CONSUMER.INFO.{key[0]}.{key[1]}") if found[key[0]] is not None else None
-        for key in consumers
-    }
+    present = {key: await job.find_consumer(*key) if found[key[0]] is not None else None for key in consumers}
     for (stream, name), config in consumers.items():
-        if (info := present[stream, name]) is not None:
-            refuse_fixed(f"{stream}/{name}", config, info["config"])
+        if (consumer_info := present[stream, name]) is not None:
+            refuse_fixed(f"{stream}/{name}", config, consumer_info.config)
     for name, config in wanted.items():
         await job.stream(name, config, found[name])
     for (stream, name), config in consumers.items():
@@ -123,25 +109,25 @@ def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str
 def refuse_fixed(name: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     """Raises Refused for a property that cannot be changed in place."""
     for key, (old, new) in differences(wanted, found).items():
-        if key in _NEVER:
+        if key in _FIXED:
             raise Refused("PROVISION_REFUSED", f"{name}: {key} is {old!r} and cannot become {new!r} in place")
 
 
-def refuse_loss(name: str, wanted: Mapping[str, Any], info: Mapping[str, Any], now: datetime) -> None:
-    """Raises Refused when updating the stream would drop messages that it holds or subjects that it takes."""
-    config, state = info["config"], info["state"]
+def refuse_loss(name: str, wanted: Mapping[str, Any], info: StreamInfo, now: datetime) -> None:
+    """Raises Refused when updating the stream would drop messages that it holds or subjects that it captures."""
+    config = info.config
     refuse_fixed(name, wanted, config)
     gone = set(config.get("subjects") or ()) - set(wanted["subjects"])
     if gone:
-        raise Refused("PROVISION_REFUSED", f"{name}: the contract no longer takes {', '.join(sorted(gone))}")
-    if not state["messages"]:
+        raise Refused("PROVISION_REFUSED", f"{name}: the contract no longer captures {', '.join(sorted(gone))}")
+    if not info.messages:
         return
-    if state["bytes"] > wanted["max_bytes"]:
+    if info.bytes > wanted["max_bytes"]:
         raise Refused(
-            "PROVISION_REFUSED", f"{name}: max_bytes {wanted['max_bytes']} is less than the {state['bytes']} it holds"
+            "PROVISION_REFUSED", f"{name}: max_bytes {wanted['max_bytes']} is less than the {info.bytes} it holds"
         )
     age_limit = wanted["max_age"]
-    oldest = datetime.fromisoformat(state["first_ts"])
+    oldest = datetime.fromisoformat(info.first_time)
     if (
         age_limit
         and (now - oldest).total_seconds() * 1e9 > age_limit
@@ -166,84 +152,65 @@ def _set(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Job:
-    """One run: the connection, what was done so far, and the moment that counts as now."""
+    """One run: the API, what was done so far, and the moment that counts as now."""
 
-    def __init__(self, api: Api, report: Report, now: datetime) -> None:
-        self.api = api
+    def __init__(self, jetstream: JetStream, report: Report, now: datetime) -> None:
+        self.jetstream = jetstream
         self.report = report
         self.now = now
 
-    async def ask(self, verb: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        reply = await self.api.request(f"$JS.API.{verb}", orjson.dumps(body or {}), timeout=_TIMEOUT)
-        answer: dict[str, Any] = orjson.loads(reply.data)
-        error = answer.get("error")
-        if error is not None:
-            code = error.get("err_code")
-            if error.get("code") == 503:
-                raise Unavailable("BROKER_UNAVAILABLE", f"{verb}: {error.get('description')} ({code})")
-            raise _ApiError(code, f"{verb}: {error.get('description')} ({code})")
-        return answer
+    async def find_stream(self, name: str) -> StreamInfo | None:
+        return await _found(self.jetstream.stream_info(name, timeout=_TIMEOUT))
 
-    async def find(self, verb: str) -> dict[str, Any] | None:
-        try:
-            return await self.ask(verb)
-        except _ApiError as error:
-            if error.number in _NOT_FOUND:
-                return None
-            raise
+    async def find_consumer(self, stream: str, name: str) -> ConsumerInfo | None:
+        return await _found(self.jetstream.consumer_info(stream, name, timeout=_TIMEOUT))
 
-    async def stream(self, name: str, wanted: dict[str, Any], info: dict[str, Any] | None) -> None:
+    async def stream(self, name: str, wanted: dict[str, Any], info: StreamInfo | None) -> None:
         if info is None:
-            await self._write(
-                "stream", name, "created", {}, f"STREAM.CREATE.{name}", _set(wanted | stream_config.birth(self.now))
-            )
+            config = _set(wanted | stream_config.birth(self.now))
+            await self._change(Change("stream", name, "created"), self.jetstream.create_stream, config)
             return
-        found = info["config"]
-        metadata = found.get("metadata") or {}
+        metadata = info.config.get("metadata") or {}
         if EPOCH not in metadata:  # made by hand; its messages keep their sequences
             wanted = wanted | {"metadata": metadata | stream_config.birth(self.now)["metadata"]}
-        changed = differences(wanted, found)
+        changed = differences(wanted, info.config)
         if not changed:
             self.report.unchanged += 1
             return
-        await self._write("stream", name, "updated", changed, f"STREAM.UPDATE.{name}", _set(found | wanted))
+        config = _set(info.config | wanted)
+        await self._change(Change("stream", name, "updated", changed), self.jetstream.update_stream, config)
 
-    async def consumer(self, stream: str, name: str, wanted: dict[str, Any], info: dict[str, Any] | None) -> None:
-        found = info["config"] if info else {}
+    async def consumer(self, stream: str, name: str, wanted: dict[str, Any], info: ConsumerInfo | None) -> None:
+        found = info.config if info else {}
         changed = differences(wanted, found) if info else {}
         if info and not changed:
             self.report.unchanged += 1
             return
-        body = {"stream_name": stream, "config": _set(found | wanted), "action": "update" if info else "create"}
-        action: Literal["created", "updated"] = "updated" if info else "created"
-        await self._write("consumer", f"{stream}/{name}", action, changed, f"CONSUMER.CREATE.{stream}.{name}", body)
+        change = Change("consumer", f"{stream}/{name}", "updated" if info else "created", changed)
+        ensure = partial(self.jetstream.ensure_consumer, stream, action="update" if info else "create")
+        await self._change(change, ensure, _set(found | wanted))
 
-    async def _write(
-        self,
-        kind: Literal["stream", "consumer"],
-        name: str,
-        action: Literal["created", "updated"],
-        changed: dict[str, tuple[Any, Any]],
-        verb: str,
-        body: dict[str, Any],
+    async def _change(
+        self, change: Change, call: Callable[[dict[str, Any]], Awaitable[object]], config: dict[str, Any]
     ) -> None:
         if not self.report.dry_run:
-            await self.ask(verb, body)
-        self.report.changes.append(Change(kind, name, action, changed))
+            await call(config)
+        self.report.changes.append(change)
 
 
-class _ApiError(PenstockError):
-    """The JetStream API said no, with the number of its error."""
-
-    def __init__(self, number: int | None, detail: str) -> None:
-        super().__init__("PROVISION_REFUSED", detail)
-        self.number = number
+async def _found(looking: Awaitable[_Info]) -> _Info | None:
+    try:
+        return await looking
+    except Refused as error:
+        if error.code != "NOT_FOUND":
+            raise
+        return None
 
 
 async def _unknown(job: _Job, streams: set[str], consumers: set[tuple[str, str]]) -> list[str]:
-    present = set((await job.ask("STREAM.NAMES")).get("streams") or ())
+    present = set(await job.jetstream.stream_names(timeout=_TIMEOUT))
     extra = sorted(present - streams)
     for stream in sorted(present & streams):
-        names = (await job.ask(f"CONSUMER.NAMES.{stream}")).get("consumers") or ()
+        names = await job.jetstream.consumer_names(stream, timeout=_TIMEOUT)
         extra += [f"{stream}/{name}" for name in sorted(names) if (stream, name) not in consumers]
     return extra

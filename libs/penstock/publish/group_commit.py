@@ -18,7 +18,7 @@ from contextlib import suppress
 import orjson
 import structlog
 
-from penstock.broker import MAX_PAYLOAD, Broker, Message, Stored, encode_headers, error_of, publication
+from penstock.broker import MAX_PAYLOAD, Broker, Message, Stored, encode_headers, error_of, publication, resolve
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.publish import metrics
 from penstock.publish.pipelined import publish_singly
@@ -179,15 +179,8 @@ class GroupCommitter:
         await self._broker.wait_connected(patience)
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
 
-        def answered(result: Message | PenstockError) -> None:
-            if not answer.done():
-                if isinstance(result, PenstockError):
-                    answer.set_exception(result)
-                else:
-                    answer.set_result(result)
-
         submission, index = group[-1]
-        reply = self._broker.expect(answered, submission.items[index].subject)
+        reply = self._broker.expect(resolve(answer), submission.items[index].subject)
         batch = os.urandom(16).hex()
         try:
             # At once: whoever the last batch was stored for is being answered in this turn of the loop, and meanwhile

@@ -13,13 +13,14 @@ from typing import Any
 import orjson
 import structlog
 
-from penstock.broker import Broker, Message
-from penstock.contracts.subjects import SERVER_SETTINGS
+from penstock.broker import Broker, Message, request_many
+from penstock.contracts.nats_subjects import SERVER_SETTINGS
 from penstock.errors import PenstockError
 
 EVERY_SECONDS = 30.0
 FIRST_ANSWER_SECONDS = 2.0
 SILENCE_SECONDS = 0.3  # without a further answer: then all servers have answered
+MOST_SERVERS = 1000
 
 _log = structlog.get_logger("penstock.ingress.durability")
 
@@ -71,27 +72,15 @@ class Durability:
 
 async def server_settings(broker: Broker) -> dict[str, bool]:
     """Whether each server with JetStream syncs each write, by its name. Raises Unavailable."""
-    answers: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1000)
-
-    def collect(message: Message) -> None:
-        if message.data and not answers.full():
-            answers.put_nowait(message.data)
-
-    inbox = broker.inbox()
-    subscription = await broker.subscribe(inbox, collect)
     found: dict[str, bool] = {}
-    try:
-        broker.send(SERVER_SETTINGS, b"", reply=inbox)
-        patience = FIRST_ANSWER_SECONDS
-        while True:
-            async with asyncio.timeout(patience):
-                answer = await answers.get()
-            patience = SILENCE_SECONDS
-            found.update(_settings(answer))
-    except TimeoutError:
-        return found
-    finally:
-        await subscription.stop()
+
+    def take(message: Message) -> bool:
+        if message.data:
+            found.update(_settings(message.data))
+        return len(found) >= MOST_SERVERS
+
+    await request_many(broker, SERVER_SETTINGS, b"", take, timeout=FIRST_ANSWER_SECONDS, silence=SILENCE_SECONDS)
+    return found
 
 
 def _settings(answer: bytes) -> dict[str, bool]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.audit.record import audit_record, fingerprint
+from penstock.audit import record
 from penstock.broker import Broker
 from penstock.services.ingress.access.authenticate import Caller
 
@@ -15,6 +15,5 @@ from penstock.services.ingress.access.authenticate import Caller
 async def write(broker: Broker, caller: Caller, operation: str, outcome: dict[str, Any]) -> None:
     """Returns when the record is on disk. Raises Unavailable."""
     if "fingerprint" not in outcome:
-        outcome = {"fingerprint": fingerprint(outcome), **outcome}
-    record = audit_record(caller.identity, broker.identity, operation=operation, **outcome)
-    await broker.publish(f"audit.{broker.identity}.question", record)
+        outcome = {"fingerprint": record.fingerprint(outcome), **outcome}
+    await record.write(broker, "question", caller.identity, operation=operation, **outcome)

@@ -14,9 +14,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from penstock.broker import Broker, Message, Subscription
-from penstock.consume import PREFIX, Copies
+from penstock.consume import Copies
 from penstock.contracts import Contracts
-from penstock.contracts.subjects import parse_event, partition
+from penstock.contracts.subjects import TAIL, parse_event, partition, tailed
 from penstock.errors import Refused, Unavailable
 from penstock.events import Checker, record
 from penstock.services.ingress import metrics
@@ -111,7 +111,7 @@ class Tail:
         try:
             async with self._turn:
                 if self._subscription is None:
-                    self._subscription = await broker.subscribe("tail.>", self._take)
+                    self._subscription = await broker.subscribe(TAIL, self._take)
                 if self._broker is not broker:
                     self._broker = broker
                     broker.on_reconnect(self._broke)
@@ -141,7 +141,7 @@ class Tail:
 
     def _take(self, message: Message) -> None:
         try:
-            about = parse_event(message.subject.removeprefix(PREFIX))
+            about = parse_event(tailed(message.subject))
             interested = [f for f in self._followers if about.type in f.wanted.types and f.pp in (None, about.pp)]
             if not interested:
                 return

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from penstock.audit import hash_chain
-from penstock.audit.record import action_of
+from penstock.contracts import subjects
 from penstock.errors import Refused
 from penstock.events import timestamps
 from penstock.rpc.messages import AuditQuery
@@ -75,7 +75,7 @@ async def _walk(reads: Reads, newest: int, oldest: int, below: int) -> AsyncIter
 def _wanted(question: AuditQuery, row: Any) -> bool:
     if question.identity is not None and f" {question.identity} " not in row.names:
         return False
-    return question.action is None or action_of(row.subject) == question.action
+    return question.action is None or subjects.audit_action(row.subject) == question.action
 
 
 def _entry(row: Any) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _entry(row: Any) -> dict[str, Any]:
         "sequence": row.sequence,
         "time": timestamps.text(row.stored_at),
         "subject": row.subject,
-        "action": action_of(row.subject),
+        "action": subjects.audit_action(row.subject),
         "digest": hash_chain.digest(row.sequence, row.stored_at, row.subject, row.record).hex(),
     }
     try:
