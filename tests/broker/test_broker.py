@@ -68,7 +68,7 @@ async def test_a_request_without_an_answer_times_out_and_leaves_nothing_behind(r
     await indexer.flush()
     with pytest.raises(Unavailable, match="TIMED_OUT"):
         await ingress.request("svc.search.query.ingress", b"{}", timeout=0.2)
-    assert not ingress._answers
+    assert ingress.open_requests == 0
 
 
 async def test_a_message_larger_than_the_broker_takes_is_refused_before_it_ends_the_connection(rig: Rig) -> None:

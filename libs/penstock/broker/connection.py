@@ -141,6 +141,11 @@ class Broker:
             except TimeoutError:
                 raise Unavailable("BROKER_UNAVAILABLE", "there is no connection to the broker", retry_after=2) from None
 
+    @property
+    def open_requests(self) -> int:
+        """Answers that are awaited at this moment."""
+        return len(self._answers.open())
+
     def inbox(self) -> str:
         """A new subject that only this identity may listen on, and that nobody can guess (128 random bits)."""
         return f"{subjects.inbox(self.identity)}.{os.urandom(16).hex()}"
