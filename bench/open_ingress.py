@@ -10,7 +10,7 @@ from starlette.types import Scope
 from penstock.contracts import load
 from penstock.services.ingress import app
 from penstock.services.ingress.__main__ import main
-from penstock.services.ingress.access.authenticate import Caller
+from penstock.services.ingress.access.caller import Caller
 
 
 class Open:
@@ -33,5 +33,5 @@ class Open:
         return self._caller
 
 
-app.Doorkeeper = Open  # type: ignore[assignment, attr-defined]
+app.Authenticator = Open  # type: ignore[assignment, attr-defined]
 main()

@@ -17,8 +17,9 @@ from penstock.auth.token_verifier import OidcVerifier
 from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Refused
 from penstock.events import ijson
-from penstock.services.ingress.access.authenticate import KeyVerifier
-from penstock.services.ingress.access.bearer import Doorkeeper, OidcCallers
+from penstock.services.ingress.access.api_keys import KeyCallers
+from penstock.services.ingress.access.authenticate import Authenticator
+from penstock.services.ingress.access.tokens import TokenCallers
 from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.http import describe, documentation, health
 from penstock.services.ingress.http.dispatch import Door, as_problem
@@ -36,8 +37,8 @@ class Ingress:
         self.link = Link(settings)
         self.tail = Tail(contracts)
         keys = KeyFile(settings.keys)
-        tokens = OidcCallers(OidcVerifier(issuers.read(settings.issuers)), contracts) if settings.oidc else None
-        verifier = Doorkeeper(KeyVerifier(keys, contracts), tokens, self.link.is_revoked)
+        tokens = TokenCallers(OidcVerifier(issuers.read(settings.issuers)), contracts) if settings.oidc else None
+        verifier = Authenticator(KeyCallers(keys, contracts), tokens, self.link.is_revoked)
         app = FastAPI(
             title=describe.TITLE, summary=describe.SUMMARY, lifespan=self._lifespan, docs_url=None, redoc_url=None
         )

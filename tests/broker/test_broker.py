@@ -172,5 +172,5 @@ async def test_an_object_is_read_whole_across_the_accounts_or_not_at_all(rig: Ri
     with pytest.raises(Refused, match="NOT_FOUND"):
         await Objects(scorer, "models").get("lines-v2")
     await operator.publish(f"$O.models.C.{info['nuid']}", b"one chunk too many")
-    with pytest.raises(Unavailable, match="not whole"):
+    with pytest.raises(Unavailable, match="incomplete or damaged"):
         await Objects(scorer, "models").get("lines-v1")

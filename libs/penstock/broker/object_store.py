@@ -54,7 +54,9 @@ class Objects:
             sequence = chunks[-1].sequence + 1
         data = b"".join(parts)
         if len(data) != info["size"] or digest(data) != info["digest"]:
-            raise Unavailable("BROKER_UNAVAILABLE", f"object {name} has {len(data)} of {info['size']} bytes, or others")
+            raise Unavailable(
+                "BROKER_UNAVAILABLE", f"object {name} is incomplete or damaged: {len(data)} of {info['size']} bytes"
+            )
         return data
 
     async def put(self, name: str, data: bytes, *, metadata: dict[str, str] | None = None) -> dict[str, Any]:

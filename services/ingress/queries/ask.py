@@ -15,7 +15,7 @@ from penstock.errors import PenstockError
 from penstock.rpc.caller import Person
 from penstock.rpc.client import ask
 from penstock.rpc.messages import Request
-from penstock.services.ingress.access.authenticate import Caller
+from penstock.services.ingress.access.caller import Caller
 from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.queries import audit_record
 

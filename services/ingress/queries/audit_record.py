@@ -9,7 +9,7 @@ from typing import Any
 
 from penstock.audit import record
 from penstock.broker import Broker
-from penstock.services.ingress.access.authenticate import Caller
+from penstock.services.ingress.access.caller import Caller
 
 
 async def write(broker: Broker, caller: Caller, operation: str, outcome: dict[str, Any]) -> None:

@@ -14,7 +14,8 @@ from fastapi.responses import StreamingResponse
 from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Refused
 from penstock.rpc import messages as q
-from penstock.services.ingress.access.authenticate import Caller, Verifier
+from penstock.services.ingress.access.caller import Caller
+from penstock.services.ingress.access.credentials import Verifier
 from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.http.describe import RECORD, types_page
 from penstock.services.ingress.queries import audit_record

@@ -20,7 +20,8 @@ from penstock.events import Checker, Event, timestamps
 from penstock.publish import REPLY_TO, Outgoing, Receipt
 from penstock.recent_cache import RecentCache
 from penstock.services.ingress import metrics
-from penstock.services.ingress.access.authenticate import Caller, Verifier
+from penstock.services.ingress.access.caller import Caller
+from penstock.services.ingress.access.credentials import Verifier
 from penstock.services.ingress.access.edge_identity import received_ns
 from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.formats.cloudevents.modes import from_binary, mode_of

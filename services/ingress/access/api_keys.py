@@ -1,0 +1,39 @@
+"""Authorization: Bearer pk_… → the entry of the key file → Caller."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from starlette.types import Scope
+
+from penstock.auth.api_keys import Key, KeyFile
+from penstock.contracts import Contracts
+from penstock.errors import Refused
+from penstock.services.ingress.access.caller import Caller, caller_of
+from penstock.services.ingress.access.credentials import bearer
+from penstock.services.ingress.access.edge_identity import must_agree
+
+
+class KeyCallers:
+    """Bearer keys in a file (penstock.auth.api_keys). Without the file nobody is authenticated by a key."""
+
+    def __init__(self, keys: KeyFile, contracts: Contracts, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self.keys = keys
+        self._contracts = contracts
+        self._now_ns = now_ns
+        self._callers: dict[str, tuple[Key, Caller]] = {}
+
+    async def verify(self, scope: Scope) -> Caller:
+        """The caller whose key stands in `Authorization: Bearer`."""
+        key = self.keys.find(bearer(scope), self._now_ns())
+        if key is None or key.identity in self._contracts.identities:
+            raise Refused("UNAUTHENTICATED", "the key is not known, or it is revoked or has expired")
+        must_agree(scope)
+        known = self._callers.get(key.id)
+        if known is None or known[0] is not key:
+            known = self._callers[key.id] = (key, self._caller(key))
+        return known[1]
+
+    def _caller(self, key: Key) -> Caller:
+        return caller_of(self._contracts, key.identity, types=key.types, datasets=key.datasets, roles=key.roles)

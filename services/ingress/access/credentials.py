@@ -1,0 +1,26 @@
+"""Authorization header → the credentials in it, and what turns those into a caller."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from starlette.types import Scope
+
+from penstock.services.ingress.access.caller import Caller
+from penstock.services.ingress.access.challenge import NoCredentials
+
+
+class Verifier(Protocol):
+    """Authenticates requests."""
+
+    async def verify(self, scope: Scope) -> Caller:
+        """Raises Refused UNAUTHENTICATED, without saying what was wrong with the credentials."""
+
+
+def bearer(scope: Scope) -> str:
+    """The credentials in the Authorization header. Raises Refused UNAUTHENTICATED when there are none, or several."""
+    values = [value for name, value in scope["headers"] if name == b"authorization"]
+    scheme, _, credentials = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
+    if scheme.lower() != b"bearer" or not credentials.strip():
+        raise NoCredentials("there is no `Authorization: Bearer` header")
+    return credentials.strip().decode("latin-1")
