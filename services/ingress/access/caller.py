@@ -12,7 +12,8 @@ from penstock.errors import Refused
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A person or program that uses the API. `identity` is the publisher of what it sends, and its name in audit records.
+    """A person or program that uses the API. `identity` is the publisher of what it sends, and its name in audit
+    records.
 
     `types` it may send, `datasets` it may read, `asks` the operations (`search.query`) it may ask for.
     """

@@ -18,7 +18,7 @@ MOST_CALLERS = 10_000
 
 
 class TokenCallers:
-    """Tokens of the issuers in issuers.yaml. An identity with an entry in identities.yaml connects to the broker instead."""
+    """Tokens of the issuers in issuers.yaml. An identity with an entry in identities.yaml uses the broker instead."""
 
     def __init__(self, verifier: TokenVerifier, contracts: Contracts) -> None:
         self._verifier = verifier
