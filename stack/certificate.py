@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from penstock import atomic_file
 from penstock.stack.place import Place
 
 LIFE = datetime.timedelta(days=365)
@@ -37,15 +38,15 @@ def ensure(place: Place) -> Path:
     if not authority.exists() or _left(authority) < LIFE:
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _authority(key)
-        _write(folder / "ca.key", _private(key), 0o600)
-        _write(authority, certificate.public_bytes(Encoding.PEM), 0o644)
+        atomic_file.replace(folder / "ca.key", _private(key), mode=0o600)
+        atomic_file.replace(authority, certificate.public_bytes(Encoding.PEM), mode=0o644)
         edge.unlink(missing_ok=True)
     if not edge.exists() or _left(edge) < LEAST_LEFT:
         issuer_key = load_pem_private_key((folder / "ca.key").read_bytes(), None)
         assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)  # noqa: S101 - we made it
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _edge(key, issuer_key, x509.load_pem_x509_certificate(authority.read_bytes()))
-        _write(edge, certificate.public_bytes(Encoding.PEM) + _private(key), 0o600)
+        atomic_file.replace(edge, certificate.public_bytes(Encoding.PEM) + _private(key), mode=0o600)
     return authority
 
 
@@ -117,11 +118,3 @@ def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
 def _left(path: Path) -> datetime.timedelta:
     expires = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
     return expires - datetime.datetime.now(datetime.UTC)
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(content)
-    draft.replace(path)

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from penstock import atomic_file
 from penstock.stack import keycloak
 from penstock.stack.place import Place
 
@@ -24,9 +25,7 @@ def prepare(place: Place) -> None:
     if path.exists() and not path.read_text(encoding="utf-8").startswith(HEAD):
         return
     place.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_suffix(".new")
-    draft.write_text(HEAD + yaml.safe_dump({"issuers": [entry(place)]}, sort_keys=False), encoding="utf-8")
-    draft.replace(path)
+    atomic_file.replace(path, HEAD + yaml.safe_dump({"issuers": [entry(place)]}, sort_keys=False), mode=0o644)
 
 
 def entry(place: Place) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from penstock import atomic_file
 from penstock.errors import PenstockError
 from penstock.stack import ports
 from penstock.stack.place import CHECKOUT, Place
@@ -67,10 +68,7 @@ def start(place: Place, child: Child) -> Record:
         )
     _started_here[process.pid] = process
     record = Record(child.name, process.pid, start_ticks(process.pid) or 0, child.command, child.ports, child.grace)
-    path = place.record(child.name)
-    draft = path.with_suffix(".new")
-    draft.write_text(json.dumps(asdict(record), indent=1))
-    draft.replace(path)
+    atomic_file.replace(place.record(child.name), json.dumps(asdict(record), indent=1), mode=0o644)
     return record
 
 

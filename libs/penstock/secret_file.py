@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from penstock import atomic_file
 from penstock.errors import Refused
 
 
 def ensure(path: Path, make: Callable[[], bytes]) -> bytes:
     """The content of the file; `make` gives it where there is no file. Raises as `read` does."""
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-        try:
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(make())
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(draft, path)  # fails when the other process was first, whose secret then counts
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink(missing_ok=True)
+        atomic_file.create(path, make())
     return read(path)
 
 

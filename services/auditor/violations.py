@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,13 +17,13 @@ import structlog
 from penstock.audit import record
 from penstock.broker import Broker
 from penstock.errors import PenstockError
+from penstock.per_minute import MINUTE, PerMinute
 from penstock.stopping import set_within
 
 _log = structlog.get_logger("penstock.auditor")
 
 EVERY = 2.0  # seconds
 MOST = 60
-MINUTE = 60.0
 READ = 1024 * 1024  # bytes at a time
 # A client chooses its name, which comes first, but no subject has a space: what counts is found from the end.
 _LINE = re.compile(
@@ -43,9 +41,7 @@ class Violations:
         self._names = names
         self._place: tuple[int, int] | None = None  # inode and offset
         self._rest = b""
-        self._minute = time.monotonic()
-        self._written = 0
-        self._counted: Counter[str] = Counter()
+        self._limit = PerMinute(MOST)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`."""
@@ -74,16 +70,10 @@ class Violations:
         return [line.decode("utf-8", "replace") for line in lines]
 
     def _limited(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        if time.monotonic() - self._minute >= MINUTE:
-            counted = [
-                {"identity": who, "count": number, "seconds": int(MINUTE)} for who, number in self._counted.items()
-            ]
-            self._minute, self._written, self._counted = time.monotonic(), 0, Counter()
-            entries = counted[:MOST] + entries
-        room = MOST - self._written
-        self._written += min(room, len(entries))
-        self._counted.update(entry["identity"] for entry in entries[room:])
-        return entries[:room]
+        if counted := self._limit.turn():
+            said = [{"identity": who, "count": number, "seconds": int(MINUTE)} for who, number in counted.items()]
+            entries = said[:MOST] + entries
+        return [entry for entry in entries if self._limit.passes(entry["identity"])]
 
     async def _write(self, entries: list[dict[str, Any]]) -> None:
         try:

@@ -67,5 +67,5 @@ class PuttingOut:
             if session.identity in denied and await disconnect(self._broker, session):
                 closed += 1
                 metrics.PUT_OUT.inc()
-                await self._trail.disconnect_all(session.identity, session.server, session.number, session.name)
+                await self._trail.disconnected(session.identity, session.server, session.number, session.name)
         return closed

@@ -6,7 +6,6 @@ counted, by code, and the counts are written as one record when the minute is ov
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -16,13 +15,13 @@ import structlog
 from penstock.audit import record
 from penstock.auth.token_verifier import Claims
 from penstock.errors import PenstockError
+from penstock.per_minute import MINUTE, PerMinute
 from penstock.services.authority.authorization_request import Request
 from penstock.services.authority.decide import Admission
 
 _log = structlog.get_logger("penstock.authority")
 
 MOST_REFUSALS = 300
-MINUTE = 60.0
 
 
 class Trail:
@@ -30,10 +29,7 @@ class Trail:
 
     def __init__(self, broker: record.Writer, clock: Callable[[], float]) -> None:
         self._broker = broker
-        self._clock = clock
-        self._minute = clock()
-        self._written = 0
-        self._counted: Counter[str] = Counter()
+        self._refusals = PerMinute(MOST_REFUSALS, clock)
 
     async def admitted(self, question: Request, claims: Claims, admission: Admission) -> None:
         """Raises Unavailable when the record could not be stored: then nobody is let in."""
@@ -52,10 +48,8 @@ class Trail:
     async def refused(self, question: Request, claims: Claims | None, error: PenstockError) -> None:
         """Raises Unavailable when the record could not be stored."""
         await self.settle()
-        if self._written >= MOST_REFUSALS:
-            self._counted[error.code] += 1
+        if not self._refusals.passes(error.code):
             return
-        self._written += 1
         record = {
             "decision": "refused",
             **_connection(question),
@@ -66,7 +60,7 @@ class Trail:
         _log.warning("refused", code=error.code, reason=error.detail, host=question.host, client=question.client)
         await self._write("connect", record)
 
-    async def disconnect_all(self, identity: str, server: str, number: int, name: str) -> None:
+    async def disconnected(self, identity: str, server: str, number: int, name: str) -> None:
         """A connection of a denied identity was closed. Raises Unavailable when the record could not be stored."""
         _log.warning("disconnected", identity=identity, server=server, connection=number)
         record = {
@@ -80,12 +74,8 @@ class Trail:
 
     async def settle(self) -> None:
         """Begins a new minute where the last is over, and writes what was only counted in it."""
-        if self._clock() - self._minute < MINUTE:
-            return
-        self._minute, self._written = self._clock(), 0
-        counted, self._counted = self._counted, Counter()
-        if counted:
-            _log.warning("refused_uncounted", counts=dict(counted))
+        if counted := self._refusals.turn():
+            _log.warning("refusals_counted", counts=dict(counted))
             await self._write("connect", {"decision": "refused", "counts": dict(counted), "seconds": int(MINUTE)})
 
     async def _write(self, what: str, members: dict[str, Any], actor: str = "") -> None:

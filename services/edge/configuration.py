@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from penstock import secret_file
+from penstock import atomic_file, secret_file
 from penstock.auth import issuers
 from penstock.auth.issuers import Issuer
 from penstock.elasticsearch_settings import ElasticsearchSettings
@@ -102,14 +101,7 @@ def write(settings: ElasticsearchSettings, edge: EdgeSettings) -> bool:
     path = folder(settings).configuration
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        check(draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    atomic_file.replace(path, text, check=check)
     return True
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Iterable
 from hashlib import sha256
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import structlog
 
+from penstock import atomic_file
 from penstock.auth.issuers import Issuer
 from penstock.auth.jwks import KeySet
 from penstock.errors import Unavailable
@@ -48,7 +48,7 @@ def fetch(issuers: Iterable[Issuer], folder: Path) -> tuple[list[PublicKey], lis
             faults.append(f"{issuer.issuer}: {error.detail}")
             keys += [key for key in before if key.issuer == issuer.issuer]
     entries = [{"issuer": key.issuer, "id": key.id, "file": key.file.name} for key in keys]
-    _replace(folder / INDEX, json.dumps(entries, indent=1).encode())
+    atomic_file.replace(folder / INDEX, json.dumps(entries, indent=1).encode())
     return keys, faults
 
 
@@ -72,13 +72,6 @@ def _write(folder: Path, issuer: Issuer, keys: dict[str, bytes]) -> list[PublicK
             _log.warning("key_left_out", issuer=issuer.issuer, reason="its id has unusual characters")
             continue
         file = folder / f"{sha256(b'%b %b' % (key_id.encode(), pem)).hexdigest()[:32]}.pem"
-        _replace(file, pem)
+        atomic_file.replace(file, pem)
         found.append(PublicKey(issuer.issuer, key_id, file))
     return found
-
-
-def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
-    draft.write_bytes(content)
-    draft.replace(path)

@@ -11,14 +11,13 @@ The file is read again when it has changed, and a secret each time it is asked f
 from __future__ import annotations
 
 import hmac
-import os
 from pathlib import Path
 
 import structlog
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from penstock import secret_file
+from penstock import atomic_file, secret_file
 from penstock.contracts import Contracts
 from penstock.errors import Refused
 
@@ -84,12 +83,9 @@ def add(file: Path, secrets: Path, client: str, groups: tuple[str, ...]) -> Path
     """
     _require_id(client)
     entries = {**_entries(file), client: Client(groups=groups)}
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{os.getpid()}.new")
     body = {"clients": {name: {"groups": list(each.groups)} for name, each in entries.items()}}
-    draft.write_text(yaml.safe_dump(body, sort_keys=False), encoding="utf-8")
     secret_file.ensure(secrets / client, secret_file.random_text)
-    draft.replace(file)
+    atomic_file.replace(file, yaml.safe_dump(body, sort_keys=False), mode=0o644)
     return secrets / client
 
 

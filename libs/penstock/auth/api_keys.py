@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from penstock import atomic_file
 from penstock.contracts import Contracts, subjects
 from penstock.errors import Refused
 from penstock.events import timestamps
@@ -177,13 +177,8 @@ def _edit(path: Path) -> Iterator[_File]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         file = _File(keys=read(path))
         yield file
-        draft = path.with_name(f".{path.name}.{os.getpid()}.new")
         body = {"version": 1, "keys": [_plain(key) for key in file.keys]}
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
-            json.dump(body, out, indent=1)
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(path)
+        atomic_file.replace(path, json.dumps(body, indent=1))
 
 
 def _plain(key: Key) -> dict[str, object]:

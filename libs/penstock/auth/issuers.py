@@ -19,18 +19,17 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from penstock.auth.secure_url import is_secure
 from penstock.errors import Refused
 
 # Signatures with a public key only. An HMAC key would be a secret that this side could also forge tokens with, and
 # accepting HMAC beside RSA lets anyone forge with the public key.
 Algorithm = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
 Gives = Literal["clients", "subjects", "groups"]
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 class Issuer(BaseModel):
@@ -54,8 +53,7 @@ class Issuer(BaseModel):
     @field_validator("jwks_url", "token_url")
     @classmethod
     def _private(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if url and not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)):
+        if url and not is_secure(url):
             raise ValueError(f"{url}: keys and tokens come over https, or from loopback")
         return url
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nkeys  # type: ignore[import-untyped]
 
+from penstock import atomic_file
 from penstock.contracts import Contracts
 from penstock.errors import Refused
 
@@ -46,20 +47,8 @@ def _paths(contracts: Contracts, folder: Path) -> Mapping[str, Path]:
 
 def _create(path: Path) -> bool:
     """Writes a new seed unless there is one. Two processes that start at once end up with the same seed."""
-    if path.exists():
-        return True
-    seed: bytes = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(seed)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)  # fails when the other process was first, whose seed then counts
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink(missing_ok=True)
+    if not path.exists():
+        atomic_file.create(path, nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER))
     return True
 
 

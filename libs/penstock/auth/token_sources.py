@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -23,16 +23,15 @@ import structlog
 
 from penstock import secret_file
 from penstock.auth import issuers
+from penstock.auth.secure_url import is_secure
 from penstock.broker import Token, TokenSource
 from penstock.contracts import load
 from penstock.errors import Refused, Unavailable
 from penstock.settings import Settings
 
-_log = structlog.get_logger("penstock.token")
+_log = structlog.get_logger("penstock.auth.token_sources")
 
 FETCH_SECONDS = 5.0
-FILE_LOOK_SECONDS = 1.0  # between looks at a token file that should have changed by now
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 class ClientCredentials(TokenSource):
@@ -42,8 +41,7 @@ class ClientCredentials(TokenSource):
         self, url: str, client: str, secret_file: Path, *, scope: str = "", now: Callable[[], float] = time.time
     ) -> None:
         super().__init__(now)
-        parts = urlsplit(url)
-        if not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)):
+        if not is_secure(url):
             raise Refused("CREDENTIALS_INVALID", f"token endpoint {url}: a secret goes over https, or to loopback")
         self.url = url
         self._client = client

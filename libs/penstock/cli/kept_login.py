@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from penstock import secret_file
+from penstock import atomic_file, secret_file
 from penstock.cli.provider import Provider, TokenRefused, expiry
 from penstock.errors import Refused
 
@@ -69,14 +69,7 @@ def read() -> Login | None:
 
 def write(login: Login) -> None:
     """Keeps the login, in place of another."""
-    target = path()
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.new")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(login.model_dump_json())
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(target)
+    atomic_file.replace(path(), login.model_dump_json())
 
 
 def forget() -> Login | None:

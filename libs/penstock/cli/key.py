@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
-import os
 import sys
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from penstock import atomic_file
 from penstock.audit import record
 from penstock.auth import api_keys
 from penstock.auth.connect import connect_as
@@ -60,7 +59,7 @@ def create(
         told=lambda key: _tell("key_created", key, untold),
     )
     if save:
-        _write(key_path(), text)
+        atomic_file.replace(key_path(), text + "\n")
     if as_json:
         print(json.dumps({"key": text, "id": key.id, "identity": key.identity}))
         return
@@ -120,11 +119,3 @@ def _tell(what: str, key: api_keys.Key, untold: bool) -> None:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-        file.write(text + "\n")
-    draft.replace(path)

@@ -9,16 +9,15 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
+from penstock.auth.secure_url import is_secure
 from penstock.errors import Refused, Unavailable
 
 TIMEOUT = httpx.Timeout(15.0, connect=5.0)
 LONGEST = 256 * 1024  # bytes of an answer
 WELL_KNOWN = "/.well-known/openid-configuration"
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 class TokenRefused(Refused):
@@ -78,8 +77,7 @@ class Provider:
 
 def private(url: str) -> str:
     """The URL, if nobody can listen on the way there. Raises Refused LOGIN_FAILED."""
-    parts = urlsplit(url)
-    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+    if is_secure(url):
         return url
     raise Refused("LOGIN_FAILED", f"{url[:200]}: tokens go over https, or to loopback")
 
