@@ -8,7 +8,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.audit.record import asked, audit_record
+from penstock.audit.record import asked, encode
 from penstock.broker import StoredMessage
 from penstock.contracts import load
 from penstock.errors import Refused
@@ -48,7 +48,7 @@ def stored(data: bytes, subject: str = "$JS.EVENT.ADVISORY.API", **headers: str)
 @given(REQUEST, st.sampled_from([{"hits": [{}]}, {}, Refused("QUERY_INVALID", "no")]))
 def test_a_request_on_record_keeps_its_time_whatever_was_requested(request: dict[str, Any], reply: Any) -> None:
     said = asked(request, reply, 0.0123, CONTRACTS.types)
-    payload = audit_record("alice", "ingress", operation="search.query", **said)
+    payload = encode("alice", "ingress", operation="search.query", **said)
     record = read_record(CONTRACTS, "audit.ingress.question", {}, payload).value
     assert timestamps.parse(record["time"]) > NOW - 10**18
 
