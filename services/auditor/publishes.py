@@ -57,7 +57,7 @@ class Publishes:
     async def _lead(self, stop: asyncio.Event) -> None:
         end = await self._journal.end()
         self._reset(end or (await self._broker.jetstream.stream_info(self._stream)).first_seq - 1)
-        puller = Puller(self._broker, self._stream, CONSUMER, self._deliver, self._room, PULL)
+        puller = Puller(self._broker, self._stream, CONSUMER, self._deliver, self._room, lambda: PULL)
         await puller.start()
         try:
             while not stop.is_set():

@@ -12,6 +12,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,13 @@ class Broker:
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         """Calls `callback` after every new connection; subscriptions are in place by then."""
         self._on_reconnect.append(callback)
+
+    def forget_callbacks(self, reconnect: Callable[[], None], hand_over: Callable[[], Awaitable[None]]) -> None:
+        """Takes back an `on_reconnect` and a `before_hand_over`."""
+        with suppress(ValueError):
+            self._on_reconnect.remove(reconnect)
+        with suppress(ValueError):
+            self._before_hand_over.remove(hand_over)
 
     def on_disconnect(self, callback: Callable[[], None]) -> None:
         """Calls `callback` after every loss of the connection."""

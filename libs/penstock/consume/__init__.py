@@ -4,7 +4,7 @@ from penstock.consume.batch_handler import Handle
 from penstock.consume.brake import Brake
 from penstock.consume.crash_counter import CrashCounter
 from penstock.consume.dead_letters import DeadLetters
-from penstock.consume.delivery import ACK, Delivery, settle_bytes
+from penstock.consume.delivery import ACK, Delivery, nak, settle_bytes
 from penstock.consume.lane import Lane
 from penstock.consume.live_tail import Copies, Follower
 from penstock.consume.options import LaneOptions, Limits
@@ -31,5 +31,6 @@ __all__ = [
     "Puller",
     "Retry",
     "SinkRetry",
+    "nak",
     "settle_bytes",
 ]

@@ -23,6 +23,7 @@ class Backlog:
         self._broker = broker
         self._stream = stream
         self._consumer = consumer
+        self._looked_up: tuple[Delivery | None, int] = (None, 0)  # the newest delivery then, and the number
         self._max_age = 0.0  # seconds for which the stream keeps a message
         self._pending = metrics.LANE_PENDING.labels(stream, consumer)
         self._behind = metrics.LANE_BEHIND_SECONDS.labels(stream, consumer)
@@ -38,8 +39,15 @@ class Backlog:
             _log.warning("consumer_info_failed", stream=self._stream, consumer=self._consumer, reason=error.detail)
             return
         self.ack_wait = info.ack_wait
+        self._looked_up = (self.last, info.pending)
         self._pending.set(info.pending)
         self._behind.set(self.behind(held))
+
+    @property
+    def pending(self) -> int:
+        """Messages that the consumer had left, as of the newest delivery or the last look, whichever is later."""
+        newest, pending = self._looked_up
+        return pending if self.last is None or self.last is newest else self.last.pending
 
     def behind(self, held: int) -> float:
         """Age in seconds of the newest delivery, as long as it or others wait to be handled."""

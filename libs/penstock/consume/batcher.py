@@ -36,7 +36,7 @@ class Batcher:
     @property
     def ready(self) -> bool:
         """Whether there is a batch to handle now."""
-        return bool(self._queue) and (self._due or self._full())
+        return bool(self._queue) and (self._due or self.full)
 
     def add(self, delivery: Delivery) -> None:
         """Queues a delivery."""
@@ -68,7 +68,8 @@ class Batcher:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _full(self) -> bool:
+    @property
+    def full(self) -> bool:
         """Whether waiting would not make the next batch any larger."""
         return len(self._queue) >= self._most or self.bytes >= self._most_bytes
 

@@ -73,6 +73,11 @@ class Delivery:
         return self._headers
 
 
+def nak(after: float) -> bytes:
+    """The verb that has a delivery come again after so many seconds."""
+    return b'%b {"delay": %d}' % (NAK, max(int(after * 1e9), 1))
+
+
 def settle_bytes(replies: list[str], verb: bytes) -> bytes:
     """The protocol operations that send `verb` to every reply address, in one piece."""
     tail = f"  {len(verb)}\r\n{verb.decode()}\r\n"

@@ -24,13 +24,14 @@ from penstock.consume.batcher import Batcher
 from penstock.consume.brake import Brake
 from penstock.consume.crash_counter import CrashCounter
 from penstock.consume.dead_letters import DeadLetters
-from penstock.consume.delivery import Delivery
+from penstock.consume.delivery import Delivery, settle_bytes
 from penstock.consume.in_hand import InHand
+from penstock.consume.intake import Intake
 from penstock.consume.isolation import SUSPECT_FROM, Isolation
 from penstock.consume.options import LaneOptions
 from penstock.consume.outcome import Outcome
 from penstock.consume.pull import SILENCE, Puller
-from penstock.consume.settle import Settler
+from penstock.consume.settle import Record, Settler
 from penstock.errors import Unavailable
 from penstock.stopping import set_within
 
@@ -57,8 +58,11 @@ class Lane:
         dead_letters: DeadLetters,
         crash_counter: CrashCounter | None = None,
         brake: Brake | None = None,
+        intake: Intake | None = None,
+        record: Record | None = None,
     ) -> None:
-        """`handle` gets up to `options.batch` deliveries and returns as many outcomes, in their order."""
+        """`handle` gets up to `options.batch` deliveries and returns as many outcomes, in their order. A lane without
+        an `intake` takes every delivery; with `record` nothing is settled for good before it is recorded."""
         self.stream = stream
         self.consumer = consumer
         self._broker = broker
@@ -66,6 +70,7 @@ class Lane:
         self._bounds = self._options.bounds
         self._dead_letters = dead_letters
         self._brake = brake or Brake()
+        self._intake = intake
         self._wake = asyncio.Event()
         self._free = asyncio.Semaphore(self._options.in_flight)
         self.batcher = Batcher(self._options, self._wake.set)
@@ -73,9 +78,9 @@ class Lane:
         self._in_hand = InHand()
         self._backlog = Backlog(broker, stream, consumer)
         after_failure = self._options.after_failure
-        self._settler = Settler(broker, stream, consumer, dead_letters, self._brake, after_failure)
+        self._settler = Settler(broker, stream, consumer, dead_letters, self._brake, after_failure, record)
         self._handler = BatchHandler(stream, consumer, handle, self._settler, self._in_hand, after_failure)
-        self.puller = Puller(broker, stream, consumer, self._deliver, self._room, max(self._bounds.messages // 2, 1))
+        self.puller = Puller(broker, stream, consumer, self._deliver, self._room, self._pull_most)
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals = 0
         self._rest_until = 0.0
@@ -101,6 +106,25 @@ class Lane:
     def behind(self) -> float:
         """Age in seconds of the newest delivery, as long as it or others wait to be handled."""
         return self._backlog.behind(self.held)
+
+    @property
+    def pending(self) -> int:
+        """Messages that wait here or, as far as this process knows, on the consumer."""
+        return self.held + self._backlog.pending
+
+    async def look(self) -> None:
+        """Looks up what waits on the consumer; a lane that is full hears no more of it by deliveries."""
+        await self._backlog.look(self.held)
+
+    @property
+    def newest(self) -> Delivery | None:
+        """The delivery that came last."""
+        return self._backlog.last
+
+    @property
+    def batch_waiting(self) -> bool:
+        """Whether a full batch waits for others to be handled."""
+        return self.batcher.full
 
     def unready_reason(self) -> str:
         """Why this lane does not progress, in a sentence; empty while it does."""
@@ -160,12 +184,22 @@ class Lane:
 
     # -- in
 
+    def _most(self) -> int:
+        most = self._bounds.messages
+        return most if self._intake is None else min(most, self._intake.most())
+
+    def _pull_most(self) -> int:
+        return max(self._most() // 2, 1)
+
     def _room(self) -> tuple[int, int]:
-        return self._bounds.messages - self.held, self._bounds.bytes - self.held_bytes
+        return self._most() - self.held, self._bounds.bytes - self.held_bytes
 
     def _deliver(self, delivery: Delivery) -> None:
         if self._stopping.is_set():
             self._settler.give_back([delivery])
+            return
+        if self._intake is not None and (verb := self._intake.refuse(delivery)) is not None:
+            self._settler.write(settle_bytes([delivery.reply], verb))
             return
         self._backlog.last = delivery
         delivery.tick = self._tick

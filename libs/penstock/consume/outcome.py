@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
     """The sink has the message on disk; it is acknowledged. `answer` goes to whoever waits for this stage.
 
-    `superseded`: the sink holds newer data in its place, and nothing was written. Only a replay asks for that.
+    `unwritten`: why nothing was written, which only a replay asks: the sink holds newer data in its place, or the
+    message is not one of those to be replayed.
     """
 
     answer: dict[str, Any] | None = None
-    superseded: bool = False
+    unwritten: Literal["", "superseded", "filtered"] = ""
 
 
 @dataclass(frozen=True, slots=True)

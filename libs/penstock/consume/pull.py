@@ -60,7 +60,8 @@ class _Slot:
 
 
 class Puller:
-    """Pulls at most `most` messages at a time. `room` gives the messages and bytes that the owner would still take."""
+    """Pulls at most `most()` messages at a time. `room` gives the messages and bytes that the owner still has room
+    for."""
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class Puller:
         consumer: str,
         deliver: Callable[[Delivery], None],
         room: Callable[[], tuple[int, int]],
-        most: int,
+        most: Callable[[], int],
     ) -> None:
         self.paused = False
         self.answered_at = time.monotonic()  # when the server last gave a sign of life
@@ -120,6 +121,7 @@ class Puller:
         """Pulls no more. What is on its way is still delivered."""
         await self.run_dry()
         self._stopped = True
+        self._broker.forget_callbacks(self.renew, self.run_dry)
         subscriptions = [slot.subscription for slot in self._slots if slot.subscription is not None]
         for subscription in subscriptions:
             subscription.leave()
@@ -172,7 +174,7 @@ class Puller:
             messages, size = self._room()
             messages -= self.outstanding
             size -= sum(other.bytes for other in self._slots if other.remaining > 0)
-            most = 1 if now < self._careful_until else self._most
+            most = 1 if now < self._careful_until else self._most()
             if messages <= 0 or messages < most // 2 or size < LEAST_BYTES:
                 return  # small pulls cost as much as large ones: wait until there is room for half of one
             slot.remaining = min(messages, most)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -11,9 +11,9 @@ from penstock.broker import Broker
 from penstock.consume import metrics
 from penstock.consume.brake import Brake
 from penstock.consume.dead_letters import DeadLetters, Dropped
-from penstock.consume.delivery import ACK, IN_PROGRESS, NAK, Delivery, settle_bytes
+from penstock.consume.delivery import ACK, IN_PROGRESS, NAK, Delivery, nak, settle_bytes
 from penstock.consume.outcome import Done, Drop, Failed, Outcome, Retry
-from penstock.errors import Unavailable
+from penstock.errors import PenstockError, Unavailable
 from penstock.events.dead_letter import publisher_of
 
 _log = structlog.get_logger("penstock.consume.settle")
@@ -22,12 +22,15 @@ JITTER = 0.2  # of a retry's delay, so that what failed together does not come b
 REMEMBERED = 50_000  # messages whose retries are known
 
 Retried = tuple[Delivery, Retry]
+# Stores what became of deliveries that are about to be acknowledged or terminated. Raises PenstockError.
+Record = Callable[[Sequence[tuple[Delivery, Outcome]]], Awaitable[None]]
 
 
 class Settler:
     """Settles the deliveries of one lane, and remembers which of them a handler had retried.
 
-    `after_failure`: seconds before a message comes again whose handler or dead letter failed.
+    `after_failure`: seconds before a message comes again whose handler or dead letter failed. With `record`, nothing is
+    settled for good before it is recorded.
     """
 
     def __init__(
@@ -38,11 +41,14 @@ class Settler:
         dead_letters: DeadLetters,
         brake: Brake,
         after_failure: float,
+        record: Record | None = None,
     ) -> None:
         self._broker = broker
         self._dead_letters = dead_letters
         self._brake = brake
         self._after_failure = after_failure
+        self._record = record
+        self._unrecorded = Retry(after_failure, "what became of it could not be recorded")
         self._no_outcome = Failed(after_failure, "the handler returned no outcome")
         self._where = {"stream": stream, "consumer": consumer}
         self._retries: dict[int, int] = {}  # sequence → retries by the handler
@@ -65,6 +71,11 @@ class Settler:
                 drops.append((delivery, outcome))
             else:
                 retries.append((delivery, outcome if isinstance(outcome, Retry) else self._no_outcome))
+        if done and self._record is not None:
+            pairs = [pair for pair in zip(batch, outcomes, strict=True) if type(pair[1]) is Done]
+            if not await self._recorded(self._record, pairs):
+                retries += [(delivery, self._unrecorded) for delivery in done]
+                done = []
         if done:
             self.write(settle_bytes([delivery.reply for delivery in done], ACK))
             self._done.inc(len(done))
@@ -85,7 +96,7 @@ class Settler:
             after = retry.after * (1 + random.uniform(0, JITTER))  # noqa: S311 - not a secret
             if not isinstance(retry, Failed):
                 self._retries[delivery.sequence] = self._retries.get(delivery.sequence, 0) + 1
-            pieces.append(settle_bytes([delivery.reply], b'%b {"delay": %d}' % (NAK, max(int(after * 1e9), 1))))
+            pieces.append(settle_bytes([delivery.reply], nak(after)))
         while len(self._retries) > REMEMBERED:
             del self._retries[next(iter(self._retries))]
         self._retried.inc(len(retries))
@@ -116,14 +127,27 @@ class Settler:
         if self._brake.stopped:
             return [(delivery, Retry(self._brake.remaining + 1.0, "braked")) for delivery, _ in drops]
         kept: list[Retried] = []
-        for (delivery, drop), stored in zip(drops, await self._dead_letters.store(drops), strict=True):
-            if stored:
+        are_stored = await self._dead_letters.store(drops)
+        parked = [dropped for dropped, stored in zip(drops, are_stored, strict=True) if stored]
+        recorded = not parked or self._record is None or await self._recorded(self._record, parked)
+        for (delivery, drop), stored in zip(drops, are_stored, strict=True):
+            if stored and not recorded:
+                kept.append((delivery, self._unrecorded))
+            elif stored:
                 self.write(settle_bytes([delivery.reply], f"+TERM {drop.code}".encode()))
                 self._dropped.inc()
                 self._forget([delivery])
             else:
                 kept.append((delivery, Retry(self._after_failure, "its dead letter could not be stored")))
         return kept
+
+    async def _recorded(self, record: Record, settled: Sequence[tuple[Delivery, Outcome]]) -> bool:
+        try:
+            await record(settled)
+        except PenstockError as error:
+            _log.warning("outcomes_record_failed", **self._where, messages=len(settled), reason=str(error))
+            return False
+        return True
 
     def _watch(self, batch: list[Delivery], drops: list[Dropped]) -> None:
         refused = {id(delivery) for delivery, _ in drops}
