@@ -21,7 +21,7 @@ from penstock.errors import PenstockError
 from penstock.events import Checker
 from penstock.rpc.client import ask
 from penstock.rpc.messages import Embedding, LoadedModels
-from penstock.runtime import Parts, Source, main
+from penstock.runtime import Parts, Replayed, Source, main
 from penstock.scoring.score import read_score
 from penstock.services.indexer.bulk import Bulker
 from penstock.services.indexer.indices import Indices
@@ -94,6 +94,7 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
     indices = Indices(client, contracts)
     bulker = Bulker(client, indices)
     indexer = Indexer(bulker, epochs)
+    decode_score = partial(read_score, contracts=contracts)
     source = partial(Source, consumer=NAME, options=_OPTIONS)
     elastic = Elastic(client)
     await elastic.look()
@@ -101,8 +102,21 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
 
     return Parts(
         sources=(
-            *(source(stream=stream, decode=checker.delivered, handle=indexer.events) for stream in epochs),
-            source(stream="SCORES", decode=partial(read_score, contracts=contracts), handle=indexer.scores),
+            *(
+                source(
+                    stream=stream,
+                    decode=checker.delivered,
+                    handle=indexer.events,
+                    replayed=partial(indexer.replayed, checker.delivered),
+                )
+                for stream in epochs
+            ),
+            source(
+                stream="SCORES",
+                decode=decode_score,
+                handle=indexer.scores,
+                replayed=lambda: Replayed(decode_score, indexer.replayed_scores),
+            ),
         ),
         service="search",
         operations={
@@ -119,6 +133,7 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
         ),
         on_stop=(bulker.stop,),
         close=client.close,
+        push_backs=lambda: bulker.limit.push_backs,
     )
 
 

@@ -11,6 +11,7 @@ class Limit:
 
     def __init__(self, *, start: int = 2, most: int = 8, slow: float = 5.0) -> None:
         self.width = start
+        self.push_backs = 0
         self._most = most
         self._slow = slow
         self._busy = 0
@@ -45,5 +46,6 @@ class Limit:
         now = asyncio.get_running_loop().time()
         if now - self._narrowed_at >= 1.0:
             self._narrowed_at = now
+            self.push_backs += 1
             self.width = max(1, self.width // 2)
         self._clean = 0

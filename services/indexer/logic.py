@@ -4,10 +4,11 @@ SCORES                   → score  → one `_bulk` line → scored-<model>_v<ve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from penstock.consume import Done, Outcome
+from penstock.consume import Delivery, Done, Outcome
 from penstock.events import Event, record
+from penstock.runtime import Replayed
 from penstock.scoring.score import Score
 from penstock.services.indexer import names
 from penstock.services.indexer.bulk import Bulker, Line
@@ -53,6 +54,16 @@ class Indexer:
     async def scores(self, batch: Sequence[Score]) -> list[Outcome]:
         """One outcome per score."""
         return await self._bulker.send(self._score_lines(batch))
+
+    def replayed(self, decode: Callable[[Delivery], Event]) -> Replayed[Event]:
+        """Events of a replay: as of the epoch of the stream that they came from, which may be no more."""
+
+        def decode_replayed(delivery: Delivery) -> Event:
+            event = decode(delivery)
+            event.epoch = delivery.epoch
+            return event
+
+        return Replayed(decode_replayed, self.replayed_events)
 
     async def replayed_events(self, batch: Sequence[Event]) -> list[Outcome]:
         """One outcome per event of a replay; it says where newer data was found. Nobody waits for an answer."""

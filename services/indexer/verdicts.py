@@ -19,7 +19,7 @@ from elasticsearch import ApiError, ConnectionTimeout, TransportError
 from penstock.consume import Again, Done, Drop, Outcome, Retry
 
 _DONE = Done()
-_SUPERSEDED = Done(superseded=True)
+_SUPERSEDED = Done(unwritten="superseded")
 _VERSIONS = re.compile(r"current version \[(\d+)\] is higher or equal to the one provided \[(\d+)\]")
 _OPERATOR_SECONDS = 15.0
 _REASON_KEPT = 800  # characters

@@ -7,7 +7,7 @@ from penstock.consume import LaneOptions, Limits
 from penstock.contracts import Contracts, load
 from penstock.events import Checker, Event
 from penstock.publish import GroupCommitter
-from penstock.runtime import Parts, Source, main
+from penstock.runtime import Parts, Replayed, Source, main
 from penstock.scoring.features import Extractor
 from penstock.services.scorer.active import ActiveModel
 from penstock.services.scorer.answers import Answers
@@ -42,6 +42,7 @@ async def build(broker: Broker, _: Settings) -> Parts:
             decode=checker.delivered,
             handle=scorer.handle,
             options=options,
+            replayed=lambda: Replayed(checker.delivered, scorer.handler()),
         )
         for stream, consumer in lanes_of(known, own)
     ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from penstock.consume import Done, Drop, Outcome, Retry
 from penstock.errors import PenstockError, Unavailable
@@ -22,6 +22,7 @@ from penstock.services.scorer.records import Scored, score_records
 GATHER_SECONDS = 0.002
 GATHERED_MOST = 1_024  # events in one turn of the model; more are left for the next
 
+Handle = Callable[[list[Event]], Awaitable[list[Outcome]]]
 Receipts = tuple[Sequence[Event], "asyncio.Future[list[Scored]]", float]  # since when, by the loop's clock
 
 
@@ -41,8 +42,8 @@ class Scorer:
         self._model: Model | None = None
         self._waiting: list[Receipts] = []
         self._turn_due = False
-        # Keys whose score is stored, with that score, by the present model.
-        self._recent: RecentCache[str, float] = RecentCache(max(recent // 2, 1))
+        self._capacity = max(recent // 2, 1)
+        self.handle = self.handler()
 
     @property
     def model(self) -> Model | None:
@@ -52,18 +53,28 @@ class Scorer:
     def use(self, model: Model) -> None:
         """Scores with another version from now on; batches in hand finish with the one they began with."""
         self._model = model
-        self._recent = RecentCache(self._recent.capacity)
         self.loaded.set()
 
-    async def handle(self, events: list[Event]) -> list[Outcome]:
-        """One outcome per event: Done once its score is stored. Raises Unavailable while there is no model."""
-        recent = self._recent
-        known = [recent.get(event.key) for event in events]
-        fresh = [event for event, score in zip(events, known, strict=True) if score is None]
-        outcomes = iter(await self._publish(fresh, recent) if fresh else ())
-        return [
-            next(outcomes) if score is None else _done(event, score) for event, score in zip(events, known, strict=True)
-        ]
+    def handler(self) -> Handle:
+        """A handler that remembers which events it has scored. What others have scored, it scores again."""
+        by: Model | None = None
+        recent: RecentCache[str, float] = RecentCache(self._capacity)  # keys → scores by that model, which are stored
+
+        async def handle(events: list[Event]) -> list[Outcome]:
+            """One outcome per event: Done once its score is stored. Raises Unavailable while there is no model."""
+            nonlocal by, recent
+            if self._model is not by:
+                by, recent = self._model, RecentCache(self._capacity)
+            cache = recent
+            known = [cache.get(event.key) for event in events]
+            fresh = [event for event, score in zip(events, known, strict=True) if score is None]
+            outcomes = iter(await self._publish(fresh, cache) if fresh else ())
+            return [
+                next(outcomes) if score is None else _done(event, score)
+                for event, score in zip(events, known, strict=True)
+            ]
+
+        return handle
 
     async def _publish(self, events: list[Event], recent: RecentCache[str, float]) -> list[Outcome]:
         scored = await self._scored(events)

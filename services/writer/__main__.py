@@ -67,6 +67,7 @@ async def build(_: Broker, settings: WriterSettings) -> Parts:
         chores=(lambda stop: reach(store, store_reads, stop),),
         on_stop=(writer.stop,),
         close=store.close,
+        push_backs=lambda: writer.push_backs,
     )
 
 

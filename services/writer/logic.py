@@ -42,6 +42,7 @@ class Writer:
         self._retry = SinkRetry(patience)
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._known = KnownPeriods(store, length)
+        self.push_backs = 0  # batches that failed for what passes by itself
         self.unready_reason: str | None = None  # why the last batch failed; None after one that did not
 
     def stop(self) -> None:
@@ -128,6 +129,7 @@ class Writer:
 
     def _failed(self, why: str) -> None:
         BATCHES_FAILED.inc()
+        self.push_backs += 1
         if self.unready_reason is None:
             _log.warning("batch_write_failed", reason=why)
         self.unready_reason = why

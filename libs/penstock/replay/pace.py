@@ -24,6 +24,7 @@ class Pace:
         self._until = 0.0
         self._level = 0.0  # events that may start; below 0: taken in advance
         self._at = clock()
+        self._closed = False
         self._changed = asyncio.Event()
         self._turn = asyncio.Lock()  # takers in the order in which they came
 
@@ -40,19 +41,25 @@ class Pace:
         self._level = min(self._level, self._rate * BURST)
         self._changed.set()
 
-    async def take(self, events: int) -> None:
-        """Returns when so many events may be handled. Waits as long as nothing is allowed."""
+    def close(self) -> None:
+        """Allows nothing any more; who waits is sent away."""
+        self._closed = True
+        self.grant(0.0)
+
+    async def take(self, events: int) -> bool:
+        """Returns when so many events may be handled, and true; false once it is closed."""
         async with self._turn:
-            while True:
+            while not self._closed:
                 self._changed.clear()
                 self._fill()
                 rate = self.rate
                 if rate > 0 and self._level >= 0:
                     self._level -= events
-                    return
+                    return True
                 with suppress(TimeoutError):
                     async with asyncio.timeout(-self._level / rate if rate > 0 else None):
                         await self._changed.wait()
+            return False
 
     def _fill(self) -> None:
         now = self._clock()

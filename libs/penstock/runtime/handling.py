@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Protocol, TypeVar, runtime_checkable
+from functools import partial
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import structlog
 
@@ -36,15 +38,19 @@ def make_lane(
         broker,
         source.stream,
         source.consumer,
-        handler(broker, source),
+        handler(source.decode, source.handle, partial(reply, broker)),
         source.options,
         dead_letters=dead_letters,
         crash_counter=crash_counter,
     )
 
 
-def handler(broker: Broker, source: Source[T]) -> Handle:
-    """What the lane calls: decode, handle what could be decoded, reply to who waits for it."""
+def handler(
+    decode: Callable[[Delivery], T],
+    handle_values: Callable[[list[T]], Awaitable[list[Outcome]]],
+    answer: Callable[[T, dict[str, Any]], None] | None,
+) -> Handle:
+    """What the lane calls: decode, handle what could be decoded, `answer` to who waits for it."""
 
     async def handle(deliveries: list[Delivery]) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -52,7 +58,7 @@ def handler(broker: Broker, source: Source[T]) -> Handle:
         places: list[int] = []
         for place, delivery in enumerate(deliveries):
             try:
-                values.append(source.decode(delivery))
+                values.append(decode(delivery))
                 places.append(place)
                 outcomes.append(_UNDECIDED)
             except Refused as error:
@@ -63,10 +69,10 @@ def handler(broker: Broker, source: Source[T]) -> Handle:
                 outcomes.append(Drop("INTERNAL", f"decoding failed: {type(error).__name__}"))
         if not values:
             return outcomes
-        for place, value, outcome in zip(places, values, await source.handle(values), strict=True):
+        for place, value, outcome in zip(places, values, await handle_values(values), strict=True):
             if type(outcome) is Done:
-                if outcome.answer is not None:
-                    reply(broker, value, outcome.answer)
+                if answer is not None and outcome.answer is not None:
+                    answer(value, outcome.answer)
             elif isinstance(outcome, Drop) and not outcome.key and isinstance(value, HasKey):
                 outcome = replace(outcome, key=value.key)
             outcomes[place] = outcome

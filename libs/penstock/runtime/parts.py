@@ -16,12 +16,21 @@ T = TypeVar("T")
 S = TypeVar("S", bound=Settings)
 
 
+@dataclass(frozen=True, slots=True)
+class Replayed(Generic[T]):
+    """How the messages of a source are handled in a replay, where that differs from live ones."""
+
+    decode: Callable[[Delivery], T]
+    handle: Callable[[list[T]], Awaitable[list[Outcome]]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source(Generic[T]):
     """One consumer and what to do with its messages.
 
     `decode` raises Refused for what can never be handled; it is dead-lettered. `handle` returns one outcome for each
-    message of a batch.
+    message of a batch. Replays go the same way, unless there is `replayed`: called once for each run, so that what its
+    handler remembers is the run's own.
     """
 
     stream: str
@@ -29,6 +38,7 @@ class Source(Generic[T]):
     decode: Callable[[Delivery], T]
     handle: Callable[[list[T]], Awaitable[list[Outcome]]]
     options: LaneOptions = field(default_factory=LaneOptions)
+    replayed: Callable[[], Replayed[T]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +48,8 @@ class Parts:
     `operations` are the requests of `service` that it serves, `concurrency` at a time. `unready_reason` says why its
     sink is not ready (empty: it is), `note` what an operator should know of a worker that is ready. Nothing is pulled
     before `may_consume` is set. `chores` run until the event is set. `on_stop` is called when the worker is about
-    to stop, before its lanes finish; `close` when they have.
+    to stop, before its lanes finish; `close` when they have. `push_backs` counts how often the sink asked for less: a
+    replay slows down when it grows.
     """
 
     sources: Sequence[Source[Any]] = ()
@@ -51,6 +62,7 @@ class Parts:
     chores: Sequence[Callable[[asyncio.Event], Awaitable[None]]] = ()
     on_stop: Sequence[Callable[[], None]] = ()
     close: Callable[[], Awaitable[None]] | None = None
+    push_backs: Callable[[], int] = lambda: 0
 
 
 Build = Callable[[Broker, S], Awaitable[Parts]]

@@ -24,6 +24,8 @@ one outcome for each message), and a `__main__.py` that puts them together:
 from __future__ import annotations
 
 import asyncio
+import os
+import platform
 import signal
 import sys
 from contextlib import suppress
@@ -34,12 +36,18 @@ import structlog
 from penstock.auth.connect import connect_as
 from penstock.broker import Broker
 from penstock.consume import CrashCounter, DeadLetters, Lane
+from penstock.contracts import load
 from penstock.errors import PenstockError
+from penstock.replay.live_traffic import LiveTraffic
+from penstock.replay.run import BUCKET
+from penstock.replay.run_lanes import Host
+from penstock.replay.worker import ReplayWorker
 from penstock.rpc.server import Responder, serve
 from penstock.runtime import gc_tuning
 from penstock.runtime.handling import make_lane
 from penstock.runtime.health import Health
 from penstock.runtime.parts import Build, Parts, S, Source
+from penstock.runtime.replaying import replay_sources
 from penstock.stopping import first_set
 from penstock.telemetry import configure_logging
 
@@ -134,7 +142,13 @@ class Worker(Generic[S]):
                 self._lanes.append(lane)
                 await lane.run(self.stop, grace=STOP_SECONDS)
 
+        async def replay(worker: ReplayWorker) -> None:
+            if parts.may_consume is None or await self._before_stop(parts.may_consume):
+                await worker.follow(self.stop)
+
         tasks = [asyncio.create_task(consume(source)) for source in parts.sources]
+        if (replays := self._replays(broker, parts, crash_counter)) is not None:
+            tasks.append(asyncio.create_task(replay(replays), name="replays"))
         tasks += [asyncio.ensure_future(chore(self.stop)) for chore in parts.chores]
         ends = [asyncio.create_task(self.stop.wait()), asyncio.create_task(broker.closed.wait())]
         _log.info("worker_started", lanes=len(parts.sources), service=parts.service)
@@ -165,6 +179,22 @@ class Worker(Generic[S]):
         """Waits for the event; false when told to stop first."""
         await first_set(event, self.stop)
         return not self.stop.is_set()
+
+    def _replays(self, broker: Broker, parts: Parts, crash_counter: CrashCounter) -> ReplayWorker | None:
+        """What follows the replays of this worker, where it may have any."""
+        identity = load().identities.get(self._name)
+        if identity is None or BUCKET not in identity.reads_buckets or not parts.sources:
+            return None
+        host = Host(
+            broker=broker,
+            worker=self._name,
+            instance=f"{platform.node()}-{os.getpid()}"[-64:],
+            sources=replay_sources(broker, parts.sources),
+            live=LiveTraffic(self._lanes),
+            push_backs=parts.push_backs,
+            crash_counter=crash_counter,
+        )
+        return ReplayWorker(host)
 
     async def _close(self) -> None:
         if self._parts is not None and self._parts.close is not None:

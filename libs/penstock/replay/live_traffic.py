@@ -1,0 +1,58 @@
+"""The live lanes of this process, as a replay sees them: they go first."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from penstock.consume import Delivery, Lane
+from penstock.replay import metrics
+from penstock.stopping import set_within
+
+ACTIVE = 1.0  # seconds since the last live delivery
+LOOK_EVERY = 0.01  # seconds between looks while live messages wait
+SMALL = 200  # events of a replay handled at a time beside live traffic: the loop is never theirs for long
+
+
+class LiveTraffic:
+    """How busy the live lanes are; `lanes` may grow."""
+
+    def __init__(self, lanes: Sequence[Lane]) -> None:
+        self._lanes = lanes
+        self._newest: list[Delivery | None] = []  # of each lane, at the last look
+        self._changed_at = -ACTIVE
+
+    @property
+    def pending(self) -> int:
+        """Messages that wait for them, as far as deliveries say."""
+        return sum([lane.pending for lane in self._lanes])
+
+    async def look(self) -> None:
+        """Brings `pending` up to date."""
+        await asyncio.gather(*(lane.look() for lane in self._lanes if lane.batch_waiting))
+
+    @property
+    def behind(self) -> float:
+        """Age in seconds of what they handle now; 0 when nothing waits."""
+        return max((lane.behind for lane in self._lanes), default=0.0)
+
+    def portion(self, most: int) -> int:
+        """How many of `most` events a replay should handle at once."""
+        newest, now = [lane.newest for lane in self._lanes], time.monotonic()
+        if any(one is not before for one, before in zip_longest(newest, self._newest)):
+            self._newest, self._changed_at = newest, now
+        return min(most, SMALL) if now - self._changed_at < ACTIVE else most
+
+    async def give_way(self, stop: asyncio.Event) -> None:
+        """Returns when no live lane has a full batch that waits, or `stop` is set."""
+        if not self._waiting():
+            return
+        metrics.YIELDED.inc()
+        while self._waiting():
+            if await set_within(stop, LOOK_EVERY):
+                return
+
+    def _waiting(self) -> bool:
+        return any(lane.batch_waiting for lane in self._lanes)
