@@ -13,6 +13,8 @@ from penstock.stack import elasticsearch as elasticsearch_server
 from penstock.stack import haproxy as haproxy_server
 from penstock.stack import nats, process, up
 from penstock.stack.place import Place
+from tests.support.broker_rig import Rig
+from tests.support.broker_rig import conf as rig_conf
 from tests.support.full_stack import FullStack
 from tests.support.place_factory import PlaceFactory
 from tests.support.processes import Processes
@@ -62,6 +64,17 @@ def nats_server(stack_env: Place) -> Processes:
     """NATS with the accounts and rights of contracts/; the credentials are in stack_env.credentials_folder."""
     up.start_server(stack_env, "nats")
     return Processes(stack_env)
+
+
+@pytest.fixture(scope="module")
+async def rig(place_factory: PlaceFactory, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    """NATS as the fleet has it, with a user that may do anything: for this module alone, so it may be killed."""
+    place = place_factory.make(f"rig-{request.module.__name__.rpartition('.')[2]}")
+    nats.wait_ready(place, nats.start(place, rig_conf(place)))
+    rig = await Rig(Processes(place)).open()
+    yield rig
+    await rig.close()
+    up.clean(place)
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from penstock.stack import nats, up
-from tests.support.broker_rig import Rig
-from tests.support.broker_rig import conf as rig_conf
 from tests.support.place_factory import PlaceFactory
-from tests.support.processes import Processes
 from tests.support.raw_clients import RawClients
 
 
@@ -22,15 +19,4 @@ async def raw(place_factory: PlaceFactory, request: pytest.FixtureRequest) -> As
     raw = await RawClients(place).open()
     yield raw
     await raw.close()
-    up.clean(place)
-
-
-@pytest.fixture(scope="module")
-async def rig(place_factory: PlaceFactory, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
-    """The same for tests of the library itself: it may be killed, and started again."""
-    place = place_factory.make(f"rig-{request.module.__name__.rpartition('.')[2]}")
-    nats.wait_ready(place, nats.start(place, rig_conf(place)))
-    rig = await Rig(Processes(place)).open()
-    yield rig
-    await rig.close()
     up.clean(place)

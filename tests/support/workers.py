@@ -18,8 +18,11 @@ from tests.support.until import BOUND
 class RunningWorker:
     """`async with RunningWorker(...) as worker:` it works meanwhile, and ends as on SIGTERM."""
 
-    def __init__(self, rig: Rig, name: str, build: Build[Place], *, ready: bool = True) -> None:
-        self.worker = Worker(name, build, rig.place)
+    def __init__(
+        self, rig: Rig, name: str, build: Build[Place], *, ready: bool = True, settings: Place | None = None
+    ) -> None:
+        """`settings`: instead of those of the rig's own place, where a store of another place is used."""
+        self.worker = Worker(name, build, settings or rig.place)
         self._ready = ready
 
     async def __aenter__(self) -> Worker[Place]:

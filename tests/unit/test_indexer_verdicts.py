@@ -50,7 +50,7 @@ def conflict(there: int, given: int) -> dict[str, Any]:
 def test_a_replay_learns_whether_newer_data_was_found() -> None:
     version = (700 << 48) + 5
     assert of_replayed_item(conflict(version, version)) == Done()
-    assert of_replayed_item(conflict(version + 1, version)) == Done(superseded=True)
+    assert of_replayed_item(conflict(version + 1, version)) == Done(unwritten="superseded")
     assert of_replayed_item({"status": 201}) == Done()
     assert isinstance(of_replayed_item(item(400, "document_parsing_exception", "no")), Drop)
 
