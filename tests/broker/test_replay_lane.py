@@ -85,7 +85,7 @@ async def test_a_delivery_says_the_epoch_of_its_stream(rig: Rig, indexer: Broker
     run = await replays.apply(stored[0], stored[-1])
     async with Replica(indexer, sink.handle):
         await replays.complete(run)
-    assert {delivery.epoch for delivery in sink.seen} == {(await rig.core.stream_info(STREAM)).epoch}
+    assert {delivery.epoch for delivery in sink.seen} == {(await rig.core.jetstream.stream_info(STREAM)).epoch}
 
 
 async def test_a_pause_holds_within_a_second_and_a_resumed_run_goes_on_where_it_was(
@@ -249,15 +249,15 @@ async def test_nothing_is_acknowledged_before_its_outcome_is_stored(
 ) -> None:
     stored = await rig.store(numbers(200))
     sink = Sink()
-    config = (await rig.core.stream_info("REPLAY_LOG")).config
-    await rig.core.api("STREAM.DELETE.REPLAY_LOG", {})
+    config = (await rig.core.jetstream.stream_info("REPLAY_LOG")).config
+    await rig.core.jetstream.api("STREAM.DELETE.REPLAY_LOG", {})
     run = await replays.apply(stored[0], stored[-1])
     async with Replica(indexer, sink.handle):
         await sink.wait(200)
         await asyncio.sleep(0.5)
         info = await replays.info(run.ranges[0])
         assert (info.ack_floor_stream_seq < stored[0], info.ack_pending) == (True, 200)
-        await rig.core.create_stream(config)
+        await rig.core.jetstream.create_stream(config)
         assert await replays.complete(run) == {"confirmed": stored}
     assert sequences(sink) == stored
 
@@ -278,7 +278,7 @@ class Redrive:
             await self._operator.publish(origin.subject("indexer", subject()), b"%d" % sequence, headers)
 
     async def left(self) -> int:
-        return (await self._rig.core.stream_info("REPLAY")).messages
+        return (await self._rig.core.jetstream.stream_info("REPLAY")).messages
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ class Replays:
         """Starts a run over the sequences of a stream, with a new consumer."""
         self._slot = "a" if self._slot == "b" else "b"
         consumer = f"replay_{self._target}_{self._slot}"
-        info = await self._rig.core.stream_info(stream)
+        info = await self._rig.core.jetstream.stream_info(stream)
         range = Range(
             stream=stream,
             epoch=info.epoch,
@@ -115,7 +115,7 @@ class Replays:
 
     async def info(self, range: Range) -> ConsumerInfo:
         """The state of the range's consumer."""
-        return await self._rig.core.consumer_info(range.stream, range.consumer)
+        return await self._rig.core.jetstream.consumer_info(range.stream, range.consumer)
 
     async def _put(self, run: Run) -> None:
         await self._keys.put(run.key, run.encode())
@@ -135,7 +135,7 @@ class Replays:
             "max_ack_pending": 10_000,
             "filter_subjects": list(range.filters),
         }
-        await self._rig.core.ensure_consumer(range.stream, config)
+        await self._rig.core.jetstream.ensure_consumer(range.stream, config)
 
     async def _progress(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
         del caller

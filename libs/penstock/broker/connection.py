@@ -160,7 +160,7 @@ class Broker:
         with suppress(ValueError):
             self._on_reconnect.remove(reconnect)
         with suppress(ValueError):
-            self._before_hand_over.remove(hand_over)
+            self._hand_over.before.remove(hand_over)
 
     def on_disconnect(self, callback: Callable[[], None]) -> None:
         """Calls `callback` after every loss of the connection."""

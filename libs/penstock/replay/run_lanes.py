@@ -135,7 +135,7 @@ class RunLanes:
         """Whether the stream is still the one that was planned. Waits until it is known."""
         while not self._stop.is_set():
             try:
-                epoch = (await self._host.broker.stream_info(range.stream)).epoch
+                epoch = (await self._host.broker.jetstream.stream_info(range.stream)).epoch
             except PenstockError as error:
                 _log.warning("stream_info_failed", stream=range.stream, reason=error.detail)
                 await set_within(self._stop, LOOK_AGAIN)
