@@ -25,7 +25,7 @@ def services(place: Place) -> tuple[Service, ...]:
         Service("issuer", 1 if place.auth == "callout" and place.idp == "local" else 0),
         Service("authority", 2 if place.auth == "callout" else 0),
         Service("auditor"),
-        Service("operator"),
+        Service("operator", 2),
         Service("indexer"),
         Service("writer"),
         Service("scorer"),

@@ -18,10 +18,10 @@ OFFSETS = {
     "indexer": 20,
     "writer": 30,
     "scorer": 40,
-    "operator": 50,
     "authority": 51,
     "issuer": 55,
     "keycloak": 56,
     "keycloak_management": 57,
     "auditor": 58,
+    "operator": 60,
 }

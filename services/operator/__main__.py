@@ -1,20 +1,50 @@
-"""The operator's process: answers svc.registry.*"""
+"""The operators: each answers svc.operator.*; the one that leads drives replays and keeps the registry of models."""
 
 from __future__ import annotations
 
+import asyncio
+
 from penstock.broker import Broker
+from penstock.contracts import load
+from penstock.rpc.server import serve
 from penstock.runtime import Parts, main
+from penstock.services.operator.lease import Lease
 from penstock.services.operator.registry import Registry
+from penstock.services.operator.replay.leader import Leader
+from penstock.services.operator.replay.operations import Operations
+from penstock.services.operator.replay.runs import Runs
+from penstock.services.operator.settings import load_operator_settings
 from penstock.settings import Settings, load_settings
 
 
 async def build(broker: Broker, _: Settings) -> Parts:
-    """One registry."""
-    registry = Registry(broker)
+    """One replica."""
+    contracts = load()
+    runs = Runs(broker)
+    operations = Operations(broker, contracts, runs, load_operator_settings().approval)
+    lease = Lease(runs.keys)
+
+    async def lead(lost: asyncio.Event) -> None:
+        # Only one at a time: an upload to the registry lives in the memory of who takes its pieces.
+        registry, leader = Registry(broker), Leader(runs, contracts)
+        services = [
+            await serve(broker, "registry", registry.operations, concurrency=8),
+            await serve(broker, "replay", {"progress": leader.progress}, concurrency=8),
+        ]
+        try:
+            await broker.flush()
+            lease.led = True
+            await leader.run(lost)
+        finally:
+            for service in services:
+                await service.stop(0.3)
+
     return Parts(
-        service="registry",
-        operations={"list": registry.versions, "upload": registry.upload, "activate": registry.activate},
+        service="operator",
+        operations=operations.all,
         concurrency=8,
+        unready_reason=lambda: "" if lease.led else "no operator leads yet",
+        chores=[lambda stop: lease.run(stop, lead)],
     )
 
 

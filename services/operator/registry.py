@@ -17,7 +17,7 @@ import structlog
 
 from penstock.audit import record
 from penstock.broker import Broker, Keys, Objects
-from penstock.contracts import load, operations, subjects
+from penstock.contracts import subjects
 from penstock.errors import Refused
 from penstock.events import timestamps
 from penstock.rpc.caller import Caller
@@ -29,8 +29,10 @@ from penstock.rpc.messages import (
     UploadChunk,
     UploadState,
 )
+from penstock.rpc.server import Operation
 from penstock.scoring.package import Package, verify
 from penstock.scoring.registry import MODELS, NUDGE, REGISTRY, active_key, object_name, version_key
+from penstock.services.operator.access import actor_of, require
 from penstock.services.operator.uploads import Uploads
 
 _log = structlog.get_logger("penstock.operator.registry")
@@ -49,16 +51,21 @@ class Registry:
         self._uploads = Uploads()
         self._writing = asyncio.Lock()
 
+    @property
+    def operations(self) -> dict[str, Operation]:
+        """By name, as the contract has them."""
+        return {"list": self.versions, "upload": self.upload, "activate": self.activate}
+
     async def versions(self, request: Json, asker: Caller) -> Json:
         """RegistryList → RegisteredModels, by name and version."""
-        _may(asker, "list")
+        require(asker, "registry", "list")
         question = RegistryList.read(request)
         found = await self._all()
         return RegisteredModels(models=[m for m in found if question.model in (None, m.name)]).to_json()
 
     async def upload(self, request: Json, asker: Caller) -> Json:
         """UploadChunk → UploadState, with the last piece the version; the same package again is the same version."""
-        _may(asker, "upload")
+        require(asker, "registry", "upload")
         chunk = UploadChunk.read(request)
         if not subjects.is_token(chunk.name):
             raise Refused("QUERY_INVALID", f"{chunk.name!r} is a reserved name", pointer="/name")
@@ -72,7 +79,7 @@ class Registry:
 
     async def activate(self, request: Json, asker: Caller) -> Json:
         """ActivateModel → RegisteredModel. Scorers hear of it at once, and find it within a second in any case."""
-        _may(asker, "activate")
+        require(asker, "registry", "activate")
         question = ActivateModel.read(request)
         async with self._writing:
             key = version_key(question.name, question.version)
@@ -81,7 +88,7 @@ class Registry:
             info = await self._objects.info(object_name(model.name, model.version))
             if info["size"] != model.size:
                 raise Refused("MODEL_INVALID", f"the package of {model.name} v{model.version} is not whole")
-            now, who = timestamps.text(time.time_ns()), _name(asker)
+            now, who = timestamps.text(time.time_ns()), actor_of(asker)
             model = model.model_copy(update={"state": "active", "activated_at": now, "activated_by": who})
             said = {"model": model.name, "version": model.version, "reason": question.reason}
             await self._audit("model_activated", asker, said)
@@ -110,11 +117,11 @@ class Registry:
             size=len(package.raw),
             types=list(package.manifest.get("types", ())),
             created_at=timestamps.text(time.time_ns()),
-            created_by=_name(asker),
+            created_by=actor_of(asker),
             manifest=package.manifest,
         )
         await self._keys.put(version_key(name, version), orjson.dumps(model.to_json()), expected=0)
-        _log.info("model_registered", model=name, version=version, digest=package.digest, by=_name(asker))
+        _log.info("model_registered", model=name, version=version, digest=package.digest, by=actor_of(asker))
         return model
 
     async def _all(self) -> list[RegisteredModel]:
@@ -132,21 +139,8 @@ class Registry:
         return sorted(found, key=lambda model: (model.name, model.version))
 
     async def _audit(self, what: str, asker: Caller, detail: Json) -> None:
-        await record.write(self._broker, what, _name(asker), through=asker.identity, **detail)
-
-
-def _may(asker: Caller, operation: str) -> None:
-    """An identity may what the server let it ask; a person needs a role that asks it."""
-    if asker.on_behalf is not None:
-        known = load()
-        roles = [known.roles[role] for role in asker.roles if role in known.roles]
-        if not any(("registry", operation) in operations(known, role.requests) for role in roles):
-            raise Refused("FORBIDDEN", f"no role of {asker.on_behalf.name} allows registry.{operation}")
+        await record.write(self._broker, what, actor_of(asker), through=asker.identity, **detail)
 
 
 def _read(value: bytes) -> RegisteredModel:
     return RegisteredModel.model_validate(orjson.loads(value))
-
-
-def _name(asker: Caller) -> str:
-    return asker.on_behalf.name if asker.on_behalf else asker.identity

@@ -68,6 +68,18 @@ class JetStream:
         """State and configuration of a stream. Raises NOT_FOUND."""
         return stream_info(await self.api(f"STREAM.INFO.{stream}", timeout=timeout))
 
+    async def subjects_of(self, stream: str, filter: str, *, timeout: float = 10.0) -> list[str]:
+        """Every subject of which the stream holds messages and that `filter` matches. Costs the server a walk over
+        them."""
+        found: list[str] = []
+        while True:
+            body = {"subjects_filter": filter, "offset": len(found)}
+            answer = await self.api(f"STREAM.INFO.{stream}", body, timeout=timeout)
+            page = answer["state"].get("subjects") or {}
+            found += page
+            if not page or len(found) >= answer.get("total", 0):
+                return found
+
     async def consumer_info(self, stream: str, consumer: str, *, timeout: float = 5.0) -> ConsumerInfo:
         """State and configuration of a consumer. Raises NOT_FOUND."""
         return consumer_info(await self.api(f"CONSUMER.INFO.{stream}.{consumer}", timeout=timeout))
@@ -89,23 +101,40 @@ class JetStream:
         return stream_info(await self._change(f"STREAM.UPDATE.{config['name']}", config))
 
     async def ensure_consumer(
-        self, stream: str, config: dict[str, Any], *, action: Literal["", "create", "update"] = ""
+        self,
+        stream: str,
+        config: dict[str, Any],
+        *,
+        action: Literal["", "create", "update"] = "",
+        timeout: float = CHANGE_SECONDS,
     ) -> ConsumerInfo:
         """Makes the durable consumer `config["name"]`, or changes it to `config`; with `action` only the one or the
-        other. CORE only. Raises PROVISION_REFUSED."""
+        other. From APP only those of replays. Raises PROVISION_REFUSED."""
         body = {"stream_name": stream, "config": config, "action": action}
-        return consumer_info(await self._change(f"CONSUMER.CREATE.{stream}.{config['name']}", body))
+        return consumer_info(await self._change(f"CONSUMER.CREATE.{stream}.{config['name']}", body, timeout))
 
-    async def _change(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
-        return await self._call(operation, body, CHANGE_SECONDS, change_error)
+    async def delete_consumer(self, stream: str, consumer: str) -> None:
+        """Deletes a consumer. From APP only those of replays. Raises NOT_FOUND."""
+        await self.api(f"CONSUMER.DELETE.{stream}.{consumer}", timeout=CHANGE_SECONDS)
+
+    async def _change(self, operation: str, body: dict[str, Any], timeout: float = CHANGE_SECONDS) -> dict[str, Any]:
+        return await self._call(operation, body, timeout, change_error)
 
     # -- stored messages
 
     async def get(
-        self, stream: str, *, sequence: int | None = None, last_by_subject: str | None = None, timeout: float = 5.0
+        self,
+        stream: str,
+        *,
+        sequence: int | None = None,
+        last_by_subject: str | None = None,
+        start_time: str | None = None,
+        timeout: float = 5.0,
     ) -> StoredMessage:
-        """One stored message, by sequence or the last on a subject. Raises NOT_FOUND."""
-        body: dict[str, Any] = {"seq": sequence} if last_by_subject is None else {"last_by_subj": last_by_subject}
+        """One stored message: by sequence, the last on a subject, or the first since an RFC 3339 time. Raises
+        NOT_FOUND."""
+        wanted = {"seq": sequence, "last_by_subj": last_by_subject, "start_time": start_time}
+        body = {name: value for name, value in wanted.items() if value is not None}
         message = await self._connection.request(self._direct_get(stream), orjson.dumps(body), timeout=timeout)
         if message.status:
             raise get_error(message, stream)

@@ -47,7 +47,8 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerInfo:
-    """State of a consumer: `pending` not delivered yet, `ack_pending` delivered and not settled, `waiting` pulls."""
+    """State of a consumer: `pending` not delivered yet, `ack_pending` delivered and not settled, `waiting` pulls,
+    `delivered` deliveries so far, redeliveries too."""
 
     stream: str
     name: str
@@ -55,6 +56,7 @@ class ConsumerInfo:
     ack_pending: int
     redelivered: int
     waiting: int
+    delivered: int
     delivered_stream_seq: int
     ack_floor_stream_seq: int
     config: dict[str, Any]
@@ -165,6 +167,7 @@ def consumer_info(answer: dict[str, Any]) -> ConsumerInfo:
         ack_pending=answer["num_ack_pending"],
         redelivered=answer["num_redelivered"],
         waiting=answer["num_waiting"],
+        delivered=answer["delivered"]["consumer_seq"],
         delivered_stream_seq=answer["delivered"]["stream_seq"],
         ack_floor_stream_seq=answer["ack_floor"]["stream_seq"],
         config=answer.get("config") or {},

@@ -44,10 +44,19 @@ class Keys:
             raise Refused("NOT_FOUND", f"key {key} was deleted")
         return Entry(message.data, message.sequence)
 
-    async def all(self) -> dict[str, Entry]:
-        """Every key with its value; at most 1024 keys."""
-        messages = await self._jetstream.get_many(self._stream, last_of=[subjects.key(self._bucket, ">")])
+    async def all(self, keys: str = ">") -> dict[str, Entry]:
+        """Every key that `keys` (may hold wildcards) matches, with its value; at most 1024 keys."""
+        messages = await self._jetstream.get_many(self._stream, last_of=[subjects.key(self._bucket, keys)])
         return {subjects.key_of(m.subject): Entry(m.data, m.sequence) for m in messages if not _deleted(m)}
+
+    async def latest(self, keys: str) -> dict[str, Entry]:
+        """The same for any number of keys, page by page, at the cost of reading their history too."""
+        found: dict[str, StoredMessage] = {}
+        subject, sequence = subjects.key(self._bucket, keys), 1
+        while page := await self._jetstream.get_many(self._stream, subject=subject, sequence=sequence):
+            found |= {message.subject: message for message in page}
+            sequence = page[-1].sequence + 1
+        return {subjects.key_of(m.subject): Entry(m.data, m.sequence) for m in found.values() if not _deleted(m)}
 
     async def put(self, key: str, value: bytes, *, expected: int | None = None) -> int:
         """Sets a key; returns its revision. With `expected` (0: not there yet) raises CONFLICT when somebody was

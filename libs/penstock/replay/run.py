@@ -44,6 +44,11 @@ class Run(ReplayRun):
         """Its key in the bucket."""
         return run_key(self.id)
 
+    @property
+    def ended(self) -> bool:
+        """Whether no state can follow."""
+        return self.state in ENDED
+
     def move(self, state: State, *, at: str, by: str, why: str = "") -> Self:
         """The run in another state. Raises Refused CONFLICT when that state cannot follow."""
         if state not in NEXT[self.state]:

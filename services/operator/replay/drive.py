@@ -1,0 +1,200 @@
+"""One run, as the leading operator drives it: consumers, outcomes, pace, and the moment at which it is done.
+
+    planned ─▶ consumers made ─▶ running ─▶ every planned message has an outcome ─▶ done
+                                   └─▶ all delivered and settled, and some have none: failed, with their number
+
+All that it knows it reads again from the server, so that a leader that takes over goes on where the last one was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import structlog
+
+from penstock.broker import Broker, ConsumerInfo, StreamInfo
+from penstock.contracts import Contracts
+from penstock.contracts.topology import REPLAY_TAIL
+from penstock.errors import Refused
+from penstock.events import timestamps
+from penstock.replay.run import Run
+from penstock.rpc.messages import LiveLag, ReplayAllowance, ReplayProgress, ReplayRange, ReplayStatus
+from penstock.services.operator.replay import consumers
+from penstock.services.operator.replay.governor import Governor, Load, shares
+from penstock.services.operator.replay.live import Live
+from penstock.services.operator.replay.log import Log
+from penstock.services.operator.replay.runs import Runs
+
+_log = structlog.get_logger("penstock.operator.replay")
+
+ACTOR = "operator"
+HEARD_SECONDS = 3.0  # for which a replica's report counts
+UNRECORDED_SECONDS = 5.0  # for which all must be settled and something have no outcome, before the run has failed
+SMOOTHING = 0.3
+
+
+class Drive:
+    """Drives one run. `tick` is called twice a second; it returns whether there is nothing more to do."""
+
+    def __init__(self, runs: Runs, contracts: Contracts, run: Run) -> None:
+        self.run = run
+        self._runs = runs
+        self._broker: Broker = runs.broker
+        self._log = Log(self._broker, run)
+        self._live = Live(self._broker, contracts, run.target)
+        self._governor = Governor()
+        self._reports: dict[str, tuple[float, ReplayProgress, float]] = {}  # when, what, events a second
+        self._status = ReplayStatus(run=run)
+        self._ticked_at = 0.0
+        self._rate = 0.0
+        self._total = 0
+        self._unrecorded_since = 0.0
+
+    @property
+    def status(self) -> ReplayStatus:
+        """How far the run is."""
+        return self._status
+
+    def report(self, report: ReplayProgress) -> ReplayAllowance:
+        """Takes a replica's report; what it may do until the next."""
+        now = time.monotonic()
+        before = self._reports.get(report.instance)
+        used = report.handled / max(now - before[0], 0.1) if before is not None else 0.0
+        self._reports[report.instance] = (now, report, used)
+        if self.run.state != "running":
+            return ReplayAllowance(state=self.run.state, rate=0.0)
+        return ReplayAllowance(state="running", rate=self._shares().get(report.instance, 0.0))
+
+    async def tick(self, run: Run, slot: str) -> bool:
+        """Looks at everything, and moves the run where it has to go."""
+        if run.state == "running" != self.run.state:
+            self._governor.restart()
+        self.run = run
+        if run.ended:
+            await self._log.read()
+            await self._write([], [])
+            await self._runs.finish(run)
+            return True
+        if run.state == "planned":
+            await self._start(run, slot)
+            return False
+        infos = await asyncio.gather(*(self._pair(part) for part in run.ranges))
+        streams = await asyncio.gather(*(self._broker.jetstream.stream_info(part.stream) for part in run.ranges))
+        await asyncio.gather(self._log.read(), self._live.look())
+        self._pace()
+        await self._write(infos, streams)
+        return await self._ended(infos, streams)
+
+    async def _start(self, run: Run, slot: str) -> None:
+        ranges = tuple(part.model_copy(update={"consumer": f"replay_{run.target}_{slot}"}) for part in run.ranges)
+        for part in ranges:
+            await consumers.open_pair(self._broker, part, run.id)
+        started = run.changes[-1] if run.changes else None
+        actor, why = (started.by, started.why) if started else (ACTOR, "")
+        self.run = await self._runs.move(run.id, "running", actor, why, ranges=ranges)
+
+    async def _pair(self, part: ReplayRange) -> tuple[ConsumerInfo, ConsumerInfo]:
+        """The tail, read first, and the main consumer: what is left is then never too little. One that is gone is made
+        again, and what was acknowledged to it is delivered once more, which changes no sum."""
+        try:
+            return await asyncio.gather(
+                self._broker.jetstream.consumer_info(part.stream, part.consumer + REPLAY_TAIL),
+                self._broker.jetstream.consumer_info(part.stream, part.consumer),
+            )
+        except Refused as error:
+            if error.code != "NOT_FOUND":
+                raise
+        _log.warning("replay_consumer_gone", run=self.run.id, stream=part.stream, consumer=part.consumer)
+        await consumers.open_pair(self._broker, part, self.run.id)
+        return await self._pair(part)
+
+    async def _ended(self, infos: list[tuple[ConsumerInfo, ConsumerInfo]], streams: list[StreamInfo]) -> bool:
+        run, ledger = self.run, self._log.ledger
+        for part, stream in zip(run.ranges, streams, strict=True):
+            if stream.epoch != part.epoch:
+                self.run = await self._runs.move(run.id, "failed", ACTOR, f"{part.stream} was created anew")
+                return False
+        if ledger.total >= run.planned:
+            found = ledger.all
+            why = f"{found.confirmed} confirmed, {found.skipped} skipped, {found.parked} parked"
+            self.run = await self._runs.move(run.id, "done", ACTOR, why)
+            return False
+        if run.state != "running" or any(
+            not _settled(part, *pair) for part, pair in zip(run.ranges, infos, strict=True)
+        ):
+            self._unrecorded_since = 0.0
+        elif not self._unrecorded_since:
+            self._unrecorded_since = time.monotonic()
+        elif time.monotonic() - self._unrecorded_since > UNRECORDED_SECONDS:
+            self.run = await self._runs.move(run.id, "failed", ACTOR, self._missing(streams))
+        return False
+
+    def _missing(self, streams: list[StreamInfo]) -> str:
+        left = self.run.planned - self._log.ledger.total
+        dropped = [
+            f"{part.stream} now begins at {stream.first_seq}"
+            for part, stream in zip(self.run.ranges, streams, strict=True)
+            if stream.first_seq > part.first
+        ]
+        if dropped:
+            return f"{left} planned messages were dropped by the stream: {', '.join(dropped)}"
+        return f"{left} planned messages were acknowledged without an outcome"
+
+    def _pace(self) -> None:
+        now = time.monotonic()
+        seconds = min(now - self._ticked_at, 2.0) if self._ticked_at else 0.0
+        self._ticked_at = now
+        self._reports = {name: each for name, each in self._reports.items() if now - each[0] < HEARD_SECONDS}
+        reports = [report for _, report, _ in self._reports.values()]
+        load = Load(
+            pending=self._live.pending,
+            per_second=self._live.per_second,
+            behind=max((report.live_behind for report in reports), default=0.0),
+            push_back=sum(report.push_back for report in reports),
+        )
+        allowed, why = self._governor.tick(self.run.rate, load, self.run.target, seconds)
+        if self.run.state == "paused":
+            allowed, why = 0.0, f"paused: {self.run.changes[-1].why or 'no reason given'}"
+        elif not reports:
+            why = f"no replica of {self.run.target} reports; is it running?"
+        total = self._log.ledger.total
+        if seconds:
+            self._rate += SMOOTHING * ((total - self._total) / seconds - self._rate)
+        self._total = total
+        left = self.run.planned - total
+        self._status = self._status.model_copy(
+            update={
+                "allowed": allowed,
+                "why": why,
+                "live": LiveLag(pending=load.pending, behind_seconds=round(load.behind, 3)),
+                "instances": len(reports),
+                "rate": round(self._rate, 1),
+                "seconds_left": round(left / self._rate, 1) if self._rate > 0.5 else None,
+            }
+        )
+
+    def _shares(self) -> dict[str, float]:
+        now = time.monotonic()
+        used = {name: each[2] for name, each in self._reports.items() if now - each[0] < HEARD_SECONDS}
+        return shares(self._status.allowed, used)
+
+    async def _write(self, infos: list[tuple[ConsumerInfo, ConsumerInfo]], streams: list[StreamInfo]) -> None:
+        ledger = self._log.ledger
+        left = sum(max(main.pending - tail.pending, 0) for tail, main in infos)
+        changes: dict[str, object] = {
+            "run": self.run,
+            "outcomes": ledger.all,
+            "at": timestamps.text(time.time_ns() // 1_000_000 * 1_000_000),
+        }
+        if streams:
+            changes |= {"delivered": self.run.planned - left, "in_hand": sum(main.ack_pending for _, main in infos)}
+        if self.run.ended:
+            changes |= {"in_hand": 0, "allowed": 0.0, "rate": 0.0, "seconds_left": None, "why": ""}
+        self._status = self._status.model_copy(update=changes)
+        await self._runs.put_progress(self._status)
+
+
+def _settled(part: ReplayRange, tail: ConsumerInfo, main: ConsumerInfo) -> bool:
+    """Whether everything of the range was delivered and acknowledged; what lies behind it may be in hand."""
+    return main.pending <= tail.pending and (not main.ack_pending or main.ack_floor_stream_seq >= part.last)

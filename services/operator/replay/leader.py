@@ -1,0 +1,86 @@
+"""What the leading replica does: drives every run that has a target, and answers the workers' reports."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from penstock.contracts import Contracts
+from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.replay.run import NUDGE
+from penstock.rpc.caller import Caller
+from penstock.rpc.messages import ReplayAllowance, ReplayProgress
+from penstock.services.operator.replay.drive import Drive
+from penstock.services.operator.replay.runs import Runs
+from penstock.stopping import first_set, set_within
+
+_log = structlog.get_logger("penstock.operator.replay")
+
+Json = dict[str, Any]
+TICK_SECONDS = 0.5
+IDLE_SECONDS = 1.0  # between looks while there is no run
+
+
+class Leader:
+    """The runs under way, for as long as this replica leads."""
+
+    def __init__(self, runs: Runs, contracts: Contracts) -> None:
+        self._runs = runs
+        self._contracts = contracts
+        self._drives: dict[str, Drive] = {}
+
+    async def run(self, lost: asyncio.Event) -> None:
+        """Drives until the lease is lost."""
+        look = asyncio.Event()
+        subscription = await self._runs.broker.subscribe(f"ctl.{NUDGE}", lambda _: look.set())
+        try:
+            while not lost.is_set():
+                look.clear()
+                await self._tick(lost)
+                if self._drives:
+                    await set_within(lost, TICK_SECONDS)
+                else:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(IDLE_SECONDS):
+                            await first_set(lost, look)
+        finally:
+            self._drives.clear()
+            await subscription.stop()
+
+    async def progress(self, request: Json, caller: Caller) -> Json:
+        """ReplayProgress → ReplayAllowance. Raises Refused FORBIDDEN for a run that is not the caller's."""
+        report = ReplayProgress.read(request)
+        drive = self._drives.get(report.run)
+        if drive is None:
+            run, _ = await self._runs.get(report.run)
+            if run.target == caller.identity:
+                if not run.ended:
+                    raise Unavailable("SERVICE_UNAVAILABLE", f"run {run.id} is not driven yet", retry_after=1)
+                return ReplayAllowance(state=run.state, rate=0.0).to_json()
+        if drive is None or drive.run.target != caller.identity:
+            raise Refused("FORBIDDEN", f"run {report.run} is not of {caller.identity}")
+        return drive.report(report).to_json()
+
+    async def _tick(self, lost: asyncio.Event) -> None:
+        try:
+            held = await self._runs.held()
+        except PenstockError as error:
+            _log.warning("replays_unseen", code=error.code, reason=error.detail)
+            return
+        wanted = {holder.run: holder for holder in held.values()}
+        for id in self._drives.keys() - wanted.keys():
+            del self._drives[id]
+        for id, holder in wanted.items():
+            if lost.is_set():
+                return
+            try:
+                run, _ = await self._runs.get(id)
+                if (drive := self._drives.get(id)) is None:
+                    drive = self._drives[id] = Drive(self._runs, self._contracts, run)
+                if await drive.tick(run, holder.slot):
+                    del self._drives[id]
+            except PenstockError as error:
+                _log.warning("replay_not_driven", run=id, code=error.code, reason=error.detail)

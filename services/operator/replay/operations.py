@@ -1,0 +1,218 @@
+"""svc.operator.*: plan, apply, list, status, pause, resume, rate, cancel, report. Any replica answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+from penstock.audit import record
+from penstock.broker import Broker
+from penstock.contracts import Contracts
+from penstock.contracts.topology import REPLAY_SLOTS
+from penstock.errors import Refused
+from penstock.events import timestamps
+from penstock.replay.plan import SHORT
+from penstock.replay.run import Change, Holder, Run
+from penstock.rpc.caller import Caller
+from penstock.rpc.messages import (
+    ApplyReplay,
+    ChangeReplay,
+    ListReplays,
+    PlanReplay,
+    ReplayPlan,
+    ReplayRate,
+    ReplayRef,
+    ReplayRuns,
+    ReplayStatus,
+    ReportReplay,
+)
+from penstock.services.operator.access import actor_of, require
+from penstock.services.operator.replay.planning import Planner
+from penstock.services.operator.replay.report import Reporter
+from penstock.services.operator.replay.runs import Runs
+
+Json = dict[str, Any]
+Approval = Literal["own", "another"]
+APPROVER = "approver"
+
+
+class Operations:
+    """The operations of svc.operator. `approval`: who may apply a plan, its author or only another."""
+
+    def __init__(self, broker: Broker, contracts: Contracts, runs: Runs, approval: Approval) -> None:
+        self._broker = broker
+        self._runs = runs
+        self._planner = Planner(broker, contracts, runs.keys)
+        self._reporter = Reporter(broker, contracts, runs)
+        self._approval = approval
+
+    @property
+    def all(self) -> dict[str, Callable[[Json, Caller], Awaitable[Json]]]:
+        """By name, as the contract has them."""
+        return {
+            "plan": self.plan,
+            "apply": self.apply,
+            "list": self.list,
+            "status": self.status,
+            "pause": self.pause,
+            "resume": self.resume,
+            "rate": self.rate,
+            "cancel": self.cancel,
+            "report": self.report,
+        }
+
+    async def plan(self, request: Json, caller: Caller) -> Json:
+        """PlanReplay → ReplayPlan."""
+        require(caller, "operator", "plan")
+        wanted = PlanReplay.read(request)
+        actor = actor_of(caller, wanted.by)
+        plan = await self._planner.plan(wanted, actor)
+        await record.write(
+            self._broker,
+            "replay_planned",
+            actor,
+            plan=plan.hash,
+            target=plan.target,
+            source=plan.source,
+            effect=plan.effect,
+            planned=plan.counts.total,
+            reason=plan.reason,
+        )
+        return plan.to_json()
+
+    async def apply(self, request: Json, caller: Caller) -> Json:
+        """ApplyReplay → ReplayRun. Raises Refused REPLAY_PLAN_CHANGED, REPLAY_TARGET_BUSY, REPLAY_INCOMPLETE, …"""
+        require(caller, "operator", "apply")
+        wanted = ApplyReplay.read(request)
+        actor = actor_of(caller, wanted.by)
+        plan = await self._runs.plan(wanted.plan)
+        self._approve(plan, caller, actor)
+        id = wanted.run or f"r-{plan.hash[:SHORT]}"
+        known = await self._known(id, plan)
+        if known is not None and known.state != "planned":
+            return known.to_json()
+        if not plan.exact:
+            raise Refused("REPLAY_INCOMPLETE", f"plan {plan.hash[:SHORT]} counts 'at least' {plan.counts.total}")
+        holder, revision = await self._free(plan.target, id)
+        if known is not None and holder.run == id:
+            return known.to_json()
+        await self._planner.count_again(plan)
+        run = known or await self._create(id, plan, actor)
+        await self._take(run, holder, revision)
+        return run.to_json()
+
+    async def list(self, request: Json, caller: Caller) -> Json:
+        """ListReplays → ReplayRuns."""
+        require(caller, "operator", "list")
+        wanted = ListReplays.read(request)
+        runs = [run for run in await self._runs.all() if not (wanted.active and run.ended)]
+        return ReplayRuns(runs=[*runs[: wanted.limit]]).to_json()
+
+    async def status(self, request: Json, caller: Caller) -> Json:
+        """ReplayRef → ReplayStatus."""
+        require(caller, "operator", "status")
+        run, _ = await self._runs.get(ReplayRef.read(request).run)
+        progress = await self._runs.progress(run.id)
+        return ReplayStatus.model_validate({**progress, "run": run.to_json()}).to_json()
+
+    async def pause(self, request: Json, caller: Caller) -> Json:
+        """ChangeReplay → ReplayRun."""
+        return await self._move("pause", "paused", request, caller)
+
+    async def resume(self, request: Json, caller: Caller) -> Json:
+        """ChangeReplay → ReplayRun."""
+        require(caller, "operator", "resume")
+        wanted = ChangeReplay.read(request)
+        run, _ = await self._runs.get(wanted.run)
+        if run.state == "planned":  # only its operator starts it, once it has its consumers
+            raise Refused(
+                "CONFLICT", f"run {run.id} is {run.state}; it starts by itself, as soon as its target is free"
+            )
+        return await self._move("resume", "running", request, caller)
+
+    async def rate(self, request: Json, caller: Caller) -> Json:
+        """ReplayRate → ReplayRun."""
+        require(caller, "operator", "rate")
+        wanted = ReplayRate.read(request)
+        actor = actor_of(caller, wanted.by)
+        return (await self._runs.set_rate(wanted.run, wanted.rate, actor, wanted.reason)).to_json()
+
+    async def cancel(self, request: Json, caller: Caller) -> Json:
+        """ChangeReplay → ReplayRun."""
+        return await self._move("cancel", "cancelled", request, caller)
+
+    async def report(self, request: Json, caller: Caller) -> Json:
+        """ReportReplay → ReplayReport."""
+        require(caller, "operator", "report")
+        wanted = ReportReplay.read(request)
+        run, _ = await self._runs.get(wanted.run)
+        return (await self._reporter.report(run, wanted.verify)).to_json()
+
+    async def _move(
+        self, operation: str, state: Literal["running", "paused", "cancelled"], request: Json, caller: Caller
+    ) -> Json:
+        require(caller, "operator", operation)
+        wanted = ChangeReplay.read(request)
+        return (await self._runs.move(wanted.run, state, actor_of(caller, wanted.by), wanted.reason)).to_json()
+
+    def _approve(self, plan: ReplayPlan, caller: Caller, actor: str) -> None:
+        if self._approval == "own":
+            return
+        if actor == plan.by:
+            raise Refused("REPLAY_APPROVAL_MISSING", f"{actor} planned this; another must apply it")
+        if caller.on_behalf is not None and APPROVER not in caller.roles:
+            raise Refused("REPLAY_APPROVAL_MISSING", f"{actor} has not the role {APPROVER}")
+
+    async def _known(self, id: str, plan: ReplayPlan) -> Run | None:
+        """The run of that id. Raises Refused CONFLICT when it carries out another plan."""
+        try:
+            run, _ = await self._runs.get(id)
+        except Refused as error:
+            if error.code != "NOT_FOUND":
+                raise
+            return None
+        if run.plan != plan.hash:
+            raise Refused("CONFLICT", f"run {id} carries out another plan, {run.plan[:SHORT]}")
+        return run
+
+    async def _free(self, target: str, id: str) -> tuple[Holder, int]:
+        """The holder of a target that nobody else has. Raises Refused REPLAY_TARGET_BUSY."""
+        holder, revision = await self._runs.holder(target)
+        if holder.run and holder.run != id:
+            other, _ = await self._runs.get(holder.run)
+            if not other.ended:
+                raise Refused("REPLAY_TARGET_BUSY", f"{target} has run {other.id}, which is {other.state}")
+            await self._runs.finish(other)
+            holder, revision = await self._runs.holder(target)
+        return holder, revision
+
+    async def _create(self, id: str, plan: ReplayPlan, actor: str) -> Run:
+        now = timestamps.text(time.time_ns())
+        run = Run(
+            id=id,
+            plan=plan.hash,
+            target=plan.target,
+            source=plan.source,
+            effect=plan.effect,
+            ranges=plan.ranges,
+            planned=plan.counts.total,
+            rate=plan.rate,
+            changes=(Change(state="planned", at=now, by=actor, why=plan.reason),),
+            match=plan.match,
+            side_effects=plan.side_effects,
+        )
+        await self._runs.create(run, actor)
+        return run
+
+    async def _take(self, run: Run, holder: Holder, revision: int) -> None:
+        """Gives the target to the run, in the slot that the last one had not."""
+        slot = REPLAY_SLOTS[1 - REPLAY_SLOTS.index(holder.slot)]
+        try:
+            await self._runs.take(run.target, Holder(run.id, slot), revision)
+        except Refused as error:
+            if error.code != "CONFLICT":
+                raise
+            other, _ = await self._runs.holder(run.target)
+            if other.run != run.id:
+                raise Refused("REPLAY_TARGET_BUSY", f"{run.target} was given to run {other.run}") from None

@@ -1,0 +1,167 @@
+"""svc.operator.plan: what is asked for → streams, bounds, filters → counts → a plan with its hash, in the bucket.
+
+Everything that can be refused is refused here, with the next step, and not when the run is under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import orjson
+
+from penstock.broker import Broker, Keys
+from penstock.contracts import Contracts
+from penstock.errors import Refused
+from penstock.events import timestamps
+from penstock.replay.plan import plan_key, sealed
+from penstock.rpc.messages import PlanReplay, ReplayCounts, ReplayEffect, ReplayPlan, ReplayRange
+from penstock.services.operator.replay import bounds, filters
+from penstock.services.operator.replay.bounds import Bounds
+from penstock.services.operator.replay.breakdown import Breakdown
+from penstock.services.operator.replay.counting import Count, Counters
+
+SECONDS = 20.0  # for the counts of a plan; what is not known by then is "at least"
+
+# What each worker does with a source in place, and what that needs.
+DOES: dict[tuple[str, str], tuple[ReplayEffect, str]] = {
+    ("indexer", "events"): ("repair", "index each event again where its document is missing or older"),
+    ("indexer", "scores"): ("repair", "index each score again where its document is missing or older"),
+    ("writer", "events"): ("repair", "write each event's rows again with their original timestamps"),
+    ("writer", "scores"): ("repair", "write each score's rows again with their original timestamps"),
+    ("scorer", "events"): ("rescore", "score each event with the model that is active now, in a state of its own"),
+}
+MUTED = "replies to publishers are muted"
+STORE_FACTOR = {"repair": 1.0, "rescore": 2.0}  # of the messages' bytes, at most: rows or documents that are missing
+
+
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    bounds: Bounds
+    filters: tuple[str, ...]
+
+
+class Planner:
+    """Makes plans, and counts again for those that are to be applied."""
+
+    def __init__(self, broker: Broker, contracts: Contracts, keys: Keys) -> None:
+        self._broker = broker
+        self._contracts = contracts
+        self._keys = keys
+        self._counters = Counters(broker)
+
+    async def plan(self, request: PlanReplay, actor: str) -> ReplayPlan:
+        """The plan, stored under its hash. Raises Refused with a REPLAY_… code."""
+        effect, does = self._does(request)
+        if not request.reason.strip():
+            raise Refused("REPLAY_REASON_MISSING", "no reason is given", pointer="/reason")
+        selection = filters.SOURCES[request.source](self._contracts, request.match)
+        found = await bounds.resolve(self._broker, request, selection.filters)
+        selected = [_Selected(each, selection.filters[name]) for name, each in found.items()]
+        breakdown = Breakdown(self._broker, self._counters, self._contracts, time.monotonic() + SECONDS)
+        ranges, exact = await self._ranges(selected, breakdown)
+        if not ranges:
+            raise Refused("REPLAY_EMPTY", f"no message matches; {self._held(selected)}")
+        counts, whole = await breakdown.of(ranges)
+        size = self._bytes(ranges, found)
+        plan = ReplayPlan(
+            at=timestamps.text(time.time_ns()),
+            by=actor,
+            reason=request.reason.strip(),
+            target=request.target,
+            source=request.source,
+            effect=effect,
+            rate=request.rate,
+            side_effects=request.side_effects,
+            ranges=tuple(ranges),
+            match=selection.match,
+            counts=counts,
+            exact=exact and whole,
+            bytes=size,
+            disk=int(size * STORE_FACTOR[effect]),
+            seconds=round(counts.total / request.rate, 1),
+            does=does if request.side_effects else f"{does}; {MUTED}",
+            warnings=tuple(self._warnings(found, counts, whole, selection.match)),
+        )
+        plan = sealed(plan)
+        await self._keys.put(plan_key(plan.hash), orjson.dumps(plan.to_json()))
+        return plan
+
+    async def count_again(self, plan: ReplayPlan) -> None:
+        """Raises Refused REPLAY_PLAN_CHANGED when the streams no longer hold what was planned."""
+        await asyncio.gather(*(self._check(part) for part in plan.ranges))
+
+    async def _check(self, part: ReplayRange) -> None:
+        info = await self._broker.jetstream.stream_info(part.stream)
+        if info.epoch != part.epoch:
+            raise Refused("REPLAY_PLAN_CHANGED", f"{part.stream} was created anew since")
+        first = max(part.first, info.first_seq)
+        count = await self._counters.count(part.stream, part.filters, first, part.last)
+        if not count.exact:
+            raise Refused("REPLAY_INCOMPLETE", f"{part.stream}: the matching messages could not be counted now")
+        if count.number != part.planned:
+            raise Refused(
+                "REPLAY_PLAN_CHANGED",
+                f"{part.stream} holds {count.number} of the {part.planned} planned messages; it now begins at"
+                f" {info.first_seq}, and the plan at {part.first}",
+            )
+
+    def _does(self, request: PlanReplay) -> tuple[ReplayEffect, str]:
+        known = DOES.get((request.target, request.source))
+        if known is None:
+            raise Refused("REPLAY_UNSUPPORTED", f"{request.target} takes no replay of {request.source}")
+        if request.effect not in (None, known[0]):
+            raise Refused("REPLAY_UNSUPPORTED", f"{request.target} does not {request.effect} from {request.source}")
+        return known
+
+    async def _ranges(self, selected: list[_Selected], breakdown: Breakdown) -> tuple[list[ReplayRange], bool]:
+        """The ranges that hold matching messages, and whether all were counted whole."""
+        parts = [
+            ReplayRange(
+                stream=each.bounds.info.name,
+                epoch=each.bounds.info.epoch,
+                first=each.bounds.first,
+                last=each.bounds.last,
+                filters=each.filters,
+                planned=0,
+            )
+            for each in selected
+            if each.bounds.first <= each.bounds.last
+        ]
+        counts: list[Count] = list(await asyncio.gather(*(breakdown.count(part) for part in parts)))
+        kept = [
+            part.model_copy(update={"planned": count.number})
+            for part, count in zip(parts, counts, strict=True)
+            if count.number or not count.exact
+        ]
+        return kept, all(count.exact for count in counts)
+
+    @staticmethod
+    def _held(selected: list[_Selected]) -> str:
+        return "; ".join(
+            f"{each.bounds.info.name} holds {each.bounds.info.first_seq} to {each.bounds.info.last_seq}"
+            f" ({each.bounds.info.messages} messages)"
+            for each in selected
+        )
+
+    @staticmethod
+    def _bytes(ranges: list[ReplayRange], found: dict[str, Bounds]) -> int:
+        infos = {name: each.info for name, each in found.items()}
+        return sum(part.planned * infos[part.stream].bytes // max(infos[part.stream].messages, 1) for part in ranges)
+
+    def _warnings(
+        self, found: dict[str, Bounds], counts: ReplayCounts, whole: bool, match: dict[str, str]
+    ) -> list[str]:
+        warnings = [each.warning for each in found.values() if each.warning]
+        unknown = [name for name in counts.by_type if name not in self._contracts.types and not name.startswith("(")]
+        if unknown:
+            warnings.append(f"no longer in the contracts, and to be dead-lettered: {', '.join(unknown)}")
+        if not whole:
+            warnings.append(
+                "the counts by type, publisher and day are 'at least': there was no time to read them whole"
+            )
+        if match:
+            named = " and ".join(f"{name} {value}" for name, value in match.items())
+            warnings.append(f"all of these are delivered; the target itself picks out {named}")
+        return warnings

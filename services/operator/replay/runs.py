@@ -1,0 +1,165 @@
+"""The bucket `replays`: plans, runs, holders of targets; each change is audited first, then made by compare-and-set."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from penstock.audit import record
+from penstock.broker import Broker, Entry, Keys
+from penstock.errors import Refused, Unavailable
+from penstock.events import timestamps
+from penstock.replay.plan import hash_of, plan_key
+from penstock.replay.run import BUCKET, NUDGE, Holder, Run, State, run_key, target_key
+from penstock.rpc.messages import ReplayPlan, ReplayStatus
+from penstock.services.operator.replay import consumers
+
+_log = structlog.get_logger("penstock.operator.replay")
+
+TRIES = 8  # of a compare-and-set that others win
+
+
+class Runs:
+    """Reads and changes what the bucket holds. Used by every replica."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self.keys = Keys(broker, BUCKET)
+
+    async def plan(self, hash: str) -> ReplayPlan:
+        """A plan by its hash. Raises Refused NOT_FOUND, or REPLAY_PLAN_CHANGED when it is not what was hashed."""
+        plan = ReplayPlan.model_validate_json((await self._entry(plan_key(hash), f"plan {hash}")).value)
+        if hash_of(plan) != hash:
+            raise Refused("REPLAY_PLAN_CHANGED", f"what is kept under {hash} has another hash")
+        return plan
+
+    async def get(self, id: str) -> tuple[Run, int]:
+        """A run and its revision. Raises Refused NOT_FOUND."""
+        entry = await self._entry(run_key(id), f"run {id}")
+        return Run.model_validate_json(entry.value), entry.revision
+
+    async def all(self) -> list[Run]:
+        """Every run that is kept, newest first."""
+        entries = await self.keys.latest("run.>")
+        runs = [Run.model_validate_json(entry.value) for entry in entries.values()]
+        return sorted(runs, key=lambda run: run.changes[0].at if run.changes else "", reverse=True)
+
+    async def holder(self, target: str) -> tuple[Holder, int]:
+        """Who has a target; revision 0 when nobody ever had."""
+        try:
+            entry = await self.keys.get(target_key(target))
+        except Refused as error:
+            if error.code != "NOT_FOUND":
+                raise
+            return Holder(), 0
+        return Holder.decode(entry.value), entry.revision
+
+    async def held(self) -> dict[str, Holder]:
+        """The holders of all targets that are held."""
+        entries = await self.keys.all("target.>")
+        found = {key.partition(".")[2]: Holder.decode(entry.value) for key, entry in entries.items()}
+        return {target: holder for target, holder in found.items() if holder.run}
+
+    async def create(self, run: Run, actor: str) -> None:
+        """A new run. Raises Refused CONFLICT when the id is taken."""
+        await self.audit("applied", run, actor, run.changes[-1].why)
+        await self.keys.put(run.key, run.encode(), expected=0)
+
+    async def take(self, target: str, holder: Holder, revision: int) -> None:
+        """Gives the target to a run. Raises Refused CONFLICT when another was faster."""
+        await self.keys.put(target_key(target), holder.encode(), expected=revision)
+        self.nudge()
+
+    async def move(self, id: str, state: State, actor: str, why: str = "", **members: Any) -> Run:
+        """Moves a run; one that is there already stays as it is. Raises Refused CONFLICT when it cannot become that."""
+
+        def moved(run: Run) -> Run:
+            if run.state == state:
+                return run
+            now = timestamps.text(time.time_ns())
+            return run.move(state, at=now, by=actor, why=why).model_copy(update=members)
+
+        return await self._change(id, moved, state, actor, why)
+
+    async def set_rate(self, id: str, rate: float, actor: str, why: str) -> Run:
+        """Another rate. Raises Refused CONFLICT for a run that has ended."""
+
+        def changed(run: Run) -> Run:
+            if run.ended:
+                raise Refused("CONFLICT", f"run {id} is {run.state}; it has no rate any more")
+            return run.model_copy(update={"rate": rate})
+
+        return await self._change(id, changed, "rate", actor, why)
+
+    async def finish(self, run: Run) -> None:
+        """Removes the consumers of a run that has ended, and frees its target."""
+        for part in run.ranges:
+            if part.consumer:
+                await consumers.close_pair(self.broker, part)
+        holder, revision = await self.holder(run.target)
+        if holder.run == run.id:
+            await self.take(run.target, Holder("", holder.slot), revision)
+
+    async def progress(self, id: str) -> dict[str, Any]:
+        """What the leader last wrote of a run: members of ReplayStatus."""
+        try:
+            entry = await self.keys.get(f"progress.{id}")
+        except Refused as error:
+            if error.code != "NOT_FOUND":
+                raise
+            return {}
+        found: dict[str, Any] = ReplayStatus.model_validate_json(entry.value).to_json()
+        return found
+
+    async def put_progress(self, status: ReplayStatus) -> None:
+        """Writes how far a run is."""
+        await self.keys.put(f"progress.{status.run.id}", status.model_dump_json(exclude_none=True).encode())
+
+    async def audit(self, what: str, run: Run, actor: str, why: str) -> None:
+        """Puts a transition onto the audit trail, as replay_<what>. Raises Unavailable: then it does not happen."""
+        await record.write(
+            self.broker,
+            f"replay_{what}",
+            actor,
+            run=run.id,
+            plan=run.plan,
+            target=run.target,
+            source=run.source,
+            effect=run.effect,
+            planned=run.planned,
+            rate=run.rate,
+            reason=why,
+        )
+
+    def nudge(self) -> None:
+        """Has everybody who follows the bucket look again."""
+        self.broker.send(f"ctl.{NUDGE}")
+
+    async def _change(self, id: str, change: Callable[[Run], Run], what: str, actor: str, why: str) -> Run:
+        for _ in range(TRIES):
+            run, revision = await self.get(id)
+            changed = change(run)
+            if changed == run:
+                return run
+            await self.audit(what, changed, actor, why)
+            try:
+                await self.keys.put(run.key, changed.encode(), expected=revision)
+            except Refused as error:
+                if error.code != "CONFLICT":
+                    raise
+                continue
+            _log.info("replay_changed", run=id, what=what, by=actor, reason=why)
+            self.nudge()
+            return changed
+        raise Unavailable("OVERLOADED", f"run {id} is being changed by others", retry_after=1)
+
+    async def _entry(self, key: str, what: str) -> Entry:
+        try:
+            return await self.keys.get(key)
+        except Refused as error:
+            if error.code != "NOT_FOUND":
+                raise
+            raise Refused("NOT_FOUND", f"there is no {what}") from None
