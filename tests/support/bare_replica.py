@@ -9,7 +9,7 @@ from contextlib import suppress
 from penstock.broker import Broker, Keys
 from penstock.consume import ACK, Delivery, Puller, settle_bytes
 from penstock.contracts.subjects import replay_log
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, Unavailable
 from penstock.replay.outcomes import Kind, encode
 from penstock.replay.pace import Pace
 from penstock.replay.progress import report
@@ -105,8 +105,11 @@ class BareReplica:
             mine = [each for each in batch if each.sequence <= last[each.stream]]
             self.beyond += len(batch) - len(mine)
             await self._pace.take(len(mine))
-            if mine:
-                await self._broker.publish(replay_log(self._target, run.id), encode(self._outcomes(mine)))
+            try:
+                if mine:
+                    await self._broker.publish(replay_log(self._target, run.id), encode(self._outcomes(mine)))
+            except Unavailable:
+                continue  # not acknowledged, so it comes again
             self.seen += [(each.stream, each.sequence) for each in mine]
             self._handled += len(mine)
             self._broker.write(settle_bytes([each.reply for each in batch], ACK))

@@ -26,6 +26,7 @@ GROUPS: dict[str, str | tuple[str, ...]] = {
     "penstock.cli.permissions": ("permissions",),
     "penstock.cli.identity": "identity",
     "penstock.cli.audit": "audit",
+    "penstock.cli.replay": "replay",
     "penstock.services.edge.cli": "edge",
 }
 OURS = "penstock"

@@ -1,0 +1,68 @@
+"""The command line's connection to svc.operator.*, and what its options mean on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from penstock.auth.connect import connect_as
+from penstock.broker import Broker
+from penstock.contracts import load
+from penstock.errors import Refused, Unavailable
+from penstock.rpc.client import ask
+from penstock.settings import load_settings
+
+IDENTITY = "replayer"
+REACH_SECONDS = 5.0
+AGAIN_SECONDS = 10.0  # for which a watch puts up with an operator that does not answer
+_UNITS = {"s": "PT{}S", "m": "PT{}M", "h": "PT{}H", "d": "P{}D"}
+_SINCE = re.compile(r"(\d+)([smhd])\Z")
+_RANGE = re.compile(r"([A-Z][A-Z0-9_]*):(\d+)-(\d*)\Z")
+
+
+class Operator:
+    """`async with Operator() as operator:` a connection as the command line's identity."""
+
+    async def __aenter__(self) -> Operator:
+        self._broker: Broker = await connect_as(IDENTITY, load_settings(), patience=REACH_SECONDS)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._broker.drain()
+
+    async def ask(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        """One request, for as long as the contract gives it."""
+        timeout = load().services["operator"].operations[operation].timeout.total_seconds()
+        return await ask(self._broker, "operator", operation, body, timeout=timeout)
+
+    async def ask_again(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The same, until an operator answers: one may be killed while somebody watches."""
+        deadline = asyncio.get_running_loop().time() + AGAIN_SECONDS
+        while True:
+            try:
+                return await self.ask(operation, body)
+            except Unavailable:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(0.5)
+
+
+def since_of(text: str) -> str:
+    """`2h` → `-PT2H`. Raises Refused REPLAY_BOUNDS_INVALID."""
+    found = _SINCE.match(text)
+    if found is None:
+        raise Refused("REPLAY_BOUNDS_INVALID", f"{text!r} is not a number of s, m, h or d, like 90m or 7d")
+    return "-" + _UNITS[found[2]].format(found[1])
+
+
+def sequences_of(texts: list[str]) -> list[dict[str, Any]]:
+    """`EVENTS_HTTP:100-200`, or `EVENTS_HTTP:100-` up to the end. Raises Refused REPLAY_BOUNDS_INVALID."""
+    ranges = []
+    for text in texts:
+        found = _RANGE.match(text)
+        if found is None:
+            raise Refused("REPLAY_BOUNDS_INVALID", f"{text!r} is not STREAM:FIRST-LAST, like EVENTS_HTTP:100-200")
+        part: dict[str, Any] = {"stream": found[1], "first": int(found[2])}
+        ranges.append(part | ({"last": int(found[3])} if found[3] else {}))
+    return ranges

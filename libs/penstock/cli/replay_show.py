@@ -1,0 +1,185 @@
+"""Plans, runs and reports on the terminal, or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from penstock.cli.show import print_json
+from penstock.rpc.messages import ReplayPlan, ReplayReport, ReplayRun, ReplayRuns, ReplayStatus
+
+_STYLES = {"running": "green", "paused": "yellow", "failed": "bold red", "cancelled": "dim", "planned": "cyan"}
+
+
+def plan(found: ReplayPlan, json: bool) -> None:
+    """A plan, with the hash that starts it."""
+    if json:
+        print_json(found.to_json())
+        return
+    out = Console(highlight=False, soft_wrap=True)
+    least = "" if found.exact else "at least "
+    out.print(f"[bold]{found.effect}[/] {found.source} to [bold]{found.target}[/]: {found.does}")
+    for part in found.ranges:
+        out.print(f"  {part.stream} {part.first} to {part.last}: {least}{part.planned:,} messages")
+        for filter in part.filters[:5]:
+            out.print(f"    {filter}", style="dim", markup=False)
+        if len(part.filters) > 5:
+            out.print(f"    … and {len(part.filters) - 5} more", style="dim")
+    for title, counts in (
+        ("type", found.counts.by_type),
+        ("publisher", found.counts.by_publisher),
+        ("day", found.counts.by_day),
+    ):
+        out.print(f"by {title}: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()), markup=False)
+    out.print(
+        f"{least}{found.counts.total:,} messages, about {_size(found.bytes)}; up to {_size(found.disk)} of disk;"
+        f" {_time(found.seconds)} at {found.rate:,.0f} a second"
+    )
+    for warning in found.warnings:
+        out.print(f"[yellow]warning:[/] {warning}")
+    if found.exact:
+        out.print(f"apply it: penstock replay apply {found.hash}")
+    else:
+        out.print("[bold red]it cannot be applied:[/] not every count could be read whole; plan again")
+
+
+def run(found: ReplayRun, json: bool) -> None:
+    """A run, in a line."""
+    if json:
+        print_json(found.to_json())
+        return
+    Console(highlight=False, soft_wrap=True).print(f"{found.id} is {_state(found)}; planned {found.planned:,}")
+
+
+def runs(found: ReplayRuns, json: bool) -> None:
+    """Many runs."""
+    if json:
+        print_json(found.to_json())
+        return
+    table = Table("run", "state", "target", "source", "planned", "rate", "since", "by", "why", box=None)
+    for each in found.runs:
+        last = each.changes[-1] if each.changes else None
+        table.add_row(
+            each.id,
+            _state(each),
+            each.target,
+            each.source,
+            f"{each.planned:,}",
+            f"{each.rate:,.0f}",
+            last.at[:19] if last else "",
+            last.by if last else "",
+            last.why if last else "",
+        )
+    Console().print(table if found.runs else "no runs")
+
+
+def status(found: ReplayStatus, json: bool) -> None:
+    """How far a run is."""
+    if json:
+        print_json(found.to_json())
+        return
+    out = Console(highlight=False, soft_wrap=True)
+    done = found.outcomes
+    share = 100 * done.total / max(found.run.planned, 1)
+    out.print(f"{found.run.id} is {_state(found.run)}: {done.total:,} of {found.run.planned:,} ({share:.1f} %)")
+    out.print(
+        f"  {done.confirmed:,} confirmed, {done.skipped:,} skipped as older, {done.parked:,} parked,"
+        f" {done.filtered:,} filtered; {found.in_hand:,} in hand"
+    )
+    left = f", {_time(found.seconds_left)} left" if found.seconds_left is not None else ""
+    out.print(f"  {found.rate:,.0f} a second of {found.run.rate:,.0f}; {found.allowed:,.0f} allowed{left}")
+    out.print(
+        f"  live {found.run.target}: {found.live.pending:,} waiting, {found.live.behind_seconds:.1f} s behind;"
+        f" {found.instances} replicas at work"
+    )
+    if found.why:
+        out.print(f"  [yellow]{found.why}[/]")
+    if found.run.changes:
+        last = found.run.changes[-1]
+        out.print(f"  since {last.at[:19]} by {last.by}: {last.why or 'no reason given'}", style="dim")
+
+
+def report(found: ReplayReport, json: bool) -> None:
+    """The proof of a run."""
+    if json:
+        print_json(found.to_json())
+        return
+    out = Console(highlight=False, soft_wrap=True)
+    table = Table("stream", "planned", "confirmed", "skipped", "parked", "filtered", "missing", box=None)
+    for proof in found.streams:
+        numbers = (proof.planned, *proof.outcomes.model_dump().values(), proof.missing)
+        table.add_row(proof.stream, *(f"{number:,}" for number in numbers))
+    out.print(table)
+    if found.seconds is not None:
+        out.print(f"{_time(found.seconds)}, {found.rate or 0:,.0f} a second")
+    if (sample := found.sample) is not None:
+        out.print(
+            f"{sample.store}: {sample.compared} compared, {sample.equal} equal, {len(sample.differ)} different,"
+            f" {len(sample.absent)} absent, {sample.expired} no longer on the stream"
+        )
+        if sample.in_store is not None:
+            out.print(f"{sample.store} counts {sample.in_store:,} of these types, publishers and times of storing")
+        for key in (*sample.differ, *sample.absent):
+            out.print(f"  {key}", style="red")
+    holds = "[green]the proof holds[/]" if found.holds else "[bold red]the proof does not hold[/]"
+    out.print(f"{found.run.id} is {_state(found.run)}: {holds}")
+
+
+@contextmanager
+def watching(json: bool) -> Iterator[Callable[[ReplayStatus], None]]:
+    """Shows each status as it comes: a bar, or a line of JSON for each that differs."""
+    if json:
+        last = ""
+
+        def line(found: ReplayStatus) -> None:
+            nonlocal last
+            body = found.to_json()
+            if (text := str({**body, "at": ""})) != last:
+                last = text
+                print_json(body)
+
+        yield line
+        return
+    console = Console(highlight=False)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[says]}"),
+        console=console,
+    ) as progress:
+        task = progress.add_task("", total=None, says="")
+
+        def bar(found: ReplayStatus) -> None:
+            left = f" · {_time(found.seconds_left)} left" if found.seconds_left is not None else ""
+            progress.update(
+                task,
+                description=f"{found.run.id} {_state(found.run)}",
+                total=found.run.planned,
+                completed=found.outcomes.total,
+                says=f"{found.rate:,.0f}/s{left} · live {found.live.pending:,} waiting {found.why}",
+            )
+
+        yield bar
+    console.print()
+
+
+def _state(found: ReplayRun) -> str:
+    style = _STYLES.get(found.state)
+    return f"[{style}]{found.state}[/]" if style else found.state
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))
+
+
+def _size(bytes: int) -> str:
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if bytes >= size:
+            return f"{bytes / size:.1f} {unit}"
+    return f"{bytes} bytes"

@@ -1,0 +1,32 @@
+"""Operators as processes of their own on a rig's server, to be killed."""
+
+from __future__ import annotations
+
+import sys
+
+from penstock.stack import http_probe, process
+from tests.support.broker_rig import Rig
+
+
+class Operators:
+    """Processes `operator_<number>`; the first that starts leads."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+
+    def start(self, number: int = 0) -> None:
+        """Starts one, and waits until it is ready: until somebody leads."""
+        place = self.rig.place
+        port = place.local_port("operator", number)
+        child = process.Child(
+            name=f"operator_{number}",
+            command=(sys.executable, "-m", "penstock.services.operator"),
+            ports={"HTTP": port},
+            environment={"PENSTOCK_PORT": str(port), "PENSTOCK_INSTANCE": str(number)},
+        )
+        record = process.start(place, child)
+        process.wait_ready(place, record, lambda: (http_probe.get(port, "/readyz") or (0, b""))[0] == 200, 60)
+
+    def kill(self, number: int = 0) -> None:
+        """SIGKILL."""
+        self.rig.processes.kill(f"operator_{number}")
