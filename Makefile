@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: setup up down status clean demo quick test unit soak check format lock bench help
+.PHONY: setup up down status clean demo quick test unit soak check format lock bench help test-tools
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -12,7 +12,7 @@ export PENSTOCK_IDP := $(IDP)
 endif
 
 setup: $(READY) ## install everything into .venv, and the servers into the cache
-$(READY): requirements.lock pyproject.toml stack/install.sh $(wildcard stack/maven/*/*)
+$(READY): requirements.lock pyproject.toml stack/install.sh stack/install_packages.sh $(wildcard stack/maven/*/*)
 	stack/install.sh
 	@touch $@
 
@@ -34,10 +34,13 @@ demo: up ## ship log files (FILES='…'), then show found, similar and most unus
 quick: $(READY) ## check, and side by side the tests that need no server; for every change
 	@$(MAKE) --jobs=2 --output-sync=target check unit
 
-unit: $(READY)
+test-tools: $(READY)
+	@stack/install_test_tools.sh
+
+unit: test-tools
 	$(BIN)/pytest -q tests/unit tests/contracts
 
-test: check ## check, then all tests against real servers
+test: test-tools check ## check, then all tests against real servers
 	$(BIN)/pytest
 
 soak: $(READY) ## faults for MINUTES=30 and until KILLS=200; SEED=<number> repeats a run

@@ -15,15 +15,7 @@ missing=()
 command -v mvn >/dev/null || missing+=(maven)
 PATH=$PATH:/usr/local/sbin:/usr/sbin
 [[ ${PENSTOCK_EDGE:-on} == off ]] || command -v haproxy >/dev/null || missing+=(haproxy)
-if ((${#missing[@]})); then
-  install="apt-get install -y --no-install-recommends ${missing[*]}"
-  if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
-    fail "missing: ${missing[*]}. Install with: sudo $install"
-  fi
-  echo "make setup: $install"
-  export DEBIAN_FRONTEND=noninteractive
-  { apt-get update -qq && $install -qq >/dev/null; } || fail "could not install: ${missing[*]}"
-fi
+((${#missing[@]} == 0)) || stack/install_packages.sh setup "${missing[@]}"
 
 .venv/bin/python -c '' 2>/dev/null || "$python" -m venv --clear .venv
 pip=(.venv/bin/python -m pip --disable-pip-version-check install --quiet)
