@@ -25,14 +25,20 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?\.v[1-9][0-9]{0,3}\Z")
 def lint_records(contracts: Contracts) -> Iterator[Finding]:
     """Findings about every record type and its examples."""
     on_disk = {path.name for path in (contracts.root / "records").glob("*.yaml")}
+    declared = {name: list(_declared(_file(name), contracts, record)) for name, record in contracts.records.items()}
     for name, record in contracts.records.items():
-        where = f"records/{name}.yaml"
-        if f"{name}.yaml" not in on_disk:
+        where = _file(name)
+        if where.partition("/")[2] not in on_disk:
             yield Finding(where, "file-name", f"{name} is not in a file of its name", "Name the file <record>.yaml.")
-        wrong = [*_declared(where, contracts, record), *_schemas(where, record)]
-        yield from wrong
-        if not wrong:
+        schemas = list(_schemas(where, record))
+        yield from (*declared[name], *schemas)
+        # The subjects of all types together tell which type a message has.
+        if not schemas and not any(declared.values()):
             yield from lint_folder(contracts, where, name, partial(refusal, contracts, name))
+
+
+def _file(name: str) -> str:
+    return f"records/{name}.yaml"
 
 
 def refusal(contracts: Contracts, record: str, raw: bytes) -> Refused | None:
