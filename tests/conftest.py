@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from penstock.errors import PenstockError
 from penstock.stack import cassandra as cassandra_server
@@ -21,6 +22,8 @@ from tests.support.processes import Processes
 
 # What a developer may have set for a stack of their own must not leak into the tests; where data and tools are, may.
 KEPT = {"PENSTOCK_DATA", "PENSTOCK_CACHE", "PENSTOCK_JAVA_HOME"}
+# How long one example takes says more of the machine than of the code.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 JAVA_SERVERS = {"elasticsearch": elasticsearch_server.start, "cassandra": cassandra_server.start}
 
 
@@ -29,6 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
+    settings.load_profile("tests")
     for name in [name for name in os.environ if name.startswith("PENSTOCK_") and name not in KEPT]:
         del os.environ[name]
 
