@@ -8,6 +8,9 @@ from penstock.broker import Broker
 from penstock.contracts import load
 from penstock.rpc.server import serve
 from penstock.runtime import Parts, main
+from penstock.services.operator.dead_letters import metrics
+from penstock.services.operator.dead_letters.index import Index
+from penstock.services.operator.dead_letters.operations import DeadLetterOperations
 from penstock.services.operator.lease import Lease
 from penstock.services.operator.registry import Registry
 from penstock.services.operator.replay.leader import Leader
@@ -23,6 +26,13 @@ async def build(broker: Broker, _: Settings) -> Parts:
     runs = Runs(broker)
     operations = Operations(broker, contracts, runs, load_operator_settings().approval)
     lease = Lease(runs.keys)
+    index = Index(broker)
+    dead_letters = DeadLetterOperations(broker, index)
+
+    async def answer_dead_letters(stop: asyncio.Event) -> None:
+        service = await serve(broker, "dead_letters", dead_letters.all, concurrency=4)
+        await stop.wait()
+        await service.stop(0.3)
 
     async def lead(lost: asyncio.Event) -> None:
         # Only one at a time: an upload to the registry lives in the memory of who takes its pieces.
@@ -44,7 +54,12 @@ async def build(broker: Broker, _: Settings) -> Parts:
         operations=operations.all,
         concurrency=8,
         unready_reason=lambda: "" if lease.led else "no operator leads yet",
-        chores=[lambda stop: lease.run(stop, lead)],
+        chores=[
+            lambda stop: lease.run(stop, lead),
+            index.follow,
+            lambda stop: metrics.report(index, stop),
+            answer_dead_letters,
+        ],
     )
 
 

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from penstock.broker import Broker
 from penstock.consume import DeadLetters, Delivery, Done, Drop, Lane, LaneOptions, Outcome
+from penstock.events.dead_letter import RUN
 from penstock.replay import origin
 from penstock.replay.run import Range, Run
 from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject
@@ -76,7 +77,7 @@ async def test_each_outcome_is_counted_as_what_it_is(rig: Rig, indexer: Broker, 
     assert outcomes == {kind: stored[number::4] for number, kind in enumerate(kinds)}
     letters = await rig.stored("DLQ", first_letter)
     assert [int(letter.headers["x-penstock-sequence"]) for letter in letters] == stored[3::4]
-    assert {letter.headers[origin.RUN] for letter in letters} == {run.id}
+    assert {letter.headers[RUN] for letter in letters} == {run.id}
 
 
 async def test_a_delivery_says_the_epoch_of_its_stream(rig: Rig, indexer: Broker, replays: Replays) -> None:

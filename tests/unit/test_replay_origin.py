@@ -6,6 +6,7 @@ import pytest
 
 from penstock.broker import encode_headers
 from penstock.consume import Delivery
+from penstock.events.dead_letter import RUN
 from penstock.replay import origin
 
 SUBJECT = "evt.2a.http.web_shop.log.line.v1"
@@ -34,7 +35,7 @@ def test_it_is_settled_where_it_came_from() -> None:
     assert replayed.epoch == 0
 
 
-@pytest.mark.parametrize("missing", [origin.RUN, "x-penstock-stream", "x-penstock-sequence", "x-penstock-stored-at"])
+@pytest.mark.parametrize("missing", [RUN, "x-penstock-stream", "x-penstock-sequence", "x-penstock-stored-at"])
 def test_without_an_origin_it_is_refused_and_unchanged(missing: str) -> None:
     headers = origin.headers("r", stream="EVENTS_HTTP", sequence=5, stored_at_ns=99)
     del headers[missing]

@@ -23,6 +23,7 @@ from penstock.contracts import subjects
 from penstock.errors import PenstockError
 from penstock.events.dead_letter import (
     CODE,
+    COUNT,
     DELIVERED,
     FORM,
     KEY,
@@ -56,14 +57,16 @@ class DeadLetters:
         *,
         full_per_minute: int = 60,
         headers: Mapping[str, str] = {},
+        carried: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`headers` stand in each letter, too."""
+        """`headers` stand in each letter, too, and of the headers of its message those that `carried` names."""
         self.worker = worker
         self.failing: str = ""  # why the last one was not stored; empty while all is well
         self._broker = broker
         self._full_per_minute = full_per_minute
         self._own_headers = headers
+        self._carried = carried
         self._clock = clock
         self._minute = clock()
         self._full: dict[str, int] = {}
@@ -128,11 +131,14 @@ class DeadLetters:
             "reason": drop.reason[:REASON_BYTES],
         }
         headers = self._headers(drop, sample, "range")
+        headers[COUNT] = str(len(members))
         return await self._publish(sample.subject, orjson.dumps(body), headers, code)
 
     def _headers(self, drop: Drop, delivery: Delivery, form: str) -> dict[str, str]:
+        carried = {name: delivery.headers[name] for name in self._carried if name in delivery.headers}
         return {
             **self._own_headers,
+            **carried,
             FORM: form,
             CODE: drop.code,
             REASON: drop.reason.encode()[:REASON_BYTES].decode("utf-8", "ignore"),

@@ -12,6 +12,13 @@ STORED_AT = "x-penstock-stored-at"  # Unix nanoseconds
 DELIVERED = "x-penstock-delivered"
 KEY = "x-penstock-key"
 FORM = "x-penstock-form"  # "full" or "range"
+COUNT = "x-penstock-count"  # of a range: the messages in it
+# Headers of a letter whose message was replayed
+RUN = "x-penstock-run"
+PREVIOUS = "x-penstock-previous"  # sequence on DLQ of the letter whose redrive failed
+REDRIVES = "x-penstock-redrives"  # how often the message was redriven before it failed again
+
+MOST_REDRIVES = 2  # of a message; a letter of one that failed after so many is parked
 
 
 def publisher_of(subject: str) -> str:

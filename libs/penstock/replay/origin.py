@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from penstock.consume import Delivery
-from penstock.events.dead_letter import SEQUENCE, STORED_AT, STREAM
+from penstock.events.dead_letter import PREVIOUS, REDRIVES, RUN, SEQUENCE, STORED_AT, STREAM
 
 STREAM_NAME = "REPLAY"
-RUN = "x-penstock-run"  # also in the dead letters of a replay
 EPOCH = "x-penstock-epoch"  # of the original stream when it stored the message; without it: the present one
+CARRIED = (PREVIOUS, REDRIVES)  # from a message of a redrive to the dead letter of its next failure
 
 
 def subject(worker: str, original: str) -> str:

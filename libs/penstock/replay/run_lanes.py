@@ -16,6 +16,7 @@ import structlog
 from penstock.broker import Broker
 from penstock.consume import CrashCounter, DeadLetters, Delivery, Drop, Handle, Lane, LaneOptions, Outcome
 from penstock.errors import PenstockError, Refused
+from penstock.events.dead_letter import RUN
 from penstock.replay import metrics, origin, progress
 from penstock.replay.gate import Gate
 from penstock.replay.intake import RangeIntake, RedriveIntake
@@ -67,7 +68,12 @@ class RunLanes:
         self._pace = Pace()
         self._gate = Gate(self._pace, host.live, self._stop)
         self._outcomes = OutcomeLog(host.broker, host.worker, run.id)
-        self._dead_letters = DeadLetters(host.broker, host.worker, headers={origin.RUN: run.id})
+        self._dead_letters = DeadLetters(
+            host.broker,
+            host.worker,
+            headers={RUN: run.id},
+            carried=origin.CARRIED if run.source in VIA_REPLAY else (),
+        )
         self._handles: Mapping[str, Handle] = {source.stream: source.handle(run) for source in host.sources}
         self._told = (0, host.push_backs())  # handled messages and push-backs, up to the last report
 

@@ -1,0 +1,217 @@
+"""svc.dead_letters.{groups,list,show,stats,export}: what there is, read from the index and the stream."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from collections import deque
+from collections.abc import Sequence
+
+from penstock.broker import Broker, StoredMessage
+from penstock.contracts import load
+from penstock.errors import Refused
+from penstock.events import timestamps
+from penstock.events.dead_letter import MOST_REDRIVES
+from penstock.rpc.messages import (
+    ExportedLetter,
+    ExportLetters,
+    ExportPage,
+    Letter,
+    LetterCounts,
+    LetterGroup,
+    LetterGroups,
+    LetterHead,
+    LetterMatch,
+    LetterMessage,
+    LetterPage,
+    LetterState,
+    LetterStats,
+    ListLetters,
+    OpenLetters,
+)
+from penstock.services.operator.dead_letters import letter, ranges
+from penstock.services.operator.dead_letters.fullness import fullness, max_age_hours
+from penstock.services.operator.dead_letters.index import STATES, STREAM, Group, Index
+from penstock.services.operator.dead_letters.select import select
+
+PAGE_BYTES = 500_000  # of payloads in an answer, which holds them as base64
+OPENED = 100  # messages of a range that a list shows
+AT_ONCE = 32  # letters fetched side by side
+
+
+class Reading:
+    """Reads dead letters for one request after another."""
+
+    def __init__(self, broker: Broker, index: Index) -> None:
+        self._jetstream = broker.jetstream
+        self._index = index
+
+    async def groups(self, match: LetterMatch) -> LetterGroups:
+        """Letters by what they have in common, those with the most messages first."""
+        found: dict[Group, list[int]] = {}
+        async for each in select(self._index, match):
+            tally = found.setdefault(each.group, [0, 0, each.sequence, each.sequence, each.second, each.second])
+            tally[0] += 1
+            tally[1] += self._index.messages(each.sequence)
+            tally[3], tally[5] = each.sequence, each.second
+        groups = [_group(group, tally) for group, tally in found.items()]
+        return LetterGroups(
+            groups=sorted(groups, key=lambda group: (-group.messages, group.first_sequence)),
+            letters=sum(group.letters for group in groups),
+            messages=sum(group.messages for group in groups),
+            complete=self._index.complete,
+        )
+
+    async def page(self, wanted: ListLetters) -> LetterPage:
+        """Single letters, newest first."""
+        newest: deque[tuple[int, LetterState]] = deque(maxlen=wanted.limit + 1)
+        async for each in select(self._index, wanted.match):
+            if wanted.before is None or each.sequence < wanted.before:
+                newest.append((each.sequence, each.state))
+        more = len(newest) > wanted.limit
+        chosen = list(reversed(newest))[: wanted.limit]
+        messages = await self._fetch([sequence for sequence, _ in chosen])
+        states = dict(chosen)
+        letters = [letter.head_of(message, states[message.sequence]) for message in messages]
+        if wanted.open_ranges:
+            letters = [await self._opened(each) for each in letters]
+        return LetterPage(
+            letters=letters, next=chosen[-1][0] if more and chosen else None, complete=self._index.complete
+        )
+
+    async def show(self, sequence: int) -> Letter:
+        """One letter, whole. Raises Refused NOT_FOUND."""
+        message = await self._get(sequence)
+        head = await self._opened(letter.head_of(message, self._index.state(sequence)))
+        history: list[LetterHead] = []
+        previous = head.previous
+        while previous is not None and previous < sequence and len(history) <= MOST_REDRIVES:
+            try:
+                before = letter.head_of(await self._get(previous), self._index.state(previous))
+            except Refused:
+                break  # it expired
+            history.append(before)
+            sequence, previous = previous, before.previous
+        return Letter(
+            head=head,
+            headers=message.headers,
+            payload=b64encode(message.data).decode(),
+            pointer=letter.pointer_of(head.reason),
+            history=history,
+        )
+
+    def stats(self) -> LetterStats:
+        """Counts by state and how full the stream is. Raises Unavailable while nothing is known of it."""
+        info = self._index.known_info
+        states = {state: LetterCounts() for state in STATES}
+        open: dict[tuple[str, str], list[int]] = {}
+        for (group, state), (letters, messages) in self._index.totals().items():
+            before = states[state]
+            states[state] = LetterCounts(letters=before.letters + letters, messages=before.messages + messages)
+            if state == "open":
+                tally = open.setdefault((group.worker, group.code), [0, 0])
+                tally[0] += letters
+                tally[1] += messages
+        full = fullness(self._index, info)
+        return LetterStats(
+            states=states,
+            open=[
+                OpenLetters(worker=worker, code=code, letters=letters, messages=messages)
+                for (worker, code), (letters, messages) in sorted(open.items(), key=lambda each: -each[1][1])
+            ],
+            bytes=full.bytes,
+            max_bytes=full.max_bytes,
+            share=round(full.share, 4),
+            per_hour=full.per_hour,
+            full_in_hours=full.full_in_hours,
+            oldest_at=info.first_time if info.messages else "",
+            kept_for_hours=max_age_hours(info),
+            complete=self._index.complete,
+        )
+
+    async def export(self, wanted: ExportLetters) -> ExportPage:
+        """Whole letters from behind `after` on, as many as fit into an answer."""
+        matched = 0
+        chosen: list[tuple[int, LetterState]] = []
+        async for each in select(self._index, wanted.match):
+            matched += 1
+            if each.sequence > wanted.after and len(chosen) < AT_ONCE * 8:
+                chosen.append((each.sequence, each.state))
+        letters: list[ExportedLetter] = []
+        size = expired = 0
+        for begin in range(0, len(chosen), AT_ONCE):
+            part = chosen[begin : begin + AT_ONCE]
+            messages = {message.sequence: message for message in await self._fetch([each for each, _ in part])}
+            for sequence, state in part:
+                if (message := messages.get(sequence)) is None:
+                    expired += 1
+                    continue
+                size += len(message.data) + 2048
+                if letters and size > PAGE_BYTES:
+                    return ExportPage(letters=letters, next=letters[-1].sequence, matched=matched, expired=expired)
+                letters.append(_exported(message, state))
+        more = bool(chosen) and len(chosen) == AT_ONCE * 8
+        return ExportPage(letters=letters, next=chosen[-1][0] if more else None, matched=matched, expired=expired)
+
+    async def _opened(self, head: LetterHead) -> LetterHead:
+        """A range with the first of its messages, as its stream still has them."""
+        stream = load().streams.get(head.origin_stream)
+        if head.form != "range" or stream is None:
+            return head
+        found = await ranges.messages(self._jetstream, head, most=OPENED)
+        opened = [
+            LetterMessage(sequence=each.sequence, subject=each.subject, stored_at=timestamps.text(each.stored_at_ns))
+            for each in found
+        ]
+        return head.model_copy(update={"opened": opened, "more": max(head.messages - len(opened), 0)})
+
+    async def _get(self, sequence: int) -> StoredMessage:
+        try:
+            return await self._jetstream.get(STREAM, sequence=sequence)
+        except Refused as error:
+            if error.code != "NOT_FOUND":
+                raise
+            raise Refused("NOT_FOUND", f"there is no dead letter {sequence} (any more)") from None
+
+    async def _fetch(self, sequences: Sequence[int]) -> list[StoredMessage]:
+        """The letters that are still there."""
+        found: list[StoredMessage] = []
+        for begin in range(0, len(sequences), AT_ONCE):
+            results = await asyncio.gather(
+                *(self._get(each) for each in sequences[begin : begin + AT_ONCE]), return_exceptions=True
+            )
+            for result in results:
+                if isinstance(result, StoredMessage):
+                    found.append(result)
+                elif not (isinstance(result, Refused) and result.code == "NOT_FOUND"):
+                    raise result
+        return found
+
+
+def _group(group: Group, tally: list[int]) -> LetterGroup:
+    letters, messages, first, last, first_at, last_at = tally
+    return LetterGroup(
+        worker=group.worker,
+        code=group.code,
+        type=group.type,
+        publisher=group.publisher,
+        form=group.form,
+        redrives=group.redrives,
+        letters=letters,
+        messages=messages,
+        first_sequence=first,
+        last_sequence=last,
+        first_at=timestamps.text(first_at * 1_000_000_000),
+        last_at=timestamps.text(last_at * 1_000_000_000),
+    )
+
+
+def _exported(message: StoredMessage, state: LetterState) -> ExportedLetter:
+    return ExportedLetter(
+        sequence=message.sequence,
+        stored_at=timestamps.text(message.stored_at_ns),
+        state=state,
+        subject=message.subject,
+        headers=message.headers,
+        payload=b64encode(message.data).decode(),
+    )
