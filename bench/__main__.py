@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import broker, compare, edge, end_to_end, growth, identity, ingress, memory, workers
+from bench import broker, compare, edge, end_to_end, growth, identity, ingress, memory, replay, workers
 from bench.fleet import fleet_on
 from penstock.stack.place import CHECKOUT, Place
 
@@ -26,6 +26,7 @@ PARTS = {
     "edge": edge.measure,
     "identity": identity.measure,
     "workers": workers.measure,
+    "replay": replay.measure,
     "end_to_end": end_to_end.measure,
     "memory": memory.measure,
     "compare": compare.measure,

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
-import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx
-import orjson
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
@@ -21,68 +14,14 @@ from penstock.rpc.client import ask
 from penstock.telemetry import METRICS, metrics
 from tests.support.broker_rig import Rig, subject, true
 from tests.support.records import records_of
-from tests.support.until import BOUND, until
-
-
-@dataclass
-class Sample:
-    """tests.support.sample_worker as a child process."""
-
-    rig: Rig
-    folder: Path
-    process: asyncio.subprocess.Process
-    log: Path
-
-    async def get(self, path: str) -> httpx.Response:
-        port = self.rig.place.local_port("indexer")
-        async with httpx.AsyncClient(timeout=5) as client:
-            return await client.get(f"http://127.0.0.1:{port}{path}")
-
-    async def ready(self, expected: bool = True) -> dict[str, Any]:
-        async def look() -> dict[str, Any] | None:
-            assert self.process.returncode is None, self.log.read_text()
-            try:
-                response = await self.get("/readyz")
-            except httpx.TransportError:
-                return None
-            body: dict[str, Any] = response.json()
-            assert (response.status_code == 200) == body["ready"]
-            return body if body["ready"] is expected else None
-
-        return await until(look)
-
-    async def end(self, number: int = signal.SIGTERM) -> tuple[int, float]:
-        """Its exit code, and the seconds that it took."""
-        started = time.monotonic()
-        self.process.send_signal(number)
-        async with asyncio.timeout(BOUND):
-            return await self.process.wait(), time.monotonic() - started
-
-    def handled(self) -> list[str]:
-        path = self.folder / "handled"
-        return path.read_text().splitlines() if path.exists() else []
-
-    def logged(self) -> list[dict[str, Any]]:
-        return [orjson.loads(line) for line in self.log.read_bytes().splitlines()]
-
-
-async def start(rig: Rig, folder: Path) -> Sample:
-    log = folder / "log"
-    with log.open("ab") as file:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "tests.support.sample_worker", str(folder)),
-            env={**rig.place.environment(), "PENSTOCK_STATE": str(rig.place.state)},
-            stdout=file,
-            stderr=file,
-        )
-    return Sample(rig, folder, process, log)
+from tests.support.sample_process import Sample, start_sample
+from tests.support.until import BOUND
 
 
 @pytest.fixture
 async def sample(rig: Rig, tmp_path: Path) -> AsyncIterator[Sample]:
     await rig.consumer()
-    sample = await start(rig, tmp_path)
+    sample = await start_sample(rig, tmp_path)
     await sample.ready()
     yield sample
     if sample.process.returncode is None:
@@ -125,11 +64,11 @@ async def test_readyz_names_the_reason(sample: Sample) -> None:
 async def test_it_waits_for_a_broker_that_is_not_there_yet_and_can_be_told_to_stop(rig: Rig, tmp_path: Path) -> None:
     rig.processes.kill("nats")
     try:
-        sample = await start(rig, tmp_path)
+        sample = await start_sample(rig, tmp_path)
         assert (await sample.ready(False))["reasons"] == ["no connection to the broker"]
         code, seconds = await sample.end()
         assert (code, seconds < 3) == (0, True)
-        again = await start(rig, tmp_path)
+        again = await start_sample(rig, tmp_path)
         await again.ready(False)
     finally:
         await asyncio.to_thread(rig.processes.restart, "nats")
@@ -142,7 +81,7 @@ async def test_without_its_seed_it_says_so_and_exits_with_1(rig: Rig, tmp_path: 
     seed = rig.place.credentials_folder / "indexer.nk"
     aside = seed.rename(seed.with_suffix(".aside"))
     try:
-        sample = await start(rig, tmp_path)
+        sample = await start_sample(rig, tmp_path)
         async with asyncio.timeout(BOUND):
             assert await sample.process.wait() == 1
     finally:

@@ -28,16 +28,17 @@ NOT_MINE = 1.0  # seconds before a message of another run comes again
 class RangeIntake:
     """Of a consumer on the original stream."""
 
-    def __init__(self, range: Range, pace: Pace) -> None:
+    def __init__(self, range: Range, pace: Pace, clock: Callable[[], float] = time.monotonic) -> None:
         self._epoch = range.epoch
         self._last = range.last
         self._pace = pace
+        self._clock = clock
         self._ended_at = 0.0  # when a message behind the end came, and none of the range since
 
     def refuse(self, delivery: Delivery) -> bytes | None:
         """The verb that settles a delivery which is not to be handled; None when it is."""
         if delivery.sequence > self._last:
-            self._ended_at = time.monotonic()
+            self._ended_at = self._clock()
             metrics.OUT_OF_RANGE.inc()
             return ACK
         self._ended_at = 0.0
@@ -47,7 +48,7 @@ class RangeIntake:
     def most(self) -> int:
         """Messages that the lane may hold."""
         if self._ended_at:
-            return END_MOST if time.monotonic() - self._ended_at > END_EVERY else 0
+            return END_MOST if self._clock() - self._ended_at > END_EVERY else 0
         return ahead(self._pace)
 
 

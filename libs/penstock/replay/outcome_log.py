@@ -18,6 +18,7 @@ from penstock.replay.outcomes import Kind, encode
 _log = structlog.get_logger("penstock.replay.outcome_log")
 
 PATIENCE = 20.0  # seconds that a batch waits for its record; after that its messages come again
+# What the proof counts a settled message as.
 _KINDS: Mapping[str, Kind] = {"": "confirmed", "superseded": "skipped", "filtered": "filtered"}
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between tries
 
@@ -33,16 +34,19 @@ class OutcomeLog:
 
     async def record(self, settled: Sequence[tuple[Delivery, Outcome]]) -> None:
         """Returns when the outcomes are stored. Raises PenstockError when that failed for PATIENCE seconds."""
-        by_stream: dict[str, dict[Kind, list[int]]] = {}
-        counts: dict[Kind, int] = {}
+        found: dict[tuple[str, Kind], list[int]] = {}
         for delivery, outcome in settled:
-            kind = kind_of(outcome)
-            by_stream.setdefault(delivery.stream, {}).setdefault(kind, []).append(delivery.sequence)
-            counts[kind] = counts.get(kind, 0) + 1
+            place = (delivery.stream, _KINDS[outcome.unwritten] if type(outcome) is Done else "parked")
+            if (sequences := found.get(place)) is None:
+                sequences = found[place] = []
+            sequences.append(delivery.sequence)
+        by_stream: dict[str, dict[Kind, list[int]]] = {}
+        for (stream, kind), sequences in found.items():
+            by_stream.setdefault(stream, {})[kind] = sequences
         await self._store(encode(by_stream))
         self.handled += len(settled)
-        for kind, count in counts.items():
-            metrics.SETTLED.labels(kind).inc(count)
+        for (_, kind), sequences in found.items():
+            metrics.SETTLED.labels(kind).inc(len(sequences))
 
     async def _store(self, record: bytes) -> None:
         deadline, pause = time.monotonic() + PATIENCE, SHORTEST_PAUSE
@@ -59,10 +63,3 @@ class OutcomeLog:
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 return
-
-
-def kind_of(outcome: Outcome) -> Kind:
-    """What the proof counts a settled message as."""
-    if not isinstance(outcome, Done):
-        return "parked"
-    return _KINDS[outcome.unwritten]

@@ -30,6 +30,7 @@ class Score:
     stream: str
     sequence: int
     stored_at_ns: int
+    entity: str
 
 
 def read_score(delivery: Delivered, contracts: Contracts) -> Score:
@@ -61,6 +62,7 @@ def _score(value: dict[str, Any], raw: bytes) -> Score:
         stream=value["stream"],
         sequence=value["sequence"],
         stored_at_ns=timestamps.parse(value["stored_at"]),
+        entity=value["entity"],
     )
 
 
