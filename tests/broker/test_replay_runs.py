@@ -19,6 +19,7 @@ from penstock.services.operator.__main__ import build
 from penstock.services.operator.replay import counting
 from tests.support.bare_replica import BareReplica
 from tests.support.broker_rig import Rig
+from tests.support.records import records_of
 from tests.support.replay_console import Console, put
 from tests.support.until import until
 from tests.support.workers import RunningWorker
@@ -236,6 +237,7 @@ async def test_transitions_are_on_the_audit_trail_before_they_happen(operator: R
     await console.change("resume", run, reason="go")
     await ended(operator, console, run)
     records = [m for m in await operator.stored("AUDIT", first) if m.subject.startswith("audit.operator.replay_")]
+    assert {each.type.record for each in records_of(records)} == {"audit.replay_planned.v1", "audit.replay_run.v1"}
     said = [(m.subject.rpartition("replay_")[2], orjson.loads(m.data)["actor"]) for m in records]
     words = ["planned", "applied", "running", "paused", "running", "cancelled"]
     assert said == [(word, "ann") for word in words]

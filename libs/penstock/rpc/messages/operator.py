@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from penstock.rpc.messages.fields import EntityName, Key, Reply, Request, Token, TypeName
 
-MAX_RATE = 1_000_000  # events a second
+MIN_RATE, MAX_RATE = 0.01, 1_000_000  # events a second
 MAX_RUNS = 200  # in one list
 
 ReplaySource = Literal["events", "scores", "dead_letters", "store"]
@@ -18,7 +18,7 @@ RunId = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")]
 PlanHash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{8,64}$")]
 # RFC 3339, or a duration before now like -PT2H, or now
 Moment = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Rate = Annotated[float, Field(gt=0, le=MAX_RATE, description="events a second, over all replicas of the target")]
+Rate = Annotated[float, Field(ge=MIN_RATE, le=MAX_RATE, description="events a second, over all replicas of the target")]
 Reason = Annotated[str, StringConstraints(max_length=1024)]
 Actor = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
