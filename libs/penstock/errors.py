@@ -4,7 +4,7 @@
     ├── Refused              the input breaks a rule; sending it again will not help
     └── Unavailable          something needed is not there now; try again later
 
-The code is the interface; the sentence may change. Titles, HTTP status and remedy are data: contracts/errors.yaml.
+The code is the interface; the sentence may change. Title, HTTP status and next step are data: contracts/errors.yaml.
 """
 
 from __future__ import annotations

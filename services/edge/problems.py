@@ -1,4 +1,4 @@
-"""Two statements of our own in the templates → HAProxy's, with the code, title and remedy of contracts/errors.yaml.
+"""Two statements of our own in the templates → HAProxy's, with code, title and next step from contracts/errors.yaml.
 
 refuse <CODE> [after <seconds>] '<detail>' if|unless <condition>     → http-request deny
 answer <status> <CODE> [after <seconds>] '<detail>'                  → http-error

@@ -59,7 +59,7 @@ def lint_error_codes(contracts: Contracts, sources: Path) -> Iterator[Finding]:
                         f"{path.relative_to(sources).as_posix()}:{line}",
                         "error-code",
                         f"the code {code} is not in errors.yaml",
-                        "Add it with status, title and remedy, or use one that is there.",
+                        "Add it with status, title and next_step, or use an existing code.",
                     )
 
 

@@ -105,7 +105,7 @@ class ErrorEntry(Data):
 
     status: int
     title: str
-    remedy: str
+    next_step: str
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from penstock.errors import PenstockError
 
 
 def problem(error: PenstockError) -> dict[str, Any]:
-    """The RFC 9457 members of an error: type, title, status, detail, code, remedy, and pointer where there is one."""
+    """The RFC 9457 members of an error: type, title, status, code, detail, next_step, and pointer if there is one."""
     entry = load().errors.get(error.code) or load().errors["INTERNAL"]
     body: dict[str, Any] = {
         "type": f"urn:penstock:error:{error.code}",
@@ -17,7 +17,7 @@ def problem(error: PenstockError) -> dict[str, Any]:
         "status": entry.status,
         "code": error.code,
         "detail": error.detail,
-        "next_step": entry.remedy,
+        "next_step": entry.next_step,
     }
     if error.pointer:
         body["pointer"] = error.pointer

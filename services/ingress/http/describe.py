@@ -1,4 +1,4 @@
-"""The interface in words: /v1/types from the contracts, and what FastAPI cannot know of POST /v1/events for /docs."""
+"""The API's documentation: /v1/types from the contracts, and for /docs what FastAPI cannot know of POST /v1/events."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Any
 
 import yaml
 
-from penstock.contracts import Contracts
+from penstock.contracts import Contracts, problem
+from penstock.errors import Refused
 from penstock.events import MAX_EVENT_BYTES
 from penstock.services.ingress.http.body import MAX_BODY
 
 Json = dict[str, Any]
 
 TITLE = "Penstock"
-SUMMARY = "Events in; found, followed and scored events out."
+SUMMARY = "Send events; search, follow and score them."
 SECURITY: Json = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "A key from `penstock key create`, or an access token of an issuer that is believed.",
+        "description": "A key from `penstock key create`, or an access token of a trusted issuer.",
     }
 }
 
@@ -54,16 +55,7 @@ ACCEPTED: Json = {
         {"index": 0, "status": "accepted", "key": RECORD["key"], "stream": "EVENTS_HTTP", "sequence": 17},
     ],
 }
-PROBLEM: Json = {
-    "type": "urn:penstock:error:SCHEMA_VIOLATION",
-    "title": "The data does not fit its type",
-    "status": 400,
-    "code": "SCHEMA_VIOLATION",
-    "detail": '"message" is a required property',
-    "pointer": "/data",
-    "next_step": "Mend the member that `pointer` names; /v1/types shows the schema.",
-    "request_id": "d1b5a0c2f4e6978a",
-}
+VIOLATION = Refused("SCHEMA_VIOLATION", '"message" is a required property', pointer="/data")
 
 
 @lru_cache(maxsize=64)
@@ -75,7 +67,7 @@ def envelope(root: Path) -> Json:
 
 
 def types_page(contracts: Contracts, sent: Collection[str], datasets: Collection[str]) -> Json:
-    """The answer of GET /v1/types to who may send the types `sent` and read the datasets; nobody learns of others."""
+    """The response of GET /v1/types for a caller that may send the types `sent` and read the datasets: only these."""
     shown = [each for each in contracts.types.values() if each.type in sent or each.dataset in datasets]
     types = [
         {
@@ -103,7 +95,8 @@ def types_page(contracts: Contracts, sent: Collection[str], datasets: Collection
 
 def events_path() -> Json:
     """The OpenAPI description of POST /v1/events."""
-    problem = {"application/problem+json": {"example": PROBLEM}}
+    example = problem(VIOLATION) | {"request_id": "d1b5a0c2f4e6978a"}
+    refused = {"application/problem+json": {"example": example}}
     accepted = {"application/json": {"example": ACCEPTED}}
     return {
         "post": {
@@ -111,14 +104,17 @@ def events_path() -> Json:
             "summary": "Send events",
             "description": (
                 "CloudEvents 1.0 in structured, batched or binary mode; up to 5000 events and "
-                f"{MAX_BODY >> 20} MiB a request. 202 means that every event is on disk: see `durable` and the header "
-                "`Penstock-Durable` for servers where that is not so. Sending the same event again (same source, id "
+                f"{MAX_BODY >> 20} MiB a request. 202 means that every event is on disk, unless `durable` and the "
+                "header `Penstock-Durable` say otherwise. Sending the same event again (same source, id "
                 "and time) is always safe."
             ),
             "parameters": [
-                _header("Prefer", "`wait=N`: wait up to N (30) seconds for the workers; `stages` says who answered."),
-                _header("traceparent", "W3C trace context; goes along with the events."),
-                _header("X-Request-Id", "Returned with the answer and written to the log."),
+                _header(
+                    "Prefer",
+                    "`wait=N`: wait up to N (at most 30) seconds for the workers; `stages` lists those that are done.",
+                ),
+                _header("traceparent", "W3C trace context, stored with the events."),
+                _header("X-Request-Id", "Returned in the response and written to the log."),
             ],
             "requestBody": {
                 "required": True,
@@ -129,18 +125,24 @@ def events_path() -> Json:
                 },
             },
             "responses": {
-                "202": {"description": "All are accepted, or were before.", "content": accepted},
+                "202": {"description": "All events are accepted, or were before.", "content": accepted},
                 "200": {
-                    "description": "All are accepted and every worker has answered (`Prefer`).",
+                    "description": "All events are accepted and every worker is done (`Prefer`).",
                     "content": accepted,
                 },
-                "207": {"description": "Some are refused; `results` says which and why.", "content": accepted},
-                "400": {"description": "All are refused, or the request is.", "content": problem},
-                "401": {"description": "No valid key.", "content": problem},
-                "403": {"description": "The key may not send this.", "content": problem},
-                "413": {"description": "Too large.", "content": problem},
-                "415": {"description": "None of the three modes.", "content": problem},
-                "503": {"description": "Some cannot be stored now; send again after Retry-After.", "content": problem},
+                "207": {"description": "Some events are refused; `results` says which and why.", "content": accepted},
+                "400": {
+                    "description": "All events are refused, or the request itself is not valid.",
+                    "content": refused,
+                },
+                "401": {"description": "Valid credentials are missing.", "content": refused},
+                "403": {"description": "The caller may not send these events.", "content": refused},
+                "413": {"description": "The request or an event is too large.", "content": refused},
+                "415": {"description": "The content type is not one of the three modes.", "content": refused},
+                "503": {
+                    "description": "Some events cannot be stored now; send them again after Retry-After.",
+                    "content": refused,
+                },
             },
         }
     }
