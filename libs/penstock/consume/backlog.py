@@ -17,10 +17,12 @@ _log = structlog.get_logger("penstock.consume.backlog")
 class Backlog:
     """How far one consumer is behind its stream."""
 
-    def __init__(self, broker: Broker, stream: str, consumer: str) -> None:
+    def __init__(self, broker: Broker, stream: str, consumer: str, *, is_live: bool = True) -> None:
+        """Where it is not live, messages are old by intent: their age is no metric."""
         self.ack_wait = 30.0  # seconds; the consumer's, once it was looked up
         self.last: Delivery | None = None  # the newest delivery
         self._broker = broker
+        self._is_live = is_live
         self._stream = stream
         self._consumer = consumer
         self._looked_up: tuple[Delivery | None, int] = (None, 0)  # the newest delivery then, and the number
@@ -41,7 +43,13 @@ class Backlog:
         self.ack_wait = info.ack_wait
         self._looked_up = (self.last, info.pending)
         self._pending.set(info.pending)
-        self._behind.set(self.behind(held))
+        if self._is_live:
+            self._behind.set(self.behind(held))
+
+    def close(self) -> None:
+        """Nobody works on the consumer here any more, and its numbers are no longer looked up."""
+        self._pending.set(0)
+        self._behind.set(0)
 
     @property
     def pending(self) -> int:

@@ -76,7 +76,7 @@ class Lane:
         self.batcher = Batcher(self._options, self._wake.set)
         self._isolation = Isolation(crash_counter, self._free, self._options.in_flight)
         self._in_hand = InHand()
-        self._backlog = Backlog(broker, stream, consumer)
+        self._backlog = Backlog(broker, stream, consumer, is_live=intake is None)
         after_failure = self._options.after_failure
         self._settler = Settler(broker, stream, consumer, dead_letters, self._brake, after_failure, record)
         self._handler = BatchHandler(stream, consumer, handle, self._settler, self._in_hand, after_failure)
@@ -120,6 +120,11 @@ class Lane:
     def newest(self) -> Delivery | None:
         """The delivery that came last."""
         return self._backlog.last
+
+    @property
+    def braked(self) -> bool:
+        """Whether it rests because too much was refused."""
+        return self._brake.stopped
 
     @property
     def batch_waiting(self) -> bool:
@@ -171,6 +176,8 @@ class Lane:
                 for task in (feed, *chores, *self._tasks):
                     task.cancel()
                 self.batcher.close()
+                self._backlog.close()
+                self._braked.set(0)
                 self._settler.give_back(list(self._all_held()))
             await asyncio.gather(feed, *chores, stopped, *self._tasks, return_exceptions=True)
             with suppress(Unavailable):

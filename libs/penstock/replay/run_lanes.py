@@ -75,6 +75,7 @@ class RunLanes:
             carried=origin.CARRIED if run.source in VIA_REPLAY else (),
         )
         self._handles: Mapping[str, Handle] = {source.stream: source.handle(run) for source in host.sources}
+        self._at_work: list[Lane] = []
         self._told = (0, host.push_backs())  # handled messages and push-backs, up to the last report
 
     def pause(self) -> None:
@@ -88,7 +89,9 @@ class RunLanes:
 
     async def work(self) -> None:
         """Replays until `stop`. Raises what a defect raises."""
-        work = [self._run(lane, range) for lane, range in self._lanes()]
+        ranges = list(self._lanes())
+        self._at_work = [lane for lane, _ in ranges]
+        work = [self._run(lane, range) for lane, range in ranges]
         metrics.LANES.set(len(work))
         _log.info("replay_lanes_started", run=self.run.id, lanes=len(work), state=self.run.state)
         try:
@@ -186,7 +189,7 @@ class RunLanes:
             handled=now[0] - handled,
             live_pending=host.live.pending,
             live_behind=host.live.behind,
-            push_back=max(now[1] - push_backs, 0),
+            push_back=max(now[1] - push_backs, 0) + sum([lane.braked for lane in self._at_work]),
         )
         try:
             allowance = await progress.report(host.broker, body)
