@@ -18,8 +18,8 @@ one outcome for each message), and a `__main__.py` that puts them together:
     main("mirror", build, load_settings())
 
 `penstock.consume.SinkRetry` waits for a sink that is away; contracts/ has the identity `mirror` and its consumers. What
-`main` adds: the connection, the lanes with their acks, retries and dead letters, /readyz and /metrics, and the stop; and
-replays of each source, where the contracts give the worker its `replay_mirror` consumers and the bucket `replays`.
+`main` adds: the connection, the lanes with their acks, retries and dead letters, /readyz and /metrics, and the stop. It
+replays each source, too, where the contracts give the worker the consumers `replay_mirror` and the bucket `replays`.
 """
 
 from __future__ import annotations
