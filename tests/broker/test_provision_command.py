@@ -54,5 +54,5 @@ async def test_a_refusal_has_its_code_on_stderr_and_changes_the_exit_status(raw:
     status, _, errors = await command(raw)
     assert status == 1
     assert "PROVISION_REFUSED" in errors
-    assert "AUDIT: the contract no longer takes more.>" in errors
+    assert "AUDIT: the contract no longer captures more.>" in errors
     await admin.ask("$JS.API.STREAM.UPDATE.AUDIT", json.dumps(config).encode())
