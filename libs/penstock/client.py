@@ -124,13 +124,13 @@ class Publisher:
                 results[index] = Published(event.key, result.stream, result.sequence, stages)
         return [result for result in results if result is not None]
 
-    async def ask(self, service: str, operation: str, question: messages.Request) -> dict[str, Any]:
+    async def ask(self, service: str, operation: str, request: messages.Request) -> dict[str, Any]:
         """Asks a service, e.g. `search.query`, if the identity may. Raises PenstockError, also that of the service."""
         contract = self._contracts.services[service].operations[operation]
         if (service, operation) not in operations(self._contracts, self._contracts.identities[self.identity].requests):
             raise Refused("FORBIDDEN", f"identity {self.identity} may not ask {service}.{operation}")
         timeout = contract.timeout.total_seconds()
-        return await ask(self.broker, service, operation, question.to_json(), timeout=timeout)
+        return await ask(self.broker, service, operation, request.to_json(), timeout=timeout)
 
     @asynccontextmanager
     async def follow(self, *types: str, most: int = 1000) -> AsyncIterator[AsyncIterator[Event]]:

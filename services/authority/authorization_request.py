@@ -1,4 +1,4 @@
-"""A server's question (JWT of type authorization_request) → what is asked, of whose connection, with which token."""
+"""A server's request (JWT of type authorization_request) → what is asked, of whose connection, with which token."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Request:
 
 
 def read(text: str, issuer: str) -> Request:
-    """Takes the question apart. `issuer` is our own account key, which the question must be for. Raises ValueError."""
+    """Takes the request apart. `issuer` is our own account key, which the request must be for. Raises ValueError."""
     claims = user_jwt.from_server(text)
     body = claims.get("nats")
     if claims.get("aud") != AUDIENCE or claims.get("sub") != issuer or not isinstance(body, dict):
-        raise ValueError("no question for this authority")
+        raise ValueError("no request for this authority")
     if body.get("type") != "authorization_request":
         raise ValueError("no authorization request")
     server, info, options = body.get("server_id"), body.get("client_info"), body.get("connect_opts")

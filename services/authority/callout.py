@@ -1,8 +1,8 @@
-"""$SYS.REQ.USER.AUTH (sealed question) → token verified → decision → audited → sealed answer with a user JWT, or no.
+"""$SYS.REQ.USER.AUTH (sealed request) → token verified → decision → audited → sealed answer with a user JWT, or no.
 
 https://docs.nats.io/running-a-nats-service/configuration/securing_nats/auth_callout (NATS ADR-26)
 
-Replicas share the questions by a queue group. What cannot be read gets no answer: it came from nobody that we know.
+Replicas share the requests by a queue group. What cannot be read gets no answer: it came from nobody that we know.
 A refusal is answered at once, and never says why: the reason is in the log and on the trail.
 """
 
@@ -34,7 +34,7 @@ Reply = Callable[[str, bytes], None]
 
 
 class Callout:
-    """Answers questions. `reply` publishes an answer; `now` gives Unix seconds."""
+    """Answers requests. `reply` publishes an answer; `now` gives Unix seconds."""
 
     def __init__(
         self,
@@ -56,16 +56,16 @@ class Callout:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, message: Message) -> None:
-        """Starts on a question. Above MOST_IN_FLIGHT it is left: the client comes again, by then there may be room."""
+        """Starts on a request. Above MOST_IN_FLIGHT it is left: the client comes again, by then there may be room."""
         if len(self._tasks) >= MOST_IN_FLIGHT:
-            metrics.QUESTIONS.labels("left").inc()
+            metrics.REQUESTS.labels("left").inc()
             return
         task = asyncio.create_task(self._serve(message))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def finish(self, timeout: float = PATIENCE) -> None:
-        """Waits for the questions begun."""
+        """Waits for the requests begun."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
 
@@ -86,8 +86,8 @@ class Callout:
             _log.exception("not_answered")
             raise
         finally:
-            metrics.QUESTIONS.labels(result).inc()
-            metrics.QUESTION_SECONDS.observe(time.perf_counter() - began)
+            metrics.REQUESTS.labels(result).inc()
+            metrics.REQUEST_SECONDS.observe(time.perf_counter() - began)
 
     async def _answer(self, message: Message) -> str:
         server_key = message.headers.get(SERVER_KEY_HEADER, "")

@@ -41,7 +41,7 @@ class Decider:
             raise Refused("TOKEN_EXPIRED", "the token has expired")
         allowed = self._rights(found)
         if not allowed.publish:
-            raise Refused("FORBIDDEN", f"{found.identity} may do nothing here; questions go through the ingress")
+            raise Refused("FORBIDDEN", f"{found.identity} may do nothing here; requests go through the ingress")
         return Admission(found, allowed, min(claims.expires_at, int(now) + LONGEST))
 
     def _rights(self, found: Principal) -> Permissions:

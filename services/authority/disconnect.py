@@ -19,7 +19,7 @@ from penstock.services.authority.trail import Trail
 
 _log = structlog.get_logger("penstock.authority")
 
-# Seconds after a denial; the last is beyond the poll of the slowest replica and the server's time-out of a question.
+# Seconds after a denial; the last is beyond the poll of the slowest replica and the server's time-out of a request.
 AGAIN_AFTER = (0.0, 1.5, 6.5)
 EVERY = 30.0
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from penstock.telemetry import counter, histogram
 
-QUESTIONS = counter(
+REQUESTS = counter(
     "penstock_connect_decided_total",
-    "Servers' questions about a new connection, by result (admitted, refused, unreadable, error, left)",
-    unit="questions",
+    "Servers' requests about a new connection, by result (admitted, refused, unreadable, error, left)",
+    unit="requests",
     remedy="refused: the log and the trail say why; error or left: AUDIT or the issuer is away, or too many connect",
     labels=("result",),
 )
-QUESTION_SECONDS = histogram(
+REQUEST_SECONDS = histogram(
     "penstock_connect_decided_seconds",
-    "Time from a server's question to the answer, audit included",
+    "Time from a server's request to the answer, audit included",
     unit="seconds",
     remedy="near the server's time-out of 5 s clients cannot connect: look at the disk under AUDIT and at the issuer",
 )

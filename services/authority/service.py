@@ -1,4 +1,4 @@
-"""settings → verifier, decider, trail, callout → questions until SIGTERM; those begun are then finished."""
+"""settings → verifier, decider, trail, callout → requests until SIGTERM; those begun are then finished."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from penstock.stopping import run_until
 
 _log = structlog.get_logger("penstock.authority")
 
-QUEUE = "authority"  # the group in which replicas share the questions
+QUEUE = "authority"  # the group in which replicas share the requests
 SETTLE_SECONDS = 10.0
 
 

@@ -31,33 +31,33 @@ class Trail:
         self._broker = broker
         self._refusals = PerMinute(MOST_REFUSALS, clock)
 
-    async def admitted(self, question: Request, claims: Claims, admission: Admission) -> None:
+    async def admitted(self, request: Request, claims: Claims, admission: Admission) -> None:
         """Raises Unavailable when the record could not be stored: then nobody is let in."""
         record = {
             "decision": "admitted",
-            **_connection(question),
+            **_connection(request),
             **_token(claims),
             "identity": admission.who.identity,
             "listed": admission.who.listed,
             "roles": admission.who.roles,
             "expires": _iso(admission.expires_at),
         }
-        _log.info("admitted", identity=admission.who.identity, host=question.host, expires=record["expires"])
+        _log.info("admitted", identity=admission.who.identity, host=request.host, expires=record["expires"])
         await self._write("connect", record, actor=admission.who.identity)
 
-    async def refused(self, question: Request, claims: Claims | None, error: PenstockError) -> None:
+    async def refused(self, request: Request, claims: Claims | None, error: PenstockError) -> None:
         """Raises Unavailable when the record could not be stored."""
         await self.settle()
         if not self._refusals.passes(error.code):
             return
         record = {
             "decision": "refused",
-            **_connection(question),
+            **_connection(request),
             **(_token(claims) if claims else {}),
             "code": error.code,
             "reason": error.detail,
         }
-        _log.warning("refused", code=error.code, reason=error.detail, host=question.host, client=question.client)
+        _log.warning("refused", code=error.code, reason=error.detail, host=request.host, client=request.client)
         await self._write("connect", record)
 
     async def disconnected(self, identity: str, server: str, number: int, name: str) -> None:
@@ -82,8 +82,8 @@ class Trail:
         await record.write(self._broker, what, actor, **members)
 
 
-def _connection(question: Request) -> dict[str, Any]:
-    return {"host": question.host, "client": question.client, "server": question.server_name or question.server}
+def _connection(request: Request) -> dict[str, Any]:
+    return {"host": request.host, "client": request.client, "server": request.server_name or request.server}
 
 
 def _token(claims: Claims) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """NATS JWTs: header.claims.signature, signed with ed25519 by an nkey (https://docs.nats.io, github.com/nats-io/jwt v2).
 
-    user(...)     what a connection may do       response(...)   the answer to a server's question
+    user(...)     what a connection may do       response(...)   the answer to a server's request
 
 A user JWT without allow lists would mean that everything is allowed, so there is none without.
 """

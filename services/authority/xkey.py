@@ -1,6 +1,6 @@
 """The envelope between server and authority: `xkv1`, a nonce of 24 bytes, a NaCl box (nats-io/nkeys, xkeys.go).
 
-A question holds the client's token, so it is encrypted for the authority's curve key, and the answer for the key of
+A request holds the client's token, so it is encrypted for the authority's curve key, and the answer for the key of
 the server that asked, which comes in the header Nats-Server-Xkey.
 """
 

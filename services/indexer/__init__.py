@@ -1,1 +1,1 @@
-"""The indexer: events and scores into Elasticsearch, and answers to questions from there."""
+"""The indexer: events and scores into Elasticsearch, and answers to requests from there."""

@@ -28,7 +28,7 @@ from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.logic import Indexer
 from penstock.services.indexer.search.elastic import Elastic
 from penstock.services.indexer.search.models import ActiveModels
-from penstock.services.indexer.search.operations import Questions
+from penstock.services.indexer.search.operations import Operations
 from penstock.stopping import set_within
 
 _log = structlog.get_logger(__name__)
@@ -98,7 +98,9 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
     source = partial(Source, consumer=NAME, options=_OPTIONS)
     elastic = Elastic(client)
     await elastic.look()
-    questions = Questions(contracts, elastic, ActiveModels(elastic, partial(_models, broker)), partial(_embed, broker))
+    operations = Operations(
+        contracts, elastic, ActiveModels(elastic, partial(_models, broker)), partial(_embed, broker)
+    )
 
     return Parts(
         sources=(
@@ -120,10 +122,10 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
         ),
         service="search",
         operations={
-            "query": questions.query,
-            "similar": questions.similar,
-            "anomalies": questions.anomalies,
-            "count": questions.count,
+            "query": operations.query,
+            "similar": operations.similar,
+            "anomalies": operations.anomalies,
+            "count": operations.count,
         },
         unready_reason=lambda: f"Elasticsearch: {elastic.unready_reason}" if elastic.unready_reason else "",
         chores=(

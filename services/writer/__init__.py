@@ -1,1 +1,1 @@
-"""The writer: events and scores into Cassandra, and answers to questions from there."""
+"""The writer: events and scores into Cassandra, and answers to requests from there."""

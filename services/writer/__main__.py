@@ -18,7 +18,7 @@ from penstock.scoring.score import read_score
 from penstock.services.writer import audit_rows
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries import reads
-from penstock.services.writer.queries.operations import Questions
+from penstock.services.writer.queries.operations import Operations
 from penstock.services.writer.queries.reads import Reads
 from penstock.services.writer.settings import WriterSettings
 from penstock.services.writer.store import Store
@@ -47,7 +47,7 @@ async def build(_: Broker, settings: WriterSettings) -> Parts:
     store = Store(settings)
     store_reads = Reads(store)
     writer = Writer(store, length)
-    questions = Questions(contracts, store_reads, length)
+    operations = Operations(contracts, store_reads, length)
     source = partial(Source, consumer=NAME, options=_OPTIONS)
     streams = [name for name, stream in contracts.streams.items() if stream.door is not None]
     return Parts(
@@ -58,10 +58,10 @@ async def build(_: Broker, settings: WriterSettings) -> Parts:
         ),
         service="store",
         operations={
-            "get": questions.get,
-            "timeline": questions.timeline,
-            "count": questions.count,
-            "audit": questions.audit,
+            "get": operations.get,
+            "timeline": operations.timeline,
+            "count": operations.count,
+            "audit": operations.audit,
         },
         unready_reason=lambda: f"Cassandra: {store_reads.unready_reason}" if store_reads.unready_reason else "",
         chores=(lambda stop: reach(store, store_reads, stop),),

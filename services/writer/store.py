@@ -84,14 +84,14 @@ class Store:
         self._prepared: dict[str, PreparedStatement] = {}
         self.request_timeout = REQUEST_SECONDS
 
-    async def open(self, questions: Iterable[str]) -> None:
-        """Connects, prepares the inserts and `questions` (CQL with `{keyspace}`). May be called again after an error.
+    async def open(self, statements: Iterable[str]) -> None:
+        """Connects, prepares the inserts and `statements` (CQL with `{keyspace}`). May be called again after an error.
 
         Raises what the driver raises, and PenstockError when the keyspace holds rows by another period.
         """
-        await asyncio.get_running_loop().run_in_executor(None, self._open, tuple(questions))
+        await asyncio.get_running_loop().run_in_executor(None, self._open, tuple(statements))
 
-    def _open(self, questions: Sequence[str]) -> None:
+    def _open(self, statements: Sequence[str]) -> None:
         cluster = open_cluster(self._settings)
         try:
             session = cluster.connect()
@@ -102,7 +102,7 @@ class Store:
             _same_period(session.execute(prepare(_LENGTHS)), self._settings.cassandra_period)
             session.client_protocol_handler = Frames
             inserts = {table: prepare(_insert(table, columns)) for table, columns in COLUMNS.items()}
-            prepared = {question: prepare(question) for question in questions}
+            prepared = {statement: prepare(statement) for statement in statements}
         except BaseException:
             cluster.shutdown()
             raise
@@ -138,11 +138,11 @@ class Store:
         response.add_callbacks(let_go, let_go)
         return future
 
-    def read(self, question: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> asyncio.Future[Any]:
-        """Asks one of the questions given to `open`; resolves with its first page of rows."""
+    def read(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> asyncio.Future[Any]:
+        """Asks one of the statements given to `open`; resolves with its first page of rows."""
         session = self._connected()
         return self._bridge.future(
-            session.execute_async(self._prepared[question], values, timeout=self.request_timeout)
+            session.execute_async(self._prepared[statement], values, timeout=self.request_timeout)
         )
 
     def _connected(self) -> Session:

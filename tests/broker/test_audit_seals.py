@@ -48,7 +48,7 @@ async def auditors(rig: Rig) -> Auditors:
     writer = await rig.broker("writer")
     for _ in range(4):
         for number in range(12):
-            await writer.publish("audit.writer.question", b'{"actor":"somebody","number":%d}' % number)
+            await writer.publish("audit.writer.query", b'{"actor":"somebody","number":%d}' % number)
         await auditors.sealed()
     auditors.kill()
     return auditors
@@ -77,7 +77,7 @@ async def copy(rig: Rig, auditors: Auditors) -> AsyncIterator[str]:
 
 async def middle(rig: Rig) -> int:
     """The sequence of a record with others on both sides, in a stretch that is sealed."""
-    messages = await rig.core.jetstream.get_many(hash_chain.STREAM, sequence=1, subject="audit.writer.question")
+    messages = await rig.core.jetstream.get_many(hash_chain.STREAM, sequence=1, subject="audit.writer.query")
     return messages[20].sequence
 
 
@@ -160,7 +160,7 @@ async def test_a_killed_sealer_resumes_and_two_sealers_do_not_conflict(rig: Rig,
     auditors.start(1)
     for round in range(3):
         for _ in range(10):
-            await writer.publish("audit.writer.question", b'{"actor":"somebody"}')
+            await writer.publish("audit.writer.query", b'{"actor":"somebody"}')
         if round == 1:
             auditors.kill(0)
             auditors.start(0)

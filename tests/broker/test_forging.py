@@ -87,11 +87,11 @@ async def test_a_pull_does_not_store_what_it_delivers_again(bait: RawClients, ta
 
 @pytest.fixture
 async def answers_everybody(raw: RawClients) -> AsyncIterator[RawClient]:
-    """An indexer that sends its answer wherever the question says."""
+    """An indexer that sends its answer wherever the request says."""
     indexer = raw.clients["indexer"]
 
-    async def answer(question: Msg) -> None:
-        await indexer.send(question.reply, b"chosen by the caller")
+    async def answer(request: Msg) -> None:
+        await indexer.send(request.reply, b"chosen by the caller")
 
     listening = await indexer.connection.subscribe("svc.search.query.*", cb=answer)
     await indexer.flush()
@@ -103,7 +103,7 @@ async def answers_everybody(raw: RawClients) -> AsyncIterator[RawClient]:
 async def test_a_responder_cannot_be_made_to_publish_by_a_reply_subject(
     raw: RawClients, answers_everybody: RawClient, target: str
 ) -> None:
-    """The answer goes where the question says, and the one who answers has no right to publish there.
+    """The answer goes where the request says, and the one who answers has no right to publish there.
 
     Its own subjects are left; penstock.rpc.server refuses every address but the caller's inbox.
     """

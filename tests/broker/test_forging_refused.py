@@ -81,8 +81,8 @@ async def test_a_stream_s_publish_ack_is_not_taken_for_a_request(raw: RawClients
 
 async def test_only_the_ingress_may_speak_for_others(raw: RawClients, asked: list[Caller]) -> None:
     person = json.dumps({"name": "somebody", "datasets": ["logs"], "roles": []})
-    question = ("svc.search.query.ingress", b"{}", {ON_BEHALF: person})
-    await raw.clients["ingress"].ask(*question)
+    request = ("svc.search.query.ingress", b"{}", {ON_BEHALF: person})
+    await raw.clients["ingress"].ask(*request)
     assert asked[0].on_behalf is not None
     with pytest.raises(Exception, match="FORBIDDEN"):
         caller_of({ON_BEHALF: person}, "trainer")

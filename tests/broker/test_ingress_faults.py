@@ -51,8 +51,8 @@ async def test_while_the_broker_is_away_events_are_refused_until_it_is_back(ingr
         ("refused", "ENVELOPE_INVALID"),
         ("unavailable", "BROKER_UNAVAILABLE"),
     ]
-    question = await ingress.post("/v1/search", {})
-    assert (question.status_code, question.json()["code"]) == (503, "BROKER_UNAVAILABLE")
+    request = await ingress.post("/v1/search", {})
+    assert (request.status_code, request.json()["code"]) == (503, "BROKER_UNAVAILABLE")
     await asyncio.to_thread(rig.processes.restart, "nats")
     await ready(ingress, True)
     again = await ingress.send(sent)

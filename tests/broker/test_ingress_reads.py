@@ -1,4 +1,4 @@
-"""Questions over HTTP reach the worker that knows, on behalf of the caller, and its answer or error comes back."""
+"""Operations over HTTP reach the worker that knows, on behalf of the caller, and its answer or error comes back."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ async def test_a_workers_error_comes_back_as_it_is(ingress: Ingress, fleet: Flee
     fleet.answers["search.query"] = Unavailable("STORE_UNAVAILABLE", "no node", retry_after=7)
     away = await ingress.post("/v1/search", {})
     assert (away.status_code, away.json()["code"], away.headers["retry-after"]) == (503, "STORE_UNAVAILABLE", "7")
-    fleet.answers["search.query"] = Refused("QUERY_INVALID", "the cursor is of another question", pointer="/cursor")
+    fleet.answers["search.query"] = Refused("QUERY_INVALID", "the cursor is of another request", pointer="/cursor")
     wrong = await ingress.post("/v1/search", {})
     assert (wrong.status_code, wrong.json()["pointer"]) == (400, "/cursor")
 
@@ -189,7 +189,7 @@ async def test_every_request_is_on_the_audit_trail_without_its_content(
     await ingress.get(f"/v1/events/{KEY}")
     assert (await ingress.post("/v1/search", {"size": 0})).status_code == 400
     messages = await rig.stored("AUDIT", first)
-    assert {message.subject for message in messages} == {"audit.ingress.question"}
+    assert {message.subject for message in messages} == {"audit.ingress.query"}
     records = [record.value for record in records_of(messages)]
     assert [record["operation"] for record in records] == ["search.query"] * 3 + ["store.get"]
     assert {record["actor"] for record in records} == {"shop"}

@@ -15,7 +15,7 @@ from tests.support.ingress import STRUCTURED, Ingress, event
 OPEN = {"/livez", "/readyz"}
 REALM = 'Bearer realm="penstock"'
 KEY = "019aa5b3-4b1a-8c41-9d6e-2f1c7a90e355"
-# What a path needs so that the question itself is good.
+# What a path needs so that the request itself is good.
 PARAMS = {"/v1/timeline": {"entity": "web-1"}}
 BODIES: dict[str, Any] = {"/v1/similar": {"text": "x"}, "/v1/events": event("r-1")}
 

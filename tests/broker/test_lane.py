@@ -215,7 +215,7 @@ def refused_deliveries() -> float:
 
 async def test_a_message_sent_into_the_lanes_inbox_by_somebody_else_is_dropped(rig: Rig, lane: MakeLane) -> None:
     sink = Sink()
-    forger = await rig.broker("scorer")  # may publish to the indexer's inbox, because it answers its questions
+    forger = await rig.broker("scorer")  # may publish to the indexer's inbox, because it answers its requests
     working = lane(sink.handle)
     async with Working(working):
         await true(lambda: working.puller.outstanding > 0)

@@ -1,4 +1,4 @@
-"""Questions and answers: who asks is who the server says, errors keep their code, and nobody waits for ever."""
+"""Operations and answers: who asks is who the server says, errors keep their code, and nobody waits for ever."""
 
 from __future__ import annotations
 
@@ -197,12 +197,12 @@ async def test_replicas_share_the_requests(rig: Rig, ingress: Broker, search: Se
 async def test_stopping_answers_requests_in_progress(
     rig: Rig, ingress: Broker, responder: Responder, search: Search
 ) -> None:
-    question = asyncio.create_task(ask(ingress, "search", "count", {}))
+    request = asyncio.create_task(ask(ingress, "search", "count", {}))
     await true(lambda: search.started == 1)
     stopping = asyncio.create_task(responder.stop())
     search.release.set()
     async with asyncio.timeout(BOUND):
-        assert await question == {"size": ""}
+        assert await request == {"size": ""}
         await stopping
     with pytest.raises(Unavailable, match="SERVICE_UNAVAILABLE"):
         await ask(ingress, "search", "query", {})

@@ -22,7 +22,7 @@ from tests.support.records import records_of
 from tests.support.until import until
 
 BOUND = 90.0
-WORD = "zanzibar"  # of an event and of a question: never on the trail
+WORD = "zanzibar"  # of an event and of a request: never on the trail
 
 
 async def penstock(place: Place, *words: str) -> tuple[int, str]:
@@ -52,7 +52,7 @@ async def found(place: Place, **members: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 async def told(stack_env: Place, fleet: Processes) -> str:
-    """An event of a sender of this module, and a question about it; the sender's name."""
+    """An event of a sender of this module, and a request about it; the sender's name."""
     sender = f"teller_{os.urandom(4).hex()}"
     text, _ = api_keys.create(
         stack_env.keys, load(), identity=sender, datasets=["logs"], types=["*"], now_ns=time.time_ns(),
@@ -77,8 +77,8 @@ async def test_what_somebody_sent_and_asked_is_found_by_name(stack_env: Place, t
     [entry] = [entry for entry in published["entries"] if entry["identity"] == told]
     assert entry["count"] == 1
     assert entry["from"] == entry["to"]
-    question = await found(stack_env, identity=told, action="question", operation="search.query")
-    assert (question["datasets"], "count" in question) == (["logs"], True)
+    request = await found(stack_env, identity=told, action="query", operation="search.query")
+    assert (request["datasets"], "count" in request) == (["logs"], True)
 
 
 async def test_who_connected_is_found_with_the_decision(stack_env: Place, told: str) -> None:

@@ -73,7 +73,7 @@ class World:
 
 @dataclass
 class Request:
-    """One question. `refused`: who may not read the sample is refused, and not just shown less; `control`: who may
+    """One request. `refused`: who may not read the sample is refused, and not just shown less; `control`: who may
     sees it in the answer."""
 
     method: str
@@ -135,13 +135,13 @@ async def cursor_of(world: World, request: Request) -> str:
     return cursor
 
 
-# Questions whose answers show the sample to whoever may read it.
+# Operations whose answers show the sample to whoever may read it.
 Ask = Callable[[World], list[Request]]
 
 
 def searches(world: World) -> list[Request]:
-    def search(refused: int = 0, **question: Any) -> Request:
-        return Request("POST", "/v1/search", question, refused=refused)
+    def search(refused: int = 0, **request: Any) -> Request:
+        return Request("POST", "/v1/search", request, refused=refused)
 
     by_key = {"field": "@key", "value": world.hidden}
     return [
@@ -162,8 +162,8 @@ def searches(world: World) -> list[Request]:
 
 
 def similar(world: World) -> list[Request]:
-    def near(refused: int = 0, control: bool = True, **question: Any) -> Request:
-        return Request("POST", "/v1/similar", question, refused=refused, control=control)
+    def near(refused: int = 0, control: bool = True, **request: Any) -> Request:
+        return Request("POST", "/v1/similar", request, refused=refused, control=control)
 
     return [
         near(key=world.hidden, size=100, refused=404),
@@ -201,8 +201,8 @@ def timeline(world: World) -> list[Request]:
 
 
 def counts(world: World) -> list[Request]:
-    def count(refused: int = 0, **question: Any) -> Request:
-        return Request("POST", "/v1/count", {"entity": world.entity, **question}, refused=refused)
+    def count(refused: int = 0, **request: Any) -> Request:
+        return Request("POST", "/v1/count", {"entity": world.entity, **request}, refused=refused)
 
     return [
         count(by="@type"),
@@ -275,7 +275,7 @@ async def test_a_text_has_the_same_likes_over_http_and_over_nats(world: World) -
 
 
 def alike(world: World) -> list[tuple[Request, Request]]:
-    """Questions about what may not be read, and the same about what is not there."""
+    """Operations about what may not be read, and the same about what is not there."""
 
     def pair(method: str, path: str, body: Json | None = None, params: Json | None = None) -> tuple[Request, Request]:
         text = orjson.dumps([path, body, params]).decode()
@@ -308,7 +308,7 @@ async def test_what_may_not_be_read_looks_like_what_is_not_there(world: World) -
 
 
 def neutral(world: World, answer: httpx.Response) -> Json:
-    """An answer without what the question named, its time and its id."""
+    """An answer without what the request named, its time and its id."""
     names = [world.hidden, NEVER, *(name for pair in NAMES for name in pair)]
     text = re.sub("|".join(map(re.escape, names)), "*", answer.text)
     body: Json = orjson.loads(text)
@@ -316,9 +316,9 @@ def neutral(world: World, answer: httpx.Response) -> Json:
 
 
 async def test_a_cursor_of_another_caller_shows_nothing_more(world: World) -> None:
-    for question in ({}, {"sort": "anomaly"}, {"text": "plain"}):
-        request = Request("POST", "/v1/search", {**question, "entity": world.entity, "size": 1})
-        if question.get("text"):
+    for request in ({}, {"sort": "anomaly"}, {"text": "plain"}):
+        request = Request("POST", "/v1/search", {**request, "entity": world.entity, "size": 1})
+        if request.get("text"):
             request.body = {"text": "logged", "size": 1}
         cursor = await cursor_of(world, request)
         taken = await world.ask(world.logs, Request("POST", "/v1/search", {**(request.body or {}), "cursor": cursor}))

@@ -80,8 +80,8 @@ def test_examples_can_be_indexed_and_are_found_by_their_members(index: httpx.Cli
 
 def test_no_keyword_or_number_that_is_accepted_is_left_out_of_the_index(index: httpx.Client) -> None:
     index.post("/events-*/_refresh").raise_for_status()
-    question = {"size": 0, "aggs": {"left_out": {"terms": {"field": "_ignored", "size": 100}}}}
-    answer = index.post("/events-*/_search", json=question).raise_for_status().json()
+    request = {"size": 0, "aggs": {"left_out": {"terms": {"field": "_ignored", "size": 100}}}}
+    answer = index.post("/events-*/_search", json=request).raise_for_status().json()
     assert answer["hits"]["total"]["value"] > 0
     left_out = {bucket["key"] for bucket in answer["aggregations"]["left_out"]["buckets"]}
     # The pattern of an address cannot say what is one; such a text is stored and returned, but not found by range.

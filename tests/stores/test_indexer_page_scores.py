@@ -1,4 +1,4 @@
-"""Hits show what the model said of them, also where the question was not about it."""
+"""Hits show what the model said of them, also where the request was not about it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.logic import Indexer
 from penstock.services.indexer.search.elastic import Elastic
 from penstock.services.indexer.search.models import ActiveModels
-from penstock.services.indexer.search.operations import Questions
+from penstock.services.indexer.search.operations import Operations
 from tests.stores.conftest import EPOCHS
-from tests.stores.test_indexer_questions import embed
+from tests.stores.test_indexer_queries import embed
 from tests.support.deliveries import CONTRACTS, event_of, line, score_of
 
 ALL = Caller("trainer", datasets=frozenset({"*"}))
@@ -44,27 +44,25 @@ async def no_scorer() -> LoadedModels:
     raise Unavailable("SERVICE_UNAVAILABLE", "nobody listens")
 
 
-async def shown(questions: Questions, **question: object) -> list[tuple[float, int] | None]:
-    page = await questions.query({"order": "asc", "types": ["log.line.v1"], **question}, ALL)
+async def shown(operations: Operations, **body: object) -> list[tuple[float, int] | None]:
+    page = await operations.query({"order": "asc", "types": ["log.line.v1"], **body}, ALL)
     anomalies = [hit.get("anomaly") for hit in page["hits"]]
     return [(each["score"], each["model"]["version"]) if each else None for each in anomalies]
 
 
-@pytest.mark.parametrize("question", [{}, {"text": "line", "sort": "time"}, {"model": "lines"}])
-async def test_hits_show_the_active_model_s_score_where_there_is_one(
-    elastic: Elastic, question: dict[str, object]
-) -> None:
-    questions = Questions(CONTRACTS, elastic, ActiveModels(elastic, version_2), embed)
-    assert await shown(questions, **question) == [(0.7, 2), (0.3, 2), None]
+@pytest.mark.parametrize("body", [{}, {"text": "line", "sort": "time"}, {"model": "lines"}])
+async def test_hits_show_the_active_model_s_score_where_there_is_one(elastic: Elastic, body: dict[str, object]) -> None:
+    operations = Operations(CONTRACTS, elastic, ActiveModels(elastic, version_2), embed)
+    assert await shown(operations, **body) == [(0.7, 2), (0.3, 2), None]
 
 
 async def test_without_any_model_there_are_hits_without_scores(client: AsyncElasticsearch, elastic: Elastic) -> None:
     async def other_types() -> LoadedModels:
         return LoadedModels(models=[LoadedModel(name="lines", version=2, types=["metric.sample.v1"])])
 
-    questions = Questions(CONTRACTS, elastic, ActiveModels(elastic, other_types), embed)
-    assert await shown(questions) == [None, None, None]
+    operations = Operations(CONTRACTS, elastic, ActiveModels(elastic, other_types), embed)
+    assert await shown(operations) == [None, None, None]
     with pytest.raises(Refused, match="model 'lines' does not score"):
-        await shown(questions, model="lines")
-    newest = Questions(CONTRACTS, elastic, ActiveModels(elastic, no_scorer), embed)
+        await shown(operations, model="lines")
+    newest = Operations(CONTRACTS, elastic, ActiveModels(elastic, no_scorer), embed)
     assert await shown(newest) == [(0.7, 2), (0.3, 2), None]

@@ -1,5 +1,5 @@
-"""Questions of every form at the real Elasticsearch: nothing but allow-listed queries to the asker's own indices gets
-there, and it takes every question that is valid."""
+"""Requests of every form at the real Elasticsearch: nothing but allow-listed queries to the asker's own indices gets
+there, and it takes every request that is valid."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from penstock.services.indexer.logic import Indexer
 from penstock.services.indexer.search import cursor, query
 from penstock.services.indexer.search.elastic import Elastic
 from penstock.services.indexer.search.models import ActiveModels
-from penstock.services.indexer.search.operations import Questions
+from penstock.services.indexer.search.operations import Operations
 from tests.stores.conftest import EPOCHS
-from tests.stores.test_indexer_questions import embed
+from tests.stores.test_indexer_queries import embed
 from tests.support import query_strategies as strategies
 from tests.support.deliveries import CONTRACTS, event_of, line, sample, score_of
 
@@ -77,16 +77,16 @@ async def elastic(client: AsyncElasticsearch) -> Watched:
 
 
 @pytest.fixture(scope="module")
-def questions(elastic: Watched) -> Questions:
+def operations(elastic: Watched) -> Operations:
     async def loaded() -> LoadedModels:
         types = ["log.line.v1", "metric.sample.v1"]
         return LoadedModels(models=[LoadedModel(name="lines", version=2, types=types)])
 
-    return Questions(CONTRACTS, elastic, ActiveModels(elastic, loaded), embed)
+    return Operations(CONTRACTS, elastic, ActiveModels(elastic, loaded), embed)
 
 
 async def refusal(answer: Awaitable[Any]) -> Refused | None:
-    """The refusal that a question meets, if it does."""
+    """The refusal that a request meets, if it does."""
     try:
         await answer
     except Refused as refused:
@@ -95,7 +95,7 @@ async def refusal(answer: Awaitable[Any]) -> Refused | None:
 
 
 async def taken(answer: Awaitable[Json]) -> Json | None:
-    """The answer to a valid question; None for one whose conditions are each allowed, and too many together."""
+    """The answer to a valid request; None for one whose conditions are each allowed, and too many together."""
     try:
         return await answer
     except Refused as refused:
@@ -110,16 +110,16 @@ def asker(datasets: Collection[str]) -> Caller:
 
 @pytest.mark.parametrize("datasets", ASKERS, ids=["one dataset", "all"])
 async def test_elasticsearch_takes_every_valid_search(
-    questions: Questions, elastic: Watched, datasets: list[str]
+    operations: Operations, elastic: Watched, datasets: list[str]
 ) -> None:
     @BOUNDED
     @given(strategies.searches(CONTRACTS, datasets))
-    async def asked(question: Json) -> None:
+    async def asked(body: Json) -> None:
         elastic.seen.clear()
-        page = await taken(questions.query(question, asker(datasets)))
+        page = await taken(operations.query(body, asker(datasets)))
         if page is not None:
             assert {hit["dataset"] for hit in page["hits"]} <= set(datasets)
-            answered.append(question)
+            answered.append(body)
         assert_allowed(elastic.seen, datasets)
 
     answered: list[Json] = []
@@ -129,16 +129,16 @@ async def test_elasticsearch_takes_every_valid_search(
 
 @pytest.mark.parametrize("datasets", ASKERS, ids=["one dataset", "all"])
 async def test_elasticsearch_takes_every_valid_count(
-    questions: Questions, elastic: Watched, datasets: list[str]
+    operations: Operations, elastic: Watched, datasets: list[str]
 ) -> None:
     @BOUNDED
     @given(strategies.counts(CONTRACTS, datasets))
-    async def asked(question: Json) -> None:
+    async def asked(body: Json) -> None:
         elastic.seen.clear()
-        counts = await taken(questions.count(question, asker(datasets)))
+        counts = await taken(operations.count(body, asker(datasets)))
         if counts is not None:
-            assert len(counts["buckets"]) <= question.get("size", 20)
-            answered.append(question)
+            assert len(counts["buckets"]) <= body.get("size", 20)
+            answered.append(body)
         assert_allowed(elastic.seen, datasets)
 
     answered: list[Json] = []
@@ -148,7 +148,7 @@ async def test_elasticsearch_takes_every_valid_count(
 
 @pytest.mark.parametrize("operation", ["query", "similar", "anomalies", "count"])
 async def test_an_invalid_query_is_refused_before_it_reaches_elasticsearch(
-    questions: Questions, elastic: Watched, operation: str
+    operations: Operations, elastic: Watched, operation: str
 ) -> None:
     wild = strategies.spoiled(strategies.searches(CONTRACTS, ["logs"])) | strategies.anything().filter(
         lambda value: isinstance(value, dict)
@@ -156,9 +156,9 @@ async def test_an_invalid_query_is_refused_before_it_reaches_elasticsearch(
 
     @BOUNDED
     @given(wild)
-    async def asked(question: Json) -> None:
+    async def asked(body: Json) -> None:
         elastic.seen.clear()
-        refused = await refusal(getattr(questions, operation)(question, asker(["logs"])))
+        refused = await refusal(getattr(operations, operation)(body, asker(["logs"])))
         assert refused is None or refused.code in REFUSALS
         assert refused is None or "the index does not take it" not in refused.detail
         assert_allowed(elastic.seen, ["logs"])
@@ -167,7 +167,7 @@ async def test_an_invalid_query_is_refused_before_it_reaches_elasticsearch(
 
 
 async def test_any_cursor_content_is_answered_or_refused_never_an_internal_error(
-    questions: Questions, elastic: Watched
+    operations: Operations, elastic: Watched
 ) -> None:
     forms: list[Json] = [{}, {"text": "password"}, {"sort": "anomaly"}, {"text": "password", "boost_anomaly": 1.0}]
     number = st.integers() | st.floats() | st.text(max_size=5) | st.none() | st.just(1e300)
@@ -175,13 +175,13 @@ async def test_any_cursor_content_is_answered_or_refused_never_an_internal_error
 
     @BOUNDED
     @given(st.sampled_from(forms), st.lists(number | key, max_size=3) | st.tuples(st.integers(0, 1 << 60), key))
-    async def asked(question: Json, after: Sequence[Any]) -> None:
-        within = question | {"datasets": ["logs"]}
+    async def asked(body: Json, after: Sequence[Any]) -> None:
+        within = request | {"datasets": ["logs"]}
         try:
             text = cursor.write(SearchQuery.read(within), list(after))
         except TypeError:  # a number that no JSON of ours can hold
             return
-        refused = await refusal(questions.query(within | {"cursor": text}, asker(["logs"])))
+        refused = await refusal(operations.query(within | {"cursor": text}, asker(["logs"])))
         assert refused is None or (refused.code, refused.pointer) == ("QUERY_INVALID", "/cursor")
 
     await _run(asked)
@@ -203,13 +203,15 @@ HEAVIEST: dict[str, Json] = {
 
 
 @pytest.mark.parametrize("name", HEAVIEST)
-async def test_elasticsearch_takes_the_most_expensive_query_within_the_limits(questions: Questions, name: str) -> None:
-    page = await questions.query(HEAVIEST[name], asker(DATASETS))
+async def test_elasticsearch_takes_the_most_expensive_query_within_the_limits(
+    operations: Operations, name: str
+) -> None:
+    page = await operations.query(HEAVIEST[name], asker(DATASETS))
     assert page["took_ms"] < 8000
 
 
 @pytest.mark.parametrize(
-    ("question", "why"),
+    ("body", "why"),
     [
         ({"text": "w " * 60}, "comparisons"),
         ({"text": '"' + "a " * 500 + '"', "types": ["log.line.v1"]}, "comparisons"),
@@ -227,25 +229,25 @@ async def test_elasticsearch_takes_the_most_expensive_query_within_the_limits(qu
     ],
 )
 async def test_what_would_cost_too_much_or_cannot_be_compared_is_refused(
-    questions: Questions, question: Json, why: str
+    operations: Operations, body: Json, why: str
 ) -> None:
     with pytest.raises(Refused, match=why) as refused:
-        await questions.query(question, asker(DATASETS))
+        await operations.query(body, asker(DATASETS))
     assert refused.value.code == "QUERY_INVALID"
 
 
 @pytest.mark.parametrize("name", ["@key", "@id", "message", "client.location"])
-async def test_counting_by_a_field_unique_to_every_event_is_refused(questions: Questions, name: str) -> None:
+async def test_counting_by_a_field_unique_to_every_event_is_refused(operations: Operations, name: str) -> None:
     with pytest.raises(Refused):
-        await questions.count({"by": name}, asker(DATASETS))
+        await operations.count({"by": name}, asker(DATASETS))
 
 
-async def test_what_does_not_exist_and_what_is_not_granted_look_alike(questions: Questions) -> None:
+async def test_what_does_not_exist_and_what_is_not_granted_look_alike(operations: Operations) -> None:
     for member, there, nowhere in (("datasets", "metrics", "nothing"), ("types", "metric.sample.v1", "no.thing.v1")):
         refusals = []
         for name in (there, nowhere):
             with pytest.raises(PenstockError) as refused:
-                await questions.query({member: [name]}, asker(["logs"]))
+                await operations.query({member: [name]}, asker(["logs"]))
             refusals.append((refused.value.code, refused.value.detail.replace(name, ""), refused.value.pointer))
         assert refusals[0] == refusals[1]
 

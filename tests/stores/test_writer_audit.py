@@ -13,7 +13,7 @@ from penstock.errors import Refused
 from penstock.rpc.caller import Caller, Person
 from penstock.services.writer.audit_rows import HOUR_NS, Record
 from penstock.services.writer.logic import Writer
-from penstock.services.writer.queries.operations import Questions
+from penstock.services.writer.queries.operations import Operations
 from penstock.services.writer.queries.reads import Reads
 from penstock.services.writer.store import Store
 from penstock.stack import cassandra_roles
@@ -29,17 +29,17 @@ def record(sequence: int, subject: str, hours: float = 0.0, **members: Any) -> R
 
 
 RECORDS = [
-    record(1, "audit.ingress.question", -3, actor="shop", operation="search.query"),
+    record(1, "audit.ingress.query", -3, actor="shop", operation="search.query"),
     record(2, "audit.authority.connect", -2, actor="billing", identity="billing"),
     record(3, "audit.auditor.published.EVENTS_NATS", -1, entries=[{"identity": "billing"}, {"identity": "till"}]),
     record(4, "audit.warden.revoke", 0, actor="root", identity="billing"),
     Record(5, NOON + 1, "audit.writer.odd", b"not JSON"),
-    *(record(number, "audit.ingress.question", 1 + number / 10_000, actor="robot") for number in range(6, 2506)),
+    *(record(number, "audit.ingress.query", 1 + number / 10_000, actor="robot") for number in range(6, 2506)),
 ]
 
 
 @pytest.fixture(scope="module")
-async def questions(cassandra: Processes, store: Store) -> Questions:
+async def operations(cassandra: Processes, store: Store) -> Operations:
     with cassandra_roles.admin(cassandra.place) as admin:
         admin.execute(f"TRUNCATE {cassandra.place.cassandra_keyspace}.audit")
     reads = Reads(store)
@@ -47,59 +47,59 @@ async def questions(cassandra: Processes, store: Store) -> Questions:
     writer = Writer(store, "month")
     for _ in range(2):  # a redelivery changes nothing
         assert set(await writer.audit(RECORDS)) == {Done()}
-    return Questions(CONTRACTS, reads, "month")
+    return Operations(CONTRACTS, reads, "month")
 
 
-async def sequences(questions: Questions, **members: Any) -> list[int]:
-    answer = await questions.audit({"time": TIME, **members}, EXAMINER)
+async def sequences(operations: Operations, **members: Any) -> list[int]:
+    answer = await operations.audit({"time": TIME, **members}, EXAMINER)
     return [entry["sequence"] for entry in answer["records"]]
 
 
-async def test_records_are_found_by_whom_they_concern_and_what_they_are_about(questions: Questions) -> None:
-    assert await sequences(questions, identity="billing") == [4, 3, 2]
-    assert await sequences(questions, identity="root") == [4]
-    assert await sequences(questions, identity="bill") == []
-    assert await sequences(questions, action="question", identity="shop") == [1]
-    assert await sequences(questions, action="published") == [3]
+async def test_records_are_found_by_whom_they_concern_and_what_they_are_about(operations: Operations) -> None:
+    assert await sequences(operations, identity="billing") == [4, 3, 2]
+    assert await sequences(operations, identity="root") == [4]
+    assert await sequences(operations, identity="bill") == []
+    assert await sequences(operations, action="query", identity="shop") == [1]
+    assert await sequences(operations, action="published") == [3]
     early = {"from": "2026-11-01T09:30:00Z", "to": "2026-11-01T12:00:00Z"}
-    assert await sequences(questions, time=early) == [3, 2]
+    assert await sequences(operations, time=early) == [3, 2]
 
 
-async def test_a_record_comes_back_as_it_was_with_its_part_in_the_chain(questions: Questions) -> None:
-    answer = await questions.audit({"time": TIME, "action": "odd"}, EXAMINER)
+async def test_a_record_comes_back_as_it_was_with_its_part_in_the_chain(operations: Operations) -> None:
+    answer = await operations.audit({"time": TIME, "action": "odd"}, EXAMINER)
     [odd] = answer["records"]
     assert "record" not in odd
     assert odd["digest"] == hash_chain.digest(5, NOON + 1, "audit.writer.odd", b"not JSON").hex()
-    [revoked] = (await questions.audit({"time": TIME, "identity": "root"}, EXAMINER))["records"]
+    [revoked] = (await operations.audit({"time": TIME, "identity": "root"}, EXAMINER))["records"]
     assert revoked["record"] == {"actor": "root", "identity": "billing"}
 
 
-async def test_pages_follow_each_other_newest_first_until_all_was_seen(questions: Questions) -> None:
+async def test_pages_follow_each_other_newest_first_until_all_was_seen(operations: Operations) -> None:
     found: list[int] = []
-    question: dict[str, Any] = {"time": TIME, "limit": 1000}
+    body: dict[str, Any] = {"time": TIME, "limit": 1000}
     while True:
-        answer = await questions.audit(question, EXAMINER)
+        answer = await operations.audit(body, EXAMINER)
         found += [entry["sequence"] for entry in answer["records"]]
         if "cursor" not in answer:
             break
-        question["cursor"] = answer["cursor"]
+        request["cursor"] = answer["cursor"]
     assert found == [each.sequence for each in reversed(RECORDS)]
 
 
-async def test_only_a_role_that_may_read_the_trail_reads_it(questions: Questions) -> None:
+async def test_only_a_role_that_may_read_the_trail_reads_it(operations: Operations) -> None:
     def person(*roles: str) -> Caller:
         who = Person("alice", frozenset({"*"}), frozenset(roles))
         return Caller("ingress", who, who.datasets, who.roles)
 
     for asker in (person("reader", "operator", "sender"), person(), Caller("ingress")):
         with pytest.raises(Refused) as refused:
-            await questions.audit({"time": TIME}, asker)
+            await operations.audit({"time": TIME}, asker)
         assert refused.value.code == "FORBIDDEN"
-    assert (await questions.audit({"time": TIME, "limit": 1}, person("auditor")))["records"]
+    assert (await operations.audit({"time": TIME, "limit": 1}, person("auditor")))["records"]
 
 
 @pytest.mark.parametrize("cursor", ["1", "a:1", "1:99999999999999999999", ":"])
-async def test_a_cursor_of_something_else_is_refused(questions: Questions, cursor: str) -> None:
+async def test_a_cursor_of_something_else_is_refused(operations: Operations, cursor: str) -> None:
     with pytest.raises(Refused) as refused:
-        await questions.audit({"time": TIME, "cursor": cursor}, EXAMINER)
+        await operations.audit({"time": TIME, "cursor": cursor}, EXAMINER)
     assert (refused.value.code, refused.value.pointer) == ("QUERY_INVALID", "/cursor")

@@ -123,7 +123,7 @@ class DefaultStack(Processes):
         return await self.client.post("/v1/events", content=orjson.dumps(body), headers=given)
 
     async def ask(self, credentials: str, method: str, path: str, **options: Any) -> httpx.Response:
-        """A question through the edge."""
+        """A request through the edge."""
         return await self.client.request(method, path, headers={"authorization": f"Bearer {credentials}"}, **options)
 
     async def denied(self, client: str, within: float = BOUND) -> float:

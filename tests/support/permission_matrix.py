@@ -27,7 +27,7 @@ def publish_probes() -> Iterator[Probe]:
         yield f"audit.{name}.asked", {n for n, i in ITEMS if n == name and "audit" in i.may}
     yield "score.1c.lines.log.line.v1", {n for n, i in ITEMS if "score" in i.may}
     yield "replay.indexer.evt.1c.http.shop.log.line.v1", {n for n, i in ITEMS if "feed_replay" in i.may}
-    yield from questions()
+    yield from requests()
     yield from pulls()
     yield from replay_consumers()
     yield from apis()
@@ -80,7 +80,7 @@ def sends(identity: Identity, type: str) -> bool:
     return "*" in identity.publishes or type in identity.publishes
 
 
-def questions() -> Iterator[Probe]:
+def requests() -> Iterator[Probe]:
     for service, body in CONTRACTS.services.items():
         for operation in body.operations:
             for caller in IDENTITIES:

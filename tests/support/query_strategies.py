@@ -1,4 +1,4 @@
-"""Hypothesis strategies: questions that are valid, and JSON that looks like questions and mostly is not."""
+"""Hypothesis strategies: requests that are valid, and JSON that looks like requests and mostly is not."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PREFIX = st.text(st.characters(exclude_categories=["Cs"]), min_size=2, max_size=
 
 
 def fields(contracts: Contracts, datasets: list[str]) -> dict[str, FieldKind]:
-    """The fields that a question to these datasets may name, and what they are."""
+    """The fields that a request to these datasets may name, and what they are."""
     outer: dict[str, FieldKind] = {name: "date" if name == "@stored_at" else "keyword" for name in OUTER_FIELDS}
     return outer | {
         path: field.kind
@@ -56,7 +56,7 @@ def fields(contracts: Contracts, datasets: list[str]) -> dict[str, FieldKind]:
 
 
 def searches(contracts: Contracts, datasets: list[str]) -> st.SearchStrategy[Json]:
-    """Valid questions of /v1/search."""
+    """Valid requests of /v1/search."""
     plain = st.fixed_dictionaries({}, optional=_members(contracts, datasets) | {"sort": st.just("time")})
     relevant = st.fixed_dictionaries(
         {"text": TEXT}, optional=_members(contracts, datasets) | {"boost_anomaly": st.floats(0, 10)}
@@ -65,7 +65,7 @@ def searches(contracts: Contracts, datasets: list[str]) -> st.SearchStrategy[Jso
 
 
 def counts(contracts: Contracts, datasets: list[str]) -> st.SearchStrategy[Json]:
-    """Valid questions of /v1/count."""
+    """Valid requests of /v1/count."""
     without = ("size", "order")
     members = {name: each for name, each in _members(contracts, datasets).items() if name not in without}
     countable = [
@@ -152,7 +152,7 @@ PLAIN = (
 
 
 def anything() -> st.SearchStrategy[Any]:
-    """JSON of any form, with the names that questions and Elasticsearch know."""
+    """JSON of any form, with the names that requests and Elasticsearch know."""
     return st.recursive(
         PLAIN,
         lambda inner: st.lists(inner, max_size=5) | st.dictionaries(NAMES | st.text(max_size=8), inner, max_size=6),
@@ -161,5 +161,5 @@ def anything() -> st.SearchStrategy[Any]:
 
 
 def spoiled(valid: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
-    """Valid questions with members added or replaced by anything."""
+    """Valid requests with members added or replaced by anything."""
     return st.builds(lambda first, more: first | more, valid, st.dictionaries(NAMES, anything(), max_size=2))

@@ -49,7 +49,7 @@ def stored(data: bytes, subject: str = "$JS.EVENT.ADVISORY.API", **headers: str)
 def test_a_request_on_record_keeps_its_time_whatever_was_requested(request: dict[str, Any], reply: Any) -> None:
     said = asked(request, reply, 0.0123, CONTRACTS.types)
     payload = encode("alice", "ingress", operation="search.query", **said)
-    record = read_record(CONTRACTS, "audit.ingress.question", {}, payload).value
+    record = read_record(CONTRACTS, "audit.ingress.query", {}, payload).value
     assert timestamps.parse(record["time"]) > NOW - 10**18
 
 

@@ -17,7 +17,7 @@ from penstock.services.authority.authorization_request import Request
 from penstock.services.authority.decide import Admission
 from penstock.services.authority.trail import MOST_REFUSALS, Trail
 
-QUESTION = Request("N1", "penstock", "U1", "secret.token.value", "10.0.0.7", "shop python3 1.0", 0)
+REQUEST = Request("N1", "penstock", "U1", "secret.token.value", "10.0.0.7", "shop python3 1.0", 0)
 CLAIMS = Claims("https://id.test", "alice", "", ("g",), 1_800_000_300, "t1", frozenset())
 ADMISSION = Admission(Principal("u_1", listed=False, roles=("sender",)), Permissions((), ()), 1_800_000_300)
 
@@ -42,7 +42,7 @@ class Stream:
 
 async def test_an_admission_says_who_until_when_and_from_where_and_never_the_token() -> None:
     stream = Stream()
-    await Trail(stream, stream.clock).admitted(QUESTION, CLAIMS, ADMISSION)
+    await Trail(stream, stream.clock).admitted(REQUEST, CLAIMS, ADMISSION)
     [record] = stream.records
     assert stream.subjects == ["audit.authority.connect"]
     assert record["identity"] == "u_1"
@@ -56,12 +56,12 @@ async def test_a_flood_of_refusals_is_counted_and_the_count_written_when_the_min
     stream = Stream()
     trail = Trail(stream, stream.clock)
     for _ in range(MOST_REFUSALS + 500):
-        await trail.refused(QUESTION, None, Refused("TOKEN_INVALID", "no"))
+        await trail.refused(REQUEST, None, Refused("TOKEN_INVALID", "no"))
     assert len(stream.records) == MOST_REFUSALS
     stream.seconds = 61
     await trail.settle()
     assert stream.records[-1]["counts"] == {"TOKEN_INVALID": 500}
-    await trail.refused(QUESTION, None, Refused("TOKEN_INVALID", "no"))
+    await trail.refused(REQUEST, None, Refused("TOKEN_INVALID", "no"))
     assert stream.records[-1]["code"] == "TOKEN_INVALID"
 
 
@@ -69,8 +69,8 @@ async def test_admissions_are_written_also_during_a_flood() -> None:
     stream = Stream()
     trail = Trail(stream, stream.clock)
     for _ in range(MOST_REFUSALS + 1):
-        await trail.refused(QUESTION, None, Refused("TOKEN_INVALID", "no"))
-    await trail.admitted(QUESTION, CLAIMS, ADMISSION)
+        await trail.refused(REQUEST, None, Refused("TOKEN_INVALID", "no"))
+    await trail.admitted(REQUEST, CLAIMS, ADMISSION)
     assert stream.records[-1]["decision"] == "admitted"
 
 
@@ -80,8 +80,8 @@ async def test_without_an_audit_record_nobody_is_admitted() -> None:
             raise Unavailable("STREAM_FULL", "on trial")
 
     with pytest.raises(Unavailable):
-        await Trail(Full(), lambda: 0.0).admitted(QUESTION, CLAIMS, ADMISSION)
+        await Trail(Full(), lambda: 0.0).admitted(REQUEST, CLAIMS, ADMISSION)
 
 
 def test_the_repr_of_a_request_hides_the_token() -> None:
-    assert "secret" not in repr(QUESTION)
+    assert "secret" not in repr(REQUEST)

@@ -20,22 +20,22 @@ def pair() -> tuple[Envelope, str]:
 
 def test_the_recipient_opens_what_the_sender_sealed() -> None:
     (server, server_key), (authority, authority_key) = pair(), pair()
-    sealed = server.seal(b"question", authority_key)
+    sealed = server.seal(b"request", authority_key)
     assert sealed.startswith(b"xkv1")
-    assert b"question" not in sealed
-    assert authority.open(sealed, server_key) == b"question"
+    assert b"request" not in sealed
+    assert authority.open(sealed, server_key) == b"request"
 
 
 def test_another_key_cannot_open_a_sealed_message() -> None:
     (server, server_key), (_, authority_key), (other, _) = pair(), pair(), pair()
     with pytest.raises(ValueError, match="decrypted"):
-        other.open(server.seal(b"question", authority_key), server_key)
+        other.open(server.seal(b"request", authority_key), server_key)
 
 
 def test_a_sealed_message_opens_only_as_from_its_sender() -> None:
     (server, _), (authority, authority_key), (_, other_key) = pair(), pair(), pair()
     with pytest.raises(ValueError, match="decrypted"):
-        authority.open(server.seal(b"question", authority_key), other_key)
+        authority.open(server.seal(b"request", authority_key), other_key)
 
 
 @pytest.mark.parametrize("damage", [b"", b"xkv1", b"eyJhbGciOi", b"xkv2" + bytes(60)], ids=repr)

@@ -17,7 +17,7 @@ from penstock.contracts import subjects
 from penstock.errors import PenstockError
 from penstock.events import timestamps
 
-# What a question is about, as it is; everything else only by its type.
+# What a request is about, as it is; everything else only by its type.
 _PLAIN = frozenset({"datasets", "types", "sort", "order", "op", "field", "by", "per", "from", "to"})
 MOST_NAMES = 100  # datasets or types that a record shows
 _LISTS = ("hits", "records", "entries", "buckets", "counts", "models")
@@ -47,21 +47,21 @@ def encode(actor: str | None, through: str, **members: Any) -> bytes:
     return orjson.dumps({"time": timestamps.text(time.time_ns()), **by, "through": through, **members})
 
 
-def fingerprint(question: Mapping[str, Any]) -> str:
-    """The same for questions that differ only in what they look for: 32 hex digits."""
-    return sha256(orjson.dumps(_shape(question), option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+def fingerprint(request: Mapping[str, Any]) -> str:
+    """The same for requests that differ only in what they look for: 32 hex digits."""
+    return sha256(orjson.dumps(_shape(request), option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 
 def asked(
-    question: Mapping[str, Any], reply: Mapping[str, Any] | PenstockError, seconds: float, types: Mapping[str, Any]
+    request: Mapping[str, Any], reply: Mapping[str, Any] | PenstockError, seconds: float, types: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a record says of a question and its answer; never what it looks for, nor what was found.
+    """What a record says of a request and its answer; never what it looks for, nor what was found.
 
-    `types`: event types by name, to say of which datasets records were that a question named by their keys.
+    `types`: event types by name, to say of which datasets records were that a request named by their keys.
     """
     body: dict[str, Any] = {
-        "fingerprint": fingerprint(question),
-        **_shown(question),
+        "fingerprint": fingerprint(request),
+        **_shown(request),
         "milliseconds": round(seconds * 1000, 3),
     }
     if isinstance(reply, PenstockError):
@@ -74,14 +74,14 @@ def asked(
     return body
 
 
-def _shown(question: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(request: Mapping[str, Any]) -> dict[str, Any]:
     """Datasets, types and range of time that a request names. It may be refused yet, so anything can stand there."""
     shown: dict[str, Any] = {}
     for name in ("datasets", "types"):
-        names = question.get(name)
+        names = request.get(name)
         if isinstance(names, list):
             shown[name] = [each for each in names[:MOST_NAMES] if isinstance(each, str) and len(each) <= 128]
-    span = question.get("time")
+    span = request.get("time")
     if isinstance(span, Mapping):
         ends = {side: span.get(side) for side in ("from", "to")}
         shown["time_range"] = {side: text for side, text in ends.items() if isinstance(text, str) and len(text) <= 64}

@@ -1,4 +1,4 @@
-"""The two keys between server and authority: one signs who a client is, one decrypts the server's questions.
+"""The two keys between server and authority: one signs who a client is, one decrypts the server's requests.
 
 Both seeds are files in the credentials folder, for the authority only; nats.conf has the public keys. Their format
 is that of nkeys (https://docs.nats.io/reference/reference-protocols/nats-protocol): a prefix byte, 32 bytes, CRC-16, in

@@ -34,7 +34,7 @@ JSON = Annotated[bool, typer.Option("--json", help="for programs")]
 @app.command()
 def search(
     identity: Annotated[str, typer.Option(help="who did it, or who is concerned")] = "",
-    action: Annotated[str, typer.Option(help="connect, published, question, dead_letters, admin, sessions, …")] = "",
+    action: Annotated[str, typer.Option(help="connect, published, query, dead_letters, admin, sessions, …")] = "",
     since: Annotated[str, typer.Option("--from", help="RFC 3339; default: 24 hours before --to")] = "",
     to: Annotated[str, typer.Option(help="RFC 3339; default: now")] = "",
     limit: Annotated[int, typer.Option(min=1)] = 50,
@@ -76,18 +76,18 @@ def verify_trail(
         print(f"the same in the store: {report.in_store}")
 
 
-async def _search(question: dict[str, Any], limit: int) -> list[dict[str, Any]]:
+async def _search(request: dict[str, Any], limit: int) -> list[dict[str, Any]]:
     broker = await connect_as(EXAMINER, load_settings(), patience=REACH_SECONDS)
     found: list[dict[str, Any]] = []
     try:
         while len(found) < limit:
             page = await ask(
-                broker, "store", "audit", question | {"limit": min(limit - len(found), 1000)}, timeout=ASK_SECONDS
+                broker, "store", "audit", request | {"limit": min(limit - len(found), 1000)}, timeout=ASK_SECONDS
             )
             found += page["records"]
             if not page.get("cursor"):
                 break
-            question["cursor"] = page["cursor"]
+            request["cursor"] = page["cursor"]
     finally:
         await broker.drain()
     return found
@@ -115,16 +115,16 @@ def store(broker: Broker) -> verify.InStore:
 
     async def digests(page: Sequence[StoredMessage]) -> dict[int, str]:
         times = [message.stored_at_ns for message in page]
-        question: dict[str, Any] = {
+        request: dict[str, Any] = {
             "time": {"from": timestamps.text(min(times)), "to": timestamps.text(max(times) + 1)},
             "limit": MAX_RECORDS,
         }
         found: dict[int, str] = {}
         while True:
-            answer = await ask(broker, "store", "audit", question, timeout=10.0)
+            answer = await ask(broker, "store", "audit", request, timeout=10.0)
             found |= {entry["sequence"]: entry["digest"] for entry in answer["records"]}
             if not answer.get("cursor"):
                 return found
-            question["cursor"] = answer["cursor"]
+            request["cursor"] = answer["cursor"]
 
     return digests

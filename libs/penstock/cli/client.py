@@ -67,7 +67,7 @@ class Bearer(httpx.Auth):
 
 
 def ask(method: str, path: str, *, body: dict[str, Any] | None = None, params: Any = None) -> dict[str, Any]:
-    """One question to the door. Raises PenstockError as the door says, or BROKER_UNAVAILABLE when it is not there."""
+    """One request to the door. Raises PenstockError as the door says, or BROKER_UNAVAILABLE when it is not there."""
     try:
         with httpx.Client(base_url=api_url(), headers=headers(), timeout=TIMEOUT) as client:
             response = client.request(method, path, json=body, params=params)

@@ -1,4 +1,4 @@
-"""penstock search, similar, anomalies, get, timeline: questions to the door."""
+"""penstock search, similar, anomalies, get, timeline: requests to the door."""
 
 from __future__ import annotations
 

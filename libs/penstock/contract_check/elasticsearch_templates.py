@@ -30,7 +30,7 @@ SETTINGS: Json = {
         "number_of_shards": 1,
         "number_of_replicas": 0,
         # No refresh_interval: an index that is searched is refreshed each second, one that nobody searches is spared
-        # the work, and the first question to it waits for a refresh.
+        # the work, and the first request to it waits for a refresh.
         # An answer must mean "on disk". What is not flushed is indexed again after a crash, a few thousand operations a
         # second: 64 MB are back in less than a minute; the usual 512 MB took longer than `penstock up` waited.
         "translog": {"durability": "request", "flush_threshold_size": "64mb"},
@@ -101,7 +101,7 @@ def field(indexed: Indexed) -> Json:
 
 
 def _provenance() -> Json:
-    # What questions can name (rpc.messages.OUTER_FIELDS), no more: each indexed member is work at every write.
+    # What requests can name (rpc.messages.OUTER_FIELDS), no more: each indexed member is work at every write.
     return {"key": KEYWORD, "entity": KEYWORD, "publisher": KEYWORD, "time": DATE, "stored_at": DATE}
 
 

@@ -48,7 +48,7 @@ def caller_of(headers: Mapping[str, str], caller: str) -> Caller:
     text = headers.get(ON_BEHALF)
     traceparent = headers.get(TRACEPARENT, "")
     if text is None:
-        # The ingress has no rights of its own to anybody's data; another identity may read what its questions reach.
+        # The ingress has no rights of its own to anybody's data; another identity may read what its requests reach.
         own = frozenset() if caller == TRUSTED_PROXY else frozenset({ALL})
         return Caller(caller, None, own, frozenset(), traceparent)
     if caller != TRUSTED_PROXY:

@@ -83,7 +83,7 @@ class Responder:
     def _received(self, message: Message) -> None:
         _, operation, identity = subjects.parse_ask(message.subject)
         if not self._may_answer(message.reply, identity):
-            metrics.ANSWERS.labels(self.service, operation, "REPLY_REFUSED").inc()
+            metrics.REQUESTS.labels(self.service, operation, "REPLY_REFUSED").inc()
             _log.error("reply_refused", service=self.service, operation=operation, caller=identity)
             return
         if len(self._tasks) >= WAITING * self.concurrency:
@@ -132,8 +132,8 @@ class Responder:
         stats = self._stats[operation]
         stats.requests += 1
         stats.nanoseconds += time.perf_counter_ns() - started
-        metrics.ANSWERS.labels(self.service, operation, result).inc()
-        metrics.ANSWER_SECONDS.labels(self.service, operation).observe((time.perf_counter_ns() - started) / 1e9)
+        metrics.REQUESTS.labels(self.service, operation, result).inc()
+        metrics.REQUEST_SECONDS.labels(self.service, operation).observe((time.perf_counter_ns() - started) / 1e9)
 
     async def _audit(
         self, operation: str, request: Json, answer: Json | PenstockError, caller: Caller, started: int
@@ -144,7 +144,7 @@ class Responder:
             return
         seconds = (time.perf_counter_ns() - started) / 1e9
         said = record.asked(request, answer, seconds, load().types)
-        await record.write(self.broker, "question", caller.identity, operation=f"{self.service}.{operation}", **said)
+        await record.write(self.broker, "query", caller.identity, operation=f"{self.service}.{operation}", **said)
 
     def _reply_error(self, message: Message, operation: str, error: PenstockError) -> None:
         stats = self._stats[operation]

@@ -19,23 +19,23 @@ COUNTED = 10_000  # totals are exact up to here
 
 
 async def answer(
-    contracts: Contracts, elastic: Elastic, models: ActiveModels, question: AnomaliesQuery, datasets: Collection[str]
+    contracts: Contracts, elastic: Elastic, models: ActiveModels, request: AnomaliesQuery, datasets: Collection[str]
 ) -> AnomaliesPage:
     """The most unusual events first. Raises Refused, Unavailable."""
-    scope = resolve(contracts, datasets, question.datasets, question.types)
-    wanted = query.build(scope, "scored", entity=question.entity, filters=question.filters, time=question.time)
-    if question.min_score:
-        wanted["bool"].setdefault("filter", []).append({"range": {"score": {"gte": question.min_score}}})
+    scope = resolve(contracts, datasets, request.datasets, request.types)
+    wanted = query.build(scope, "scored", entity=request.entity, filters=request.filters, time=request.time)
+    if request.min_score:
+        wanted["bool"].setdefault("filter", []).append({"range": {"score": {"gte": request.min_score}}})
     body: Json = {}
-    if question.one_per_pattern:
+    if request.one_per_pattern:
         body["collapse"] = {"field": "pattern_id"}
-    after = None if question.cursor is None else cursor.read(question, question.cursor, ["score", "key"])
-    chosen = await models.of(scope, question.model)
-    found, total = await by_score(elastic, scope, chosen, wanted, question.size, "desc", after, body)
+    after = None if request.cursor is None else cursor.read(request, request.cursor, ["score", "key"])
+    chosen = await models.of(scope, request.model)
+    found, total = await by_score(elastic, scope, chosen, wanted, request.size, "desc", after, body)
     hits, covered = await with_records(elastic, contracts, found)
-    if question.one_per_pattern:
+    if request.one_per_pattern:
         return AnomaliesPage(hits=hits)
-    return AnomaliesPage(hits=hits, total=total, cursor=next_cursor(question, found, covered))
+    return AnomaliesPage(hits=hits, total=total, cursor=next_cursor(request, found, covered))
 
 
 async def by_score(
@@ -82,8 +82,8 @@ def total_of(answer: Json) -> Total | None:
     return None if total is None else Total(value=total["value"], relation=total["relation"])
 
 
-def next_cursor(question: AnomaliesQuery | SearchQuery, found: list[Found], covered: int) -> str | None:
+def next_cursor(request: AnomaliesQuery | SearchQuery, found: list[Found], covered: int) -> str | None:
     """Where the next page begins; None after the last one. `covered` of those found are on this page."""
-    if covered == len(found) < question.size:
+    if covered == len(found) < request.size:
         return None
-    return cursor.write(question, found[covered - 1].sort)
+    return cursor.write(request, found[covered - 1].sort)

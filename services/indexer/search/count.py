@@ -18,30 +18,30 @@ _UNIQUE = {"@key", "@id"}
 _FORMAT = "strict_date_time"
 
 
-async def answer(contracts: Contracts, elastic: Elastic, question: CountQuery, datasets: Collection[str]) -> Counts:
+async def answer(contracts: Contracts, elastic: Elastic, request: CountQuery, datasets: Collection[str]) -> Counts:
     """Exact numbers. Raises Refused, Unavailable."""
-    scope = resolve(contracts, datasets, question.datasets, question.types)
+    scope = resolve(contracts, datasets, request.datasets, request.types)
     wanted = query.build(
         scope,
         "events",
-        text=question.text,
-        entity=question.entity,
-        filters=question.filters,
-        time=question.time,
+        text=request.text,
+        entity=request.entity,
+        filters=request.filters,
+        time=request.time,
     )
     body: Json = {"query": wanted, "size": 0, "track_total_hits": True}
-    if question.by is not None:
-        body["aggs"] = {"by": {"terms": {"field": _path(scope, question.by), "size": question.size}}}
-    elif question.per is not None:
+    if request.by is not None:
+        body["aggs"] = {"by": {"terms": {"field": _path(scope, request.by), "size": request.size}}}
+    elif request.per is not None:
         # Composite, as it makes no more buckets than are asked for; there are 13 million minutes in 25 years.
-        interval = {"field": "time", "calendar_interval": question.per, "format": _FORMAT, "order": "desc"}
+        interval = {"field": "time", "calendar_interval": request.per, "format": _FORMAT, "order": "desc"}
         sources = [{"time": {"date_histogram": interval}}]
-        body["aggs"] = {"by": {"composite": {"size": question.size, "sources": sources}}}
+        body["aggs"] = {"by": {"composite": {"size": request.size, "sources": sources}}}
     result = await elastic.search([names.events_read(dataset) for dataset in scope.datasets], body)
     total = result["hits"]["total"]["value"]
-    found = result.get("aggregations", {}).get("by", {"buckets": []})["buckets"][: question.size]
+    found = result.get("aggregations", {}).get("by", {"buckets": []})["buckets"][: request.size]
     buckets = [Bucket(value=_value(each), count=each["doc_count"]) for each in found]
-    if question.per is not None:
+    if request.per is not None:
         buckets.reverse()  # the newest intervals have room, in the order of time
     in_buckets = sum(bucket.count for bucket in buckets)
     return Counts(total=total, buckets=buckets, other=max(0, total - in_buckets) if "aggs" in body else 0)

@@ -1,4 +1,4 @@
-"""Where a page ended. Opaque to the asker, bound to its question; it can only move within the answers to it."""
+"""Where a page ended. Opaque to the asker, bound to its request; it can only move within the answers to it."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _NOT_PART = {"cursor", "size"}
 _MOST = 1 << 53
 
 
-def write(question: Request, after: list[Any]) -> str:
+def write(request: Request, after: list[Any]) -> str:
     """The cursor to what comes after these sort values."""
-    return urlsafe_b64encode(orjson.dumps([_fingerprint(question), *after])).decode().rstrip("=")
+    return urlsafe_b64encode(orjson.dumps([_fingerprint(request), *after])).decode().rstrip("=")
 
 
-def read(question: Request, cursor: str, kinds: Sequence[Kind]) -> list[Any]:
-    """The sort values in a cursor, of these kinds. Raises Refused QUERY_INVALID when it is not one of this question."""
+def read(request: Request, cursor: str, kinds: Sequence[Kind]) -> list[Any]:
+    """The sort values in a cursor, of these kinds. Raises Refused QUERY_INVALID when it is not one of this request."""
     try:
         found: list[Any] = orjson.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         fingerprint, *after = found
     except (binascii.Error, orjson.JSONDecodeError, TypeError, ValueError):
         fingerprint, after = "", []
     of_these_kinds = len(after) == len(kinds) and all(map(_is, after, kinds))
-    if fingerprint != _fingerprint(question) or not of_these_kinds:
-        raise Refused("QUERY_INVALID", "the cursor does not belong to this question", pointer="/cursor")
+    if fingerprint != _fingerprint(request) or not of_these_kinds:
+        raise Refused("QUERY_INVALID", "the cursor does not belong to this request", pointer="/cursor")
     return after
 
 
@@ -50,6 +50,6 @@ def _is(value: Any, kind: Kind) -> bool:
             return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
 
 
-def _fingerprint(question: Request) -> str:
-    members = {name: value for name, value in question.to_json().items() if name not in _NOT_PART}
+def _fingerprint(request: Request) -> str:
+    members = {name: value for name, value in request.to_json().items() if name not in _NOT_PART}
     return sha256(orjson.dumps(members, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

@@ -99,7 +99,7 @@ def _ours(error: ApiError | TransportError) -> PenstockError:
     if isinstance(error, ConnectionTimeout):
         return Unavailable("TIMED_OUT", "Elasticsearch did not answer in time", retry_after=1)
     if isinstance(error, ApiError) and error.meta.status == 400:
-        # The question was checked before, so this is a defect, or a limit of that cluster. The reason may tell of its
+        # The request was checked before, so this is a defect, or a limit of that cluster. The reason may tell of its
         # inside: it is for the log.
         _log.error("search_refused", reason=_reason(error))
         return Refused("QUERY_INVALID", "the index does not take it; ask for less, or report it")

@@ -16,7 +16,7 @@ Ask = Callable[[], Awaitable[LoadedModels]]
 
 
 class ActiveModels:
-    """Remembers the answer for a few seconds, so that a search costs no second question."""
+    """Remembers the answer for a few seconds, so that a search costs no second request."""
 
     def __init__(self, elastic: Elastic, ask: Ask, clock: Callable[[], float] = time.monotonic) -> None:
         self._elastic = elastic

@@ -30,7 +30,7 @@ Json = dict[str, Any]
 Q = TypeVar("Q", bound=Request)
 
 
-class Questions:
+class Operations:
     """The operations of svc.search. `embed` asks a scorer for the vector of a text as one event type."""
 
     def __init__(self, contracts: Contracts, elastic: Elastic, models: ActiveModels, embed: similar.Embed) -> None:
@@ -41,25 +41,25 @@ class Questions:
 
     async def query(self, request: Json, asker: Caller) -> Json:
         """SearchQuery → SearchPage."""
-        question, began = parse(SearchQuery, request), time.monotonic()
+        query, began = parse(SearchQuery, request), time.monotonic()
         page: SearchPage = await query_events.answer(
-            self._contracts, self._elastic, self._models, question, self._readable(asker)
+            self._contracts, self._elastic, self._models, query, self._readable(asker)
         )
         return _timed(page, began)
 
     async def similar(self, request: Json, asker: Caller) -> Json:
         """SimilarQuery → SimilarPage."""
-        question, began = parse(SimilarQuery, request), time.monotonic()
+        query, began = parse(SimilarQuery, request), time.monotonic()
         page: SimilarPage = await similar.answer(
-            self._contracts, self._elastic, self._models, self._embed, question, self._readable(asker)
+            self._contracts, self._elastic, self._models, self._embed, query, self._readable(asker)
         )
         return _timed(page, began)
 
     async def anomalies(self, request: Json, asker: Caller) -> Json:
         """AnomaliesQuery → AnomaliesPage."""
-        question, began = parse(AnomaliesQuery, request), time.monotonic()
+        query, began = parse(AnomaliesQuery, request), time.monotonic()
         page: AnomaliesPage = await anomalies.answer(
-            self._contracts, self._elastic, self._models, question, self._readable(asker)
+            self._contracts, self._elastic, self._models, query, self._readable(asker)
         )
         return _timed(page, began)
 
@@ -75,7 +75,7 @@ class Questions:
 
 
 def parse(model: type[Q], request: Mapping[str, Any]) -> Q:
-    """The question in a request. Raises Refused QUERY_INVALID with a pointer."""
+    """The typed request in a JSON object. Raises Refused QUERY_INVALID with a pointer."""
     return model.read(dict(request))
 
 

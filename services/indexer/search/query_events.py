@@ -22,51 +22,51 @@ RANKED_AGAIN = 1000  # of the most relevant events, when anomaly moves events up
 
 
 async def answer(
-    contracts: Contracts, elastic: Elastic, models: ActiveModels, question: SearchQuery, datasets: Collection[str]
+    contracts: Contracts, elastic: Elastic, models: ActiveModels, request: SearchQuery, datasets: Collection[str]
 ) -> SearchPage:
     """One page. Raises Refused, Unavailable."""
-    scope = resolve(contracts, datasets, question.datasets, question.types)
-    by = question.sort or ("relevance" if question.text is not None else "time")
-    if question.boost_anomaly is not None and (by != "relevance" or question.text is None):
+    scope = resolve(contracts, datasets, request.datasets, request.types)
+    by = request.sort or ("relevance" if request.text is not None else "time")
+    if request.boost_anomaly is not None and (by != "relevance" or request.text is None):
         raise Refused("QUERY_INVALID", "boost_anomaly needs `text`, sorted by relevance", pointer="/boost_anomaly")
     wanted = query.build(
         scope,
         "scored" if by == "anomaly" else "events",
-        text=question.text,
-        entity=question.entity,
-        filters=question.filters,
-        time=question.time,
+        text=request.text,
+        entity=request.entity,
+        filters=request.filters,
+        time=request.time,
     )
     after = None
-    if question.cursor is not None:
+    if request.cursor is not None:
         first: cursor.Kind = "time" if by == "time" else "score"
-        after = cursor.read(question, question.cursor, ["place"] if question.boost_anomaly else [first, "key"])
-    if question.boost_anomaly:
-        return await _boosted(contracts, elastic, models, question, scope, wanted, after)
+        after = cursor.read(request, request.cursor, ["place"] if request.boost_anomaly else [first, "key"])
+    if request.boost_anomaly:
+        return await _boosted(contracts, elastic, models, request, scope, wanted, after)
     if by == "anomaly":
-        chosen = await models.of(scope, question.model)
-        found, total = await by_score(elastic, scope, chosen, wanted, question.size, question.order, after, {})
+        chosen = await models.of(scope, request.model)
+        found, total = await by_score(elastic, scope, chosen, wanted, request.size, request.order, after, {})
     else:
-        body = _body(question, scope, wanted, by)
+        body = _body(request, scope, wanted, by)
         if after is not None:
             body["search_after"] = after
         result = await elastic.search(_aliases(scope), body)
         found, total = _found(result), total_of(result)
-        await _with_scores(elastic, models, question, scope, found)
+        await _with_scores(elastic, models, request, scope, found)
     hits, covered = await with_records(elastic, contracts, found)
-    return SearchPage(hits=hits, total=total, cursor=next_cursor(question, found, covered))
+    return SearchPage(hits=hits, total=total, cursor=next_cursor(request, found, covered))
 
 
-def _body(question: SearchQuery, scope: Scope, wanted: Json, by: str) -> Json:
+def _body(request: SearchQuery, scope: Scope, wanted: Json, by: str) -> Json:
     first = "time" if by == "time" else "_score"
     body: Json = {
         "query": wanted,
-        "size": question.size,
-        "sort": [{first: {"order": question.order}}, {"key": {"order": question.order}}],
+        "size": request.size,
+        "sort": [{first: {"order": request.order}}, {"key": {"order": request.order}}],
         "_source": False,
         "track_total_hits": COUNTED,
     }
-    if question.text is not None:
+    if request.text is not None:
         body["highlight"] = query.highlight(scope)
     return body
 
@@ -75,39 +75,39 @@ async def _boosted(
     contracts: Contracts,
     elastic: Elastic,
     models: ActiveModels,
-    question: SearchQuery,
+    request: SearchQuery,
     scope: Scope,
     wanted: Json,
     after: list[Any] | None,
 ) -> SearchPage:
     """The most relevant events, those that are unusual moved up: relevance * (1 + boost * anomaly)."""
-    body = _body(question, scope, wanted, "relevance") | {"size": RANKED_AGAIN}
+    body = _body(request, scope, wanted, "relevance") | {"size": RANKED_AGAIN}
     marks = body.pop("highlight")
     result = await elastic.search(_aliases(scope), body)
     found = _found(result)
-    for each, scored in zip(found, await _scores(elastic, models, question, scope, found), strict=True):
+    for each, scored in zip(found, await _scores(elastic, models, request, scope, found), strict=True):
         each.scored = scored
         unusual = 0.0 if scored is None else float(scored["score"])
-        each.score = (each.score or 0.0) * (1 + (question.boost_anomaly or 0.0) * unusual)
-    found.sort(key=lambda each: (each.score, each.key), reverse=question.order == "desc")
+        each.score = (each.score or 0.0) * (1 + (request.boost_anomaly or 0.0) * unusual)
+    found.sort(key=lambda each: (each.score, each.key), reverse=request.order == "desc")
     begin = int(after[0]) if after else 0
-    page = found[begin : begin + question.size]
+    page = found[begin : begin + request.size]
     await _mark(elastic, scope, wanted, marks, page)
     hits, covered = await with_records(elastic, contracts, page)
     end = begin + covered
     return SearchPage(
-        hits=hits, total=total_of(result), cursor=cursor.write(question, [end]) if end < len(found) else None
+        hits=hits, total=total_of(result), cursor=cursor.write(request, [end]) if end < len(found) else None
     )
 
 
 async def _with_scores(
-    elastic: Elastic, models: ActiveModels, question: SearchQuery, scope: Scope, found: list[Found]
+    elastic: Elastic, models: ActiveModels, request: SearchQuery, scope: Scope, found: list[Found]
 ) -> None:
     """Enters what the models said of the events of a page; one multi-get for each model version."""
     try:
-        scores = await _scores(elastic, models, question, scope, found)
+        scores = await _scores(elastic, models, request, scope, found)
     except Refused:  # no model scores these types; only who sorts by anomaly needs one
-        if question.model is not None:
+        if request.model is not None:
             raise
         return
     for each, scored in zip(found, scores, strict=True):
@@ -115,11 +115,11 @@ async def _with_scores(
 
 
 async def _scores(
-    elastic: Elastic, models: ActiveModels, question: SearchQuery, scope: Scope, found: list[Found]
+    elastic: Elastic, models: ActiveModels, request: SearchQuery, scope: Scope, found: list[Found]
 ) -> list[Json | None]:
     """What the models said of these events; the highest score where several did."""
     best: list[Json | None] = [None] * len(found)
-    for model in await models.of(scope, question.model):
+    for model in await models.of(scope, request.model):
         places = [
             (names.scored_alias(model.name, model.version, each.dataset, key_time_ms(each.key)), each.key)
             for each in found
@@ -160,5 +160,5 @@ def _found(result: Json) -> list[Found]:
 
 
 def _by_name(found: dict[str, list[str]] | None) -> dict[str, list[str]] | None:
-    """By the name that questions use for a field."""
+    """By the name that requests use for a field."""
     return None if found is None else {path.removeprefix("event.data."): texts for path, texts in found.items()}

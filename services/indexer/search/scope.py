@@ -1,4 +1,4 @@
-"""Where a question may look, and what its fields are called there.
+"""Where a request may look, and what its fields are called there.
 
 Names of indices are built from datasets of the contracts and from known models only, never from what was asked.
 """
@@ -21,7 +21,7 @@ _NOT_SCORED = {"@door", "@source", "@id"}
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a question where it is looked for."""
+    """A field of a request where it is looked for."""
 
     path: str
     kind: FieldKind
@@ -37,7 +37,7 @@ class Scope:
     narrowed: bool
 
     def field(self, name: str, where: Where) -> Field:
-        """What a question calls `name`. Raises Refused QUERY_INVALID when nothing in scope has it."""
+        """What a request calls `name`. Raises Refused QUERY_INVALID when nothing in scope has it."""
         if name.startswith("@"):
             if where == "scored" and name in _NOT_SCORED:
                 raise Refused("QUERY_INVALID", f"{name} cannot be combined with anomalies; scores do not have it")
@@ -49,7 +49,7 @@ class Scope:
         raise Refused("QUERY_INVALID", f"{name!r} is not an indexed field of {self.names}; /v1/types lists them")
 
     def searched(self, where: Where) -> dict[str, Field]:
-        """The fields that words are looked for in, by their name in a question."""
+        """The fields that words are looked for in, by their name in a request."""
         return {
             path: Field(_DATA[where] + path, indexed.kind, search=True)
             for event_type in self.types

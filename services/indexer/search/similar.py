@@ -29,32 +29,32 @@ async def answer(
     elastic: Elastic,
     models: ActiveModels,
     embed: Embed,
-    question: SimilarQuery,
+    request: SimilarQuery,
     datasets: Collection[str],
 ) -> SimilarPage:
     """Nearest first. Raises Refused, Unavailable."""
-    scope = resolve(contracts, datasets, question.datasets, question.types)
-    if question.key is not None:
+    scope = resolve(contracts, datasets, request.datasets, request.types)
+    if request.key is not None:
         readable = resolve(contracts, datasets, None, None)  # the event itself may lie outside of what is looked for
-        vector, model = await _vector_of(elastic, readable, await models.of(readable), question.key)
-    elif question.text is not None:
-        embedding = await embed(question.text, text_type(scope).type)
+        vector, model = await _vector_of(elastic, readable, await models.of(readable), request.key)
+    elif request.text is not None:
+        embedding = await embed(request.text, text_type(scope).type)
         vector, model = vectors.from_text(embedding.vector), embedding.model
     else:
         raise Refused("QUERY_INVALID", "give one of `key` and `text`")
-    wanted = query.build(scope, "scored", time=question.time)
-    if question.key is not None:
-        wanted["bool"].setdefault("must_not", []).append({"ids": {"values": [question.key]}})
+    wanted = query.build(scope, "scored", time=request.time)
+    if request.key is not None:
+        wanted["bool"].setdefault("must_not", []).append({"ids": {"values": [request.key]}})
     aliases = [names.scored_read(model.name, model.version, dataset) for dataset in scope.datasets]
-    nearest = _by_pattern if question.one_per_pattern else _nearest
-    found = await nearest(elastic, aliases, list(vector), wanted, question.size)
+    nearest = _by_pattern if request.one_per_pattern else _nearest
+    found = await nearest(elastic, aliases, list(vector), wanted, request.size)
     hits, _ = await with_records(elastic, contracts, found)
     return SimilarPage(hits=hits, model=model)
 
 
 def text_type(scope: Scope) -> EventType:
     """The type that a text is embedded as: the one in scope that is most like a plain text, with the fewest text
-    members (but at least one, where there is such a type). The order of the question's types does not matter."""
+    members (but at least one, where there is such a type). The order of the request's types does not matter."""
     return min(scope.types, key=lambda event_type: (len(event_type.score.text) or sys.maxsize, event_type.type))
 
 

@@ -1,6 +1,6 @@
 """value of a condition + kind of the field → the value that Elasticsearch compares with.
 
-Whatever Elasticsearch would refuse is refused here, with a sentence about the question; so no question that is valid
+Whatever Elasticsearch would refuse is refused here, with a sentence about the request; so no request that is valid
 here fails there, and nothing that Elasticsearch would calculate with (dates like `now-1d`) reaches it.
 """
 

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive
 from penstock.errors import Refused, Unavailable
 
 MAX_BODY = 8 * 1024 * 1024
-MAX_QUESTION = 256 * 1024
+MAX_REQUEST = 256 * 1024
 READ_SECONDS = 30.0
 
 

@@ -22,7 +22,7 @@ from penstock.contracts import problem
 from penstock.errors import PenstockError, Unavailable
 from penstock.services.ingress import metrics
 from penstock.services.ingress.access.challenge import challenge
-from penstock.services.ingress.http.body import MAX_QUESTION, limited
+from penstock.services.ingress.http.body import MAX_REQUEST, limited
 from penstock.services.ingress.http.problem import PROBLEM, Headers, retry_after
 
 EVENTS = "/v1/events"
@@ -56,7 +56,7 @@ class Door:
             if scope["path"] == EVENTS and scope["method"] == "POST":
                 await self._accept(scope, receive, answer.send)
             else:
-                await self._rest(scope, limited(receive, MAX_QUESTION), answer.send)
+                await self._rest(scope, limited(receive, MAX_REQUEST), answer.send)
         except ClientDisconnect:
             answer.status = 499
         except PenstockError as error:

@@ -19,7 +19,7 @@ class AuditParameters(Request):
     from_: Time | None = Field(None, alias="from", description="when stored, inclusive; default: 24 hours before `to`")
     to: Time | None = Field(None, description="exclusive; default: now")
     identity: AuditName | None = Field(None, description="the identity that acted, or that is concerned")
-    action: Token | None = Field(None, description="connect, published, question, dead_letters, admin, sessions, …")
+    action: Token | None = Field(None, description="connect, published, query, dead_letters, admin, sessions, …")
     limit: int = Field(100, ge=1, le=MAX_RECORDS)
     cursor: Cursor | None = Field(None, description="`cursor` of the page before")
 

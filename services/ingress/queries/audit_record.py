@@ -1,4 +1,4 @@
-"""request and reply → audit.ingress.question: identity, operation, scope and size of the reply; never the search terms.
+"""request and reply → audit.ingress.query: identity, operation, scope and size of the reply; never the search terms.
 
 The record is stored before the reply is sent: a request that cannot be audited is not answered.
 """
@@ -16,4 +16,4 @@ async def write(broker: Broker, caller: Caller, operation: str, outcome: dict[st
     """Returns when the record is on disk. Raises Unavailable."""
     if "fingerprint" not in outcome:
         outcome = {"fingerprint": record.fingerprint(outcome), **outcome}
-    await record.write(broker, "question", caller.identity, operation=operation, **outcome)
+    await record.write(broker, "query", caller.identity, operation=operation, **outcome)

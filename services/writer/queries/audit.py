@@ -28,22 +28,22 @@ _PAGE = 1000
 _LAST = (1 << 63) - 1
 
 
-async def page(reads: Reads, question: AuditQuery, now_ns: int) -> dict[str, Any]:
+async def page(reads: Reads, request: AuditQuery, now_ns: int) -> dict[str, Any]:
     """One page, as an AuditPage on the wire. Raises Refused, Unavailable."""
-    to_ns = question.time.to_ns if question.time and question.time.to_ns is not None else now_ns + HOUR_NS
-    from_ns = question.time.from_ns if question.time else None
+    to_ns = request.time.to_ns if request.time and request.time.to_ns is not None else now_ns + HOUR_NS
+    from_ns = request.time.from_ns if request.time else None
     if from_ns is None:
         from_ns = max(to_ns - DEFAULT_HOURS * HOUR_NS, 0)
     newest, below = (to_ns - 1) // HOUR_NS, _LAST
-    if question.cursor is not None:
-        newest, below = _place(question.cursor)
+    if request.cursor is not None:
+        newest, below = _place(request.cursor)
     oldest = max(from_ns // HOUR_NS, newest - MOST_HOURS + 1)
     found: list[dict[str, Any]] = []
     seen, room, last = 0, ROOM, (newest, below)
     async for hour, row in _walk(reads, newest, oldest, below):
-        fits = from_ns <= row.stored_at < to_ns and _wanted(question, row)
+        fits = from_ns <= row.stored_at < to_ns and _wanted(request, row)
         room -= len(row.record) + 400 if fits else 0
-        if len(found) == question.limit or seen == MOST_SEEN or (room < 0 and found):
+        if len(found) == request.limit or seen == MOST_SEEN or (room < 0 and found):
             return {"records": found, "cursor": f"{last[0]}:{last[1]}"}
         seen += 1
         last = (hour, row.sequence)
@@ -72,10 +72,10 @@ async def _walk(reads: Reads, newest: int, oldest: int, below: int) -> AsyncIter
                 rows = await some(hour, rows[-1].sequence)
 
 
-def _wanted(question: AuditQuery, row: Any) -> bool:
-    if question.identity is not None and f" {question.identity} " not in row.names:
+def _wanted(request: AuditQuery, row: Any) -> bool:
+    if request.identity is not None and f" {request.identity} " not in row.names:
         return False
-    return question.action is None or subjects.audit_action(row.subject) == question.action
+    return request.action is None or subjects.audit_action(row.subject) == request.action
 
 
 def _entry(row: Any) -> dict[str, Any]:

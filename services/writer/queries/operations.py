@@ -41,7 +41,7 @@ _COUNTS_ABREAST = 4
 _PARTITIONS = [list(range(first, subjects.PARTITIONS, 16)) for first in range(16)]
 
 
-class Questions:
+class Operations:
     """The operations of svc.store."""
 
     def __init__(self, contracts: Contracts, reads: Reads, length: Length) -> None:
@@ -71,28 +71,28 @@ class Questions:
 
     async def timeline(self, request: Json, asker: Caller) -> Json:
         """TimelineQuery → TimelinePage, newest first."""
-        question = _parse(TimelineQuery, request)
-        datasets = self._datasets(question.datasets, asker)
+        query = _parse(TimelineQuery, request)
+        datasets = self._datasets(query.datasets, asker)
         types = {name: known for name, known in self._contracts.types.items() if known.dataset in datasets}
-        return (await page(self._reads, self._length, question, types)).to_json()
+        return (await page(self._reads, self._length, query, types)).to_json()
 
     async def count(self, request: Json, asker: Caller) -> Json:
         """StoreCountQuery → StoreCounts, of whole periods."""
-        question = _parse(StoreCountQuery, request)
-        datasets = self._datasets(question.datasets, asker)
+        query = _parse(StoreCountQuery, request)
+        datasets = self._datasets(query.datasets, asker)
         noted = [row.period for row in await self._reads.read(PERIODS, (self._length,))]
-        periods = overlapping(self._length, noted, question.time)
+        periods = overlapping(self._length, noted, query.time)
         room = asyncio.Semaphore(_COUNTS_ABREAST)
 
-        async def number(question: str, dataset: str, period: str, partitions: list[int]) -> int:
+        async def number(statement: str, dataset: str, period: str, partitions: list[int]) -> int:
             async with room:
-                [row] = await self._reads.read(question, (period, partitions, dataset))
+                [row] = await self._reads.read(statement, (period, partitions, dataset))
             return int(row.count)
 
         async def one(dataset: str, period: str) -> StoreCount:
             events, scores = [
-                sum(await asyncio.gather(*(number(question, dataset, period, part) for part in _PARTITIONS)))
-                for question in (COUNT_EVENTS, COUNT_SCORES)
+                sum(await asyncio.gather(*(number(statement, dataset, period, part) for part in _PARTITIONS)))
+                for statement in (COUNT_EVENTS, COUNT_SCORES)
             ]
             return StoreCount(dataset=dataset, period=period, events=events, scores=scores)
 

@@ -1,4 +1,4 @@
-"""The questions that the writer asks Cassandra, and its errors as ours."""
+"""The statements that the writer asks Cassandra, and its errors as ours."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _LOOK_SECONDS, _LOOK_EVERY = 3.0, 2.0
 
 
 class Reads:
-    """Asks. `trouble` says why Cassandra cannot be asked now; then every question fails at once."""
+    """Asks. `trouble` says why Cassandra cannot be asked now; then every statement fails at once."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.unready_reason: str | None = "not reached yet"
 
-    async def read(self, question: str, values: Sequence[Any] = ()) -> Any:
+    async def read(self, statement: str, values: Sequence[Any] = ()) -> Any:
         """The first page of rows. Raises Unavailable."""
         if self.unready_reason is not None:
             raise Unavailable("STORE_UNAVAILABLE", f"Cassandra: {self.unready_reason}", retry_after=2)
-        return await self._read(question, values)
+        return await self._read(statement, values)
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Keeps `trouble` true to the cluster until `stop`, once the store is open."""
@@ -67,9 +67,9 @@ class Reads:
         else:
             self.unready_reason = None
 
-    async def _read(self, question: str, values: Sequence[Any] = ()) -> Any:
+    async def _read(self, statement: str, values: Sequence[Any] = ()) -> Any:
         try:
-            return await self._store.read(question, values)
+            return await self._store.read(statement, values)
         except (OperationTimedOut, ReadTimeout) as error:
             raise Unavailable("TIMED_OUT", f"Cassandra did not answer in time: {error}"[:300], retry_after=1) from error
         except (asyncio.CancelledError, Unavailable):

@@ -24,40 +24,40 @@ MOST_SEEN = 20_000  # rows of other datasets passed over before a page ends with
 _LAST_MS = (1 << 48) - 1
 
 
-async def page(reads: Reads, length: Length, question: TimelineQuery, types: Mapping[str, EventType]) -> TimelinePage:
+async def page(reads: Reads, length: Length, request: TimelineQuery, types: Mapping[str, EventType]) -> TimelinePage:
     """One page, with those events whose type is in `types`. Raises Refused, Unavailable."""
-    low = first_key(0 if question.time is None or question.time.from_ns is None else question.time.from_ns // 1_000_000)
-    high = _high(question)
+    low = first_key(0 if request.time is None or request.time.from_ns is None else request.time.from_ns // 1_000_000)
+    high = _high(request)
     noted = [row.period for row in await reads.read(PERIODS, (length,))]
-    periods = [name for name in overlapping(length, noted, question.time) if name <= _period(high, length)]
+    periods = [name for name in overlapping(length, noted, request.time) if name <= _period(high, length)]
     entries: list[TimelineEntry] = []
     seen, before = 0, high
-    async for row in _walk(reads, question, low, high, periods):
+    async for row in _walk(reads, request, low, high, periods):
         event_type = types.get(row.type)
-        if len(entries) == question.limit and event_type is not None:
+        if len(entries) == request.limit and event_type is not None:
             await with_scores(reads, length, entries)
-            return TimelinePage(entity=question.entity, entries=entries, cursor=entries[-1].key)
+            return TimelinePage(entity=request.entity, entries=entries, cursor=entries[-1].key)
         # A cursor says that there is more, so what may not be read must not make one, nor stand in it: only a long walk
         # over it ends the page, and then between two milliseconds.
         if seen >= MOST_SEEN and _ms(row.key) < _ms(before):
             await with_scores(reads, length, entries)
-            return TimelinePage(entity=question.entity, entries=entries, cursor=str(first_key(_ms(before))))
+            return TimelinePage(entity=request.entity, entries=entries, cursor=str(first_key(_ms(before))))
         seen, before = seen + 1, row.key
         if event_type is not None:
             entries.append(_entry(row, event_type))
     await with_scores(reads, length, entries)
-    return TimelinePage(entity=question.entity, entries=entries)
+    return TimelinePage(entity=request.entity, entries=entries)
 
 
 async def _walk(
-    reads: Reads, question: TimelineQuery, low: UUID, high: UUID, periods: Sequence[str]
+    reads: Reads, request: TimelineQuery, low: UUID, high: UUID, periods: Sequence[str]
 ) -> AsyncIterator[Any]:
     """Rows of the entity, newest first, beginning below `high`."""
-    pp = subjects.partition(question.entity)
-    most = question.limit + 1
+    pp = subjects.partition(request.entity)
+    most = request.limit + 1
 
     async def slice(name: str, high: UUID) -> list[Any]:
-        return list(await reads.read(TIMELINE, (name, pp, question.entity, low, high, most)))
+        return list(await reads.read(TIMELINE, (name, pp, request.entity, low, high, most)))
 
     for begin in range(0, len(periods), _ABREAST):
         group = periods[begin : begin + _ABREAST]
@@ -79,13 +79,13 @@ def first_key(time_ms: int) -> UUID:
     return UUID(int=time_ms << 80 | 8 << 76 | 2 << 62)
 
 
-def _high(question: TimelineQuery) -> UUID:
+def _high(request: TimelineQuery) -> UUID:
     """All rows of the page lie below it."""
-    if question.cursor is not None:
-        if not is_key(question.cursor):
+    if request.cursor is not None:
+        if not is_key(request.cursor):
             raise Refused("QUERY_INVALID", "the cursor is not one of a timeline", pointer="/cursor")
-        return UUID(question.cursor)
-    to_ns = None if question.time is None else question.time.to_ns
+        return UUID(request.cursor)
+    to_ns = None if request.time is None else request.time.to_ns
     return first_key(_LAST_MS if to_ns is None else min((to_ns - 1) // 1_000_000 + 1, _LAST_MS))
 
 

@@ -25,13 +25,13 @@ async def with_scores(reads: Reads, length: Length, entries: Sequence[TimelineEn
     partitions: dict[tuple[str, int], list[UUID]] = {}
     for entry in entries:
         partitions.setdefault(partition_of(entry.key, length), []).append(UUID(entry.key))
-    questions = [
+    statements = [
         (period, pp, keys[begin : begin + _AT_ONCE])
         for (period, pp), keys in partitions.items()
         for begin in range(0, len(keys), _AT_ONCE)
     ]
     newest: dict[tuple[UUID, str], Any] = {}
-    for rows in await asyncio.gather(*(reads.read(SCORES, question) for question in questions)):
+    for rows in await asyncio.gather(*(reads.read(SCORES, statement) for statement in statements)):
         for row in rows:  # versions in ascending order
             newest[row.key, row.model] = row
     found: dict[str, Anomaly] = {}

@@ -17,7 +17,7 @@ class AuditQuery(Request):
 
     time: TimeRange | None = None
     identity: AuditName | None = Field(None, description="who did it, or who is concerned")
-    action: Token | None = Field(None, description="connect, published, question, dead_letters, admin, sessions, …")
+    action: Token | None = Field(None, description="connect, published, query, dead_letters, admin, sessions, …")
     limit: int = Field(100, ge=1, le=MAX_RECORDS)
     cursor: Cursor | None = None
 

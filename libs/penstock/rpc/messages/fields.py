@@ -80,7 +80,7 @@ class Request(WireModel):
 
     @classmethod
     def read(cls, request: dict[str, Any]) -> Self:
-        """The question in a request. Raises Refused QUERY_INVALID with a pointer to the member at fault."""
+        """The typed request in a JSON object. Raises Refused QUERY_INVALID with a pointer to the member at fault."""
         try:
             return cls.model_validate(request)
         except ValidationError as error:

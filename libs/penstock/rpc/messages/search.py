@@ -42,7 +42,7 @@ class SearchQuery(Scope):
     )
     order: Literal["asc", "desc"] = "desc"
     size: int = Field(20, ge=1, le=MAX_HITS)
-    cursor: Cursor | None = Field(None, description="`cursor` of the page before, with the same question")
+    cursor: Cursor | None = Field(None, description="`cursor` of the page before, with the same request")
     boost_anomaly: float | None = Field(
         None, ge=0, le=10, allow_inf_nan=False, description="how much unusual events move up among the relevant ones"
     )

@@ -13,7 +13,7 @@ from penstock.events import Event, record
 from penstock.rpc.caller import Caller
 from penstock.rpc.messages import MAX_KEYS
 from penstock.services.writer.logic import Writer
-from penstock.services.writer.queries.operations import Questions
+from penstock.services.writer.queries.operations import Operations
 from penstock.services.writer.queries.reads import Reads
 from penstock.services.writer.store import Store
 from tests.support.deliveries import CONTRACTS, event_of, line, sample, score_of
@@ -28,14 +28,14 @@ HOST = "store_1"
 class Corpus:
     """What is stored: thirty lines of one host over fifteen months, ten samples of it, and one line of another host."""
 
-    def __init__(self, questions: Questions, reads: Reads) -> None:
+    def __init__(self, operations: Operations, reads: Reads) -> None:
         times = [f"{2025 + n // 24}-{1 + n // 2 % 12:02d}-0{1 + n % 2}T10:00:00Z" for n in range(30)]
         self.lines = [event_of(line(f"line {n}", host=HOST, time=time)) for n, time in enumerate(times)]
         self.samples = [
             event_of(sample("cpu", n, host=HOST, time=f"2026-02-0{1 + n % 9}T11:00:0{n}Z")) for n in range(9)
         ]
         self.other = event_of(line("another", host="store_2", time="2026-02-01T00:00:00Z"))
-        self.questions = questions
+        self.operations = operations
         self.reads = reads
 
     @property
@@ -47,7 +47,7 @@ class Corpus:
 async def corpus(store: Store) -> Corpus:
     reads = Reads(store)
     await reads.look()
-    corpus = Corpus(Questions(CONTRACTS, reads, "month"), reads)
+    corpus = Corpus(Operations(CONTRACTS, reads, "month"), reads)
     writer = Writer(store, "month")
     assert set(await writer.events(corpus.events)) == {Done()}
     assert set(await writer.scores([score_of(corpus.other), score_of(corpus.lines[0])])) == {Done()}
@@ -62,14 +62,14 @@ def plain(answer: dict[str, Any]) -> dict[str, Any]:
 
 async def test_records_come_as_they_were_stored_in_the_order_of_the_keys(corpus: Corpus) -> None:
     chosen = [corpus.lines[5], corpus.samples[0], corpus.other, corpus.lines[29]]
-    answer = plain(await corpus.questions.get({"keys": [event.key for event in chosen]}, ALL))
+    answer = plain(await corpus.operations.get({"keys": [event.key for event in chosen]}, ALL))
     assert answer["records"] == [orjson.loads(record(event)) for event in chosen]
     assert (answer["missing"], answer["left"]) == ([], [])
 
 
 async def test_a_key_that_is_not_there_is_missing(corpus: Corpus) -> None:
     never = event_of(line("never stored")).key
-    answer = plain(await corpus.questions.get({"keys": [never, corpus.other.key, never]}, ALL))
+    answer = plain(await corpus.operations.get({"keys": [never, corpus.other.key, never]}, ALL))
     assert [found["key"] for found in answer["records"]] == [corpus.other.key]
     assert answer["missing"] == [never]
 
@@ -79,14 +79,14 @@ async def test_records_beyond_the_size_limit_are_left_for_the_next_request(corpu
     assert set(await Writer(store, "month").events(large)) == {Done()}
     left, seen, rounds = [event.key for event in large], 0, 0
     while left:
-        answer = plain(await corpus.questions.get({"keys": left}, ALL))
+        answer = plain(await corpus.operations.get({"keys": left}, ALL))
         assert len(orjson.dumps(answer)) < 1024 * 1024
         seen, left, rounds = seen + len(answer["records"]), answer["left"], rounds + 1
     assert (seen, rounds) == (60, 4)
 
 
 async def test_a_timeline_is_newest_first_over_all_periods(corpus: Corpus) -> None:
-    answer = await corpus.questions.timeline({"entity": HOST}, LOGS)
+    answer = await corpus.operations.timeline({"entity": HOST}, LOGS)
     assert [entry["key"] for entry in answer["entries"]] == [event.key for event in reversed(corpus.lines)]
     first = answer["entries"][0]
     assert first["summary"] == "line 29"
@@ -99,7 +99,7 @@ async def test_a_timeline_shows_what_the_newest_version_said(corpus: Corpus, sto
     newer = score_of(corpus.lines[1], score=0.9, version=10)
     scores = [score_of(corpus.lines[1], score=0.2, version=9), newer]
     assert set(await Writer(store, "month").scores(scores)) == {Done()}
-    answer = await corpus.questions.timeline({"entity": HOST}, LOGS)
+    answer = await corpus.operations.timeline({"entity": HOST}, LOGS)
     shown = {entry["key"]: entry["anomaly"] for entry in answer["entries"] if "anomaly" in entry}
     assert shown.keys() == {corpus.lines[0].key, corpus.lines[1].key}
     said = shown[corpus.lines[1].key]
@@ -108,7 +108,7 @@ async def test_a_timeline_shows_what_the_newest_version_said(corpus: Corpus, sto
 
 async def test_a_page_ends_without_a_cursor_where_only_what_is_not_granted_follows(corpus: Corpus) -> None:
     metrics = Caller("ingress", datasets=frozenset({"metrics"}))
-    page = await corpus.questions.timeline({"entity": HOST, "limit": len(corpus.samples)}, metrics)
+    page = await corpus.operations.timeline({"entity": HOST, "limit": len(corpus.samples)}, metrics)
     assert len(page["entries"]) == len(corpus.samples)
     assert "cursor" not in page  # the lines are older, and not for it
 
@@ -122,7 +122,7 @@ async def test_skipping_many_rows_that_are_not_granted_ends_the_page_between_two
     more: dict[str, Any] = {}
     known = {event.key for event in corpus.events}
     while True:
-        answer = await corpus.questions.timeline({"entity": HOST, **more}, LOGS)
+        answer = await corpus.operations.timeline({"entity": HOST, **more}, LOGS)
         seen += [entry["key"] for entry in answer["entries"]]
         pages += 1
         if "cursor" not in answer:
@@ -137,7 +137,7 @@ async def test_pages_of_a_timeline_follow_each_other_without_gap_or_repeat(corpu
     seen: list[str] = []
     more: dict[str, Any] = {}
     while True:
-        answer = await corpus.questions.timeline({"entity": HOST, "limit": 7, **more}, ALL)
+        answer = await corpus.operations.timeline({"entity": HOST, "limit": 7, **more}, ALL)
         seen += [entry["key"] for entry in answer["entries"]]
         if "cursor" not in answer:
             break
@@ -149,7 +149,7 @@ async def test_pages_skip_rows_that_are_not_granted(corpus: Corpus) -> None:
     seen: list[str] = []
     more: dict[str, Any] = {}
     while True:
-        answer = await corpus.questions.timeline({"entity": HOST, "limit": 4, **more}, LOGS)
+        answer = await corpus.operations.timeline({"entity": HOST, "limit": 4, **more}, LOGS)
         seen += [entry["key"] for entry in answer["entries"]]
         if "cursor" not in answer:
             break
@@ -168,24 +168,24 @@ async def test_pages_skip_rows_that_are_not_granted(corpus: Corpus) -> None:
     ],
 )
 async def test_a_timeline_of_a_range_of_time(corpus: Corpus, time: dict[str, str], found: set[int]) -> None:
-    answer = await corpus.questions.timeline({"entity": HOST, "time": time}, LOGS)
+    answer = await corpus.operations.timeline({"entity": HOST, "time": time}, LOGS)
     assert {entry["key"] for entry in answer["entries"]} == {corpus.lines[number].key for number in found}
 
 
 async def test_counts_come_per_dataset_and_period(corpus: Corpus) -> None:
     time = {"from": "2026-02-01T00:00:00Z", "to": "2026-03-01T00:00:00Z"}
-    counts = (await corpus.questions.count({"time": time}, ALL))["counts"]
+    counts = (await corpus.operations.count({"time": time}, ALL))["counts"]
     by_dataset = {count["dataset"]: (count["events"], count["scores"]) for count in counts}
     assert by_dataset == {"logs": (3, 1), "metrics": (9, 0)}
     assert {count["period"] for count in counts} == {"2026-02"}
 
 
 async def test_no_answer_shows_a_dataset_that_is_not_granted(corpus: Corpus) -> None:
-    answer = plain(await corpus.questions.get({"keys": [corpus.samples[0].key, corpus.other.key]}, LOGS))
+    answer = plain(await corpus.operations.get({"keys": [corpus.samples[0].key, corpus.other.key]}, LOGS))
     assert [found["key"] for found in answer["records"]] == [corpus.other.key]
     assert answer["missing"] == [corpus.samples[0].key]
-    assert {count["dataset"] for count in (await corpus.questions.count({}, LOGS))["counts"]} == {"logs"}
-    assert plain(await corpus.questions.get({"keys": [corpus.other.key]}, NOBODY))["records"] == []
+    assert {count["dataset"] for count in (await corpus.operations.count({}, LOGS))["counts"]} == {"logs"}
+    assert plain(await corpus.operations.get({"keys": [corpus.other.key]}, NOBODY))["records"] == []
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ async def test_what_is_not_valid_or_not_granted_is_refused(
     corpus: Corpus, operation: str, request_: dict[str, Any], asker: Caller, code: str
 ) -> None:
     with pytest.raises(Refused) as refused:
-        await getattr(corpus.questions, operation)(request_, asker)
+        await getattr(corpus.operations, operation)(request_, asker)
     assert refused.value.code == code
 
 
@@ -218,7 +218,7 @@ async def test_a_node_that_does_not_answer_fails_requests_at_once(
     async with cassandra.frozen("cassandra"):
         await corpus.reads.look()
         with pytest.raises(PenstockError) as failed:
-            await corpus.questions.timeline({"entity": HOST}, LOGS)
+            await corpus.operations.timeline({"entity": HOST}, LOGS)
     assert failed.value.code == "STORE_UNAVAILABLE"
     assert failed.value.retriable
     monkeypatch.undo()

@@ -17,7 +17,7 @@ from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.logic import Indexer
 from penstock.services.indexer.search.elastic import Elastic
 from penstock.services.indexer.search.models import ActiveModels
-from penstock.services.indexer.search.operations import Questions
+from penstock.services.indexer.search.operations import Operations
 from penstock.services.indexer.search.scope import resolve
 from penstock.services.indexer.search.similar import Embed, text_type
 from tests.stores.conftest import EPOCHS
@@ -48,8 +48,8 @@ PATTERNS = ["failed", "failed", "accepted", "responder", "received"]
 class Corpus:
     """What is stored: five log lines, scored by version 2 (and one by version 1), and three samples."""
 
-    def __init__(self, questions: Questions, events: list[Event], samples: list[Event]) -> None:
-        self.questions = questions
+    def __init__(self, operations: Operations, events: list[Event], samples: list[Event]) -> None:
+        self.operations = operations
         self.events = events
         self.samples = samples
         self.elastic: Elastic
@@ -74,7 +74,7 @@ async def corpus(client: AsyncElasticsearch) -> Corpus:
     await client.indices.refresh(index="events-logs,events-metrics,scored-lines_v1-logs,scored-lines_v2-logs")
     elastic = Elastic(client)
     await elastic.look()
-    corpus = Corpus(Questions(CONTRACTS, elastic, ActiveModels(elastic, loaded), embed), events, samples)
+    corpus = Corpus(Operations(CONTRACTS, elastic, ActiveModels(elastic, loaded), embed), events, samples)
     corpus.elastic = elastic
     return corpus
 
@@ -96,9 +96,9 @@ def embedding(*, angle: float, version: int) -> Embedding:
     return Embedding.model_validate({"vector": vector, "model": {"name": "lines", "version": version}})
 
 
-def questions_with(corpus: Corpus, embed: Embed) -> Questions:
+def operations_with(corpus: Corpus, embed: Embed) -> Operations:
     """The same corpus with another scorer."""
-    return Questions(CONTRACTS, corpus.elastic, ActiveModels(corpus.elastic, loaded), embed)
+    return Operations(CONTRACTS, corpus.elastic, ActiveModels(corpus.elastic, loaded), embed)
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ def questions_with(corpus: Corpus, embed: Embed) -> Questions:
     ],
 )
 async def test_words_find_what_holds_all_of_them(corpus: Corpus, text: str, found: set[int]) -> None:
-    page = await corpus.questions.query({"text": text}, LOGS)
+    page = await corpus.operations.query({"text": text}, LOGS)
     assert set(corpus.numbers(page)) == found
     assert page["total"] == {"value": len(found), "relation": "eq"}
 
 
 async def test_a_hit_shows_the_stored_record_and_what_was_found(corpus: Corpus) -> None:
-    [hit] = (await corpus.questions.query({"text": "received"}, LOGS))["hits"]
+    [hit] = (await corpus.operations.query({"text": "received"}, LOGS))["hits"]
     assert hit["record"]["event"]["data"]["message"] == "<b>Received</b> blk_43"
     assert hit["highlight"]["message"] == ["&lt;b&gt;<em>Received</em>&lt;&#x2F;b&gt; blk_43"]
     assert (hit["type"], hit["dataset"], hit["entity"]) == ("log.line.v1", "logs", "web_1")
@@ -149,18 +149,18 @@ async def test_a_hit_shows_the_stored_record_and_what_was_found(corpus: Corpus) 
     ],
 )
 async def test_filters_compare_indexed_fields(corpus: Corpus, filter: dict[str, Any], found: set[int]) -> None:
-    page = await corpus.questions.query({"filters": [filter], "types": ["log.line.v1"]}, LOGS)
+    page = await corpus.operations.query({"filters": [filter], "types": ["log.line.v1"]}, LOGS)
     assert set(corpus.numbers(page)) == found
 
 
 async def test_time_and_entity_narrow(corpus: Corpus) -> None:
     time = {"from": "2026-10-01T10:01:00Z", "to": "2026-10-03T00:00:00Z"}
-    assert corpus.numbers(await corpus.questions.query({"time": time}, LOGS)) == [2, 1]
-    assert corpus.numbers(await corpus.questions.query({"entity": "db_1"}, LOGS)) == [2]
+    assert corpus.numbers(await corpus.operations.query({"time": time}, LOGS)) == [2, 1]
+    assert corpus.numbers(await corpus.operations.query({"entity": "db_1"}, LOGS)) == [2]
 
 
 @pytest.mark.parametrize(
-    "question",
+    "body",
     [
         {},
         {"order": "asc"},
@@ -169,12 +169,12 @@ async def test_time_and_entity_narrow(corpus: Corpus) -> None:
         {"text": "password", "boost_anomaly": 2.0},
     ],
 )
-async def test_pages_follow_each_other_without_gap_or_repeat(corpus: Corpus, question: dict[str, Any]) -> None:
-    whole = corpus.numbers(await corpus.questions.query(question, LOGS))
+async def test_pages_follow_each_other_without_gap_or_repeat(corpus: Corpus, body: dict[str, Any]) -> None:
+    whole = corpus.numbers(await corpus.operations.query(body, LOGS))
     seen: list[int] = []
     more: dict[str, Any] = {}
     while True:
-        page = await corpus.questions.query({**question, "size": 2, **more}, LOGS)
+        page = await corpus.operations.query({**body, "size": 2, **more}, LOGS)
         seen += corpus.numbers(page)
         if "cursor" not in page:
             break
@@ -184,25 +184,25 @@ async def test_pages_follow_each_other_without_gap_or_repeat(corpus: Corpus, que
 
 
 async def test_hits_come_in_the_order_that_is_asked_for(corpus: Corpus) -> None:
-    newest = await corpus.questions.query({"types": ["log.line.v1"]}, ALL)
+    newest = await corpus.operations.query({"types": ["log.line.v1"]}, ALL)
     assert corpus.numbers(newest) == [4, 2, 1, 0, 3]
-    unusual = await corpus.questions.query({"sort": "anomaly", "types": ["log.line.v1"]}, ALL)
+    unusual = await corpus.operations.query({"sort": "anomaly", "types": ["log.line.v1"]}, ALL)
     assert corpus.numbers(unusual) == [0, 4, 2, 1, 3]
     assert unusual["hits"][0]["anomaly"]["score"] == 0.99
 
 
 async def test_anomaly_moves_relevant_events_up(corpus: Corpus) -> None:
-    question = {"text": "blk_42 OR password"}
+    body = {"text": "blk_42 OR password"}
     plain = {"text": "password"}
-    page = await corpus.questions.query({**plain, "boost_anomaly": 10.0}, LOGS)
+    page = await corpus.operations.query({**plain, "boost_anomaly": 10.0}, LOGS)
     assert corpus.numbers(page) == [0, 2, 1]
     assert page["hits"][0]["highlight"]["message"] == ["Failed <em>password</em> for root from 10.0.0.1"]
     assert [round(hit["anomaly"]["score"], 2) for hit in page["hits"]] == [0.99, 0.5, 0.2]
-    assert corpus.numbers(await corpus.questions.query(question, LOGS)) == []
+    assert corpus.numbers(await corpus.operations.query(body, LOGS)) == []
 
 
 async def test_anomalies_come_by_descending_score_with_their_records(corpus: Corpus) -> None:
-    page = await corpus.questions.anomalies({"min_score": 0.2}, LOGS)
+    page = await corpus.operations.anomalies({"min_score": 0.2}, LOGS)
     assert corpus.numbers(page) == [0, 4, 2, 1]
     first = page["hits"][0]
     assert first["record"]["event"]["data"]["pid"] == 7
@@ -211,14 +211,14 @@ async def test_anomalies_come_by_descending_score_with_their_records(corpus: Cor
 
 
 async def test_anomalies_show_one_event_per_pattern(corpus: Corpus) -> None:
-    page = await corpus.questions.anomalies({"one_per_pattern": True}, LOGS)
+    page = await corpus.operations.anomalies({"one_per_pattern": True}, LOGS)
     assert corpus.numbers(page) == [0, 4, 2, 3]
 
 
 async def test_anomalies_can_be_filtered(corpus: Corpus) -> None:
     filters = [{"field": "service", "value": "sshd"}, {"field": "pid", "op": "lt", "value": 9}]
     time = {"from": "2026-10-01T10:01:00Z"}
-    assert corpus.numbers(await corpus.questions.anomalies({"filters": filters, "time": time}, LOGS)) == [1]
+    assert corpus.numbers(await corpus.operations.anomalies({"filters": filters, "time": time}, LOGS)) == [1]
 
 
 async def test_a_score_whose_event_is_not_indexed_yet_is_shown_without_record(
@@ -228,7 +228,7 @@ async def test_a_score_whose_event_is_not_indexed_yet_is_shown_without_record(
     event = event_of(line("not there yet", host="late"))
     await indexer.scores([score_of(event, version=2, pattern_id="late", angle=2.0)])
     await client.indices.refresh(index="scored-lines_v2-logs")
-    [hit] = (await corpus.questions.anomalies({"entity": "late"}, LOGS))["hits"]
+    [hit] = (await corpus.operations.anomalies({"entity": "late"}, LOGS))["hits"]
     assert "record" not in hit
     assert (hit["key"], hit["entity"]) == (event.key, "late")
     await client.delete(index="scored-lines_v2-logs-2026", id=event.key, refresh=True)
@@ -240,14 +240,14 @@ async def test_a_record_is_shown_before_its_index_is_refreshed(corpus: Corpus, c
     await indexer.events([event])
     await indexer.scores([score_of(event, version=2, pattern_id="fresh", angle=2.0)])
     await client.indices.refresh(index="scored-lines_v2-logs")
-    [hit] = (await corpus.questions.anomalies({"entity": "fresh"}, LOGS))["hits"]
+    [hit] = (await corpus.operations.anomalies({"entity": "fresh"}, LOGS))["hits"]
     assert hit["record"]["event"]["data"]["message"] == "just now"
     for alias in ("scored-lines_v2-logs-2026", "events-logs-2026"):
         await client.delete(index=alias, id=event.key, refresh=True)
 
 
 async def test_the_nearest_events_come_first(corpus: Corpus) -> None:
-    page = await corpus.questions.similar({"key": corpus.events[0].key}, LOGS)
+    page = await corpus.operations.similar({"key": corpus.events[0].key}, LOGS)
     assert corpus.numbers(page) == [1, 2, 3, 4]
     likeness = [hit["score"] for hit in page["hits"]]
     assert likeness == sorted(likeness, reverse=True)
@@ -256,7 +256,7 @@ async def test_the_nearest_events_come_first(corpus: Corpus) -> None:
 
 
 async def test_a_text_finds_its_nearest_events(corpus: Corpus) -> None:
-    page = await corpus.questions.similar({"text": "whatever", "size": 2}, LOGS)
+    page = await corpus.operations.similar({"text": "whatever", "size": 2}, LOGS)
     assert corpus.numbers(page)[0] == 2
 
 
@@ -269,7 +269,7 @@ async def test_a_text_is_embedded_as_a_type_of_a_dataset_that_its_caller_may_rea
         return await embed(text, event_type)
 
     caller = Caller("ingress", datasets=frozenset({dataset}))
-    page = await questions_with(corpus, noted).similar({"text": "whatever"}, caller)
+    page = await operations_with(corpus, noted).similar({"text": "whatever"}, caller)
     assert [CONTRACTS.types[name].dataset for name in types] == [dataset]
     assert {hit["dataset"] for hit in page["hits"]} <= {dataset}
 
@@ -290,7 +290,7 @@ def test_a_text_is_embedded_as_the_type_with_the_fewest_text_members(types: list
 
 
 async def test_similar_shows_one_event_per_pattern(corpus: Corpus) -> None:
-    page = await corpus.questions.similar({"text": "whatever", "one_per_pattern": True, "size": 4}, LOGS)
+    page = await corpus.operations.similar({"text": "whatever", "one_per_pattern": True, "size": 4}, LOGS)
     assert len(page["hits"]) == 4
     assert len({hit["anomaly"]["pattern_id"] for hit in page["hits"]}) == 4
 
@@ -299,29 +299,29 @@ async def test_vectors_of_different_model_versions_are_never_compared(corpus: Co
     async def old(text: str, event_type: str) -> Embedding:
         return embedding(angle=0.0, version=1)
 
-    page = await questions_with(corpus, old).similar({"text": "whatever"}, LOGS)
+    page = await operations_with(corpus, old).similar({"text": "whatever"}, LOGS)
     assert corpus.numbers(page) == [3]
 
 
 async def test_counts_come_in_total_by_value_and_by_time(corpus: Corpus) -> None:
-    by_level = await corpus.questions.count({"by": "level", "size": 2}, LOGS)
+    by_level = await corpus.operations.count({"by": "level", "size": 2}, LOGS)
     assert (by_level["total"], by_level["other"]) == (5, 1)
     assert {bucket["value"]: bucket["count"] for bucket in by_level["buckets"]} == {"error": 2, "info": 2}
-    per_year = await corpus.questions.count({"per": "year"}, LOGS)
+    per_year = await corpus.operations.count({"per": "year"}, LOGS)
     assert [bucket["count"] for bucket in per_year["buckets"]] == [1, 4]
     assert per_year["buckets"][0]["value"].startswith("2025-01-01")
-    assert (await corpus.questions.count({"text": "password"}, LOGS))["total"] == 3
-    assert (await corpus.questions.count({}, ALL))["total"] == 8
+    assert (await corpus.operations.count({"text": "password"}, LOGS))["total"] == 3
+    assert (await corpus.operations.count({}, ALL))["total"] == 8
 
 
 async def test_no_answer_shows_a_dataset_that_is_not_granted(corpus: Corpus) -> None:
-    everything = await corpus.questions.query({"size": 100}, ALL)
+    everything = await corpus.operations.query({"size": 100}, ALL)
     assert {hit["dataset"] for hit in everything["hits"]} == {"logs", "metrics"}
-    granted = await corpus.questions.query({"size": 100}, LOGS)
+    granted = await corpus.operations.query({"size": 100}, LOGS)
     assert {hit["dataset"] for hit in granted["hits"]} == {"logs"}
     metrics = Caller("ingress", datasets=frozenset({"metrics"}))
     with pytest.raises(Refused, match="no model scores"):
-        await corpus.questions.similar({"key": corpus.events[0].key}, metrics)
+        await corpus.operations.similar({"key": corpus.events[0].key}, metrics)
 
 
 @pytest.mark.parametrize("operation", ["query", "similar", "anomalies", "count"])
@@ -338,14 +338,14 @@ async def test_no_answer_shows_a_dataset_that_is_not_granted(corpus: Corpus) -> 
 async def test_what_is_not_granted_is_refused(
     corpus: Corpus, operation: str, asker: Caller, more: dict[str, Any]
 ) -> None:
-    question = {"text": "x", **more} if operation == "similar" else more
+    body = {"text": "x", **more} if operation == "similar" else more
     with pytest.raises(Refused) as refused:
-        await getattr(corpus.questions, operation)(question, asker)
+        await getattr(corpus.operations, operation)(body, asker)
     assert refused.value.code == "FORBIDDEN"
 
 
 @pytest.mark.parametrize(
-    "question",
+    "body",
     [
         {"datasets": ["*"]},
         {"datasets": ["logs,events-metrics"]},
@@ -369,29 +369,29 @@ async def test_what_is_not_granted_is_refused(
         {"sort": "anomaly", "filters": [{"field": "@source", "value": "x"}]},
     ],
 )
-async def test_an_invalid_request_is_refused(corpus: Corpus, question: dict[str, Any]) -> None:
+async def test_an_invalid_request_is_refused(corpus: Corpus, body: dict[str, Any]) -> None:
     with pytest.raises(Refused) as refused:
-        await corpus.questions.query(question, ALL)
+        await corpus.operations.query(body, ALL)
     assert refused.value.code == "QUERY_INVALID"
 
 
 async def test_a_cursor_of_another_request_is_refused(corpus: Corpus) -> None:
-    page = await corpus.questions.query({"size": 1}, LOGS)
+    page = await corpus.operations.query({"size": 1}, LOGS)
     with pytest.raises(Refused, match="cursor"):
-        await corpus.questions.query({"size": 1, "order": "asc", "cursor": page["cursor"]}, LOGS)
+        await corpus.operations.query({"size": 1, "order": "asc", "cursor": page["cursor"]}, LOGS)
 
 
 async def test_without_a_scorer_the_newest_version_with_scores_is_used(corpus: Corpus) -> None:
     async def nobody() -> LoadedModels:
         raise Unavailable("SERVICE_UNAVAILABLE", "nobody listens")
 
-    questions = Questions(CONTRACTS, corpus.elastic, ActiveModels(corpus.elastic, nobody), embed)
-    assert corpus.numbers(await questions.anomalies({}, LOGS)) == [0, 4, 2, 1, 3]
+    operations = Operations(CONTRACTS, corpus.elastic, ActiveModels(corpus.elastic, nobody), embed)
+    assert corpus.numbers(await operations.anomalies({}, LOGS)) == [0, 4, 2, 1, 3]
 
 
 async def test_a_model_that_does_not_score_is_named(corpus: Corpus) -> None:
     with pytest.raises(Refused) as refused:
-        await corpus.questions.anomalies({"model": "other"}, LOGS)
+        await corpus.operations.anomalies({"model": "other"}, LOGS)
     assert refused.value.code == "MODEL_UNAVAILABLE"
 
 
@@ -404,7 +404,7 @@ async def test_a_page_of_large_records_ends_at_the_size_limit(corpus: Corpus, cl
     more: dict[str, Any] = {}
     pages = 0
     while True:
-        page = await corpus.questions.query({"entity": "large", "size": 30, **more}, LOGS)
+        page = await corpus.operations.query({"entity": "large", "size": 30, **more}, LOGS)
         seen += [hit["key"] for hit in page["hits"]]
         pages += 1
         if "cursor" not in page:
@@ -421,7 +421,7 @@ async def test_a_node_that_does_not_answer_fails_requests_at_once(corpus: Corpus
     async with elasticsearch.frozen("elasticsearch"):
         await corpus.elastic.look()
         with pytest.raises(PenstockError) as failed:
-            await corpus.questions.query({}, LOGS)
+            await corpus.operations.query({}, LOGS)
     assert failed.value.code == "STORE_UNAVAILABLE"
     assert failed.value.retriable
     await corpus.elastic.look()
