@@ -10,7 +10,7 @@ from starlette.types import Scope
 from penstock.contracts import load
 from penstock.services.ingress import app
 from penstock.services.ingress.__main__ import main
-from penstock.services.ingress.access.caller import Caller
+from penstock.services.ingress.access.caller import HttpCaller
 
 
 class Open:
@@ -18,7 +18,7 @@ class Open:
 
     def __init__(self, *_: object) -> None:
         known = load()
-        self._caller = Caller(
+        self._caller = HttpCaller(
             identity="bench",
             types=frozenset(known.types),
             datasets=frozenset(known.datasets),
@@ -28,7 +28,7 @@ class Open:
             asks=frozenset(),
         )
 
-    async def verify(self, _: Scope) -> Caller:
+    async def verify(self, _: Scope) -> HttpCaller:
         """Everybody is `bench`."""
         return self._caller
 

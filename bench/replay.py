@@ -32,7 +32,7 @@ from penstock.contracts import load, subjects
 from penstock.publish import Outgoing
 from penstock.replay.outcomes import decode
 from penstock.replay.run import BUCKET, NUDGE, Holder, Range, Run, target_key
-from penstock.rpc.caller import Caller
+from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import ReplayAllowance
 from penstock.rpc.server import serve
 
@@ -99,7 +99,7 @@ class Driver:
         await keys.put(target_key(run.target), holder.encode())
         self.broker.send(f"ctl.{NUDGE}")
 
-    async def _progress(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    async def _progress(self, request: dict[str, Any], caller: RequestCaller) -> dict[str, Any]:
         del request, caller
         state = self.run.state if self.run else "cancelled"
         return ReplayAllowance(state=state, rate=_RATE if state == "running" else 0.0).to_json()

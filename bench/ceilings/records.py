@@ -16,7 +16,7 @@ def stored_events(count: int) -> list[Event]:
     checker, now_ns = Checker(load()), time.time_ns()
     found = []
     for number, raw in enumerate(islice(events(lines(load_settings().data), now_ns), count), 1):
-        event = checker.at_door(raw, publisher="bench", door="http", now_ns=now_ns)
+        event = checker.at_ingress(raw, publisher="bench", door="http", now_ns=now_ns)
         event.stream, event.sequence, event.stored_at_ns = "EVENTS_HTTP", number, now_ns
         found.append(event)
     return found

@@ -1,6 +1,6 @@
 """data → CloudEvent → checked → evt.<pp>.nats.<identity>.<type> → stored, and what the workers say.
 
-What a service imports that publishes events straight on its subject, without the HTTP door. The event is checked here
+What a service imports that publishes events straight on its subject, without the HTTP API. The event is checked here
 by the same rules as the workers apply, so whatever `publish` takes will not be dead-lettered.
 """
 
@@ -158,7 +158,7 @@ class Publisher:
             raw = item if isinstance(item, bytes) else orjson.dumps(item)
         except TypeError as error:
             raise Refused("JSON_INVALID", f"the event cannot be written as JSON: {error}") from None
-        event = self._checker.at_door(raw, publisher=self.identity, door="nats", now_ns=now_ns)
+        event = self._checker.at_ingress(raw, publisher=self.identity, door="nats", now_ns=now_ns)
         allowed = self._contracts.identities[self.identity].publishes
         if "*" not in allowed and event.type.type not in allowed:
             raise Refused("FORBIDDEN", f"identity {self.identity} may not publish {event.type.type}", pointer="/type")

@@ -40,7 +40,7 @@ async def build(broker: Broker, settings: AuditorSettings) -> Parts:
     parts: list[Publishes | Follow | Sealer] = [*publishes, *follows, sealer]
     log = [Violations(broker, settings.nats_log_file, names).run] if settings.nats_log_file else []
     return Parts(
-        chores=[*(part.run for part in parts), *log],
+        background=[*(part.run for part in parts), *log],
         unready_reason=lambda: "; ".join(part.unready_reason for part in parts if part.unready_reason),
     )
 

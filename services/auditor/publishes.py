@@ -29,7 +29,7 @@ EMPTY_READS = 20  # of a stretch that was delivered, after which it has expired 
 
 
 class Publishes:
-    """One stream. `trouble` says why nothing is written; empty while all is well."""
+    """One stream. `unready_reason` says why nothing is written; empty while all is well."""
 
     def __init__(self, broker: Broker, stream: str, *, every: float = EVERY) -> None:
         self.unready_reason = ""

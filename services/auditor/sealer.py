@@ -25,7 +25,7 @@ MOST = 1000  # records of a seal
 
 
 class Sealer:
-    """Goes on from the last seal, whoever wrote it. `trouble` says why nothing is sealed."""
+    """Goes on from the last seal, whoever wrote it. `unready_reason` says why nothing is sealed."""
 
     def __init__(self, broker: Broker, journal: Journal, signer: Signer, keys: Path, *, every: float = EVERY) -> None:
         self.unready_reason = ""

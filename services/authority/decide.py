@@ -25,17 +25,17 @@ class Admission:
 
 
 class Decider:
-    """Decides by the contracts; the rights of a line are worked out once."""
+    """Decides by the contracts; the rights of an entry are worked out once."""
 
-    def __init__(self, contracts: Contracts, is_revoked: Callable[[str], bool]) -> None:
+    def __init__(self, contracts: Contracts, is_denied: Callable[[str], bool]) -> None:
         self._contracts = contracts
-        self._is_revoked = is_revoked
+        self._is_denied = is_denied
         self._listed: dict[str, Permissions] = {}
 
     def decide(self, claims: Claims, now: float) -> Admission:
         """Raises Refused FORBIDDEN, IDENTITY_REVOKED or TOKEN_EXPIRED."""
         found = who(claims, self._contracts)
-        if self._is_revoked(found.identity):
+        if self._is_denied(found.identity):
             raise Refused("IDENTITY_REVOKED", f"{found.identity} is denied entry")
         if claims.expires_at <= now:  # a server has no leeway for the end of a user JWT
             raise Refused("TOKEN_EXPIRED", "the token has expired")

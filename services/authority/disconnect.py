@@ -24,15 +24,15 @@ AGAIN_AFTER = (0.0, 1.5, 6.5)
 EVERY = 30.0
 
 
-class PuttingOut:
+class Disconnector:
     """Runs beside the callout."""
 
-    def __init__(self, broker: Broker, revocations: Denials, trail: Trail) -> None:
+    def __init__(self, broker: Broker, denials: Denials, trail: Trail) -> None:
         self._broker = broker
-        self._revocations = revocations
+        self._denials = denials
         self._trail = trail
         self._denied = asyncio.Event()
-        revocations.on_change(self._noticed)
+        denials.on_change(self._noticed)
 
     def _noticed(self, identities: frozenset[str]) -> None:
         _log.info("identities_denied", identities=sorted(identities))
@@ -59,13 +59,13 @@ class PuttingOut:
 
     async def sweep(self) -> int:
         """Closes every connection of a denied identity; says how many."""
-        denied = self._revocations.denied
+        denied = self._denials.denied
         if not denied:
             return 0
         closed = 0
         for session in await list_connections(self._broker):
             if session.identity in denied and await disconnect(self._broker, session):
                 closed += 1
-                metrics.PUT_OUT.inc()
+                metrics.DISCONNECTED.inc()
                 await self._trail.disconnected(session.identity, session.server, session.number, session.name)
         return closed

@@ -17,8 +17,8 @@ REQUEST_SECONDS = histogram(
     unit="seconds",
     remedy="near the server's time-out of 5 s clients cannot connect: look at the disk under AUDIT and at the issuer",
 )
-PUT_OUT = counter(
-    "penstock_connection_put_out_total",
+DISCONNECTED = counter(
+    "penstock_connection_disconnected_total",
     "Connections closed because their identity was denied",
     unit="connections",
     remedy="steady growth: a denied client keeps coming in; is a replica unable to read the list?",

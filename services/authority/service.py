@@ -17,7 +17,7 @@ from penstock.errors import PenstockError
 from penstock.runtime import Parts
 from penstock.services.authority.callout import Callout
 from penstock.services.authority.decide import Decider
-from penstock.services.authority.disconnect import PuttingOut
+from penstock.services.authority.disconnect import Disconnector
 from penstock.services.authority.trail import Trail
 from penstock.services.authority.user_jwt import Signer
 from penstock.services.authority.xkey import Envelope
@@ -34,18 +34,18 @@ async def build(broker: Broker, settings: Settings) -> Parts:
     """The parts of the process. Raises Refused CREDENTIALS_INVALID or ISSUERS_INVALID, Unavailable for no list of
     denied."""
     folder = settings.credentials_folder
-    revocations = Denials(broker)
+    denials = Denials(broker)
     trail = Trail(broker, time.monotonic)
     callout = Callout(
         Signer(callout_keys.issuer(folder)),
         Envelope(callout_keys.curve(folder)),
         OidcVerifier(issuers.read(settings.issuers)),
-        Decider(load(), revocations.is_revoked),
+        Decider(load(), denials.is_denied),
         trail,
         broker.send,
     )
-    putting_out = PuttingOut(broker, revocations, trail)
-    await revocations.start()
+    disconnector = Disconnector(broker, denials, trail)
+    await denials.start()
     serving = asyncio.Event()
 
     async def serve(stop: asyncio.Event) -> None:
@@ -56,16 +56,17 @@ async def build(broker: Broker, settings: Settings) -> Parts:
         await subscription.stop()  # from here on the other replicas are asked
         await broker.flush(1.0)
         await callout.finish()
-        await revocations.stop()
+        await denials.stop()
 
     async def disconnect_all(stop: asyncio.Event) -> None:
-        await run_until(stop, putting_out.run())
+        await run_until(stop, disconnector.run())
 
     async def settle_trail(stop: asyncio.Event) -> None:
         await run_until(stop, _settling(trail))
 
     return Parts(
-        chores=[serve, disconnect_all, settle_trail], unready_reason=lambda: "" if serving.is_set() else "not asked yet"
+        background=[serve, disconnect_all, settle_trail],
+        unready_reason=lambda: "" if serving.is_set() else "not asked yet",
     )
 
 

@@ -42,7 +42,7 @@ class Folder:
     @property
     def socket(self) -> Path:
         """Between the threads for TLS and those that know the rules."""
-        return self.root / "door.sock"
+        return self.root / "ingress.sock"
 
     @property
     def admin(self) -> Path:

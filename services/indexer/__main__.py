@@ -128,7 +128,7 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
             "count": operations.count,
         },
         unready_reason=lambda: f"Elasticsearch: {elastic.unready_reason}" if elastic.unready_reason else "",
-        chores=(
+        background=(
             elastic.watch,
             lambda stop: _prepare(indices, stop),
             lambda stop: _keep(epochs, broker, stop),

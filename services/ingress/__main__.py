@@ -53,7 +53,7 @@ async def serve(settings: Settings) -> int:
     """Serves until SIGTERM; returns the exit status: 1 when the broker refuses the credentials."""
     ingress = Ingress(settings, load())
     config = uvicorn.Config(
-        ingress.door,
+        ingress.http,
         host=settings.host,
         port=settings.port or settings.local_port("ingress", settings.instance),
         loop="asyncio",

@@ -22,7 +22,7 @@ from penstock.services.ingress.access.authenticate import Authenticator
 from penstock.services.ingress.access.tokens import TokenCallers
 from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.http import describe, documentation, health
-from penstock.services.ingress.http.dispatch import Door, as_problem
+from penstock.services.ingress.http.dispatch import HttpApp, as_problem
 from penstock.services.ingress.queries import audit, reads
 from penstock.services.ingress.queries.ask import WorkerClient
 from penstock.services.ingress.queries.tail import Tail
@@ -31,14 +31,14 @@ from penstock.settings import Settings
 
 
 class Ingress:
-    """The ASGI application (`door`) and what has to be stopped with it."""
+    """The ASGI application (`http`) and what has to be stopped with it."""
 
     def __init__(self, settings: Settings, contracts: Contracts) -> None:
         self.link = Link(settings)
         self.tail = Tail(contracts)
         keys = KeyFile(settings.keys)
         tokens = TokenCallers(OidcVerifier(issuers.read(settings.issuers)), contracts) if settings.oidc else None
-        verifier = Authenticator(KeyCallers(keys, contracts), tokens, self.link.is_revoked)
+        verifier = Authenticator(KeyCallers(keys, contracts), tokens, self.link.is_denied)
         app = FastAPI(
             title=describe.TITLE, summary=describe.SUMMARY, lifespan=self._lifespan, docs_url=None, redoc_url=None
         )
@@ -50,9 +50,9 @@ class Ingress:
         app.include_router(health.router(self.link, lambda: [f"keys: {keys.fault}"] if keys.fault else []))
         for kind in (PenstockError, RequestValidationError, HTTPException):
             app.add_exception_handler(kind, _answer_error)
-        app.add_exception_handler(Exception, _answer_defect)  # it is raised on to the door, which logs it
+        app.add_exception_handler(Exception, _answer_defect)  # it is raised on to HttpApp, which logs it
         app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
-        self.door = Door(Accept(contracts, verifier, self.link), app)
+        self.http = HttpApp(Accept(contracts, verifier, self.link), app)
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""What the door counts."""
+"""Metrics of the ingress."""
 
 from __future__ import annotations
 

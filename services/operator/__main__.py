@@ -54,7 +54,7 @@ async def build(broker: Broker, _: Settings) -> Parts:
         operations=operations.all,
         concurrency=8,
         unready_reason=lambda: "" if lease.led else "no operator leads yet",
-        chores=[
+        background=[
             lambda stop: lease.run(stop, lead),
             index.follow,
             lambda stop: metrics.report(index, stop),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from penstock.contracts import load, operations
 from penstock.errors import Refused
-from penstock.rpc.caller import TRUSTED_PROXY, Caller
+from penstock.rpc.caller import TRUSTED_PROXY, RequestCaller
 
 COMMAND_LINE = "replayer"  # the identity that says itself for whom it acts: the user of its shell
 
 
-def require(caller: Caller, service: str, operation: str) -> None:
+def require(caller: RequestCaller, service: str, operation: str) -> None:
     """An identity may what the server let it request; a person needs a role that requests it. Raises FORBIDDEN."""
     if caller.on_behalf is None:
         if caller.identity == TRUSTED_PROXY and service in ("operator", "dead_letters"):
@@ -21,7 +21,7 @@ def require(caller: Caller, service: str, operation: str) -> None:
         raise Refused("FORBIDDEN", f"no role of {caller.on_behalf.name} allows {service}.{operation}")
 
 
-def actor_of(caller: Caller, by: str | None = None) -> str:
+def actor_of(caller: RequestCaller, by: str | None = None) -> str:
     """Who acts: the person, the user that the command line names, or the identity."""
     if caller.on_behalf is not None:
         return caller.on_behalf.name

@@ -1,7 +1,7 @@
 """svc.registry.{list,upload,activate} → packages in the object store, versions and the active one in the registry
 
     pieces ─▶ package, verified ─▶ audit ─▶ object <model>_v<N> ─▶ key version.<model>.<N>
-    activate ─▶ audit ─▶ key active.<model> ─▶ nudge to the scorers
+    activate ─▶ audit ─▶ key active.<model> ─▶ notification to the scorers
 
 The only writer of both buckets. A version is described only after its package is stored whole, and never changes.
 """
@@ -20,7 +20,7 @@ from penstock.broker import Broker, Keys, Objects
 from penstock.contracts import subjects
 from penstock.errors import Refused
 from penstock.events import timestamps
-from penstock.rpc.caller import Caller
+from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import (
     ActivateModel,
     RegisteredModel,
@@ -31,7 +31,7 @@ from penstock.rpc.messages import (
 )
 from penstock.rpc.server import Operation
 from penstock.scoring.package import Package, verify
-from penstock.scoring.registry import MODELS, NUDGE, REGISTRY, active_key, object_name, version_key
+from penstock.scoring.registry import MODELS, NOTIFICATION, REGISTRY, active_key, object_name, version_key
 from penstock.services.operator.access import actor_of, require
 from penstock.services.operator.uploads import Uploads
 
@@ -56,30 +56,30 @@ class Registry:
         """By name, as the contract has them."""
         return {"list": self.versions, "upload": self.upload, "activate": self.activate}
 
-    async def versions(self, request: Json, asker: Caller) -> Json:
+    async def versions(self, request: Json, caller: RequestCaller) -> Json:
         """RegistryList → RegisteredModels, by name and version."""
-        require(asker, "registry", "list")
+        require(caller, "registry", "list")
         question = RegistryList.read(request)
         found = await self._all()
         return RegisteredModels(models=[m for m in found if question.model in (None, m.name)]).to_json()
 
-    async def upload(self, request: Json, asker: Caller) -> Json:
+    async def upload(self, request: Json, caller: RequestCaller) -> Json:
         """UploadChunk → UploadState, with the last piece the version; the same package again is the same version."""
-        require(asker, "registry", "upload")
+        require(caller, "registry", "upload")
         chunk = UploadChunk.read(request)
         if not subjects.is_token(chunk.name):
             raise Refused("QUERY_INVALID", f"{chunk.name!r} is a reserved name", pointer="/name")
-        received = self._uploads.add(asker.identity, chunk)
+        received = self._uploads.add(caller.identity, chunk)
         if isinstance(received, int):
             return UploadState(upload=chunk.upload, received=received).to_json()
         package = await asyncio.to_thread(verify, received, chunk.digest)
         async with self._writing:
-            model = await self._store(chunk.name, package, asker)
+            model = await self._store(chunk.name, package, caller)
         return UploadState(upload=chunk.upload, received=len(received), model=model).to_json()
 
-    async def activate(self, request: Json, asker: Caller) -> Json:
+    async def activate(self, request: Json, caller: RequestCaller) -> Json:
         """ActivateModel → RegisteredModel. Scorers hear of it at once, and find it within a second in any case."""
-        require(asker, "registry", "activate")
+        require(caller, "registry", "activate")
         question = ActivateModel.read(request)
         async with self._writing:
             key = version_key(question.name, question.version)
@@ -88,16 +88,16 @@ class Registry:
             info = await self._objects.info(object_name(model.name, model.version))
             if info["size"] != model.size:
                 raise Refused("MODEL_INVALID", f"the package of {model.name} v{model.version} is not whole")
-            now, who = timestamps.text(time.time_ns()), actor_of(asker)
+            now, who = timestamps.text(time.time_ns()), actor_of(caller)
             model = model.model_copy(update={"state": "active", "activated_at": now, "activated_by": who})
             said = {"model": model.name, "version": model.version, "reason": question.reason}
-            await self._audit("model_activated", asker, said)
+            await self._audit("model_activated", caller, said)
             await self._keys.put(active_key(model.name), orjson.dumps(model.to_json() | {"manifest": None} | said))
             await self._keys.put(key, orjson.dumps(model.to_json()), expected=described.revision)
-        self._broker.send(subjects.nudge(NUDGE))
+        self._broker.send(subjects.notification(NOTIFICATION))
         return model.to_json()
 
-    async def _store(self, name: str, package: Package, asker: Caller) -> RegisteredModel:
+    async def _store(self, name: str, package: Package, caller: RequestCaller) -> RegisteredModel:
         if len(orjson.dumps(package.manifest)) > MOST_MANIFEST:
             raise Refused("MODEL_INVALID", f"the manifest has more than {MOST_MANIFEST} bytes")
         versions = [model for model in await self._all() if model.name == name]
@@ -106,7 +106,7 @@ class Registry:
                 return model
         version = max((model.version for model in versions), default=0) + 1
         said = {"model": name, "version": version, "digest": package.digest, "size": len(package.raw)}
-        await self._audit("model_uploaded", asker, said)
+        await self._audit("model_uploaded", caller, said)
         await self._objects.put(object_name(name, version), package.raw, metadata={"sha256": package.digest})
         model = RegisteredModel(
             name=name,
@@ -117,11 +117,11 @@ class Registry:
             size=len(package.raw),
             types=list(package.manifest.get("types", ())),
             created_at=timestamps.text(time.time_ns()),
-            created_by=actor_of(asker),
+            created_by=actor_of(caller),
             manifest=package.manifest,
         )
         await self._keys.put(version_key(name, version), orjson.dumps(model.to_json()), expected=0)
-        _log.info("model_registered", model=name, version=version, digest=package.digest, by=actor_of(asker))
+        _log.info("model_registered", model=name, version=version, digest=package.digest, by=actor_of(caller))
         return model
 
     async def _all(self) -> list[RegisteredModel]:
@@ -138,8 +138,8 @@ class Registry:
                 found.append(model.model_copy(update={"state": state}))
         return sorted(found, key=lambda model: (model.name, model.version))
 
-    async def _audit(self, what: str, asker: Caller, detail: Json) -> None:
-        await record.write(self._broker, what, actor_of(asker), through=asker.identity, **detail)
+    async def _audit(self, what: str, caller: RequestCaller, detail: Json) -> None:
+        await record.write(self._broker, what, actor_of(caller), through=caller.identity, **detail)
 
 
 def _read(value: bytes) -> RegisteredModel:

@@ -53,7 +53,7 @@ async def build(broker: Broker, _: Settings) -> Parts:
         unready_reason=active.unready_reason,
         note=active.note,
         may_consume=scorer.loaded,
-        chores=[active.follow],
+        background=[active.follow],
         close=committer.stop,
     )
 

@@ -13,7 +13,7 @@ from penstock.contracts import subjects
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.runtime import gc_tuning
 from penstock.scoring.package import verify
-from penstock.scoring.registry import MODELS, NUDGE, REGISTRY, active_key, object_name
+from penstock.scoring.registry import MODELS, NOTIFICATION, REGISTRY, active_key, object_name
 from penstock.services.scorer import metrics
 from penstock.services.scorer.logic import Scorer
 from penstock.services.scorer.model import Model
@@ -51,7 +51,7 @@ class ActiveModel:
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Loads the active version, and every one that becomes it, until `stop`."""
-        await self._keys.watch(self._changed, stop, nudge=subjects.nudge(NUDGE))
+        await self._keys.watch(self._changed, stop, notification=subjects.notification(NOTIFICATION))
 
     async def _changed(self, entries: dict[str, Entry]) -> None:
         entry = entries.get(active_key(self._name))

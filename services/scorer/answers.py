@@ -6,7 +6,7 @@ from typing import Any
 
 from penstock.contracts import Contracts
 from penstock.errors import Refused, Unavailable
-from penstock.rpc.caller import Caller
+from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import Embedding, EmbedRequest, LoadedModel, LoadedModels, ModelRef, ModelsQuery
 from penstock.scoring.vectors import to_text
 from penstock.services.scorer.logic import Scorer
@@ -21,7 +21,7 @@ class Answers:
         self._contracts = contracts
         self._scorer = scorer
 
-    async def embed(self, request: Json, caller: Caller) -> Json:
+    async def embed(self, request: Json, caller: RequestCaller) -> Json:
         """EmbedRequest → Embedding. Raises Refused TYPE_UNKNOWN, Unavailable MODEL_UNAVAILABLE."""
         del caller  # an embedding reveals nothing of what is stored
         query = EmbedRequest.read(request)
@@ -40,7 +40,7 @@ class Answers:
             pattern_id=features.patterns[0].id,
         ).to_json()
 
-    async def models(self, request: Json, caller: Caller) -> Json:
+    async def models(self, request: Json, caller: RequestCaller) -> Json:
         """ModelsQuery → LoadedModels."""
         del caller  # which models there are is no secret
         ModelsQuery.read(request)

@@ -64,7 +64,7 @@ async def build(_: Broker, settings: WriterSettings) -> Parts:
             "audit": operations.audit,
         },
         unready_reason=lambda: f"Cassandra: {store_reads.unready_reason}" if store_reads.unready_reason else "",
-        chores=(lambda stop: reach(store, store_reads, stop),),
+        background=(lambda stop: reach(store, store_reads, stop),),
         on_stop=(writer.stop,),
         close=store.close,
         push_backs=lambda: writer.push_backs,

@@ -16,7 +16,7 @@ import pytest
 
 from penstock.auth.connect import connect_as
 from penstock.auth.connections import list_connections
-from penstock.auth.denials import NUDGE, Denials, write
+from penstock.auth.denials import NOTIFICATION, Denials, write
 from penstock.broker import Broker
 from penstock.cli import identity as cli
 from penstock.contracts.nats_subjects import CORE_API
@@ -103,7 +103,7 @@ async def test_a_denial_without_a_notification_is_found_by_the_next_poll(rig: Au
 async def test_an_unreadable_entry_of_the_denial_list_denies(rig: AuthorityRig, warden: Broker) -> None:
     broker = await rig.token("billing", rig.mint.token)
     await warden.publish("$KV.denials.billing", b"not JSON")
-    warden.send(NUDGE)
+    warden.send(NOTIFICATION)
     await lost(broker)
     assert (await rig.refused(rig.mint.token()))["code"] == "IDENTITY_REVOKED"
 
@@ -163,14 +163,14 @@ async def test_a_forced_disconnect_is_on_the_trail(rig: AuthorityRig, warden: Br
 
 async def test_the_list_can_be_followed_from_app(rig: AuthorityRig, warden: Broker) -> None:
     ingress = await rig.token("ingress", lambda: rig.mint.token("penstock-ingress"))
-    revocations = Denials(ingress)
-    await revocations.start()
-    assert not revocations.is_revoked("web_shop")
+    denials = Denials(ingress)
+    await denials.start()
+    assert not denials.is_denied("web_shop")
     await deny(warden, "web_shop")
-    await true(lambda: revocations.is_revoked("web_shop"), bound=2.0)
+    await true(lambda: denials.is_denied("web_shop"), bound=2.0)
     await write(warden, "web_shop", denied=False, by="test", reason="over")
-    await true(lambda: not revocations.is_revoked("web_shop"), bound=2.0)
-    await revocations.stop()
+    await true(lambda: not denials.is_denied("web_shop"), bound=2.0)
+    await denials.stop()
 
 
 async def test_nobody_but_the_warden_writes_the_list(rig: AuthorityRig) -> None:
@@ -232,7 +232,7 @@ async def test_without_the_denial_list_following_it_fails(throwaway_nats: Callab
     """Before `penstock provision` there is no bucket: whoever follows the list waits for it, and does not go on."""
     place = throwaway_nats(nats.fleet_conf).place
     ingress = await connect_as("ingress", place)
-    revocations = Denials(ingress)
+    denials = Denials(ingress)
     with pytest.raises(Unavailable, match="KV_denials"):
-        await revocations.start()
+        await denials.start()
     await ingress.drain()

@@ -64,7 +64,7 @@ class Load:
             self.sent.add(payload)
 
     async def grouped(self, broker: Broker, until: float) -> None:
-        """In groups, as the HTTP door does it."""
+        """In groups, as the ingress does it."""
         committer = GroupCommitter(broker)
         await committer.start()
         for number in itertools.count():

@@ -16,7 +16,7 @@ from tests.support.until import BOUND
 
 
 @dataclass
-class Door:
+class Ingress:
     """A committer, and what the stream holds."""
 
     rig: Rig
@@ -36,11 +36,11 @@ class Door:
 
 
 @pytest.fixture
-async def door(rig: Rig) -> AsyncIterator[Door]:
+async def ingress(rig: Rig) -> AsyncIterator[Ingress]:
     broker = await rig.broker("ingress")
     committer = GroupCommitter(broker)
     await committer.start()
-    yield Door(rig, broker, committer, await rig.next_sequence(STREAM))
+    yield Ingress(rig, broker, committer, await rig.next_sequence(STREAM))
     await committer.stop()
     await broker.drain()
 
@@ -60,34 +60,34 @@ def positions(found: list[Result]) -> list[int]:
 
 
 @pytest.mark.parametrize("count", [1, FEW, FEW + 1])
-async def test_a_few_messages_are_published_and_more_are_a_batch(door: Door, count: int) -> None:
+async def test_a_few_messages_are_published_and_more_are_a_batch(ingress: Ingress, count: int) -> None:
     payloads = [b"%d" % n for n in range(count)]
-    sequences = positions(await results(door.committer.submit(out(*payloads))))
-    assert await door.on_stream() == dict(zip(sequences, payloads, strict=True))
-    assert await door.in_batch(sequences[0]) == (count > FEW)
+    sequences = positions(await results(ingress.committer.submit(out(*payloads))))
+    assert await ingress.on_stream() == dict(zip(sequences, payloads, strict=True))
+    assert await ingress.in_batch(sequences[0]) == (count > FEW)
 
 
-async def test_what_is_submitted_while_a_group_commits_becomes_the_next_group(door: Door) -> None:
-    futures = [door.committer.submit(out(b"%d" % n)) for n in range(3000)]
+async def test_what_is_submitted_while_a_group_commits_becomes_the_next_group(ingress: Ingress) -> None:
+    futures = [ingress.committer.submit(out(b"%d" % n)) for n in range(3000)]
     sequences = [positions(await results(future))[0] for future in futures]
-    assert await door.on_stream() == {sequence: b"%d" % n for n, sequence in enumerate(sequences)}
-    messages = await door.rig.core.request(f"$JS.API.DIRECT.GET.{STREAM}", b'{"seq":%d}' % sequences[999], timeout=5)
+    assert await ingress.on_stream() == {sequence: b"%d" % n for n, sequence in enumerate(sequences)}
+    messages = await ingress.rig.core.request(f"$JS.API.DIRECT.GET.{STREAM}", b'{"seq":%d}' % sequences[999], timeout=5)
     assert messages.headers["Nats-Batch-Commit"] == "1"
     assert messages.headers["Nats-Batch-Sequence"] == "1000"
 
 
-async def test_a_submission_longer_than_a_batch_is_stored_whole_and_in_order(door: Door) -> None:
+async def test_a_submission_longer_than_a_batch_is_stored_whole_and_in_order(ingress: Ingress) -> None:
     payloads = [b"%d" % n for n in range(2500)]
-    sequences = positions(await results(door.committer.submit(out(*payloads))))
+    sequences = positions(await results(ingress.committer.submit(out(*payloads))))
     assert sequences == sorted(sequences)
-    stored = await door.on_stream()
+    stored = await ingress.on_stream()
     assert [stored[sequence] for sequence in sequences] == payloads
 
 
-async def test_sequences_are_right_while_others_write_to_the_same_stream(door: Door) -> None:
-    other = GroupCommitter(await door.rig.broker("ingress"))
+async def test_sequences_are_right_while_others_write_to_the_same_stream(ingress: Ingress) -> None:
+    other = GroupCommitter(await ingress.rig.broker("ingress"))
     await other.start()
-    single = await door.rig.broker("ingress")
+    single = await ingress.rig.broker("ingress")
     busy = True
 
     async def publish_singly() -> dict[int, bytes]:
@@ -106,64 +106,64 @@ async def test_sequences_are_right_while_others_write_to_the_same_stream(door: D
 
     singles = asyncio.create_task(publish_singly())
     expected: dict[int, bytes] = {}
-    for found in await asyncio.gather(*(commit(c, b"%d" % n) for n, c in enumerate((door.committer, other)))):
+    for found in await asyncio.gather(*(commit(c, b"%d" % n) for n, c in enumerate((ingress.committer, other)))):
         expected |= found
     busy = False
     found = await singles
     assert found
     assert len(expected) == 6000
-    assert await door.on_stream() == expected | found
+    assert await ingress.on_stream() == expected | found
     await other.stop()
 
 
-async def test_headers_reach_the_stream(door: Door) -> None:
+async def test_headers_reach_the_stream(ingress: Ingress) -> None:
     outgoing = Outgoing(
         subject(), b"traced", {"traceparent": "00-1", "x-reply-to": "_INBOX.ingress.1\r\nNats-Rollup: all"}
     )
-    (position,) = positions(await results(door.committer.submit([outgoing])))
-    message = await door.rig.core.jetstream.get(STREAM, sequence=position)
+    (position,) = positions(await results(ingress.committer.submit([outgoing])))
+    message = await ingress.rig.core.jetstream.get(STREAM, sequence=position)
     assert message.headers == {"traceparent": "00-1", "x-reply-to": "_INBOX.ingress.1  Nats-Rollup: all"}
 
 
-async def test_one_message_that_the_stream_refuses_fails_alone(door: Door) -> None:
+async def test_one_message_that_the_stream_refuses_fails_alone(ingress: Ingress) -> None:
     good = [b"%d" % n for n in range(20)]
-    found = await results(door.committer.submit(out(*good[:10], bytes(300 * 1024), *good[10:])))
+    found = await results(ingress.committer.submit(out(*good[:10], bytes(300 * 1024), *good[10:])))
     refused = found.pop(10)
     assert isinstance(refused, PenstockError)
     assert refused.code == "EVENT_TOO_LARGE"
-    assert await door.on_stream() == dict(zip(positions(found), good, strict=True))
+    assert await ingress.on_stream() == dict(zip(positions(found), good, strict=True))
 
 
 @pytest.mark.parametrize("place", [0, 10, 20])
-async def test_a_subject_that_this_identity_may_not_use_fails_only_there(door: Door, place: int) -> None:
+async def test_a_subject_that_this_identity_may_not_use_fails_only_there(ingress: Ingress, place: int) -> None:
     forbidden = Outgoing("evt.00.nats.billing.log.line.v1", b"forged")
     good = [b"%d" % n for n in range(20)]
-    found = await results(door.committer.submit([*out(*good[:place]), forbidden, *out(*good[place:])]))
+    found = await results(ingress.committer.submit([*out(*good[:place]), forbidden, *out(*good[place:])]))
     refused = found.pop(place)
     assert isinstance(refused, PenstockError)
     assert refused.code == "FORBIDDEN"
-    assert await door.on_stream() == dict(zip(positions(found), good, strict=True))
+    assert await ingress.on_stream() == dict(zip(positions(found), good, strict=True))
 
 
-async def test_a_full_stream_says_so(door: Door) -> None:
-    config = (await door.rig.core.jetstream.stream_info(STREAM)).config
-    full = (await door.rig.core.jetstream.stream_info(STREAM)).bytes + 1000
-    await door.rig.core.jetstream.update_stream(config | {"max_bytes": full})
+async def test_a_full_stream_says_so(ingress: Ingress) -> None:
+    config = (await ingress.rig.core.jetstream.stream_info(STREAM)).config
+    full = (await ingress.rig.core.jetstream.stream_info(STREAM)).bytes + 1000
+    await ingress.rig.core.jetstream.update_stream(config | {"max_bytes": full})
     try:
-        found = await results(door.committer.submit(out(*[bytes(900)] * 20)))
+        found = await results(ingress.committer.submit(out(*[bytes(900)] * 20)))
         assert {result.code for result in found if isinstance(result, PenstockError)} == {"STREAM_FULL"}
     finally:
-        await door.rig.core.jetstream.update_stream(config)
-    positions(await results(door.committer.submit(out(b"room again"))))
+        await ingress.rig.core.jetstream.update_stream(config)
+    positions(await results(ingress.committer.submit(out(b"room again"))))
 
 
-async def test_batches_left_open_by_others_do_not_stop_commits(door: Door) -> None:
+async def test_batches_left_open_by_others_do_not_stop_commits(ingress: Ingress) -> None:
     for n in range(50):  # the server allows a stream 50 open batches, and drops an idle one after ten seconds
         headers = b"Nats-Batch-Id: open-%d\r\nNats-Batch-Sequence: 1\r\n" % n
-        door.broker.write(publication(subject(), b"never committed", "", headers))
+        ingress.broker.write(publication(subject(), b"never committed", "", headers))
     payloads = [b"%d" % n for n in range(500)]
-    sequences = positions(await results(door.committer.submit(out(*payloads))))
-    stored = await door.on_stream()
+    sequences = positions(await results(ingress.committer.submit(out(*payloads))))
+    stored = await ingress.on_stream()
     assert [stored[sequence] for sequence in sequences] == payloads
 
 
@@ -191,12 +191,12 @@ async def test_a_submission_that_nobody_waits_for_any_more_is_not_sent(rig: Rig)
     assert [message.data for message in await rig.stored(STREAM, first)] == [b"kept"]
 
 
-async def test_stopping_commits_what_is_queued_and_refuses_more(door: Door) -> None:
-    future = door.committer.submit(out(b"last words"))
-    await door.committer.stop()
+async def test_stopping_commits_what_is_queued_and_refuses_more(ingress: Ingress) -> None:
+    future = ingress.committer.submit(out(b"last words"))
+    await ingress.committer.stop()
     positions(await results(future))
     with pytest.raises(Unavailable):
-        door.committer.submit(out(b"too late"))
+        ingress.committer.submit(out(b"too late"))
 
 
 async def test_without_a_server_a_submission_fails_within_its_patience(rig: Rig) -> None:
@@ -218,7 +218,7 @@ async def test_without_a_server_a_submission_fails_within_its_patience(rig: Rig)
         await committer.stop()
 
 
-async def test_nothing_reported_as_stored_is_lost_when_the_server_is_killed_under_load(door: Door) -> None:
+async def test_nothing_reported_as_stored_is_lost_when_the_server_is_killed_under_load(ingress: Ingress) -> None:
     stored: dict[int, bytes] = {}
     failed: list[str] = []
     killed = asyncio.Event()
@@ -228,7 +228,7 @@ async def test_nothing_reported_as_stored_is_lost_when_the_server_is_killed_unde
         round = 0
         while go_on:
             payloads = [b"%d %d %d" % (name, round, n) for n in range(20)]
-            for result, payload in zip(await results(door.committer.submit(out(*payloads))), payloads, strict=True):
+            for result, payload in zip(await results(ingress.committer.submit(out(*payloads))), payloads, strict=True):
                 if isinstance(result, Stored):
                     assert result.sequence not in stored
                     stored[result.sequence] = payload
@@ -243,14 +243,14 @@ async def test_nothing_reported_as_stored_is_lost_when_the_server_is_killed_unde
         await killed.wait()
     before = len(stored)
     for _ in range(2):
-        door.rig.processes.kill("nats")
-        await asyncio.to_thread(door.rig.processes.restart, "nats")
-        await door.broker.wait_connected(5)
-        positions(await results(door.committer.submit(out(b"between"))))
+        ingress.rig.processes.kill("nats")
+        await asyncio.to_thread(ingress.rig.processes.restart, "nats")
+        await ingress.broker.wait_connected(5)
+        positions(await results(ingress.committer.submit(out(b"between"))))
     go_on = False
     async with asyncio.timeout(BOUND):
         await asyncio.gather(*senders)
-    on_stream = await door.on_stream()
+    on_stream = await ingress.on_stream()
     assert len(stored) > before
     assert not failed, "the patience is longer than a restart takes"
     assert {sequence: on_stream.get(sequence) for sequence in stored} == stored

@@ -85,7 +85,7 @@ async def test_a_full_disk_is_a_503_and_nothing_accepted_is_lost(rig: Rig) -> No
     accepted.add(again.json()["results"][0]["key"])
     checker = Checker(load())
     stored = {
-        checker.at_door(message.data, publisher="shop", door="http", now_ns=message.stored_at_ns).key
+        checker.at_ingress(message.data, publisher="shop", door="http", now_ns=message.stored_at_ns).key
         for message in await rig.stored(STREAM, 1)
     }
     assert accepted <= stored

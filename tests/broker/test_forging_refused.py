@@ -12,7 +12,7 @@ import pytest
 
 from penstock.broker import Broker
 from penstock.contracts import subjects
-from penstock.rpc.caller import ON_BEHALF, Caller, caller_of
+from penstock.rpc.caller import ON_BEHALF, RequestCaller, request_caller
 from penstock.rpc.server import Responder, serve
 from penstock.services.ingress.queries.tail import Follower, Tail, Wanted
 from tests.support.raw_clients import RawClients
@@ -37,12 +37,12 @@ def event() -> bytes:
 
 
 @pytest.fixture
-async def asked(raw: RawClients) -> AsyncIterator[list[Caller]]:
+async def asked(raw: RawClients) -> AsyncIterator[list[RequestCaller]]:
     """Who got as far as the operation of a service that answers with the library."""
-    askers: list[Caller] = []
+    askers: list[RequestCaller] = []
 
-    async def operation(_: dict[str, Any], asker: Caller) -> dict[str, Any]:
-        askers.append(asker)
+    async def operation(_: dict[str, Any], caller: RequestCaller) -> dict[str, Any]:
+        askers.append(caller)
         return {"chosen": "by the caller"}
 
     broker = await Broker.connect(raw.place.nats, "indexer", raw.place.credentials_folder)
@@ -58,7 +58,7 @@ async def asked(raw: RawClients) -> AsyncIterator[list[Caller]]:
     ["", "dlq.indexer.forged", "audit.indexer.forged", "_INBOX.scorer.abc", "_INBOX.ingressor.abc", FOREIGN],
 )
 async def test_a_request_is_answered_in_the_caller_s_inbox_or_not_at_all(
-    raw: RawClients, asked: list[Caller], reply: str
+    raw: RawClients, asked: list[RequestCaller], reply: str
 ) -> None:
     ingress = raw.clients["ingress"]
 
@@ -71,21 +71,21 @@ async def test_a_request_is_answered_in_the_caller_s_inbox_or_not_at_all(
     assert len(asked) == 1
 
 
-async def test_a_stream_s_publish_ack_is_not_taken_for_a_request(raw: RawClients, asked: list[Caller]) -> None:
+async def test_a_stream_s_publish_ack_is_not_taken_for_a_request(raw: RawClients, asked: list[RequestCaller]) -> None:
     await raw.clients["billing"].send(OWN, event(), reply="svc.search.query.ingress")
     await raw.fence()
     await raw.clients["ingress"].ask("svc.search.query.ingress", b"{}")
-    assert [asker.identity for asker in asked] == ["ingress"]
+    assert [caller.identity for caller in asked] == ["ingress"]
     assert len(asked) == 1
 
 
-async def test_only_the_ingress_may_speak_for_others(raw: RawClients, asked: list[Caller]) -> None:
+async def test_only_the_ingress_may_speak_for_others(raw: RawClients, asked: list[RequestCaller]) -> None:
     person = json.dumps({"name": "somebody", "datasets": ["logs"], "roles": []})
     request = ("svc.search.query.ingress", b"{}", {ON_BEHALF: person})
     await raw.clients["ingress"].ask(*request)
     assert asked[0].on_behalf is not None
     with pytest.raises(Exception, match="FORBIDDEN"):
-        caller_of({ON_BEHALF: person}, "trainer")
+        request_caller({ON_BEHALF: person}, "trainer")
 
 
 class Followed:

@@ -52,7 +52,7 @@ async def test_one_event_is_stored_byte_for_byte(ingress: Ingress, kept: Any) ->
     assert (result["stream"], result["sequence"]) == (STREAM, message.sequence)
     assert message.data == raw.replace(b"\n", b" ")
     assert message.subject.endswith(".http.shop.log.line.v1")
-    checked = Checker(load()).at_door(raw, publisher="shop", door="http", now_ns=time.time_ns())
+    checked = Checker(load()).at_ingress(raw, publisher="shop", door="http", now_ns=time.time_ns())
     assert (result["key"], message.subject) == (checked.key, checked.subject)
 
 
@@ -238,7 +238,8 @@ def _stage(broker: Broker, stage: str, consumer: str) -> Lane:
 @pytest.fixture
 def workers() -> list[tuple[str, str, str]]:
     lane = (
-        Checker(load()).at_door(orjson.dumps(event("x")), publisher="shop", door="http", now_ns=time.time_ns()).pp // 8
+        Checker(load()).at_ingress(orjson.dumps(event("x")), publisher="shop", door="http", now_ns=time.time_ns()).pp
+        // 8
     )
     return [("indexed", "indexer", "indexer"), ("stored", "writer", "writer"), ("scored", "scorer", f"scorer_{lane}")]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from penstock.rpc.caller import Caller
+from penstock.rpc.caller import RequestCaller
 from penstock.rpc.server import serve
 from penstock.stack.place import CHECKOUT
 from tests.support.broker_rig import Rig
@@ -154,7 +154,7 @@ async def asked(rig: Rig) -> AsyncIterator[list[tuple[str, dict[str, Any]]]]:
     seen: list[tuple[str, dict[str, Any]]] = []
 
     def answering(name: str, reply: dict[str, Any]) -> Any:
-        async def answer(request: dict[str, Any], _: Caller) -> dict[str, Any]:
+        async def answer(request: dict[str, Any], _: RequestCaller) -> dict[str, Any]:
             seen.append((name, request))
             return reply
 

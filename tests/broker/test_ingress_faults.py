@@ -89,7 +89,7 @@ async def test_what_was_accepted_before_a_kill_is_there_afterwards(ingress: Ingr
     checker = Checker(load())
     stored = set()
     for message in await rig.stored("EVENTS_HTTP", first):
-        parsed = checker.at_door(message.data, publisher="shop", door="http", now_ns=message.stored_at_ns)
+        parsed = checker.at_ingress(message.data, publisher="shop", door="http", now_ns=message.stored_at_ns)
         stored.add(parsed.key)
     assert accepted <= stored
     await ready(ingress, True)

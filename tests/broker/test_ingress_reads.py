@@ -10,7 +10,7 @@ import pytest
 
 from penstock.errors import Refused, Unavailable
 from penstock.events import timestamps
-from penstock.rpc.caller import Caller
+from penstock.rpc.caller import RequestCaller
 from penstock.rpc.client import ask
 from penstock.rpc.server import serve
 from tests.support.broker_rig import Rig
@@ -24,12 +24,12 @@ class Fleet:
     """Workers that note what they are asked and answer as they are told."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, dict[str, Any], Caller]] = []
+        self.asked: list[tuple[str, dict[str, Any], RequestCaller]] = []
         self.answers: dict[str, dict[str, Any] | Exception] = {}
 
     def operation(self, name: str) -> Any:
-        async def answer(request: dict[str, Any], asker: Caller) -> dict[str, Any]:
-            self.asked.append((name, request, asker))
+        async def answer(request: dict[str, Any], caller: RequestCaller) -> dict[str, Any]:
+            self.asked.append((name, request, caller))
             found = self.answers.get(name, {"hits": []})
             if isinstance(found, Exception):
                 raise found
@@ -68,10 +68,10 @@ async def test_a_search_goes_on_behalf_of_the_caller_with_its_datasets(ingress: 
     filters = [{"field": "level", "op": "in", "value": ["error", "fatal"]}]
     response = await ingress.post("/v1/search", {"text": "disk", "filters": filters, "size": 5}, key=analyst)
     assert (response.status_code, response.json()) == (200, {"hits": [], "total": {"value": 0}})
-    [(name, request, asker)] = fleet.asked
-    assert (name, asker.identity) == ("search.query", "ingress")
-    assert asker.on_behalf is not None
-    assert (asker.on_behalf.name, asker.datasets) == ("analyst", frozenset({"logs", "cloud"}))
+    [(name, request, caller)] = fleet.asked
+    assert (name, caller.identity) == ("search.query", "ingress")
+    assert caller.on_behalf is not None
+    assert (caller.on_behalf.name, caller.datasets) == ("analyst", frozenset({"logs", "cloud"}))
     assert request == {
         "text": "disk", "filters": filters, "size": 5, "order": "desc", "datasets": ["cloud", "logs"]}  # fmt: skip
 
@@ -96,9 +96,9 @@ async def test_a_similar_request_is_passed_on_as_it_is(ingress: Ingress, fleet: 
     response = await ingress.post("/v1/similar", {"text": "disk full", "size": 3}, key=analyst)
     assert response.status_code == 200
     await ingress.post("/v1/similar", {"key": KEY})
-    (first, by_text, asker), (second, by_key, _) = fleet.asked
+    (first, by_text, caller), (second, by_key, _) = fleet.asked
     assert (first, second) == ("search.similar", "search.similar")
-    assert asker.datasets == {"metrics"}
+    assert caller.datasets == {"metrics"}
     assert by_text == {"text": "disk full", "size": 3, "one_per_pattern": False, "datasets": ["metrics"]}
     assert by_key["key"] == KEY
 
@@ -227,14 +227,14 @@ async def test_only_a_role_that_may_read_the_audit_trail_reads_it_over_http(ingr
     parameters: dict[str, Any] = {"identity": "billing", "action": "revoke", "from": "2026-11-01T00:00:00Z", "limit": 7}
     found = await ingress.get("/v1/audit", key=ingress.make_key("checker", roles=["auditor"]), **parameters)
     assert (found.status_code, found.json()) == (200, {"records": []})
-    [(_, request, asker)] = fleet.asked
+    [(_, request, caller)] = fleet.asked
     assert request == {
         "identity": "billing",
         "action": "revoke",
         "time": {"from": "2026-11-01T00:00:00Z"},
         "limit": 7,
     }
-    assert asker.roles == {"auditor"}
+    assert caller.roles == {"auditor"}
 
 
 async def test_the_types_and_the_documentation_are_there(ingress: Ingress) -> None:

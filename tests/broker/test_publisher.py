@@ -17,7 +17,7 @@ import penstock
 from penstock import Published, Publisher, Refused, Unavailable, connect
 from penstock.contracts import load
 from penstock.events import Checker, timestamps
-from penstock.rpc.caller import Caller
+from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import SearchQuery
 from penstock.rpc.server import serve
 from penstock.stack.place import CHECKOUT
@@ -117,8 +117,8 @@ async def test_a_follower_that_falls_behind_learns_how_much_it_missed(billing: P
 
 
 async def test_a_request_is_answered(rig: Rig) -> None:
-    async def query(request: dict[str, Any], asker: Caller) -> dict[str, Any]:
-        return {"hits": [], "asked": request["text"], "by": asker.identity}
+    async def query(request: dict[str, Any], caller: RequestCaller) -> dict[str, Any]:
+        return {"hits": [], "asked": request["text"], "by": caller.identity}
 
     indexer = await rig.broker("indexer")
     responder = await serve(indexer, "search", {"query": query})

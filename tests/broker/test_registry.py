@@ -60,7 +60,7 @@ async def test_the_same_package_again_is_the_same_version(registry: Rig) -> None
     assert first == again
 
 
-async def test_activation_moves_the_pointer_nudges_and_is_audited(registry: Rig) -> None:
+async def test_activation_moves_the_pointer_notifies_and_is_audited(registry: Rig) -> None:
     heard = asyncio.Event()
     scorer = await registry.broker("scorer")
     await scorer.subscribe("ctl.models", lambda _: heard.set())

@@ -108,7 +108,7 @@ async def test_a_worker_that_is_told_to_stop_gives_back_what_it_has_not_begun(
     assert handled == Counter(str(number) for number in range(MESSAGES))
 
 
-async def test_a_replay_in_trouble_leaves_the_worker_ready(rig: Rig, replays: Replays, tmp_path: Path) -> None:
+async def test_a_failing_replay_leaves_the_worker_ready(rig: Rig, replays: Replays, tmp_path: Path) -> None:
     stored = await backlog(rig)
     sample = await started(rig, tmp_path)
     run = await replays.apply(stored[0], stored[-1])

@@ -50,7 +50,7 @@ async def scorer(home: Rig) -> AsyncIterator[Rig]:
 async def ship(
     rig: Rig, messages: list[str], *, headers: dict[str, str] | None = None, times: int = 1, wrong_pp: bool = False
 ) -> list[int]:
-    """Log lines of many entities through the HTTP door, each `times` times; their sequences."""
+    """Log lines of many entities through the ingress, each `times` times; their sequences."""
     ingress = await rig.broker("ingress")
     committer = GroupCommitter(ingress)
     await committer.start()
@@ -179,9 +179,9 @@ async def test_without_a_model_events_wait_and_none_is_lost(home: Rig, monkeypat
             for lane in LANES:
                 consumer = await home.core.jetstream.consumer_info(stream, lane)
                 assert (consumer.waiting, consumer.ack_pending) == (0, 0)  # nothing is pulled, nothing in hand
-        asker = await home.broker("indexer")
+        caller = await home.broker("indexer")
         with pytest.raises(Unavailable, match="MODEL_UNAVAILABLE"):
-            await ask(asker, "score", "embed", {"type": "log.line.v1", "text": "user 1 logged in"})
+            await ask(caller, "score", "embed", {"type": "log.line.v1", "text": "user 1 logged in"})
     assert await home.stored("SCORES", first) == []  # neither waiting nor stopping lost or settled anything
     monkeypatch.setenv("PENSTOCK_SCORER_MODEL", "surprise")
     async with RunningWorker(home, "scorer", build_scorer):
@@ -192,12 +192,12 @@ async def test_without_a_model_events_wait_and_none_is_lost(home: Rig, monkeypat
 
 async def test_a_new_version_is_loaded_and_an_invalid_one_is_not(home: Rig) -> None:
     async with RunningWorker(home, "scorer", build_scorer) as worker:
-        asker = await home.broker("indexer")
-        before = (await ask(asker, "score", "models", {}))["models"][0]["version"]
+        caller = await home.broker("indexer")
+        before = (await ask(caller, "score", "models", {}))["models"][0]["version"]
         model = await register(home, package(seed=before + 1))
 
         async def swapped() -> bool | None:
-            (loaded,) = (await ask(asker, "score", "models", {}))["models"]
+            (loaded,) = (await ask(caller, "score", "models", {}))["models"]
             return loaded["version"] == model.version or None
 
         await until(swapped)

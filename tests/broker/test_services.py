@@ -12,7 +12,7 @@ import pytest
 
 from penstock.broker import Broker, Message
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.rpc.caller import Caller, Person
+from penstock.rpc.caller import Person, RequestCaller
 from penstock.rpc.client import ask
 from penstock.rpc.server import Responder, serve
 from tests.support.broker_rig import Rig, true
@@ -25,22 +25,22 @@ class Search:
     """Operations of a service, and what they saw."""
 
     def __init__(self) -> None:
-        self.askers: list[Caller] = []
+        self.askers: list[RequestCaller] = []
         self.started = 0
         self.release = asyncio.Event()
 
-    async def query(self, request: dict[str, Any], asker: Caller) -> dict[str, Any]:
-        self.askers.append(asker)
+    async def query(self, request: dict[str, Any], caller: RequestCaller) -> dict[str, Any]:
+        self.askers.append(caller)
         return {"echo": request}
 
-    async def similar(self, request: dict[str, Any], _: Caller) -> dict[str, Any]:
+    async def similar(self, request: dict[str, Any], _: RequestCaller) -> dict[str, Any]:
         kind = Unavailable if request["retriable"] else Refused
         raise kind("STORE_UNAVAILABLE" if request["retriable"] else "QUERY_INVALID", "why", pointer="/x", retry_after=3)
 
-    async def anomalies(self, _: dict[str, Any], __: Caller) -> dict[str, Any]:
+    async def anomalies(self, _: dict[str, Any], __: RequestCaller) -> dict[str, Any]:
         raise RuntimeError("secret detail")
 
-    async def count(self, request: dict[str, Any], _: Caller) -> dict[str, Any]:
+    async def count(self, request: dict[str, Any], _: RequestCaller) -> dict[str, Any]:
         self.started += 1
         await self.release.wait()
         return {"size": "x" * request.get("size", 0)}
@@ -76,10 +76,10 @@ async def ingress(rig: Rig, responder: Responder) -> Broker:
 async def test_a_reply_comes_back_and_the_responder_knows_the_caller(ingress: Broker, search: Search) -> None:
     answer = await ask(ingress, "search", "query", {"text": "x"}, on_behalf=ALICE, traceparent="00-1")
     assert answer == {"echo": {"text": "x"}}
-    (asker,) = search.askers
-    assert asker == Caller("ingress", ALICE, frozenset({"logs"}), frozenset({"reader"}), "00-1")
-    assert asker.may_read("logs")
-    assert not asker.may_read("metrics")
+    (caller,) = search.askers
+    assert caller == RequestCaller("ingress", ALICE, frozenset({"logs"}), frozenset({"reader"}), "00-1")
+    assert caller.may_read("logs")
+    assert not caller.may_read("metrics")
 
 
 async def test_the_ingress_may_read_nothing_in_its_own_name(ingress: Broker, search: Search) -> None:
@@ -89,10 +89,10 @@ async def test_the_ingress_may_read_nothing_in_its_own_name(ingress: Broker, sea
 
 async def test_only_the_ingress_may_speak_for_others(rig: Rig) -> None:
     scorer, indexer = await rig.broker("scorer"), await rig.broker("indexer")
-    seen: list[Caller] = []
+    seen: list[RequestCaller] = []
 
-    async def embed(request: dict[str, Any], asker: Caller) -> dict[str, Any]:
-        seen.append(asker)
+    async def embed(request: dict[str, Any], caller: RequestCaller) -> dict[str, Any]:
+        seen.append(caller)
         return {}
 
     responder = await serve(scorer, "score", {"embed": embed})
@@ -101,7 +101,7 @@ async def test_only_the_ingress_may_speak_for_others(rig: Rig) -> None:
         await ask(indexer, "score", "embed", {}, on_behalf=ALICE)
     await ask(indexer, "score", "embed", {})
     await responder.stop()
-    assert [asker.identity for asker in seen] == ["indexer"]
+    assert [caller.identity for caller in seen] == ["indexer"]
     assert seen[0].on_behalf is None
 
 

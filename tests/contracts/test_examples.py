@@ -21,7 +21,7 @@ BAD = [each for type in CONTRACTS.types for each in invalid(CONTRACTS, type)]
 
 @pytest.mark.parametrize(("type", "path"), GOOD, ids=lambda value: value.stem if isinstance(value, Path) else value)
 def test_a_valid_example_passes_ingress_and_workers_alike(type: str, path: Path) -> None:
-    event = CHECKER.at_door(path.read_bytes(), publisher="example", door="http", now_ns=NOW)
+    event = CHECKER.at_ingress(path.read_bytes(), publisher="example", door="http", now_ns=NOW)
     assert event.type.type == type
 
     delivery = SimpleNamespace(
@@ -63,6 +63,6 @@ def test_every_rule_for_one_event_has_an_example_that_breaks_it() -> None:
 
 def test_the_partition_of_an_example_is_that_of_its_entity() -> None:
     raw = (CONTRACTS.root / "examples/log.line.v1/typical.json").read_bytes()
-    event = CHECKER.at_door(raw, publisher="example", door="nats", now_ns=NOW)
+    event = CHECKER.at_ingress(raw, publisher="example", door="nats", now_ns=NOW)
     assert event.entity == "web1"
     assert event.subject == f"evt.{subjects.partition('web1'):02x}.nats.example.log.line.v1"

@@ -31,7 +31,7 @@ def taken(events: Iterator[dict[str, Any]]) -> int:
     count = 0
     for count, event in enumerate(events, 1):
         raw = json.dumps({"specversion": "1.0", "id": str(count), "source": "/test", **event}).encode()
-        CHECKER.at_door(raw, publisher="example", door="http", now_ns=NOW)
+        CHECKER.at_ingress(raw, publisher="example", door="http", now_ns=NOW)
     return count
 
 

@@ -48,13 +48,13 @@ class Person:
     def __init__(self, place: Place, home: Path) -> None:
         self.place = place
         self.file = home / "penstock" / "login.json"
-        door = f"http://127.0.0.1:{place.local_port('ingress')}"
+        url = f"http://127.0.0.1:{place.local_port('ingress')}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
         self._environment = {
             **kept,
             **place.environment(),
             "XDG_CONFIG_HOME": str(home),
-            "PENSTOCK_URL": door,
+            "PENSTOCK_URL": url,
             "BROWSER": "true",
         }
 
@@ -162,7 +162,7 @@ async def test_a_token_is_refreshed_before_it_expires_and_logout_ends_it(person:
 async def test_a_login_is_private_and_for_one_ingress_only(person: Person) -> None:
     await person.signs_in()
     kept = person.login()
-    person.file.write_text(json.dumps({**kept, "door": "http://127.0.0.1:1"}))
+    person.file.write_text(json.dumps({**kept, "url": "http://127.0.0.1:1"}))
     status, _, err = await person.run("whoami")
     assert (status, "nobody has signed in for" in err) == (1, True)
     person.file.write_text(json.dumps(kept))

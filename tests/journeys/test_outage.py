@@ -56,7 +56,7 @@ async def test_one_store_down_and_the_other_frozen_lose_nothing(
             await full_stack.down(away)
             await full_stack.unready("indexer_0", "Elasticsearch")
             await full_stack.unready("writer_0", "Cassandra")
-            await senders.more(300)  # the door goes on
+            await senders.more(300)  # the ingress goes on
             await until(lambda: oldest_is_older(full_stack, held_by, ACK_WAIT + 5), 90, f"{held_by} holds what is old")
         finally:
             full_stack.signal(hanging, signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""Events that can never be stored, published straight on a subject past the door's check → one dead letter from each
+"""Events that can never be stored, published straight on a subject past the ingress's check → one dead letter from each
 worker, with code, payload and origin; the good ones around them go through."""
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def whose(type: str, so_far: Counter[str]) -> tuple[Door, str]:
         return "nats", "metrics_agent"
     if type in ("log.line.v1", "user.interaction.v1") and so_far["billing"] < FULL_LETTERS:
         return "nats", "billing"
-    return "http", "till" if type == "cloud.audit.v1" else "app_store"  # as a door without a check would
+    return "http", "till" if type == "cloud.audit.v1" else "app_store"  # as an ingress without a check would
 
 
 def of_today(raw: bytes) -> bytes:

@@ -135,7 +135,7 @@ async def cursor_of(world: World, request: Request) -> str:
     return cursor
 
 
-# Operations whose answers show the sample to whoever may read it.
+# Requests whose answers show the sample to whoever may read it.
 Ask = Callable[[World], list[Request]]
 
 
@@ -275,7 +275,7 @@ async def test_a_text_has_the_same_likes_over_http_and_over_nats(world: World) -
 
 
 def alike(world: World) -> list[tuple[Request, Request]]:
-    """Operations about what may not be read, and the same about what is not there."""
+    """Requests about what may not be read, and the same about what is not there."""
 
     def pair(method: str, path: str, body: Json | None = None, params: Json | None = None) -> tuple[Request, Request]:
         text = orjson.dumps([path, body, params]).decode()
@@ -316,9 +316,9 @@ def neutral(world: World, answer: httpx.Response) -> Json:
 
 
 async def test_a_cursor_of_another_caller_shows_nothing_more(world: World) -> None:
-    for request in ({}, {"sort": "anomaly"}, {"text": "plain"}):
-        request = Request("POST", "/v1/search", {**request, "entity": world.entity, "size": 1})
-        if request.get("text"):
+    for body in ({}, {"sort": "anomaly"}, {"text": "plain"}):
+        request = Request("POST", "/v1/search", {**body, "entity": world.entity, "size": 1})
+        if body.get("text"):
             request.body = {"text": "logged", "size": 1}
         cursor = await cursor_of(world, request)
         taken = await world.ask(world.logs, Request("POST", "/v1/search", {**(request.body or {}), "cursor": cursor}))
@@ -488,7 +488,7 @@ class Tail:
         return str(data["key"])
 
     async def ends(self, bound: float) -> str:
-        """The code with which the door ends it."""
+        """The code with which the ingress ends it."""
         kind, data = await self._event(bound)
         assert kind == "end"
         return str(data["code"])

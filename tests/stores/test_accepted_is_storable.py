@@ -130,7 +130,7 @@ def corpus(type: str) -> list[Event]:
 
 def accepted(raw: bytes, publisher: str = "example") -> Event:
     """The event as a worker has it."""
-    event = CHECKER.at_door(raw, publisher=publisher, door="http", now_ns=NOW)
+    event = CHECKER.at_ingress(raw, publisher=publisher, door="http", now_ns=NOW)
     event.stream, event.sequence, event.stored_at_ns = "EVENTS_HTTP", next(SEQUENCE), NOW
     return event
 

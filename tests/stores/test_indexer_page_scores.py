@@ -7,7 +7,7 @@ from elasticsearch import AsyncElasticsearch
 
 from penstock.consume import Done
 from penstock.errors import Refused, Unavailable
-from penstock.rpc.caller import Caller
+from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import LoadedModel, LoadedModels
 from penstock.services.indexer.bulk import Bulker
 from penstock.services.indexer.indices import Indices
@@ -19,7 +19,7 @@ from tests.stores.conftest import EPOCHS
 from tests.stores.test_indexer_queries import embed
 from tests.support.deliveries import CONTRACTS, event_of, line, score_of
 
-ALL = Caller("trainer", datasets=frozenset({"*"}))
+ALL = RequestCaller("trainer", datasets=frozenset({"*"}))
 
 
 @pytest.fixture(scope="module")

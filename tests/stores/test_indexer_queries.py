@@ -10,7 +10,7 @@ from elasticsearch import AsyncElasticsearch
 from penstock.consume import Done
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.events import Event
-from penstock.rpc.caller import Caller
+from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import Embedding, LoadedModel, LoadedModels
 from penstock.services.indexer.bulk import Bulker
 from penstock.services.indexer.indices import Indices
@@ -24,9 +24,9 @@ from tests.stores.conftest import EPOCHS
 from tests.support.deliveries import CONTRACTS, event_of, line, sample, score_of
 from tests.support.processes import Processes
 
-ALL = Caller("trainer", datasets=frozenset({"*"}))
-LOGS = Caller("ingress", datasets=frozenset({"logs"}))
-NOBODY = Caller("ingress")
+ALL = RequestCaller("trainer", datasets=frozenset({"*"}))
+LOGS = RequestCaller("ingress", datasets=frozenset({"logs"}))
+NOBODY = RequestCaller("ingress")
 
 LINES = [
     line("Failed password for root from 10.0.0.1", time="2026-10-01T10:00:00Z", level="error", service="sshd", pid=7),
@@ -268,7 +268,7 @@ async def test_a_text_is_embedded_as_a_type_of_a_dataset_that_its_caller_may_rea
         types.append(event_type)
         return await embed(text, event_type)
 
-    caller = Caller("ingress", datasets=frozenset({dataset}))
+    caller = RequestCaller("ingress", datasets=frozenset({dataset}))
     page = await operations_with(corpus, noted).similar({"text": "whatever"}, caller)
     assert [CONTRACTS.types[name].dataset for name in types] == [dataset]
     assert {hit["dataset"] for hit in page["hits"]} <= {dataset}
@@ -319,14 +319,14 @@ async def test_no_answer_shows_a_dataset_that_is_not_granted(corpus: Corpus) -> 
     assert {hit["dataset"] for hit in everything["hits"]} == {"logs", "metrics"}
     granted = await corpus.operations.query({"size": 100}, LOGS)
     assert {hit["dataset"] for hit in granted["hits"]} == {"logs"}
-    metrics = Caller("ingress", datasets=frozenset({"metrics"}))
+    metrics = RequestCaller("ingress", datasets=frozenset({"metrics"}))
     with pytest.raises(Refused, match="no model scores"):
         await corpus.operations.similar({"key": corpus.events[0].key}, metrics)
 
 
 @pytest.mark.parametrize("operation", ["query", "similar", "anomalies", "count"])
 @pytest.mark.parametrize(
-    ("asker", "more"),
+    ("caller", "more"),
     [
         (LOGS, {"datasets": ["metrics"]}),
         (LOGS, {"datasets": ["logs", "metrics"]}),
@@ -336,11 +336,11 @@ async def test_no_answer_shows_a_dataset_that_is_not_granted(corpus: Corpus) -> 
     ],
 )
 async def test_what_is_not_granted_is_refused(
-    corpus: Corpus, operation: str, asker: Caller, more: dict[str, Any]
+    corpus: Corpus, operation: str, caller: RequestCaller, more: dict[str, Any]
 ) -> None:
     body = {"text": "x", **more} if operation == "similar" else more
     with pytest.raises(Refused) as refused:
-        await getattr(corpus.operations, operation)(body, asker)
+        await getattr(corpus.operations, operation)(body, caller)
     assert refused.value.code == "FORBIDDEN"
 
 

@@ -1,4 +1,4 @@
-"""Requests of every form at the real Elasticsearch: nothing but allow-listed queries to the asker's own indices gets
+"""Requests of every form at the real Elasticsearch: nothing but allow-listed queries to the caller's own indices gets
 there, and it takes every request that is valid."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from penstock.consume import Done
 from penstock.contract_check.elasticsearch_templates import event_mapping, score_mapping
 from penstock.errors import PenstockError, Refused
-from penstock.rpc.caller import Caller
+from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import LoadedModel, LoadedModels, SearchQuery
 from penstock.services.indexer.bulk import Bulker
 from penstock.services.indexer.indices import Indices
@@ -104,8 +104,8 @@ async def taken(answer: Awaitable[Json]) -> Json | None:
         return None
 
 
-def asker(datasets: Collection[str]) -> Caller:
-    return Caller("ingress", datasets=frozenset(datasets))
+def caller(datasets: Collection[str]) -> RequestCaller:
+    return RequestCaller("ingress", datasets=frozenset(datasets))
 
 
 @pytest.mark.parametrize("datasets", ASKERS, ids=["one dataset", "all"])
@@ -116,7 +116,7 @@ async def test_elasticsearch_takes_every_valid_search(
     @given(strategies.searches(CONTRACTS, datasets))
     async def asked(body: Json) -> None:
         elastic.seen.clear()
-        page = await taken(operations.query(body, asker(datasets)))
+        page = await taken(operations.query(body, caller(datasets)))
         if page is not None:
             assert {hit["dataset"] for hit in page["hits"]} <= set(datasets)
             answered.append(body)
@@ -135,7 +135,7 @@ async def test_elasticsearch_takes_every_valid_count(
     @given(strategies.counts(CONTRACTS, datasets))
     async def asked(body: Json) -> None:
         elastic.seen.clear()
-        counts = await taken(operations.count(body, asker(datasets)))
+        counts = await taken(operations.count(body, caller(datasets)))
         if counts is not None:
             assert len(counts["buckets"]) <= body.get("size", 20)
             answered.append(body)
@@ -158,7 +158,7 @@ async def test_an_invalid_query_is_refused_before_it_reaches_elasticsearch(
     @given(wild)
     async def asked(body: Json) -> None:
         elastic.seen.clear()
-        refused = await refusal(getattr(operations, operation)(body, asker(["logs"])))
+        refused = await refusal(getattr(operations, operation)(body, caller(["logs"])))
         assert refused is None or refused.code in REFUSALS
         assert refused is None or "the index does not take it" not in refused.detail
         assert_allowed(elastic.seen, ["logs"])
@@ -176,12 +176,12 @@ async def test_any_cursor_content_is_answered_or_refused_never_an_internal_error
     @BOUNDED
     @given(st.sampled_from(forms), st.lists(number | key, max_size=3) | st.tuples(st.integers(0, 1 << 60), key))
     async def asked(body: Json, after: Sequence[Any]) -> None:
-        within = request | {"datasets": ["logs"]}
+        within = body | {"datasets": ["logs"]}
         try:
             text = cursor.write(SearchQuery.read(within), list(after))
         except TypeError:  # a number that no JSON of ours can hold
             return
-        refused = await refusal(operations.query(within | {"cursor": text}, asker(["logs"])))
+        refused = await refusal(operations.query(within | {"cursor": text}, caller(["logs"])))
         assert refused is None or (refused.code, refused.pointer) == ("QUERY_INVALID", "/cursor")
 
     await _run(asked)
@@ -206,7 +206,7 @@ HEAVIEST: dict[str, Json] = {
 async def test_elasticsearch_takes_the_most_expensive_query_within_the_limits(
     operations: Operations, name: str
 ) -> None:
-    page = await operations.query(HEAVIEST[name], asker(DATASETS))
+    page = await operations.query(HEAVIEST[name], caller(DATASETS))
     assert page["took_ms"] < 8000
 
 
@@ -232,14 +232,14 @@ async def test_what_would_cost_too_much_or_cannot_be_compared_is_refused(
     operations: Operations, body: Json, why: str
 ) -> None:
     with pytest.raises(Refused, match=why) as refused:
-        await operations.query(body, asker(DATASETS))
+        await operations.query(body, caller(DATASETS))
     assert refused.value.code == "QUERY_INVALID"
 
 
 @pytest.mark.parametrize("name", ["@key", "@id", "message", "client.location"])
 async def test_counting_by_a_field_unique_to_every_event_is_refused(operations: Operations, name: str) -> None:
     with pytest.raises(Refused):
-        await operations.count({"by": name}, asker(DATASETS))
+        await operations.count({"by": name}, caller(DATASETS))
 
 
 async def test_what_does_not_exist_and_what_is_not_granted_look_alike(operations: Operations) -> None:
@@ -247,7 +247,7 @@ async def test_what_does_not_exist_and_what_is_not_granted_look_alike(operations
         refusals = []
         for name in (there, nowhere):
             with pytest.raises(PenstockError) as refused:
-                await operations.query({member: [name]}, asker(["logs"]))
+                await operations.query({member: [name]}, caller(["logs"]))
             refusals.append((refused.value.code, refused.value.detail.replace(name, ""), refused.value.pointer))
         assert refusals[0] == refusals[1]
 
@@ -256,7 +256,7 @@ async def test_what_does_not_exist_and_what_is_not_granted_look_alike(operations
 
 
 def assert_allowed(seen: list[tuple[list[str], Json]], datasets: Collection[str]) -> None:
-    """Every search names the asker's own indices only, and every part of it is one that we build."""
+    """Every search names the caller's own indices only, and every part of it is one that we build."""
     names = "|".join(datasets)
     own = re.compile(rf"(events|scored-[a-z][a-z0-9_]*_v[0-9]+)-({names})")
     known = _paths(datasets)

@@ -43,7 +43,7 @@ def bulk() -> Iterator[Any]:
                 "subject": "host-1",
             }
             value |= {"time": timestamps.text(NOW - number * 1_000_000_000), "data": data_of(type, number)}
-            event = checker.at_door(orjson.dumps(value), publisher="web_shop", door="http", now_ns=NOW)
+            event = checker.at_ingress(orjson.dumps(value), publisher="web_shop", door="http", now_ns=NOW)
             event.stream, event.sequence, event.stored_at_ns = "EVENTS_HTTP", 1_000 + number, NOW
             alias = names.events_alias(event.type.dataset, event.time_ms)
             yield orjson.dumps({"index": {"_index": alias, "_id": event.key}})

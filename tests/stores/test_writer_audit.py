@@ -10,7 +10,7 @@ import pytest
 from penstock.audit import hash_chain
 from penstock.consume import Done
 from penstock.errors import Refused
-from penstock.rpc.caller import Caller, Person
+from penstock.rpc.caller import Person, RequestCaller
 from penstock.services.writer.audit_rows import HOUR_NS, Record
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries.operations import Operations
@@ -20,7 +20,7 @@ from penstock.stack import cassandra_roles
 from tests.support.deliveries import CONTRACTS, NOON
 from tests.support.processes import Processes
 
-EXAMINER = Caller("examiner", datasets=frozenset({"*"}))
+EXAMINER = RequestCaller("examiner", datasets=frozenset({"*"}))
 TIME = {"from": "2026-11-01T00:00:00Z", "to": "2026-11-02T00:00:00Z"}
 
 
@@ -82,18 +82,18 @@ async def test_pages_follow_each_other_newest_first_until_all_was_seen(operation
         found += [entry["sequence"] for entry in answer["records"]]
         if "cursor" not in answer:
             break
-        request["cursor"] = answer["cursor"]
+        body["cursor"] = answer["cursor"]
     assert found == [each.sequence for each in reversed(RECORDS)]
 
 
 async def test_only_a_role_that_may_read_the_trail_reads_it(operations: Operations) -> None:
-    def person(*roles: str) -> Caller:
+    def person(*roles: str) -> RequestCaller:
         who = Person("alice", frozenset({"*"}), frozenset(roles))
-        return Caller("ingress", who, who.datasets, who.roles)
+        return RequestCaller("ingress", who, who.datasets, who.roles)
 
-    for asker in (person("reader", "operator", "sender"), person(), Caller("ingress")):
+    for caller in (person("reader", "operator", "sender"), person(), RequestCaller("ingress")):
         with pytest.raises(Refused) as refused:
-            await operations.audit({"time": TIME}, asker)
+            await operations.audit({"time": TIME}, caller)
         assert refused.value.code == "FORBIDDEN"
     assert (await operations.audit({"time": TIME, "limit": 1}, person("auditor")))["records"]
 

@@ -10,7 +10,7 @@ import pytest
 from penstock.consume import Done
 from penstock.errors import PenstockError, Refused
 from penstock.events import Event, record
-from penstock.rpc.caller import Caller
+from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import MAX_KEYS
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries.operations import Operations
@@ -19,9 +19,9 @@ from penstock.services.writer.store import Store
 from tests.support.deliveries import CONTRACTS, event_of, line, sample, score_of
 from tests.support.processes import Processes
 
-ALL = Caller("trainer", datasets=frozenset({"*"}))
-LOGS = Caller("ingress", datasets=frozenset({"logs"}))
-NOBODY = Caller("ingress")
+ALL = RequestCaller("trainer", datasets=frozenset({"*"}))
+LOGS = RequestCaller("ingress", datasets=frozenset({"logs"}))
+NOBODY = RequestCaller("ingress")
 HOST = "store_1"
 
 
@@ -107,7 +107,7 @@ async def test_a_timeline_shows_what_the_newest_version_said(corpus: Corpus, sto
 
 
 async def test_a_page_ends_without_a_cursor_where_only_what_is_not_granted_follows(corpus: Corpus) -> None:
-    metrics = Caller("ingress", datasets=frozenset({"metrics"}))
+    metrics = RequestCaller("ingress", datasets=frozenset({"metrics"}))
     page = await corpus.operations.timeline({"entity": HOST, "limit": len(corpus.samples)}, metrics)
     assert len(page["entries"]) == len(corpus.samples)
     assert "cursor" not in page  # the lines are older, and not for it
@@ -189,7 +189,7 @@ async def test_no_answer_shows_a_dataset_that_is_not_granted(corpus: Corpus) -> 
 
 
 @pytest.mark.parametrize(
-    ("operation", "request_", "asker", "code"),
+    ("operation", "request_", "caller", "code"),
     [
         ("count", {"datasets": ["metrics"]}, LOGS, "FORBIDDEN"),
         ("timeline", {"entity": HOST, "datasets": ["metrics"]}, LOGS, "FORBIDDEN"),
@@ -204,10 +204,10 @@ async def test_no_answer_shows_a_dataset_that_is_not_granted(corpus: Corpus) -> 
     ],
 )
 async def test_what_is_not_valid_or_not_granted_is_refused(
-    corpus: Corpus, operation: str, request_: dict[str, Any], asker: Caller, code: str
+    corpus: Corpus, operation: str, request_: dict[str, Any], caller: RequestCaller, code: str
 ) -> None:
     with pytest.raises(Refused) as refused:
-        await getattr(corpus.operations, operation)(request_, asker)
+        await getattr(corpus.operations, operation)(request_, caller)
     assert refused.value.code == code
 
 

@@ -90,7 +90,7 @@ class DefaultStack(Processes):
         return self._kept(await connect_as(identity, self.place))
 
     async def broker_of(self, client: str) -> Broker:
-        """A connection with the tokens of a caller without a line in identities.yaml."""
+        """A connection with the tokens of a caller without an entry in identities.yaml."""
         place = self.place
         name = person(place.local_issuer, client)
         connecting = Broker.connect(place.nats, name, place.credentials_folder, token_source=self.source(client))

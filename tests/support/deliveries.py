@@ -34,8 +34,8 @@ class Delivered:
 
 
 def delivery_of(raw: bytes, *, publisher: str = "example", **facts: Any) -> Delivered:
-    """The delivery of an event that the door takes at NOON."""
-    event = CHECKER.at_door(raw, publisher=publisher, door="http", now_ns=NOON)
+    """The delivery of an event that the ingress accepts at NOON."""
+    event = CHECKER.at_ingress(raw, publisher=publisher, door="http", now_ns=NOON)
     return Delivered(event.subject, event.raw, **facts)
 
 

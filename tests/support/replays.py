@@ -11,7 +11,7 @@ from penstock.broker import Broker, ConsumerInfo, Keys
 from penstock.errors import PenstockError, Refused
 from penstock.replay.outcomes import Kind, decode
 from penstock.replay.run import BUCKET, NUDGE, Holder, Range, Run, State, target_key
-from penstock.rpc.caller import Caller
+from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import ReplayAllowance, ReplayProgress
 from penstock.rpc.server import Responder, serve
 from tests.support.broker_rig import STREAM, Rig
@@ -137,7 +137,7 @@ class Replays:
         }
         await self._rig.core.jetstream.ensure_consumer(range.stream, config)
 
-    async def _progress(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    async def _progress(self, request: dict[str, Any], caller: RequestCaller) -> dict[str, Any]:
         del caller
         report = ReplayProgress.model_validate(request)
         self.reports.append(report)

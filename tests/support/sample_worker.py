@@ -14,7 +14,7 @@ from typing import Any
 from penstock.broker import Broker
 from penstock.consume import Delivery, Done, Drop, Outcome
 from penstock.errors import Refused
-from penstock.rpc.caller import Caller
+from penstock.rpc.caller import RequestCaller
 from penstock.runtime import Parts, Source, main
 from penstock.settings import Settings, load_settings
 
@@ -58,9 +58,9 @@ async def handle(batch: list[Text]) -> list[Outcome]:
     ]
 
 
-async def query(request: dict[str, Any], asker: Caller) -> dict[str, Any]:
+async def query(request: dict[str, Any], caller: RequestCaller) -> dict[str, Any]:
     """Says who asked."""
-    return {"asked_by": asker.identity}
+    return {"asked_by": caller.identity}
 
 
 async def build(broker: Broker, settings: Settings) -> Parts:

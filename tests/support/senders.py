@@ -167,11 +167,11 @@ class Senders:
                 await self._stop.wait()
 
     def checked(self, publisher: str, door: Door) -> Event:
-        """A new event with the key and the subject that it has behind the door."""
+        """A new event with the key and the subject that it has on the stream."""
         return self._check(self.event(publisher), publisher, door)
 
     def _check(self, raw: bytes, publisher: str, door: Door) -> Event:
-        return self._checker.at_door(raw, publisher=publisher, door=door, now_ns=time.time_ns())
+        return self._checker.at_ingress(raw, publisher=publisher, door=door, now_ns=time.time_ns())
 
     def event(self, publisher: str) -> bytes:
         """A new event: log lines of many hosts, and every fourth one a sample."""

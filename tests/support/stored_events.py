@@ -16,7 +16,7 @@ PUBLISHER = "web_shop"
 async def store_events(rig: Rig, raws: list[bytes]) -> list[Event]:
     """Puts events on EVENTS_HTTP; as a worker has them, but for the time at which they were stored."""
     now = time.time_ns()
-    events = [CHECKER.at_door(raw, publisher=PUBLISHER, door="http", now_ns=now) for raw in raws]
+    events = [CHECKER.at_ingress(raw, publisher=PUBLISHER, door="http", now_ns=now) for raw in raws]
     places = await _commit(rig, "ingress", [Outgoing(event.subject, event.raw) for event in events])
     for event, place in zip(events, places, strict=True):
         event.stream, event.sequence, event.stored_at_ns = place.stream, place.sequence, now

@@ -43,7 +43,7 @@ def decide(of: Claims, contracts: Contracts = CONTRACTS, denied: frozenset[str] 
     return Decider(contracts, denied.__contains__).decide(of, NOW)
 
 
-def with_line(name: str, **members: Any) -> Contracts:
+def with_entry(name: str, **members: Any) -> Contracts:
     line = topology.Identity.model_validate({"meaning": "for a test", "account": "APP", **members})
     return replace(CONTRACTS, identities={**CONTRACTS.identities, name: line})
 
@@ -57,7 +57,7 @@ def test_a_client_of_an_identity_gets_its_permissions(name: str) -> None:
 
 
 def test_a_subject_of_an_identity_gets_its_permissions() -> None:
-    contracts = with_line("shop", subjects=["system:serviceaccount:shop:web"], door="nats", publishes=["log.line.v1"])
+    contracts = with_entry("shop", subjects=["system:serviceaccount:shop:web"], door="nats", publishes=["log.line.v1"])
     found = decide(claims(subject="system:serviceaccount:shop:web"), contracts)
     assert found.permissions == Permissions(("evt.*.nats.shop.log.line.v1",), ("_INBOX.shop.>",))
 
@@ -69,7 +69,7 @@ def test_an_issuer_that_may_not_give_clients_gives_none(gives: set[Any]) -> None
 
 
 def test_a_token_that_matches_two_identities_is_refused() -> None:
-    contracts = with_line("shop", subjects=["alice"], door="nats", publishes=["log.line.v1"])
+    contracts = with_entry("shop", subjects=["alice"], door="nats", publishes=["log.line.v1"])
     with pytest.raises(Refused, match="two identities"):
         decide(claims(client="penstock-billing"), contracts)
 
@@ -108,7 +108,7 @@ def test_a_denied_caller_is_not_admitted() -> None:
 
 @pytest.mark.parametrize("account", ["CORE", "AUTH"])
 def test_no_token_leads_to_another_account(account: str) -> None:
-    contracts = with_line("back_door", clients=["c"], account=account, may=["audit"])
+    contracts = with_entry("back_door", clients=["c"], account=account, may=["audit"])
     with pytest.raises(Refused, match="FORBIDDEN"):
         decide(claims(client="c"), contracts)
 
@@ -116,7 +116,7 @@ def test_no_token_leads_to_another_account(account: str) -> None:
 @pytest.mark.parametrize("name", ["http", "all", "sys", "Upper", "with-hyphen", "a.b", ">"])
 def test_a_reserved_or_impossible_name_is_refused(name: str) -> None:
     with pytest.raises(Refused, match="FORBIDDEN"):
-        decide(claims(client="c"), with_line(name, clients=["c"], may=["audit"]))
+        decide(claims(client="c"), with_entry(name, clients=["c"], may=["audit"]))
 
 
 @pytest.mark.parametrize(

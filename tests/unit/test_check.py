@@ -1,4 +1,4 @@
-"""The one check: the door and the workers decide alike, and what the door stamps or flattens is still the event."""
+"""The one check: ingress and workers decide alike, and what the ingress stamps or flattens is still the event."""
 
 import time
 from dataclasses import dataclass, field
@@ -51,27 +51,27 @@ def line(**changes: Any) -> bytes:
 
 def refusal(raw: bytes, **where: Any) -> Refused:
     with pytest.raises(Refused) as caught:
-        CHECKER.at_door(raw, publisher="shop", door="http", now_ns=NOW, **where)
+        CHECKER.at_ingress(raw, publisher="shop", door="http", now_ns=NOW, **where)
     return caught.value
 
 
 def test_ingress_and_worker_give_an_event_the_same_key() -> None:
-    at_door = CHECKER.at_door(line(), publisher="billing", door="nats", now_ns=NOW)
+    at_ingress = CHECKER.at_ingress(line(), publisher="billing", door="nats", now_ns=NOW)
     behind = CHECKER.delivered(Delivered(line()))
-    assert at_door.key == behind.key
+    assert at_ingress.key == behind.key
     assert behind.subject == Delivered(b"").subject
     assert (behind.publisher, behind.door, behind.stream, behind.sequence) == ("billing", "nats", "EVENTS_NATS", 7)
 
 
 def test_the_bytes_of_an_event_stay_but_for_line_breaks() -> None:
     raw = orjson.dumps(orjson.loads(line()), option=orjson.OPT_INDENT_2).replace(b"\n", b"\r\n")
-    event = CHECKER.at_door(raw, publisher="shop", door="http", now_ns=NOW)
+    event = CHECKER.at_ingress(raw, publisher="shop", door="http", now_ns=NOW)
     assert event.raw == raw.replace(b"\r\n", b"  ")
     assert b"\n" not in record(event)
 
 
 def test_event_without_time_is_stamped_on_arrival() -> None:
-    event = CHECKER.at_door(line(time=None), publisher="shop", door="http", now_ns=NOW)
+    event = CHECKER.at_ingress(line(time=None), publisher="shop", door="http", now_ns=NOW)
     assert event.time_ns == NOW
     assert orjson.loads(event.raw) == {"time": timestamps.text(NOW)} | orjson.loads(line(time=None))
 
@@ -85,7 +85,7 @@ def test_direct_event_without_time_takes_the_moment_of_storing() -> None:
 def test_an_event_accepted_at_the_bounds_is_accepted_by_the_worker_later() -> None:
     log = load().types["log.line.v1"]
     oldest = line(time=timestamps.text(NOW - log.past_ns))
-    assert CHECKER.at_door(oldest, publisher="shop", door="http", now_ns=NOW)
+    assert CHECKER.at_ingress(oldest, publisher="shop", door="http", now_ns=NOW)
     assert CHECKER.delivered(Delivered(oldest, stored_at_ns=NOW + 60_000_000_000))
 
 
@@ -105,7 +105,7 @@ def test_time_is_measured_against_the_moment_of_storing_so_that_a_replay_decides
 
 
 def test_entity_is_the_subject_or_else_source_and_id() -> None:
-    with_subject = CHECKER.at_door(line(), publisher="shop", door="http", now_ns=NOW)
+    with_subject = CHECKER.at_ingress(line(), publisher="shop", door="http", now_ns=NOW)
     assert (with_subject.entity, with_subject.pp) == ("host-1", subjects.partition("host-1"))
     sample = {
         "specversion": "1.0",
@@ -118,7 +118,7 @@ def test_entity_is_the_subject_or_else_source_and_id() -> None:
     if load().types["metric.sample.v1"].entity.required:
         assert refusal(orjson.dumps(sample)).pointer == ""
     else:
-        event = CHECKER.at_door(orjson.dumps(sample), publisher="shop", door="http", now_ns=NOW)
+        event = CHECKER.at_ingress(orjson.dumps(sample), publisher="shop", door="http", now_ns=NOW)
         assert event.entity == "/meterb-2"
 
 

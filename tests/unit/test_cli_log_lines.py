@@ -93,7 +93,7 @@ def test_a_line_becomes_an_event(checker: Checker, line: str, moment: str, entit
     value = orjson.loads(raw)
     assert (value["time"], value["subject"]) == (moment, entity)
     assert {name: value["data"].get(name) for name in data} == data
-    checker.at_door(raw, publisher="app", door="http", now_ns=WRITTEN)
+    checker.at_ingress(raw, publisher="app", door="http", now_ns=WRITTEN)
 
 
 def test_a_line_keeps_its_place_and_its_identity() -> None:
@@ -136,7 +136,7 @@ def test_a_cloudtrail_record_is_data_as_it_is(checker: Checker) -> None:
     record = b'{"eventSource":"s3.amazonaws.com","eventName":"Get","eventTime":"2026-11-20T10:00:00Z","eventID":"e-1"}'
     [raw] = file_of().events([record])
     assert raw.endswith(b'"data":' + record + b"}")
-    event = checker.at_door(raw, publisher="app", door="http", now_ns=WRITTEN)
+    event = checker.at_ingress(raw, publisher="app", door="http", now_ns=WRITTEN)
     assert (event.type.type, event.entity, event.value["id"]) == ("cloud.audit.v1", "s3.amazonaws.com", "e-1")
 
 
@@ -147,7 +147,7 @@ def test_a_cloudevent_is_passed_on_as_it_is() -> None:
 
 def test_long_and_broken_lines_still_become_events(checker: Checker) -> None:
     lines = [b"x" * 100_000, b"\xff\xfe\x00 bytes", b'{"not": json', b'{"host":"' + b"h" * 999 + b'","msg":""}']
-    found = [checker.at_door(raw, publisher="app", door="http", now_ns=WRITTEN) for raw in file_of().events(lines)]
+    found = [checker.at_ingress(raw, publisher="app", door="http", now_ns=WRITTEN) for raw in file_of().events(lines)]
     assert [event.type.type for event in found] == ["log.line.v1"] * len(lines)
     assert len({event.key for event in found}) == len(lines)
     assert all(event.value["data"]["message"] for event in found[:3])
@@ -166,7 +166,7 @@ def test_the_log_files_of_twelve_systems_are_parsed(checker: Checker) -> None:
         keys = set()
         with path.open("rb") as lines:
             for raw in log.events(lines):
-                event = checker.at_door(raw, publisher="app", door="http", now_ns=max(written, time.time_ns()))
+                event = checker.at_ingress(raw, publisher="app", door="http", now_ns=max(written, time.time_ns()))
                 formats["timed" if event.time_ns != written else "untimed"] += 1
                 keys.add(event.key)
         assert formats["timed"] >= 0.99 * formats.total(), path.name

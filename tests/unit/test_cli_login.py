@@ -19,7 +19,7 @@ from penstock.cli import client, kept_login, sign_in
 from penstock.cli.provider import Provider, TokenRefused
 from penstock.errors import PenstockError, Refused
 
-DOOR = "https://door.example"
+URL = "https://api.example"
 
 
 class Issuer:
@@ -78,7 +78,7 @@ def issuer() -> Iterator[Issuer]:
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setenv("PENSTOCK_URL", DOOR)
+    monkeypatch.setenv("PENSTOCK_URL", URL)
     for name in ("PENSTOCK_KEY", "PENSTOCK_KEY_FILE"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
@@ -148,7 +148,7 @@ def test_a_redirect_with_another_state_is_refused(issuer: Issuer) -> None:
 
 def keep(issuer: Issuer, *, expires_at: float, refresh: str = "r1") -> None:
     login = kept_login.Login(
-        door=DOOR, issuer=issuer.url, client="people", access_token="old", refresh_token=refresh, expires_at=expires_at
+        url=URL, issuer=issuer.url, client="people", access_token="old", refresh_token=refresh, expires_at=expires_at
     )
     kept_login.write(login)
 
@@ -169,7 +169,7 @@ def test_a_token_is_refreshed_once_for_all_who_need_it(issuer: Issuer) -> None:
     keep(issuer, expires_at=time.time() - 1)
     issuer.answers = [(200, {"access_token": "new", "expires_in": 300})]
     found: list[str | None] = []
-    threads = [threading.Thread(target=lambda: found.append(kept_login.token_for(DOOR))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: found.append(kept_login.token_for(URL))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -185,11 +185,11 @@ def test_a_login_that_cannot_be_refreshed_says_so(issuer: Issuer) -> None:
     keep(issuer, expires_at=time.time() - 1)
     issuer.answers = [refused("invalid_grant")]
     with pytest.raises(PenstockError, match="invalid_grant") as failed:
-        kept_login.token_for(DOOR)
+        kept_login.token_for(URL)
     assert failed.value.code == "LOGIN_FAILED"
     keep(issuer, expires_at=time.time() - 1, refresh="")
     with pytest.raises(PenstockError, match="expired"):
-        kept_login.token_for(DOOR)
+        kept_login.token_for(URL)
 
 
 def test_a_file_that_others_may_read_is_not_used(issuer: Issuer) -> None:

@@ -1,4 +1,4 @@
-"""Parts of the door by themselves: modes, preferences, limits, results, the memory of keys."""
+"""Parts of the ingress by themselves: modes, preferences, limits, results, the memory of keys."""
 
 from __future__ import annotations
 

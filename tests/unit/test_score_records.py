@@ -41,7 +41,7 @@ def model() -> Model:
 
 
 def accepted(path: Path) -> Event:
-    event = CHECKER.at_door(path.read_bytes(), publisher="web_shop", door="http", now_ns=NOW)
+    event = CHECKER.at_ingress(path.read_bytes(), publisher="web_shop", door="http", now_ns=NOW)
     event.stream, event.sequence, event.stored_at_ns = "EVENTS_HTTP", 7, NOW
     return event
 

@@ -1,4 +1,4 @@
-"""Bearer keys of the HTTP door: 256 random bits each, kept as SHA-256 hashes in a file.
+"""Bearer keys of the HTTP API: 256 random bits each, kept as SHA-256 hashes in a file.
 
 A hash of 256 random bits needs neither salt nor stretching: there is nothing to guess. The key itself is shown once,
 when it is made. The file is replaced as a whole, so that a reader never sees half of it.
@@ -45,7 +45,7 @@ class Key(BaseModel):
     revoked_at: str | None = None
 
     def valid_at(self, now_ns: int) -> bool:
-        """Whether the key opens the door at this moment (Unix nanoseconds)."""
+        """Whether the key is accepted at this moment (Unix nanoseconds)."""
         return self.revoked_at is None and (self.expires_at is None or now_ns < timestamps.parse(self.expires_at))
 
 
@@ -140,7 +140,7 @@ class KeyFile:
         self._look_at = -1.0
 
     def find(self, text: str, now_ns: int) -> Key | None:
-        """The entry of a key that opens the door now."""
+        """The entry of a key that is accepted now."""
         digest = sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
         # A key that is not known may just have been made; one that is may just have been revoked.
         if self._clock() >= self._look_at or (digest not in self._keys and self.fault is None):

@@ -1,6 +1,6 @@
 """bucket `denials` → the set of identities that are denied, kept up to date in this process.
 
-    warden ─▶ $KV.denials.<identity> ─▶ nudge on ctl.denials, or the next poll (1 s) ─▶ is_revoked()
+    warden ─▶ $KV.denials.<identity> ─▶ notification on ctl.denials, or the next poll (1 s) ─▶ is_denied()
 
 An entry is {"identity", "denied", "by", "reason", "at"}; allowing again writes an entry too, so nothing is deleted and
 the sequence of the last entry seen is all that must be remembered.
@@ -26,7 +26,7 @@ _log = structlog.get_logger("penstock.auth.denials")
 BUCKET = "denials"
 STREAM = nats_subjects.key_stream(BUCKET)
 SUBJECTS = nats_subjects.key(BUCKET, ">")
-NUDGE = subjects.nudge(BUCKET)
+NOTIFICATION = subjects.notification(BUCKET)
 POLL_SECONDS = 1.0
 
 
@@ -56,7 +56,7 @@ class Denials:
     async def start(self) -> None:
         """Reads the list and follows it from now on. Raises what reading it raises: no list, no start."""
         await self.update()
-        self._subscription = await self._broker.subscribe(NUDGE, self._nudged)
+        self._subscription = await self._broker.subscribe(NOTIFICATION, self._notified)
         self._task = asyncio.create_task(self._follow(), name="denials")
 
     async def stop(self) -> None:
@@ -67,7 +67,7 @@ class Denials:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def is_revoked(self, identity: str) -> bool:
+    def is_denied(self, identity: str) -> bool:
         """Whether the identity is denied entry."""
         entry = self._entries.get(identity)
         return entry is not None and entry.denied
@@ -109,7 +109,7 @@ class Denials:
             entry = Denial(name, True, "", "the entry cannot be read", "")
         self._entries[name] = entry
 
-    def _nudged(self, _message: Message) -> None:
+    def _notified(self, _message: Message) -> None:
         self._look.set()
 
     async def _follow(self) -> None:
@@ -131,7 +131,7 @@ class Denials:
 
 
 async def write(broker: Broker, identity: str, *, denied: bool, by: str, reason: str) -> Denial:
-    """Denies an identity or allows it again: audited, written, and those who follow are nudged. For `warden` only.
+    """Denies an identity or allows it again: audited, written, and those who follow are notified. For `warden` only.
 
     Raises Refused QUERY_INVALID for what cannot be an identity, Unavailable when it could not be audited or written.
     """
@@ -141,5 +141,5 @@ async def write(broker: Broker, identity: str, *, denied: bool, by: str, reason:
     verb = "revoke" if denied else "allow"
     await record.write(broker, verb, entry.by, **asdict(entry))
     await broker.publish(nats_subjects.key(BUCKET, identity), orjson.dumps(asdict(entry)))
-    broker.send(NUDGE)
+    broker.send(NOTIFICATION)
     return entry

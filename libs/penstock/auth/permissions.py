@@ -89,7 +89,7 @@ def _publish(contracts: Contracts, name: str, identity: Identity) -> Iterator[st
         yield subjects.REPLAYS
     if "log_replay" in identity.may:
         yield subjects.replay_log(name, ">")
-    yield from (subjects.nudge(what) for what in identity.notifies)
+    yield from (subjects.notification(what) for what in identity.notifies)
     for service, operation in operations(contracts, identity.requests):
         yield subjects.ask(service, operation, name)
     yield from _publish_api(contracts, identity)
@@ -140,7 +140,7 @@ def _subscribe(name: str, identity: Identity) -> Iterator[str]:
     yield f"{nats_subjects.inbox(name)}.>"
     if "tail" in identity.may:
         yield subjects.TAIL
-    yield from (subjects.nudge(what) for what in identity.listens)
+    yield from (subjects.notification(what) for what in identity.listens)
     if "authorize" in identity.may:
         yield nats_subjects.AUTHORIZATION_REQUEST
     for service in identity.serves:

@@ -12,7 +12,7 @@ from penstock.errors import Refused
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """`listed`: identities.yaml has a line for it. Otherwise its roles say what it may do, on `types` and `datasets`
+    """`listed`: identities.yaml has an entry for it. Otherwise its roles say what it may do, on `types` and `datasets`
     ("*" is all)."""
 
     identity: str
@@ -23,14 +23,14 @@ class Principal:
 
 
 def who(claims: Claims, contracts: Contracts) -> Principal:
-    """Who the claims are of. Raises Refused FORBIDDEN when they have neither a line nor a role."""
+    """Who the claims are of. Raises Refused FORBIDDEN when they have neither an entry nor a role."""
     if (name := _listed(claims, contracts)) is not None:
         return Principal(name, listed=True)
     identity = person(claims.issuer, claims.subject)
     groups = set(claims.groups)
     roles = tuple(name for name, role in contracts.roles.items() if groups.intersection(role.groups))
     if not roles:
-        raise Refused("FORBIDDEN", f"{identity} is in no group that a role names, and no client or subject of a line")
+        raise Refused("FORBIDDEN", f"{identity} is in no group that a role names, and no client or subject of an entry")
     return Principal(
         identity,
         listed=False,

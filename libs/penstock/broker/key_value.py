@@ -1,7 +1,7 @@
 """bucket → direct gets → values by key. Key-value buckets as every NATS client lays them out (ADR-8).
 
-No consumer can be used from APP, so a reader looks every second and when nudged. Without roll-ups, which would let one
-header empty a bucket.
+No consumer can be used from APP, so a reader polls every second and when notified. Without roll-ups, which would let
+one header empty a bucket.
 """
 
 from __future__ import annotations
@@ -65,11 +65,12 @@ class Keys:
         return (await self._broker.publish(subjects.key(self._bucket, key), value, headers)).sequence
 
     async def watch(
-        self, changed: Callable[[dict[str, Entry]], Awaitable[None]], stop: asyncio.Event, *, nudge: str = ""
+        self, changed: Callable[[dict[str, Entry]], Awaitable[None]], stop: asyncio.Event, *, notification: str = ""
     ) -> None:
-        """Calls `changed` with all keys now, and whenever one differs, until `stop`. Messages on `nudge` hurry it."""
+        """Calls `changed` with all keys now, and whenever one differs, until `stop`; a message on the subject
+        `notification` makes it look at once."""
         look = asyncio.Event()
-        subscription = await self._broker.subscribe(nudge, lambda _: look.set()) if nudge else None
+        subscription = await self._broker.subscribe(notification, lambda _: look.set()) if notification else None
         revisions: dict[str, int] | None = None
         try:
             while not stop.is_set():

@@ -21,6 +21,6 @@ BROKER_ERRORS = counter(
     "penstock_broker_errors_total",
     "Errors reported by the server, and errors of callbacks",
     unit="errors",
-    remedy="permissions: the identity's line in contracts/identities.yaml does not allow what the code does",
+    remedy="permissions: the identity's entry in contracts/identities.yaml does not allow what the code does",
     labels=("kind",),
 )

@@ -1,4 +1,4 @@
-"""The HTTP client of the commands: where the door is, with which credentials, and its errors as PenstockError."""
+"""The HTTP client of the commands: where the API is, with which credentials, and its errors as PenstockError."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def key_path() -> Path:
 
 
 def bearer_key() -> str:
-    """PENSTOCK_KEY or PENSTOCK_KEY_FILE where one is set, else the login for this door, else the content of `key_path`.
+    """PENSTOCK_KEY or PENSTOCK_KEY_FILE where one is set, else the login for this API, else the content of `key_path`.
 
     Raises Refused UNAUTHENTICATED or LOGIN_FAILED, Unavailable ISSUER_UNAVAILABLE.
     """
@@ -67,7 +67,7 @@ class Bearer(httpx.Auth):
 
 
 def ask(method: str, path: str, *, body: dict[str, Any] | None = None, params: Any = None) -> dict[str, Any]:
-    """One request to the door. Raises PenstockError as the door says, or BROKER_UNAVAILABLE when it is not there."""
+    """One request to the API. Raises PenstockError as the API says, or BROKER_UNAVAILABLE when it is not there."""
     try:
         with httpx.Client(base_url=api_url(), headers=headers(), timeout=TIMEOUT) as client:
             response = client.request(method, path, json=body, params=params)
@@ -94,5 +94,5 @@ def raise_for(response: httpx.Response) -> None:
 
 
 def unreachable(error: httpx.TransportError) -> Unavailable:
-    """The door cannot be reached."""
+    """The API cannot be reached."""
     return Unavailable("SERVICE_UNAVAILABLE", f"{api_url()} cannot be reached: {error or type(error).__name__}")

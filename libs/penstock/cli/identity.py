@@ -122,9 +122,9 @@ async def deny(broker: Broker, identity: str, by: str, reason: str) -> list[Conn
 
 
 async def list_entries(broker: Broker) -> list[Denial]:
-    revocations = Denials(broker)
-    await revocations.update()
-    return revocations.entries()
+    denials = Denials(broker)
+    await denials.update()
+    return denials.entries()
 
 
 async def _with_warden(work: Callable[[Broker], Awaitable[T]]) -> T:

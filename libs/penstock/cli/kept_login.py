@@ -1,6 +1,6 @@
-"""$XDG_CONFIG_HOME/penstock/login.json: the tokens of whoever signed in, mode 600, for one door.
+"""$XDG_CONFIG_HOME/penstock/login.json: the tokens of whoever signed in, mode 600, for one API.
 
-A token is sent to no other door than the one that it was got for. It is refreshed shortly before it expires, by one
+A token is sent to no other API than the one that it was got for. It is refreshed shortly before it expires, by one
 process at a time, as a provider may take each refresh token once only.
 """
 
@@ -28,7 +28,7 @@ class Login(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    door: str
+    url: str
     issuer: str
     client: str
     access_token: str = Field(min_length=1, repr=False)
@@ -42,11 +42,11 @@ def path() -> Path:
     return (Path(home) if home.startswith("/") else Path.home() / ".config") / "penstock" / "login.json"
 
 
-def of(answer: dict[str, Any], *, door: str, issuer: str, client: str, asked: float, refresh: str = "") -> Login:
+def of(answer: dict[str, Any], *, url: str, issuer: str, client: str, asked: float, refresh: str = "") -> Login:
     """The login in an answer of a token endpoint. Raises Refused LOGIN_FAILED when it holds no token."""
     try:
         return Login(
-            door=door,
+            url=url,
             issuer=issuer,
             client=client,
             access_token=answer["access_token"],
@@ -82,19 +82,19 @@ def forget() -> Login | None:
         path().unlink(missing_ok=True)
 
 
-def token_for(door: str) -> str | None:
-    """A token for the door that is good for some time yet; None where nobody has signed in for it.
+def token_for(url: str) -> str | None:
+    """A token for the API at `url` that is good for some time yet; None where nobody has signed in for it.
 
     Raises Refused LOGIN_FAILED when it has expired and cannot be refreshed, Unavailable ISSUER_UNAVAILABLE.
     """
     login = read()
-    if login is None or login.door != door:
+    if login is None or login.url != url:
         return None
     if login.expires_at - time.time() > EARLY_SECONDS:
         return login.access_token
     with _alone():
         login = read()  # another process may have refreshed it meanwhile, or signed out
-        if login is None or login.door != door:
+        if login is None or login.url != url:
             return None
         if login.expires_at - time.time() <= EARLY_SECONDS:
             login = _refreshed(login)
@@ -114,9 +114,7 @@ def _refreshed(login: Login) -> Login:
         )
     except TokenRefused as refused:
         raise Refused("LOGIN_FAILED", f"{login.issuer} does not refresh the token: {refused.error}") from None
-    return of(
-        answer, door=login.door, issuer=login.issuer, client=login.client, asked=asked, refresh=login.refresh_token
-    )
+    return of(answer, url=login.url, issuer=login.issuer, client=login.client, asked=asked, refresh=login.refresh_token)
 
 
 @contextmanager

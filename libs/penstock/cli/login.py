@@ -32,7 +32,7 @@ def login(
     browser: Annotated[bool, typer.Option("--browser", help="sign in with the browser of this machine")] = False,
 ) -> None:
     """Sign in at the OIDC provider, for the door that PENSTOCK_URL names."""
-    door = api_url()
+    url = api_url()
     provider = Provider.discover(issuer or _configured())
     console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -52,11 +52,11 @@ def login(
         answer = sign_in.with_browser(provider, client, scope, show_page)
     else:
         answer = sign_in.with_device(provider, client, scope, show_code)
-    kept_login.write(kept_login.of(answer, door=door, issuer=provider.issuer, client=client, asked=asked))
-    console.print(f"signed in for {door}; kept in {kept_login.path()}", markup=False)
+    kept_login.write(kept_login.of(answer, url=url, issuer=provider.issuer, client=client, asked=asked))
+    console.print(f"signed in for {url}; kept in {kept_login.path()}", markup=False)
     try:
         _say(console, ask("GET", "/v1/whoami"))
-    except PenstockError as error:  # the door may be down, or know nobody of this name: signed in is signed in
+    except PenstockError as error:  # the API may be down, or know nobody of this name: signed in is signed in
         console.print(f"{error.code}: {error.detail}", markup=False, style="yellow")
 
 

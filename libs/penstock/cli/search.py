@@ -1,4 +1,4 @@
-"""penstock search, similar, anomalies, get, timeline: requests to the door."""
+"""penstock search, similar, anomalies, get, timeline: requests to the HTTP API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""penstock send: log files, CloudTrail records and ready CloudEvents → the door."""
+"""penstock send: log files, CloudTrail records and ready CloudEvents → the HTTP API."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Shipped:
 class Shipper:
     """Sends batches of up to `batch` events, `concurrency` at a time; gives up a batch after `patience` seconds.
 
-    `seen` is called with the door's result for each event that got one.
+    `seen` is called with the ingress's result for each event that got one.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Shipper:
                 if not batch:
                     return
                 after = float(response.headers.get("retry-after", "1"))
-                failure = Unavailable("BROKER_UNAVAILABLE", "the door cannot store events now")
+                failure = Unavailable("BROKER_UNAVAILABLE", "the ingress cannot store events now")
             except httpx.TransportError as error:
                 after, failure = wait, unreachable(error)
             except Unavailable as error:

@@ -16,7 +16,7 @@ from penstock.cli.show import print_json, record_line
 
 app = typer.Typer()
 
-SILENCE = 45.0  # seconds; the door sends a beat every 15
+SILENCE = 45.0  # seconds; the ingress sends a beat every 15
 
 
 @app.command()
@@ -46,7 +46,7 @@ def tail(
 
 
 def follow(params: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The server-sent events: (kind, data). Raises PenstockError when the door refuses, or is gone."""
+    """The server-sent events: (kind, data). Raises PenstockError when the ingress refuses, or is gone."""
     timeout = httpx.Timeout(10.0, read=SILENCE)
     try:
         with httpx.stream("GET", f"{api_url()}/v1/tail", params=params, headers=headers(), timeout=timeout) as response:

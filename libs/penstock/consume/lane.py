@@ -157,14 +157,14 @@ class Lane:
         await self.puller.start()
         name = f"{self.stream}/{self.consumer}"
         feed = asyncio.create_task(self._feed(), name=name)
-        chores = [
-            asyncio.create_task(chore, name=name)
-            for chore in (self._check_pulls(), self._keep_in_progress(), self._watch_backlog())
+        background = [
+            asyncio.create_task(coroutine, name=name)
+            for coroutine in (self._check_pulls(), self._keep_in_progress(), self._watch_backlog())
         ]
         stopped = asyncio.create_task(stop.wait(), name=f"{name} stop")
         try:
-            await asyncio.wait([feed, stopped, *chores], return_when=asyncio.FIRST_COMPLETED)
-            for task in (feed, *chores):
+            await asyncio.wait([feed, stopped, *background], return_when=asyncio.FIRST_COMPLETED)
+            for task in (feed, *background):
                 if task.done():
                     task.result()  # a defect here must end the process: a lane that stands still helps nobody
         finally:
@@ -173,13 +173,13 @@ class Lane:
                 await self._finish(feed, time.monotonic() + grace)
             finally:  # also when the process has no more time: whatever is held here is given back
                 self._stopping.set()
-                for task in (feed, *chores, *self._tasks):
+                for task in (feed, *background, *self._tasks):
                     task.cancel()
                 self.batcher.close()
                 self._backlog.close()
                 self._braked.set(0)
                 self._settler.give_back(list(self._all_held()))
-            await asyncio.gather(feed, *chores, stopped, *self._tasks, return_exceptions=True)
+            await asyncio.gather(feed, *background, stopped, *self._tasks, return_exceptions=True)
             with suppress(Unavailable):
                 await self._broker.flush(FLUSH_SECONDS)
 
@@ -269,7 +269,7 @@ class Lane:
     def _all_held(self) -> chain[Delivery]:
         return chain(self.batcher, self._isolation.queue, self._in_hand)
 
-    # -- chores
+    # -- background tasks
 
     async def _check_pulls(self) -> None:
         while True:

@@ -68,15 +68,15 @@ PULLS_RENEWED = counter(
     labels=("stream", "consumer"),
 )
 DEAD_LETTERS = counter(
-    "penstock_letter_stored_total",
+    "penstock_dead_letter_stored_total",
     "Dead letters stored, full ones and ranges",
-    unit="letters",
+    unit="dead letters",
     remedy="growth: group them by code (`penstock dlq`)",
     labels=("code", "form"),
 )
 DEAD_LETTERS_FAILED = counter(
-    "penstock_letter_failed_total",
+    "penstock_dead_letter_failed_total",
     "Dead letters that could not be stored; their messages are kept and come again",
-    unit="letters",
+    unit="dead letters",
     remedy="any: the DLQ stream is full or away",
 )

@@ -21,7 +21,7 @@ NOW = timestamps.parse("2026-11-01T12:00:00Z")
 def refusal(checker: Checker, raw: bytes) -> Refused | None:
     """How the check refuses the bytes, or None when it accepts them."""
     try:
-        checker.at_door(raw, publisher="example", door="http", now_ns=NOW)
+        checker.at_ingress(raw, publisher="example", door="http", now_ns=NOW)
     except Refused as error:
         return error
     return None

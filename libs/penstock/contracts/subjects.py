@@ -8,7 +8,7 @@ svc.<service>.<operation>.<caller>        a request; the server lets nobody ask 
 tail.<original subject>                   a copy of an event for live tails
 replay.<worker>.<original subject>        a message on its way to one worker again
 replay_log.<worker>.<run>                 what became of replayed messages
-ctl.<what>                                a nudge: look again
+ctl.<what>                                a notification: look again
 session.<server>.<event>                  a copy of what the server says of a connection
 """
 
@@ -28,14 +28,14 @@ Door = Literal["http", "nats"]
 TOKEN = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\.v[1-9][0-9]{0,3}\Z")
 # Names that mean something in a subject or belong to the fleet; no identity, dataset, model or type may take them.
-PERSON = "u_"  # how the names of identities begin that no line of identities.yaml has
+PERSON = "u_"  # how the names of identities begin that no entry of identities.yaml has
 RESERVED = frozenset(
     {"http", "nats", "evt", "score", "dlq", "audit", "svc", "tail", "ctl", "all", "any", "sys", "replay", "replay_log"}
 )
 
 # All of a kind, as filters
 EVENTS, SCORES, DEAD_LETTERS, AUDIT_RECORDS = "evt.>", "score.>", "dlq.>", "audit.>"
-TAIL, NUDGES = "tail.>", "ctl.>"
+TAIL, NOTIFICATIONS = "tail.>", "ctl.>"
 REPLAYS, REPLAY_LOGS = "replay.>", "replay_log.>"
 _TAIL = "tail."
 
@@ -144,13 +144,13 @@ def tailed(subject: str) -> str:
     return subject.removeprefix(_TAIL)
 
 
-def nudge(what: str) -> str:
+def notification(what: str) -> str:
     """Where those who follow something hear that it has changed."""
     return f"ctl.{what}"
 
 
 def partition_filter(door: Door, pp: int) -> str:
-    """The consumer filter for one partition behind one door."""
+    """The consumer filter for one partition of one door (http or nats)."""
     return f"evt.{_PP[pp]}.{door}.>"
 
 

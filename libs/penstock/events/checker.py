@@ -1,4 +1,4 @@
-"""The one check of an event: the door applies it before the stream, every worker applies it again behind it.
+"""The one check of an event: applied before it is published, and by every worker again when it is delivered.
 
 Whatever passes can be stored by every store. A worker measures time against the moment of storing, never against
 now, so that a replay decides as the first delivery did.
@@ -21,8 +21,8 @@ from penstock.events.event import Event
 from penstock.events.event_key import event_key
 
 MAX_EVENT_BYTES = 256 * 1024
-# Between the door's clock and the stream's lies a commit, and perhaps a skew: a worker is that much more lenient,
-# so that what the door accepted is never refused behind it.
+# Between the ingress's clock and the stream's lies a commit, and perhaps a skew: a worker is that much more lenient,
+# so that what the ingress accepted is never refused by a worker.
 _SLACK_NS = timedelta(minutes=10) // timedelta(microseconds=1) * 1000
 
 
@@ -53,7 +53,7 @@ class Checker:
         self._validators = {name: _validator(envelope, event_type) for name, event_type in self._types.items()}
         self._envelope = jsonschema_rs.validator_for(envelope)
 
-    def at_door(self, raw: bytes, *, publisher: str, door: Door, now_ns: int) -> Event:
+    def at_ingress(self, raw: bytes, *, publisher: str, door: Door, now_ns: int) -> Event:
         """Checks an event that arrives now. One without a time is stamped with `now_ns` (its bytes too).
 
         Raises Refused with a code, the rule broken and a pointer into the event.

@@ -14,7 +14,7 @@ from penstock.events import timestamps
 
 @dataclass(slots=True)
 class Event:
-    """What the door and every worker work with. Everything but `raw` and `value` is proven by subject and stream.
+    """What the ingress and every worker work with. Everything but `raw` and `value` is proven by subject and stream.
 
     `raw` is one line of JSON, `value` what it says; times are Unix nanoseconds. `stream`, `sequence` and
     `stored_at_ns` are known once the event is on its stream.

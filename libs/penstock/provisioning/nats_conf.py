@@ -159,7 +159,7 @@ def accounts(contracts: Contracts, users: Mapping[str, list[dict[str, Any]]]) ->
         },
         "APP": {
             "users": users["APP"],
-            "exports": [{"stream": subjects.NUDGES, "accounts": ["AUTH"]}],
+            "exports": [{"stream": subjects.NOTIFICATIONS, "accounts": ["AUTH"]}],
             "imports": [*app_imports, _import("SYS", SERVER_SETTINGS), _import("SYS", SERVER_CONNECTIONS)],
         },
     }
@@ -180,7 +180,7 @@ def _auth_imports(contracts: Contracts) -> Iterator[dict[str, Any]]:
             get = f"DIRECT.GET.{bucket_stream(contracts, bucket)}"
             yield _import("CORE", f"{API}.{get}", f"{CORE_API}.{get}")
             yield _import("CORE", f"{API}.{get}.>", f"{CORE_API}.{get}.>")
-        yield from ({"stream": {"account": "APP", "subject": subjects.nudge(what)}} for what in identity.listens)
+        yield from ({"stream": {"account": "APP", "subject": subjects.notification(what)}} for what in identity.listens)
         if "authorize" in identity.may:
             yield from (_import("SYS", SERVER_CONNECTIONS), _import("SYS", SERVER_KICK))
 

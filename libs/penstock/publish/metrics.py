@@ -14,7 +14,7 @@ COMMIT_MESSAGES = histogram(
     "penstock_group_committed_messages",
     "Messages in a committed group",
     unit="messages",
-    remedy="always at the top bucket: the door is saturated, add an ingress or a stream",
+    remedy="always at the top bucket: the ingress is saturated, add an ingress or a stream",
     buckets=COUNTS,
 )
 COMMIT_FALLBACKS = counter(

@@ -1,4 +1,4 @@
-"""headers of a request → Caller: the identity that the server vouches for, and whom the ingress asks for."""
+"""headers of a request → RequestCaller: the identity that the server vouches for, and whom the ingress asks for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class RequestCaller:
     """Who asks. `datasets` and `roles` are what counts: the person's where there is one, else the identity's."""
 
     identity: str
@@ -43,14 +43,14 @@ class Caller:
 Json = dict[str, Any]
 
 
-def caller_of(headers: Mapping[str, str], caller: str) -> Caller:
+def request_caller(headers: Mapping[str, str], caller: str) -> RequestCaller:
     """Who asks. Raises Refused FORBIDDEN when anybody but the ingress speaks on behalf of others."""
     text = headers.get(ON_BEHALF)
     traceparent = headers.get(TRACEPARENT, "")
     if text is None:
         # The ingress has no rights of its own to anybody's data; another identity may read what its requests reach.
         own = frozenset() if caller == TRUSTED_PROXY else frozenset({ALL})
-        return Caller(caller, None, own, frozenset(), traceparent)
+        return RequestCaller(caller, None, own, frozenset(), traceparent)
     if caller != TRUSTED_PROXY:
         raise Refused("FORBIDDEN", f"{caller} may not ask on behalf of others")
     value = json_object(text.encode())
@@ -58,7 +58,7 @@ def caller_of(headers: Mapping[str, str], caller: str) -> Caller:
         person = Person(str(value["name"]), frozenset(value["datasets"]), frozenset(value["roles"]))
     except (KeyError, TypeError) as error:
         raise Refused("QUERY_INVALID", "on behalf of whom is not readable") from error
-    return Caller(caller, person, person.datasets, person.roles, traceparent)
+    return RequestCaller(caller, person, person.datasets, person.roles, traceparent)
 
 
 def json_object(data: bytes) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from penstock.broker import MAX_PAYLOAD, Broker, Message, Subscription
 from penstock.contracts import load, nats_subjects, subjects
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.rpc import metrics
-from penstock.rpc.caller import TRUSTED_PROXY, Caller, Json, caller_of, json_object
+from penstock.rpc.caller import TRUSTED_PROXY, Json, RequestCaller, json_object, request_caller
 from penstock.rpc.client import ERROR, TIMEOUT
 from penstock.rpc.discovery import QUEUE, Discovery, Stats
 
@@ -32,7 +32,7 @@ WAITING = 8  # requests held for each that may be worked on; a burst is not an o
 LONGEST = 30.0  # seconds for a request, where the contract says nothing
 
 
-Operation = Callable[[Json, Caller], Awaitable[Json]]
+Operation = Callable[[Json, RequestCaller], Awaitable[Json]]
 
 
 @dataclass(slots=True)
@@ -102,7 +102,7 @@ class Responder:
     async def _answer(self, message: Message, operation: str, identity: str) -> None:
         started = time.perf_counter_ns()
         try:
-            caller = caller_of(message.headers, identity)
+            caller = request_caller(message.headers, identity)
             request = json_object(message.data)
             async with asyncio.timeout(min(self._limits[operation], _seconds(message.headers.get(TIMEOUT)))):
                 async with self._free:
@@ -136,7 +136,7 @@ class Responder:
         metrics.REQUEST_SECONDS.labels(self.service, operation).observe((time.perf_counter_ns() - started) / 1e9)
 
     async def _audit(
-        self, operation: str, request: Json, answer: Json | PenstockError, caller: Caller, started: int
+        self, operation: str, request: Json, answer: Json | PenstockError, caller: RequestCaller, started: int
     ) -> None:
         """Records a request, unless the ingress asks, which does so itself. What cannot be recorded is not answered:
         raises Unavailable."""

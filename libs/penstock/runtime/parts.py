@@ -1,4 +1,4 @@
-"""What a worker is made of: sources of messages, requests that it serves, chores."""
+"""What a worker is made of: sources of messages, requests that it serves, background tasks."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Parts:
 
     `operations` are the requests of `service` that it serves, `concurrency` at a time. `unready_reason` says why its
     sink is not ready (empty: it is), `note` what an operator should know of a worker that is ready. Nothing is pulled
-    before `may_consume` is set. `chores` run until the event is set. `on_stop` is called when the worker is about
-    to stop, before its lanes finish; `close` when they have. `push_backs` counts how often the sink asked for less: a
-    replay slows down when it grows.
+    before `may_consume` is set. `background` tasks run until the event is set. `on_stop` is called when the worker is
+    about to stop, before its lanes finish; `close` when they have. `push_backs` counts how often the sink asked for
+    less: a replay slows down when it grows.
     """
 
     sources: Sequence[Source[Any]] = ()
@@ -59,7 +59,7 @@ class Parts:
     unready_reason: Callable[[], str] = lambda: ""
     note: Callable[[], str] = lambda: ""
     may_consume: asyncio.Event | None = None
-    chores: Sequence[Callable[[asyncio.Event], Awaitable[None]]] = ()
+    background: Sequence[Callable[[asyncio.Event], Awaitable[None]]] = ()
     on_stop: Sequence[Callable[[], None]] = ()
     close: Callable[[], Awaitable[None]] | None = None
     push_backs: Callable[[], int] = lambda: 0

@@ -150,7 +150,7 @@ class Worker(Generic[S]):
         tasks = [asyncio.create_task(consume(source)) for source in parts.sources]
         if (replays := self._replays(broker, parts, crash_counter)) is not None:
             tasks.append(asyncio.create_task(replay(replays), name="replays"))
-        tasks += [asyncio.ensure_future(chore(self.stop)) for chore in parts.chores]
+        tasks += [asyncio.ensure_future(task(self.stop)) for task in parts.background]
         ends = [asyncio.create_task(self.stop.wait()), asyncio.create_task(broker.closed.wait())]
         _log.info("worker_started", lanes=len(parts.sources), service=parts.service)
         try:

@@ -1,10 +1,10 @@
-"""Where model versions are kept: bucket, object store, their keys, and the nudge that one was activated."""
+"""Where model versions are kept: bucket, object store, their keys, and the notification that one was activated."""
 
 from __future__ import annotations
 
 REGISTRY = "registry"  # the bucket of keys: versions and which of them are active
 MODELS = "models"  # the object store of packages
-NUDGE = "models"  # ctl.models: look at the registry now
+NOTIFICATION = "models"  # ctl.models: look at the registry now
 
 
 def active_key(name: str) -> str:

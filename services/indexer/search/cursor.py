@@ -1,4 +1,4 @@
-"""Where a page ended. Opaque to the asker, bound to its request; it can only move within the answers to it."""
+"""Where a page ended. Opaque to the caller, bound to its request; it can only move within the answers to it."""
 
 from __future__ import annotations
 

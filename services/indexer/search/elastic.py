@@ -20,7 +20,7 @@ _PING_SECONDS, _PING_EVERY = 2.0, 2.0
 
 
 class Elastic:
-    """Reads from the cluster. `trouble` says why it cannot be read now; then every call fails at once."""
+    """Reads from the cluster. `unready_reason` says why it cannot be read now; then every call fails at once."""
 
     def __init__(self, client: AsyncElasticsearch) -> None:
         self._client = client.options(request_timeout=_SEARCH_SECONDS + 1.0)
@@ -28,7 +28,7 @@ class Elastic:
         self.unready_reason: str | None = "not reached yet"
 
     async def watch(self, stop: asyncio.Event) -> None:
-        """Keeps `trouble` true to the cluster until `stop`."""
+        """Keeps `unready_reason` true to the cluster until `stop`."""
         while not stop.is_set():
             await self.look()
             await set_within(stop, _PING_EVERY)

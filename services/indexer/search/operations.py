@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from penstock.contracts import Contracts
-from penstock.rpc.caller import Caller
+from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import (
     AnomaliesPage,
     AnomaliesQuery,
@@ -39,39 +39,39 @@ class Operations:
         self._models = models
         self._embed = embed
 
-    async def query(self, request: Json, asker: Caller) -> Json:
+    async def query(self, request: Json, caller: RequestCaller) -> Json:
         """SearchQuery → SearchPage."""
         query, began = parse(SearchQuery, request), time.monotonic()
         page: SearchPage = await query_events.answer(
-            self._contracts, self._elastic, self._models, query, self._readable(asker)
+            self._contracts, self._elastic, self._models, query, self._readable(caller)
         )
         return _timed(page, began)
 
-    async def similar(self, request: Json, asker: Caller) -> Json:
+    async def similar(self, request: Json, caller: RequestCaller) -> Json:
         """SimilarQuery → SimilarPage."""
         query, began = parse(SimilarQuery, request), time.monotonic()
         page: SimilarPage = await similar.answer(
-            self._contracts, self._elastic, self._models, self._embed, query, self._readable(asker)
+            self._contracts, self._elastic, self._models, self._embed, query, self._readable(caller)
         )
         return _timed(page, began)
 
-    async def anomalies(self, request: Json, asker: Caller) -> Json:
+    async def anomalies(self, request: Json, caller: RequestCaller) -> Json:
         """AnomaliesQuery → AnomaliesPage."""
         query, began = parse(AnomaliesQuery, request), time.monotonic()
         page: AnomaliesPage = await anomalies.answer(
-            self._contracts, self._elastic, self._models, query, self._readable(asker)
+            self._contracts, self._elastic, self._models, query, self._readable(caller)
         )
         return _timed(page, began)
 
-    async def count(self, request: Json, asker: Caller) -> Json:
+    async def count(self, request: Json, caller: RequestCaller) -> Json:
         """CountQuery → Counts."""
         counts: Counts = await count.answer(
-            self._contracts, self._elastic, parse(CountQuery, request), self._readable(asker)
+            self._contracts, self._elastic, parse(CountQuery, request), self._readable(caller)
         )
         return counts.to_json()
 
-    def _readable(self, asker: Caller) -> list[str]:
-        return [name for name in self._contracts.datasets if asker.may_read(name)]
+    def _readable(self, caller: RequestCaller) -> list[str]:
+        return [name for name in self._contracts.datasets if caller.may_read(name)]
 
 
 def parse(model: type[Q], request: Mapping[str, Any]) -> Q:

@@ -19,7 +19,7 @@ _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 _ANY_WORD = re.compile(r"\w+")
 MOST_WORDS = 64
 MOST_CLAUSES = 1024  # of words and conditions, each field of a word counted; the least that any node takes
-MOST_BYTES = 256 * 1024  # of the query, as much as the door takes of a request
+MOST_BYTES = 256 * 1024  # of the query, as much as the ingress takes of a request
 _EXPANSIONS = 50  # words that a prefix in full text may stand for
 
 

@@ -1,4 +1,4 @@
-"""Authorization: Bearer pk_… → the entry of the key file → Caller."""
+"""Authorization: Bearer pk_… → the entry of the key file → HttpCaller."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.types import Scope
 from penstock.auth.api_keys import Key, KeyFile
 from penstock.contracts import Contracts
 from penstock.errors import Refused
-from penstock.services.ingress.access.caller import Caller, caller_of
+from penstock.services.ingress.access.caller import HttpCaller, http_caller
 from penstock.services.ingress.access.credentials import bearer
 from penstock.services.ingress.access.edge_identity import must_agree
 
@@ -22,9 +22,9 @@ class KeyCallers:
         self.keys = keys
         self._contracts = contracts
         self._now_ns = now_ns
-        self._callers: dict[str, tuple[Key, Caller]] = {}
+        self._callers: dict[str, tuple[Key, HttpCaller]] = {}
 
-    async def verify(self, scope: Scope) -> Caller:
+    async def verify(self, scope: Scope) -> HttpCaller:
         """The caller whose key stands in `Authorization: Bearer`."""
         key = self.keys.find(bearer(scope), self._now_ns())
         if key is None or key.identity in self._contracts.identities:
@@ -35,5 +35,5 @@ class KeyCallers:
             known = self._callers[key.id] = (key, self._caller(key))
         return known[1]
 
-    def _caller(self, key: Key) -> Caller:
-        return caller_of(self._contracts, key.identity, types=key.types, datasets=key.datasets, roles=key.roles)
+    def _caller(self, key: Key) -> HttpCaller:
+        return http_caller(self._contracts, key.identity, types=key.types, datasets=key.datasets, roles=key.roles)

@@ -1,4 +1,4 @@
-"""Authorization: Bearer → API key or OIDC token → Caller, unless that identity is denied.
+"""Authorization: Bearer → API key or OIDC token → HttpCaller, unless that identity is denied.
 
 A key begins with `pk_`; everything else is a token of one of the issuers in issuers.yaml, where there is that file.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from starlette.types import Scope
 
 from penstock.errors import Refused
-from penstock.services.ingress.access.caller import Caller
+from penstock.services.ingress.access.caller import HttpCaller
 from penstock.services.ingress.access.credentials import Verifier, bearer
 
 KEY_PREFIX = "pk_"
@@ -19,15 +19,15 @@ KEY_PREFIX = "pk_"
 class Authenticator:
     """Keys, tokens where issuers are configured, and the list of denied identities for both."""
 
-    def __init__(self, keys: Verifier, tokens: Verifier | None, is_revoked: Callable[[str], bool]) -> None:
+    def __init__(self, keys: Verifier, tokens: Verifier | None, is_denied: Callable[[str], bool]) -> None:
         self._keys = keys
         self._tokens = tokens
-        self._is_revoked = is_revoked
+        self._is_denied = is_denied
 
-    async def verify(self, scope: Scope) -> Caller:
+    async def verify(self, scope: Scope) -> HttpCaller:
         """Raises Refused UNAUTHENTICATED, IDENTITY_REVOKED and what the two raise."""
         by_key = self._tokens is None or bearer(scope).startswith(KEY_PREFIX)
         caller = await (self._keys if by_key or self._tokens is None else self._tokens).verify(scope)
-        if self._is_revoked(caller.identity):
+        if self._is_denied(caller.identity):
             raise Refused("IDENTITY_REVOKED", f"{caller.identity} is denied entry")
         return caller

@@ -1,4 +1,4 @@
-"""grants of a key or a token → Caller: who sends or asks, and what that allows."""
+"""grants of a key or a token → HttpCaller: who sends or asks, and what that allows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from penstock.errors import Refused
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class HttpCaller:
     """A person or program that uses the API. `identity` is the publisher of what it sends, and its name in audit
     records.
 
@@ -53,14 +53,14 @@ class Caller:
         return sorted(chosen)
 
 
-def caller_of(
+def http_caller(
     contracts: Contracts, identity: str, *, types: frozenset[str], datasets: frozenset[str], roles: Collection[str]
-) -> Caller:
+) -> HttpCaller:
     """The caller with these grants, where `*` stands for all types or datasets; roles that the contracts do not have
     allow nothing."""
     known = [contracts.roles[name] for name in roles if name in contracts.roles]
     asks = {f"{service}.{operation}" for role in known for service, operation in operations(contracts, role.requests)}
-    return Caller(
+    return HttpCaller(
         identity=identity,
         types=frozenset(contracts.types) if ALL in types else types,
         datasets=frozenset(contracts.datasets) if ALL in datasets else datasets,

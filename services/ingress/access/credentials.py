@@ -6,14 +6,14 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-from penstock.services.ingress.access.caller import Caller
+from penstock.services.ingress.access.caller import HttpCaller
 from penstock.services.ingress.access.challenge import NoCredentials
 
 
 class Verifier(Protocol):
     """Authenticates requests."""
 
-    async def verify(self, scope: Scope) -> Caller:
+    async def verify(self, scope: Scope) -> HttpCaller:
         """Raises Refused UNAUTHENTICATED, without saying what was wrong with the credentials."""
 
 

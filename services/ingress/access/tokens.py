@@ -1,4 +1,4 @@
-"""Authorization: Bearer <JWT> → verified claims → the identity that they stand for → Caller."""
+"""Authorization: Bearer <JWT> → verified claims → the identity that they stand for → HttpCaller."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from penstock.auth.principal import Principal, who
 from penstock.auth.token_verifier import Claims, TokenVerifier
 from penstock.contracts import Contracts
 from penstock.errors import Refused
-from penstock.services.ingress.access.caller import Caller, caller_of
+from penstock.services.ingress.access.caller import HttpCaller, http_caller
 from penstock.services.ingress.access.credentials import bearer
 from penstock.services.ingress.access.edge_identity import must_agree
 
@@ -23,9 +23,9 @@ class TokenCallers:
     def __init__(self, verifier: TokenVerifier, contracts: Contracts) -> None:
         self._verifier = verifier
         self._contracts = contracts
-        self._callers: OrderedDict[Claims, Caller] = OrderedDict()
+        self._callers: OrderedDict[Claims, HttpCaller] = OrderedDict()
 
-    async def verify(self, scope: Scope) -> Caller:
+    async def verify(self, scope: Scope) -> HttpCaller:
         """Raises Refused TOKEN_INVALID, TOKEN_EXPIRED or FORBIDDEN, Unavailable ISSUER_UNAVAILABLE."""
         claims = await self._verifier.verify(bearer(scope))
         must_agree(scope, claims.issuer, claims.subject)
@@ -36,7 +36,9 @@ class TokenCallers:
                 self._callers.popitem(last=False)
         return known
 
-    def _caller(self, found: Principal) -> Caller:
+    def _caller(self, found: Principal) -> HttpCaller:
         if found.listed:
             raise Refused("FORBIDDEN", f"identity {found.identity} connects to the broker; over HTTP it has no roles")
-        return caller_of(self._contracts, found.identity, types=found.types, datasets=found.datasets, roles=found.roles)
+        return http_caller(
+            self._contracts, found.identity, types=found.types, datasets=found.datasets, roles=found.roles
+        )

@@ -19,7 +19,7 @@ from penstock.settings import Settings
 
 PATIENCE = 2.0  # seconds that a request waits for a connection that broke just now
 COMMIT_SECONDS = 8.0  # the longest that events wait for their commit
-TROUBLE_SECONDS = 5.0  # after a commit failed: then not ready, so that senders turn to another door meanwhile
+COMMIT_FAILURE_SECONDS = 5.0  # after a commit failed: then not ready, so that senders turn to another ingress meanwhile
 
 _log = structlog.get_logger("penstock.ingress.link")
 
@@ -32,12 +32,12 @@ class Connected:
         self.committer = GroupCommitter(broker, patience=COMMIT_SECONDS)
         self.waiting = Receipts(broker)
         self.durability = Durability(broker)
-        self.revocations = Denials(broker)
+        self.denials = Denials(broker)
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Reads who is denied, asks the servers whether they are durable, then takes events."""
-        await self.revocations.start()
+        await self.denials.start()
         await self.waiting.start()
         await self.durability.check()
         await self.committer.start()
@@ -46,7 +46,7 @@ class Connected:
     async def stop(self) -> None:
         """Commits what was taken, then closes."""
         await self.committer.stop()
-        await self.revocations.stop()
+        await self.denials.stop()
         if self._watch is not None:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
@@ -63,7 +63,7 @@ class Link:
         self._settings = settings
         self._identity = identity
         self._task: asyncio.Task[None] | None = None
-        self._trouble: tuple[str, float] | None = None
+        self._commit_failure: tuple[str, float] | None = None
         self._failed = asyncio.Event()
 
     async def start(self) -> None:
@@ -116,13 +116,13 @@ class Link:
         """Remembers what stopped a commit, until one succeeds or some seconds have passed."""
         for result in results:
             if isinstance(result, Unavailable):
-                self._trouble = (result.code, time.monotonic() + TROUBLE_SECONDS)
+                self._commit_failure = (result.code, time.monotonic() + COMMIT_FAILURE_SECONDS)
                 return
-        self._trouble = None
+        self._commit_failure = None
 
-    def is_revoked(self, identity: str) -> bool:
+    def is_denied(self, identity: str) -> bool:
         """Whether the identity is denied entry; before the broker was reached nothing can be had here by anyone."""
-        return self.connected is not None and self.connected.revocations.is_revoked(identity)
+        return self.connected is not None and self.connected.denials.is_denied(identity)
 
     @property
     def durable(self) -> bool:
@@ -135,6 +135,6 @@ class Link:
             return ["broker: not reached yet"]
         if not self.connected.broker.connected:
             return ["broker: connection lost"]
-        if self._trouble is not None and time.monotonic() < self._trouble[1]:
-            return [f"commit: {self._trouble[0]}"]
+        if self._commit_failure is not None and time.monotonic() < self._commit_failure[1]:
+            return [f"commit: {self._commit_failure[0]}"]
         return []

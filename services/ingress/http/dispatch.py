@@ -38,7 +38,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}\Z")
 _log = structlog.get_logger("penstock.ingress")
 
 
-class Door:
+class HttpApp:
     """The outermost ASGI application."""
 
     def __init__(self, accept: ASGIApp, rest: ASGIApp) -> None:

@@ -15,7 +15,7 @@ from penstock.errors import PenstockError
 from penstock.rpc.caller import Person
 from penstock.rpc.client import ask
 from penstock.rpc.messages import Request
-from penstock.services.ingress.access.caller import Caller
+from penstock.services.ingress.access.caller import HttpCaller
 from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.queries import audit_record
 
@@ -27,7 +27,7 @@ class WorkerClient:
         self._contracts = contracts
         self._link = link
 
-    async def ask(self, caller: Caller, service: str, operation: str, query: Request) -> dict[str, Any]:
+    async def ask(self, caller: HttpCaller, service: str, operation: str, query: Request) -> dict[str, Any]:
         """The reply. Raises Refused FORBIDDEN and the worker's error; Unavailable when none answers in time."""
         caller.must_ask(service, operation)
         connected = await self._link.use()
@@ -45,7 +45,7 @@ class WorkerClient:
         return reply
 
     async def _ask(
-        self, broker: Broker, caller: Caller, service: str, operation: str, request: dict[str, Any]
+        self, broker: Broker, caller: HttpCaller, service: str, operation: str, request: dict[str, Any]
     ) -> dict[str, Any]:
         return await ask(
             broker,

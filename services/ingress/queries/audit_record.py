@@ -9,10 +9,10 @@ from typing import Any
 
 from penstock.audit import record
 from penstock.broker import Broker
-from penstock.services.ingress.access.caller import Caller
+from penstock.services.ingress.access.caller import HttpCaller
 
 
-async def write(broker: Broker, caller: Caller, operation: str, outcome: dict[str, Any]) -> None:
+async def write(broker: Broker, caller: HttpCaller, operation: str, outcome: dict[str, Any]) -> None:
     """Returns when the record is on disk. Raises Unavailable."""
     if "fingerprint" not in outcome:
         outcome = {"fingerprint": record.fingerprint(outcome), **outcome}

@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Refused
 from penstock.rpc import messages as q
-from penstock.services.ingress.access.caller import Caller
+from penstock.services.ingress.access.caller import HttpCaller
 from penstock.services.ingress.access.credentials import Verifier
 from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.http.describe import RECORD, types_page
@@ -27,12 +27,12 @@ Q = TypeVar("Q", bound=q.Request)
 RECHECK_SECONDS = 2.0  # after which a tail of credentials that were withdrawn ends
 
 
-async def _verified(request: Request) -> Caller:
+async def _verified(request: Request) -> HttpCaller:
     verifier: Verifier = request.app.state.verifier
     return await verifier.verify(request.scope)
 
 
-FromCaller = Annotated[Caller, Depends(_verified)]
+FromCaller = Annotated[HttpCaller, Depends(_verified)]
 
 
 def router(contracts: Contracts, workers: WorkerClient, link: Link, tail: Tail) -> APIRouter:
@@ -110,7 +110,7 @@ def _index(routes: APIRouter, contracts: Contracts, workers: WorkerClient) -> No
         return _json(await workers.ask(caller, "search", "count", _within(contracts, caller, query)))
 
 
-def _within(contracts: Contracts, caller: Caller, query: Q) -> Q:
+def _within(contracts: Contracts, caller: HttpCaller, query: Q) -> Q:
     """The request with the datasets spelled out that the caller may read. Raises Refused FORBIDDEN."""
     datasets = caller.readable(getattr(query, "datasets", None))
     for name in getattr(query, "types", None) or ():
@@ -123,7 +123,7 @@ def _json(reply: Any) -> Response:
     return Response(orjson.dumps(reply), media_type="application/json")
 
 
-async def _still(request: Request, caller: Caller) -> str:
+async def _still(request: Request, caller: HttpCaller) -> str:
     """Returns the reason as soon as the request's credentials are no longer valid, or mean another caller."""
     while True:
         await asyncio.sleep(RECHECK_SECONDS)

@@ -20,7 +20,7 @@ from penstock.events import Checker, Event, timestamps
 from penstock.publish import REPLY_TO, Outgoing, Receipt
 from penstock.recent_cache import RecentCache
 from penstock.services.ingress import metrics
-from penstock.services.ingress.access.caller import Caller
+from penstock.services.ingress.access.caller import HttpCaller
 from penstock.services.ingress.access.credentials import Verifier
 from penstock.services.ingress.access.edge_identity import received_ns
 from penstock.services.ingress.broker.link import Link
@@ -40,7 +40,7 @@ _EVENTS = {status: metrics.EVENTS.labels(status) for status in ("accepted", "dup
 
 
 class Accept:
-    """The endpoint. Errors of the whole request are raised as PenstockError; the door around it answers them."""
+    """The endpoint. Errors of the whole request are raised as PenstockError; HttpApp around it answers them."""
 
     def __init__(self, contracts: Contracts, verifier: Verifier, link: Link) -> None:
         self._checker = Checker(contracts)
@@ -159,7 +159,7 @@ class Request:
     def __init__(
         self,
         items: list[bytes],
-        caller: Caller,
+        caller: HttpCaller,
         headers: dict[bytes, bytes],
         whole: bytes | None = None,
         *,

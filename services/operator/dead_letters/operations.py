@@ -10,7 +10,7 @@ import structlog
 from penstock.audit import record
 from penstock.broker import Broker
 from penstock.errors import Refused, Unavailable
-from penstock.rpc.caller import Caller
+from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import (
     ExportLetters,
     LetterMatch,
@@ -48,7 +48,7 @@ class DeadLetterOperations:
         self._reading = Reading(broker, index)
 
     @property
-    def all(self) -> dict[str, Callable[[Json, Caller], Awaitable[Json]]]:
+    def all(self) -> dict[str, Callable[[Json, RequestCaller], Awaitable[Json]]]:
         """By name, as the contract has them."""
         return {
             "groups": self.groups,
@@ -61,35 +61,35 @@ class DeadLetterOperations:
             "export": self.export,
         }
 
-    async def groups(self, request: Json, caller: Caller) -> Json:
+    async def groups(self, request: Json, caller: RequestCaller) -> Json:
         """ListLetterGroups → LetterGroups."""
         require(caller, SERVICE, "groups")
         wanted = ListLetterGroups.read(request)
         await self._index.fresh()
         return (await self._reading.groups(wanted.match)).to_json()
 
-    async def list(self, request: Json, caller: Caller) -> Json:
+    async def list(self, request: Json, caller: RequestCaller) -> Json:
         """ListLetters → LetterPage."""
         require(caller, SERVICE, "list")
         wanted = ListLetters.read(request)
         await self._index.fresh()
         return (await self._reading.page(wanted)).to_json()
 
-    async def show(self, request: Json, caller: Caller) -> Json:
+    async def show(self, request: Json, caller: RequestCaller) -> Json:
         """ShowLetter → Letter."""
         require(caller, SERVICE, "show")
         wanted = ShowLetter.read(request)
         await self._index.fresh()
         return (await self._reading.show(wanted.sequence)).to_json()
 
-    async def stats(self, request: Json, caller: Caller) -> Json:
+    async def stats(self, request: Json, caller: RequestCaller) -> Json:
         """LetterStatsQuery → LetterStats."""
         require(caller, SERVICE, "stats")
         LetterStatsQuery.read(request)
         await self._index.fresh()
         return self._reading.stats().to_json()
 
-    async def export(self, request: Json, caller: Caller) -> Json:
+    async def export(self, request: Json, caller: RequestCaller) -> Json:
         """ExportLetters → ExportPage. Each page is on the audit trail before it is given out."""
         require(caller, SERVICE, "export")
         wanted = ExportLetters.read(request)
@@ -102,7 +102,7 @@ class DeadLetterOperations:
             await self._audit("exported", actor, caller, wanted.reason, wanted.match, sequences)
         return page.to_json()
 
-    async def _mark(self, operation: str, state: Mark, request: Json, caller: Caller) -> Json:
+    async def _mark(self, operation: str, state: Mark, request: Json, caller: RequestCaller) -> Json:
         require(caller, SERVICE, operation)
         wanted = MarkLetters.read(request)
         _reason(wanted.reason)
@@ -131,7 +131,7 @@ class DeadLetterOperations:
             raise Unavailable("OVERLOADED", "the dead letters are still being read", retry_after=5)
 
     async def _audit(
-        self, what: str, actor: str, caller: Caller, reason: str, match: LetterMatch, chosen: Sequence[int]
+        self, what: str, actor: str, caller: RequestCaller, reason: str, match: LetterMatch, chosen: Sequence[int]
     ) -> None:
         await record.write(
             self._broker,

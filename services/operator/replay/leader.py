@@ -11,7 +11,7 @@ import structlog
 from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.replay.run import NUDGE
-from penstock.rpc.caller import Caller
+from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import ReplayAllowance, ReplayProgress
 from penstock.services.operator.replay.drive import Drive
 from penstock.services.operator.replay.runs import Runs
@@ -50,7 +50,7 @@ class Leader:
             self._drives.clear()
             await subscription.stop()
 
-    async def progress(self, request: Json, caller: Caller) -> Json:
+    async def progress(self, request: Json, caller: RequestCaller) -> Json:
         """ReplayProgress → ReplayAllowance. Raises Refused FORBIDDEN for a run that is not the caller's."""
         report = ReplayProgress.read(request)
         drive = self._drives.get(report.run)

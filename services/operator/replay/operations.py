@@ -14,7 +14,7 @@ from penstock.errors import Refused
 from penstock.events import timestamps
 from penstock.replay.plan import SHORT
 from penstock.replay.run import Change, Holder, Run
-from penstock.rpc.caller import Caller
+from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import (
     ApplyReplay,
     ChangeReplay,
@@ -48,7 +48,7 @@ class Operations:
         self._approval = approval
 
     @property
-    def all(self) -> dict[str, Callable[[Json, Caller], Awaitable[Json]]]:
+    def all(self) -> dict[str, Callable[[Json, RequestCaller], Awaitable[Json]]]:
         """By name, as the contract has them."""
         return {
             "plan": self.plan,
@@ -62,7 +62,7 @@ class Operations:
             "report": self.report,
         }
 
-    async def plan(self, request: Json, caller: Caller) -> Json:
+    async def plan(self, request: Json, caller: RequestCaller) -> Json:
         """PlanReplay → ReplayPlan."""
         require(caller, "operator", "plan")
         wanted = PlanReplay.read(request)
@@ -81,7 +81,7 @@ class Operations:
         )
         return plan.to_json()
 
-    async def apply(self, request: Json, caller: Caller) -> Json:
+    async def apply(self, request: Json, caller: RequestCaller) -> Json:
         """ApplyReplay → ReplayRun. Raises Refused REPLAY_PLAN_CHANGED, REPLAY_TARGET_BUSY, REPLAY_INCOMPLETE, …"""
         require(caller, "operator", "apply")
         wanted = ApplyReplay.read(request)
@@ -102,25 +102,25 @@ class Operations:
         await self._take(run, holder, revision)
         return run.to_json()
 
-    async def list(self, request: Json, caller: Caller) -> Json:
+    async def list(self, request: Json, caller: RequestCaller) -> Json:
         """ListReplays → ReplayRuns."""
         require(caller, "operator", "list")
         wanted = ListReplays.read(request)
         runs = [run for run in await self._runs.all() if not (wanted.active and run.ended)]
         return ReplayRuns(runs=[*runs[: wanted.limit]]).to_json()
 
-    async def status(self, request: Json, caller: Caller) -> Json:
+    async def status(self, request: Json, caller: RequestCaller) -> Json:
         """ReplayRef → ReplayStatus."""
         require(caller, "operator", "status")
         run, _ = await self._runs.get(ReplayRef.read(request).run)
         progress = await self._runs.progress(run.id)
         return ReplayStatus.model_validate({**progress, "run": run.to_json()}).to_json()
 
-    async def pause(self, request: Json, caller: Caller) -> Json:
+    async def pause(self, request: Json, caller: RequestCaller) -> Json:
         """ChangeReplay → ReplayRun."""
         return await self._move("pause", "paused", request, caller)
 
-    async def resume(self, request: Json, caller: Caller) -> Json:
+    async def resume(self, request: Json, caller: RequestCaller) -> Json:
         """ChangeReplay → ReplayRun."""
         require(caller, "operator", "resume")
         wanted = ChangeReplay.read(request)
@@ -131,18 +131,18 @@ class Operations:
             )
         return await self._move("resume", "running", request, caller)
 
-    async def rate(self, request: Json, caller: Caller) -> Json:
+    async def rate(self, request: Json, caller: RequestCaller) -> Json:
         """ReplayRate → ReplayRun."""
         require(caller, "operator", "rate")
         wanted = ReplayRate.read(request)
         actor = actor_of(caller, wanted.by)
         return (await self._runs.set_rate(wanted.run, wanted.rate, actor, wanted.reason)).to_json()
 
-    async def cancel(self, request: Json, caller: Caller) -> Json:
+    async def cancel(self, request: Json, caller: RequestCaller) -> Json:
         """ChangeReplay → ReplayRun."""
         return await self._move("cancel", "cancelled", request, caller)
 
-    async def report(self, request: Json, caller: Caller) -> Json:
+    async def report(self, request: Json, caller: RequestCaller) -> Json:
         """ReportReplay → ReplayReport."""
         require(caller, "operator", "report")
         wanted = ReportReplay.read(request)
@@ -150,13 +150,13 @@ class Operations:
         return (await self._reporter.report(run, wanted.verify)).to_json()
 
     async def _move(
-        self, operation: str, state: Literal["running", "paused", "cancelled"], request: Json, caller: Caller
+        self, operation: str, state: Literal["running", "paused", "cancelled"], request: Json, caller: RequestCaller
     ) -> Json:
         require(caller, "operator", operation)
         wanted = ChangeReplay.read(request)
         return (await self._runs.move(wanted.run, state, actor_of(caller, wanted.by), wanted.reason)).to_json()
 
-    def _approve(self, plan: ReplayPlan, caller: Caller, actor: str) -> None:
+    def _approve(self, plan: ReplayPlan, caller: RequestCaller, actor: str) -> None:
         if self._approval == "own":
             return
         if actor == plan.by:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from penstock.contracts import Contracts, operations, subjects
 from penstock.errors import Refused
-from penstock.rpc.caller import TRUSTED_PROXY, Caller
+from penstock.rpc.caller import TRUSTED_PROXY, RequestCaller
 from penstock.rpc.messages import (
     AuditQuery,
     GetRecords,
@@ -49,7 +49,7 @@ class Operations:
         self._reads = reads
         self._length = length
 
-    async def get(self, request: Json, asker: Caller) -> Json:
+    async def get(self, request: Json, caller: RequestCaller) -> Json:
         """GetRecords → Records. The records' bytes go into the answer as they are stored."""
         keys = list(dict.fromkeys(_parse(GetRecords, request).keys))
         records: list[orjson.Fragment] = []
@@ -57,7 +57,7 @@ class Operations:
         room = ROOM
         for begin in range(0, len(keys), _AT_ONCE):
             part = keys[begin : begin + _AT_ONCE]
-            found = await self._records(part, asker)
+            found = await self._records(part, caller)
             for number, key in enumerate(part):
                 record = found.get(key)
                 if record is None:
@@ -69,17 +69,17 @@ class Operations:
                 records.append(orjson.Fragment(record))
         return {"records": records, "missing": missing, "left": []}
 
-    async def timeline(self, request: Json, asker: Caller) -> Json:
+    async def timeline(self, request: Json, caller: RequestCaller) -> Json:
         """TimelineQuery → TimelinePage, newest first."""
         query = _parse(TimelineQuery, request)
-        datasets = self._datasets(query.datasets, asker)
+        datasets = self._datasets(query.datasets, caller)
         types = {name: known for name, known in self._contracts.types.items() if known.dataset in datasets}
         return (await page(self._reads, self._length, query, types)).to_json()
 
-    async def count(self, request: Json, asker: Caller) -> Json:
+    async def count(self, request: Json, caller: RequestCaller) -> Json:
         """StoreCountQuery → StoreCounts, of whole periods."""
         query = _parse(StoreCountQuery, request)
-        datasets = self._datasets(query.datasets, asker)
+        datasets = self._datasets(query.datasets, caller)
         noted = [row.period for row in await self._reads.read(PERIODS, (self._length,))]
         periods = overlapping(self._length, noted, query.time)
         room = asyncio.Semaphore(_COUNTS_ABREAST)
@@ -99,18 +99,18 @@ class Operations:
         counts = await asyncio.gather(*(one(dataset, period) for dataset in datasets for period in periods))
         return StoreCounts(counts=[count for count in counts if count.events or count.scores]).to_json()
 
-    async def audit(self, request: Json, asker: Caller) -> Json:
+    async def audit(self, request: Json, caller: RequestCaller) -> Json:
         """AuditQuery → AuditPage, newest first, for an identity that may ask this, or a person with a role that may."""
-        if asker.on_behalf is None and asker.identity == TRUSTED_PROXY:
+        if caller.on_behalf is None and caller.identity == TRUSTED_PROXY:
             raise Refused("FORBIDDEN", f"{TRUSTED_PROXY} asks about the audit trail for others only")
-        roles = [self._contracts.roles[role] for role in asker.roles if role in self._contracts.roles]
-        if asker.on_behalf is not None and not any(
+        roles = [self._contracts.roles[role] for role in caller.roles if role in self._contracts.roles]
+        if caller.on_behalf is not None and not any(
             ("store", "audit") in operations(self._contracts, role.requests) for role in roles
         ):
-            raise Refused("FORBIDDEN", f"no role of {asker.on_behalf.name} allows store.audit")
+            raise Refused("FORBIDDEN", f"no role of {caller.on_behalf.name} allows store.audit")
         return await audit.page(self._reads, _parse(AuditQuery, request), time.time_ns())
 
-    async def _records(self, keys: Sequence[str], asker: Caller) -> dict[str, bytes]:
+    async def _records(self, keys: Sequence[str], caller: RequestCaller) -> dict[str, bytes]:
         """Records by key, of those that the asker may read."""
         partitions: dict[tuple[str, int], list[UUID]] = {}
         for key in keys:
@@ -118,10 +118,10 @@ class Operations:
         pages = await asyncio.gather(
             *(self._reads.read(GET, (period, pp, members)) for (period, pp), members in partitions.items())
         )
-        return {str(row.key): row.record for rows in pages for row in rows if asker.may_read(row.dataset)}
+        return {str(row.key): row.record for rows in pages for row in rows if caller.may_read(row.dataset)}
 
-    def _datasets(self, asked: Collection[str] | None, asker: Caller) -> list[str]:
-        readable = [name for name in self._contracts.datasets if asker.may_read(name)]
+    def _datasets(self, asked: Collection[str] | None, caller: RequestCaller) -> list[str]:
+        readable = [name for name in self._contracts.datasets if caller.may_read(name)]
         for name in asked or ():
             if name not in readable:
                 raise Refused("FORBIDDEN", f"dataset {name!r} is not granted to you", pointer="/datasets")

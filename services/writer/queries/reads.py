@@ -37,7 +37,7 @@ _LOOK_SECONDS, _LOOK_EVERY = 3.0, 2.0
 
 
 class Reads:
-    """Asks. `trouble` says why Cassandra cannot be asked now; then every statement fails at once."""
+    """Asks. `unready_reason` says why Cassandra cannot be asked now; then every statement fails at once."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -50,7 +50,7 @@ class Reads:
         return await self._read(statement, values)
 
     async def watch(self, stop: asyncio.Event) -> None:
-        """Keeps `trouble` true to the cluster until `stop`, once the store is open."""
+        """Keeps `unready_reason` true to the cluster until `stop`, once the store is open."""
         while not stop.is_set():
             await self.look()
             await set_within(stop, _LOOK_EVERY)
