@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from penstock.broker import Broker, StoredMessage
-from penstock.consume import Brake, DeadLetters, Delivery, Done, Drop, Lane, LaneOptions, Outcome
+from penstock.consume import DeadLetters, Delivery, Done, Drop, Lane, LaneOptions, Outcome
 from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject, true
 from tests.support.records import records_of
 from tests.support.until import BOUND, until
@@ -33,10 +33,9 @@ class Post:
         options: LaneOptions | None = None,
         *,
         letters: DeadLetters | None = None,
-        brake: Brake | None = None,
     ) -> Lane:
         chosen = letters or DeadLetters(self.indexer, "indexer")
-        return Lane(self.indexer, STREAM, CONSUMER, sink.handle, options, dead_letters=chosen, brake=brake)
+        return Lane(self.indexer, STREAM, CONSUMER, sink.handle, options, dead_letters=chosen)
 
     async def letters(self) -> list[StoredMessage]:
         letters = await self.rig.stored("DLQ", self.first)
@@ -146,37 +145,6 @@ async def test_full_dead_letters_are_limited_per_minute(post: Post) -> None:
     assert await letters.store([(delivery, drop)]) == [True]
     forms = [letter.headers["x-penstock-form"] for letter in await post.letters()]
     assert forms == ["full", "range", "full"]
-
-
-async def test_the_brake_stops_a_lane_whose_sink_refuses_several_publishers(rig: Rig, post: Post) -> None:
-    now = 0.0
-    brake = Brake(clock=lambda: now)
-    sink = Sink(lambda _: Drop("SINK_REFUSED", "broken mapping"))
-    for publisher in ("one", "two"):
-        await rig.store([b"bad"] * 25, publisher=publisher)
-    lane = post.lane(sink, brake=brake)
-    async with Working(lane):
-        await true(lambda: "brake" in lane.unready_reason())
-        await sink.wait(1)
-        info = await rig.core.jetstream.consumer_info(STREAM, CONSUMER)
-        assert info.ack_pending + info.pending > 0, "what came while the brake was closed is kept"
-        now = 31.0
-        assert lane.unready_reason() == ""
-    assert len(await post.letters()) < 50
-
-
-async def test_the_brake_ignores_a_single_bad_publisher_and_a_few_drops() -> None:
-    now = 0.0
-    brake = Brake(clock=lambda: now)
-    assert not brake.count([("bad", True)] * 1000 + [("good", False)] * 100)
-    assert not brake.count([("other", n < 8) for n in range(20)])
-    assert not brake.stopped
-    assert brake.count([("worse", True)] * 20 + [("worst", True)] * 20)
-    assert brake.remaining == 30.0
-    now = 30.5
-    assert not brake.stopped
-    assert brake.count([("bad", True)] * 20 + [("worse", True)] * 20), "and after the rest it closes again, for longer"
-    assert brake.remaining == 60.0
 
 
 async def test_a_message_that_kills_its_worker_three_times_alone_is_dead_lettered(

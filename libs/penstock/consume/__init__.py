@@ -1,7 +1,7 @@
 """Off a stream: pulls, batches, outcomes, acknowledgements, dead letters."""
 
 from penstock.consume.batch_handler import Handle
-from penstock.consume.brake import Brake
+from penstock.consume.brake import Brake, Closing
 from penstock.consume.crash_counter import CrashCounter
 from penstock.consume.dead_letters import DeadLetters
 from penstock.consume.delivery import ACK, Delivery, nak, settle_bytes
@@ -16,6 +16,7 @@ __all__ = [
     "ACK",
     "Again",
     "Brake",
+    "Closing",
     "Copies",
     "CrashCounter",
     "DeadLetters",

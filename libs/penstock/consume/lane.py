@@ -62,16 +62,18 @@ class Lane:
         record: Record | None = None,
     ) -> None:
         """`handle` gets up to `options.batch` deliveries and returns as many outcomes, in their order. A lane without
-        an `intake` takes every delivery; with `record` nothing is settled for good before it is recorded."""
+        an `intake` takes every delivery; with `record` nothing is settled for good before it is recorded. Lanes that
+        write to one sink share a `brake`."""
         self.stream = stream
         self.consumer = consumer
         self._broker = broker
         self._options = options or LaneOptions()
         self._bounds = self._options.bounds
         self._dead_letters = dead_letters
-        self._brake = brake or Brake()
+        self._brake = brake or Brake(dead_letters.worker)
         self._intake = intake
         self._wake = asyncio.Event()
+        self._brake.watch(self._wake.set)
         self._free = asyncio.Semaphore(self._options.in_flight)
         self.batcher = Batcher(self._options, self._wake.set)
         self._isolation = Isolation(crash_counter, self._free, self._options.in_flight)
@@ -88,7 +90,6 @@ class Lane:
         self._stopping = asyncio.Event()
         labels = (stream, consumer)
         self._held_gauge = metrics.LANE_HELD.labels(*labels)
-        self._braked = metrics.LANE_BRAKED.labels(*labels)
 
     # -- what it is doing
 
@@ -137,8 +138,8 @@ class Lane:
         silent = time.monotonic() - self.puller.answered_at
         reason = ""
         if self._brake.stopped:
-            reason = f"the brake holds the lane for {self._brake.remaining:.0f} s more"
-        elif self._dead_letters.failing:
+            return self._brake.reason()
+        if self._dead_letters.failing:
             reason = f"dead letters cannot be stored: {self._dead_letters.failing}"
         elif self._in_hand.longest() > STUCK:
             reason = f"a batch has been in hand for more than {STUCK:.0f} s"
@@ -177,7 +178,6 @@ class Lane:
                     task.cancel()
                 self.batcher.close()
                 self._backlog.close()
-                self._braked.set(0)
                 self._settler.give_back(list(self._all_held()))
             await asyncio.gather(feed, *background, stopped, *self._tasks, return_exceptions=True)
             with suppress(Unavailable):
@@ -225,9 +225,11 @@ class Lane:
             rest = max(self._rest_until - time.monotonic(), self._brake.remaining)
             if rest > 0:
                 self.puller.paused = True
-                await set_within(self._stopping, rest)
+                self._wake.clear()
+                await set_within(self._wake, rest)  # the brake may open earlier
+            elif self.puller.paused:
                 self.puller.paused = False
-                self._braked.set(0)
+                self._brake.refresh()
                 self.puller.refill()
             elif self._isolation.queue:
                 await self._isolation.handle_first(self._handle_alone, self._stopping)

@@ -53,12 +53,12 @@ LANE_HELD = gauge(
     remedy="at its bound all the time: the sink is the bottleneck",
     labels=("stream", "consumer"),
 )
-LANE_BRAKED = gauge(
-    "penstock_lane_braked",
-    "1 while the brake holds the lane because too many messages of several publishers were refused",
+BRAKED = gauge(
+    "penstock_worker_braked",
+    "1 while the brake holds the lanes of live traffic or of a replay: most messages of several publishers are refused",
     unit="0 or 1",
-    remedy="1: the sink refuses nearly everything, usually after a deploy; read the dead letters' reasons",
-    labels=("stream", "consumer"),
+    remedy="1: usually a deploy; /readyz or `penstock worker status` has the publishers, then `penstock worker resume`",
+    labels=("worker", "traffic", "code"),
 )
 PULLS_RENEWED = counter(
     "penstock_pull_renewed_total",

@@ -56,10 +56,9 @@ class Settler:
         self._done = metrics.DELIVERIES.labels(*labels, "done")
         self._retried = metrics.DELIVERIES.labels(*labels, "retried")
         self._dropped = metrics.DELIVERIES.labels(*labels, "dropped")
-        self._braked = metrics.LANE_BRAKED.labels(*labels)
 
     async def settle(self, batch: list[Delivery], outcomes: Sequence[Outcome]) -> int:
-        """Settles each delivery by its outcome; returns how many of them will come again."""
+        """Settles each delivery by its outcome; returns how many of them the sink did not take and will get again."""
         done: list[Delivery] = []
         retries: list[Retried] = []
         drops: list[Dropped] = []
@@ -82,9 +81,10 @@ class Settler:
             self._forget(done)
         if drops or self._brake.watching:
             self._watch(batch, drops)
-        if drops:
+        kept = self._keep(drops)
+        if drops and not kept:
             retries += await self._drop(drops)
-        self.retry(retries)
+        self.retry(retries + kept)
         return len(retries)
 
     def retry(self, retries: Sequence[Retried]) -> None:
@@ -123,9 +123,7 @@ class Settler:
                 _log.warning("delivery_settle_failed", **self._where, reason=error.detail)
 
     async def _drop(self, drops: list[Dropped]) -> list[Retried]:
-        """Dead-letters, then terminates; returns what must be kept for now."""
-        if self._brake.stopped:
-            return [(delivery, Retry(self._brake.remaining + 1.0, "braked")) for delivery, _ in drops]
+        """Dead-letters, then terminates; returns what could not be."""
         kept: list[Retried] = []
         are_stored = await self._dead_letters.store(drops)
         parked = [dropped for dropped, stored in zip(drops, are_stored, strict=True) if stored]
@@ -149,12 +147,16 @@ class Settler:
             return False
         return True
 
+    def _keep(self, drops: list[Dropped]) -> list[Retried]:
+        """All of them again, while it is not certain that the fault is in the messages."""
+        after = self._brake.keep_for if drops else 0.0
+        return [(delivery, Retry(after, "kept by the brake")) for delivery, _ in drops] if after else []
+
     def _watch(self, batch: list[Delivery], drops: list[Dropped]) -> None:
-        refused = {id(delivery) for delivery, _ in drops}
-        if self._brake.count((publisher_of(delivery.subject), id(delivery) in refused) for delivery in batch):
-            self._braked.set(1)
-            codes = sorted({drop.code for _, drop in drops})
-            _log.error("lane_braked", **self._where, codes=codes, seconds=self._brake.remaining)
+        codes = {id(delivery): drop.code for delivery, drop in drops}
+        outcomes = ((publisher_of(delivery.subject), codes.get(id(delivery), "")) for delivery in batch)
+        if self._brake.count(batch[0].stream, outcomes):
+            _log.error("brake_closed", **self._where, reason=self._brake.reason())
 
     def _forget(self, settled: list[Delivery]) -> None:
         if self._retries:

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from penstock.broker import Broker
-from penstock.consume import CrashCounter, DeadLetters, Delivery, Drop, Handle, Lane, LaneOptions, Outcome
+from penstock.consume import Brake, CrashCounter, DeadLetters, Delivery, Drop, Handle, Lane, LaneOptions, Outcome
 from penstock.errors import PenstockError, Refused
 from penstock.events.dead_letter import RUN
 from penstock.replay import metrics, origin, progress
@@ -74,6 +74,7 @@ class RunLanes:
             headers={RUN: run.id},
             carried=origin.CARRIED if run.source in VIA_REPLAY else (),
         )
+        self._brake = Brake(host.worker, "replay")
         self._handles: Mapping[str, Handle] = {source.stream: source.handle(run) for source in host.sources}
         self._at_work: list[Lane] = []
         self._told = (0, host.push_backs())  # handled messages and push-backs, up to the last report
@@ -99,6 +100,7 @@ class RunLanes:
                 for each in (*work, self._report()):
                     group.create_task(each)
         finally:
+            self._brake.close()
             metrics.LANES.set(0)
             metrics.ALLOWED.set(0)
             _log.info("replay_lanes_stopped", run=self.run.id, handled=self._outcomes.handled)
@@ -132,6 +134,7 @@ class RunLanes:
             source.options,
             dead_letters=self._dead_letters,
             crash_counter=self._host.crash_counter,
+            brake=self._brake,
             intake=intake,
             record=self._outcomes.record,
         )

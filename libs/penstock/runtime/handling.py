@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import structlog
 
 from penstock.broker import Broker
-from penstock.consume import CrashCounter, DeadLetters, Delivery, Done, Drop, Handle, Lane, Outcome
+from penstock.consume import Brake, CrashCounter, DeadLetters, Delivery, Done, Drop, Handle, Lane, Outcome
 from penstock.errors import Refused
 from penstock.runtime.parts import Source
 from penstock.runtime.replies import reply
@@ -31,7 +31,11 @@ class HasKey(Protocol):
 
 
 def make_lane(
-    broker: Broker, source: Source[T], dead_letters: DeadLetters, crash_counter: CrashCounter | None = None
+    broker: Broker,
+    source: Source[T],
+    dead_letters: DeadLetters,
+    crash_counter: CrashCounter | None = None,
+    brake: Brake | None = None,
 ) -> Lane:
     """The lane of a source."""
     return Lane(
@@ -42,6 +46,7 @@ def make_lane(
         source.options,
         dead_letters=dead_letters,
         crash_counter=crash_counter,
+        brake=brake,
     )
 
 

@@ -36,7 +36,7 @@ import structlog
 
 from penstock.auth.connect import connect_as
 from penstock.broker import Broker
-from penstock.consume import CrashCounter, DeadLetters, Lane
+from penstock.consume import Brake, CrashCounter, DeadLetters, Lane
 from penstock.contracts import load
 from penstock.errors import PenstockError
 from penstock.replay.live_traffic import LiveTraffic
@@ -74,6 +74,7 @@ class Worker(Generic[S]):
         self._broker: Broker | None = None
         self._parts: Parts | None = None
         self._lanes: list[Lane] = []
+        self._brake = Brake(name)
         port = settings.port or settings.local_port(name, settings.instance)
         self._health = Health(settings.host, port, self.unready_reasons, self.notes)
 
@@ -104,11 +105,8 @@ class Worker(Generic[S]):
             return ["starting"]
         if self.stop.is_set():
             return ["stopping"]
-        return [
-            reason
-            for reason in (self._parts.unready_reason(), *(lane.unready_reason() for lane in self._lanes))
-            if reason
-        ]
+        reasons = [self._parts.unready_reason(), *[lane.unready_reason() for lane in self._lanes]]
+        return list(dict.fromkeys([reason for reason in reasons if reason]))  # the brake is the same for every lane
 
     def notes(self) -> list[str]:
         """What an operator should know although this process is ready."""
@@ -139,7 +137,7 @@ class Worker(Generic[S]):
 
         async def consume(source: Source[Any]) -> None:
             if parts.may_consume is None or await self._before_stop(parts.may_consume):
-                lane = make_lane(broker, source, dead_letters, crash_counter)
+                lane = make_lane(broker, source, dead_letters, crash_counter, self._brake)
                 self._lanes.append(lane)
                 await lane.run(self.stop, grace=STOP_SECONDS)
 
