@@ -120,6 +120,7 @@ async def measure(base: Fleet, arguments: argparse.Namespace, console: Console) 
         await watch.until(most, timeout=_PATIENCE)
         rate, cpu = watch.figures()
         cpu_us = {name: round(value, 1) for name, value in cpu.items()}
+        console.print(f"{worker} {what}: {rate:,.0f} events/s, {cpu_us}")
         rows.append({"worker": worker, "drain": what, "events": most, "rate": round(rate), "cpu_us": cpu_us})
         far = f"{cpu[server]:.1f}" if server else ""
         table.add_row(worker, what, f"{rate:,.0f}", f"{cpu[worker]:.1f}", far, f"{cpu['nats']:.1f}")
@@ -131,14 +132,14 @@ async def measure(base: Fleet, arguments: argparse.Namespace, console: Console) 
         await _prove(driver, run)
 
     try:
-        for worker in _SINKS:
-            if worker == "scorer":
-                await base.start("operator_0")
-                await train(base, console)
-                await base.stop("operator_0")
-            for _ in range(ROUNDS):
-                console.print(f"{worker}: a backlog of {arguments.events:,} events …")
-                planned = await _backlog(base, filler, arguments.events)
+        for number in range(ROUNDS):
+            console.print(f"round {number + 1}: a backlog of {arguments.events:,} events …")
+            planned = await _backlog(base, filler, arguments.events)
+            for worker in _SINKS:
+                if worker == "scorer" and number == 0:
+                    await base.start("operator_0")
+                    await train(base, console)
+                    await base.stop("operator_0")
                 await base.start(f"{worker}_0")
                 await drain(worker, "live", partial(_live, base, worker, planned), planned.planned)
                 if worker == "indexer":

@@ -177,6 +177,40 @@ async def test_live_messages_go_first(rig: Rig, indexer: Broker, replays: Replay
     assert len(live_seen) == 100
 
 
+async def test_beside_live_traffic_a_replay_works_in_small_portions_one_at_a_time(
+    rig: Rig, indexer: Broker, replays: Replays
+) -> None:
+    stored = await rig.store(numbers(3000))
+    await rig.consumer()
+    portions: list[int] = []
+    at_once, most_at_once = 0, 0
+
+    async def handle(batch: list[Delivery]) -> list[Outcome]:
+        nonlocal at_once, most_at_once
+        at_once += 1
+        portions.append(len(batch))
+        most_at_once = max(most_at_once, at_once)
+        await asyncio.sleep(0.01)
+        at_once -= 1
+        return [Done()] * len(batch)
+
+    async def traffic() -> None:
+        while True:
+            await rig.core.publish(subject(), b"live")
+            await asyncio.sleep(0.1)
+
+    live_sink = Sink()
+    live = Lane(indexer, STREAM, CONSUMER, live_sink.handle, dead_letters=DeadLetters(indexer, "indexer"))
+    async with Working(live):
+        publishing = asyncio.create_task(traffic())
+        await live_sink.wait(2)
+        async with Replica(indexer, handle, live=[live], options=LaneOptions(batch=1000, in_flight=3)):
+            run = await replays.apply(stored[0], stored[-1])
+            await replays.complete(run)
+        publishing.cancel()
+    assert (max(portions), most_at_once, sum(portions)) == (200, 1, 3000)
+
+
 async def test_a_cancelled_run_handles_nothing_more_and_the_next_one_starts(
     rig: Rig, indexer: Broker, replays: Replays
 ) -> None:

@@ -13,7 +13,6 @@ from penstock.stopping import set_within
 
 ACTIVE = 1.0  # seconds since the last live delivery
 LOOK_EVERY = 0.01  # seconds between looks while live messages wait
-SMALL = 200  # events of a replay handled at a time beside live traffic: the loop is never theirs for long
 
 
 class LiveTraffic:
@@ -38,12 +37,13 @@ class LiveTraffic:
         """Age in seconds of what they handle now; 0 when nothing waits."""
         return max((lane.behind for lane in self._lanes), default=0.0)
 
-    def portion(self, most: int) -> int:
-        """How many of `most` events a replay should handle at once."""
+    @property
+    def is_active(self) -> bool:
+        """Whether live messages came within the last second."""
         newest, now = [lane.newest for lane in self._lanes], time.monotonic()
         if any(one is not before for one, before in zip_longest(newest, self._newest)):
             self._newest, self._changed_at = newest, now
-        return min(most, SMALL) if now - self._changed_at < ACTIVE else most
+        return now - self._changed_at < ACTIVE
 
     async def give_way(self, stop: asyncio.Event) -> None:
         """Returns when no live lane has a full batch that waits, or `stop` is set."""
