@@ -19,16 +19,16 @@ $(READY): requirements.lock pyproject.toml stack/install.sh stack/install_packag
 up: $(READY) ## start NATS, Elasticsearch, Cassandra and the fleet; IDP=keycloak for its tokens
 	@$(BIN)/penstock up
 
-down: $(READY) ## stop them; the data stays
+down: $(READY) ## stop them; the data is kept
 	@$(BIN)/penstock down
 
-status: $(READY) ## what runs, on which ports
+status: $(READY) ## show processes with ports, uptime and size
 	@$(BIN)/penstock status
 
 clean: $(READY) ## stop them and delete their data
 	@$(BIN)/penstock clean --yes
 
-demo: up ## ship log files (FILES='…'), then show found, similar and most unusual lines
+demo: up ## send log files (FILES='…'), then show found, similar and most unusual lines
 	@$(BIN)/penstock demo $(FILES)
 
 quick: $(READY) ## check, and side by side the tests that need no server; for every change
@@ -54,7 +54,7 @@ check: $(READY) ## format, lint, types, contracts, generated files; no server ne
 	$(BIN)/penstock contracts check
 	$(BIN)/penstock contracts render --check
 
-format: $(READY) ## rewrite the code as `check` wants it
+format: $(READY) ## rewrite the code as `check` expects it
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 

@@ -1,4 +1,4 @@
-"""penstock up, down, status, clean, fetch: the local stack."""
+"""penstock up, down, status, clean, demo, fetch: the local stack."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ app = typer.Typer()
 
 @app.command()
 def up(
-    servers: Annotated[bool, typer.Option("--servers", help="only NATS, Elasticsearch and Cassandra")] = False,
+    servers: Annotated[bool, typer.Option("--servers", help="Only NATS, Elasticsearch and Cassandra.")] = False,
 ) -> None:
-    """Start the local stack; leaves alone what runs already."""
+    """Start the local stack; processes already running are left alone."""
     place = Place()
     with Progress() as progress:
         stack_up.up(place, progress, servers_only=servers)
-    print(f"up; state in {place.state}, ports from {place.port_base}")
+    print(f"the stack is running: state in {place.state}, ports from {place.port_base}")
 
 
 @app.command()
 def down() -> None:
-    """Stop every process of the local stack; the data stays."""
+    """Stop every process of the local stack; the data is kept."""
     with Progress() as progress:
         stack_up.down(Place(), progress)
 
 
 @app.command()
-def clean(yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False) -> None:
+def clean(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False) -> None:
     """Stop the local stack and delete its data, logs and passwords."""
     place = Place()
     if not yes:
@@ -47,13 +47,13 @@ def clean(yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] =
 
 
 @app.command()
-def status(json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
-    """Say what runs, on which ports, since when and how large; exit status 1 if something is not ready."""
+def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show processes with ports, uptime and size; exit 1 if any is not ready."""
     parts = stack_status.status(Place())
     if json:
         print(stack_status.as_json(parts))
     else:
-        table = Table("part", "state", "pid", "ports", "up", "memory", box=None)
+        table = Table("process", "state", "pid", "ports", "up", "memory", box=None)
         for part in parts:
             table.add_row(*part.row())
         console = Console(highlight=False)
@@ -66,14 +66,16 @@ def status(json: Annotated[bool, typer.Option("--json", help="for programs")] = 
 
 
 @app.command()
-def demo(files: Annotated[list[str] | None, typer.Argument(help="default: the logs of this machine")] = None) -> None:
-    """Ship log files through the running stack, count them in every store, and ask what is in them."""
+def demo(
+    files: Annotated[list[str] | None, typer.Argument(help="Log files. Default: the logs of this machine.")] = None,
+) -> None:
+    """Send log files through the running stack, count their lines in every store, and query them."""
     stack_demo.run(Place(), files or [], Console())
 
 
 @app.command()
 def fetch() -> None:
-    """Fetch the jars of the Java servers into the cache, if they are not there; `up` would do it too."""
+    """Download the Java servers' jars if missing (`up` does this automatically)."""
     place = Place()
     elasticsearch.home(place)
     cassandra.home(place)

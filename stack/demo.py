@@ -84,7 +84,7 @@ def _own_files(place: Place) -> list[str]:
         if path.is_file() and os.access(path, os.R_OK) and path.stat().st_size
     ]
     if not found:
-        raise Refused("NOT_FOUND", "there are no log files to read; name some: make demo FILES='…'")
+        raise Refused("NOT_FOUND", "there are no readable log files; name some: make demo FILES='…'")
     return found
 
 
@@ -100,13 +100,13 @@ def _ship(events: Iterable[bytes], console: Console) -> set[str]:
     with console.status("sending") as status:
         shipper = Shipper(seen=seen)
         shipped = asyncio.run(
-            shipper.run(events, lambda now: status.update(f"sending: {now.settled:,} events answered from disk"))
+            shipper.run(events, lambda now: status.update(f"sending: {now.settled:,} events on disk"))
         )
     took = time.monotonic() - began
     refused = sum(each.count for each in shipped.refused.values())
     console.print(
         f"sent {shipped.read:,} events in {took:.1f} s ({shipped.read / took:,.0f}/s): {shipped.accepted:,} accepted, "
-        f"{shipped.duplicate:,} there already, {refused:,} refused"
+        f"{shipped.duplicate:,} duplicate, {refused:,} refused"
     )
     for code, each in shipped.refused.items():
         console.print(f"  [red]{code}[/] {each.count:,}, first: {each.detail} (at {each.pointer or '/'})", markup=True)
@@ -129,12 +129,12 @@ async def _catch_up(place: Place, book: Ledger, sent: set[str], console: Console
                         bars.update(tasks[stage], completed=len(sent) - len(missing[stage]))
                 if time.monotonic() > end:
                     lacking = ", ".join(f"{stage} {len(missing[stage])}" for stage in stages if missing[stage])
-                    raise PenstockError("TIMED_OUT", f"after {PATIENCE:.0f} s there still lack: {lacking}")
+                    raise PenstockError("TIMED_OUT", f"after {PATIENCE:.0f} s some events are still missing: {lacking}")
                 await asyncio.sleep(0.2)
 
         await until(("indexed", "stored"))
         if not await _has_model(place):
-            bars.console.print("training the first model from what Elasticsearch holds …")
+            bars.console.print("training the first model on the events in Elasticsearch …")
             await asyncio.to_thread(_train, place)
         await until(STAGES)
 
@@ -164,7 +164,7 @@ def _train(place: Place) -> None:
             timeout=PATIENCE,
         )
     if done.returncode:
-        raise PenstockError("CHILD_DIED", f"the trainer ended with {done.returncode}; its log is {log}")
+        raise PenstockError("CHILD_DIED", f"the trainer exited with status {done.returncode}; its log is {log}")
 
 
 async def _on_stream(place: Place, sent: set[str]) -> int:

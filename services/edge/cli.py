@@ -1,4 +1,4 @@
-"""penstock edge render, keys, reload: HAProxy in front of the ingress."""
+"""penstock edge render, keys, reload: HAProxy, the edge proxy."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from penstock.services.edge import configuration, running
 from penstock.services.edge.settings import EdgeSettings
 from penstock.services.edge.update import update
 
-app = typer.Typer(no_args_is_help=True, help="HAProxy in front of the ingress.")
+app = typer.Typer(no_args_is_help=True, help="Configure and reload HAProxy, the edge proxy.")
 
 
 @app.command()
 def render() -> None:
-    """Write haproxy.cfg from the settings, once HAProxy finds it valid; a running edge takes it with `reload`."""
+    """Write haproxy.cfg from the settings, if HAProxy accepts it. `reload` then applies it."""
     settings = ElasticsearchSettings()
     changed = configuration.write(settings, EdgeSettings())
-    print(f"{configuration.folder(settings).configuration}: {'written' if changed else 'as it was'}")
+    print(f"{configuration.folder(settings).configuration}: {'written' if changed else 'unchanged'}")
 
 
 @app.command("keys")
 def fetch_keys(
-    every: Annotated[float, typer.Option(help="seconds; fetch again and again, and reload when they changed")] = 0,
+    every: Annotated[float, typer.Option(help="Repeat after this many seconds. Default: fetch once.")] = 0,
 ) -> None:
-    """Fetch the issuers' public keys; with other keys than before, write haproxy.cfg anew and reload."""
+    """Fetch the issuers' public keys; if they changed, rewrite haproxy.cfg and reload HAProxy."""
     while every:
         try:
             _fetch()
@@ -42,15 +42,15 @@ def fetch_keys(
 
 @app.command()
 def reload() -> None:
-    """Have the running edge take haproxy.cfg, certificate and keys anew; no request is dropped."""
+    """Reload haproxy.cfg, certificate and keys in the running HAProxy; no request is dropped."""
     settings = ElasticsearchSettings()
     folder = configuration.folder(settings)
     configuration.check(folder.configuration)
-    print(f"process {running.reload(settings, folder)} serves")
+    print(f"reloaded; process {running.reload(settings, folder)} now serves")
 
 
 def _fetch() -> tuple[str, ...]:
-    """One round; what could not be fetched."""
+    """Fetches once; returns what could not be fetched."""
     done = update(ElasticsearchSettings(), EdgeSettings())
     for fault in done.faults:
         print(fault, file=sys.stderr, flush=True)

@@ -200,7 +200,7 @@ def penstock(rig: AuthorityRig, *arguments: str) -> subprocess.CompletedProcess[
 
 async def test_the_command_line_denies_shows_and_allows(rig: AuthorityRig, warden: Broker) -> None:
     broker = await rig.token("billing", rig.mint.token)
-    said = await asyncio.to_thread(penstock, rig, "revoke", "billing", "--reason", "lost laptop")
+    said = await asyncio.to_thread(penstock, rig, "deny", "billing", "--reason", "lost laptop")
     assert said.returncode == 0, said.stderr
     assert said.stdout == "billing is denied\n"
     assert not broker.connected
@@ -214,7 +214,7 @@ async def test_the_command_line_denies_shows_and_allows(rig: AuthorityRig, warde
 
 
 async def test_the_command_line_does_not_promise_what_it_cannot_do(rig: AuthorityRig) -> None:
-    said = await asyncio.to_thread(penstock, rig, "revoke", "provision", "--reason", "x")
+    said = await asyncio.to_thread(penstock, rig, "deny", "provision", "--reason", "x")
     assert said.returncode == 1
     assert "nkey" in said.stderr
 

@@ -27,7 +27,7 @@ async def command(raw: RawClients, *arguments: str) -> tuple[int, str, str]:
 async def test_it_says_that_nothing_had_to_change(raw: RawClients) -> None:
     status, output, errors = await command(raw)
     everything = (await provision.apply(raw.place)).unchanged
-    assert (status, output) == (0, f"changed 0, {everything} as they should be\n"), errors
+    assert (status, output) == (0, f"changed 0, {everything} up to date\n"), errors
 
 
 async def test_it_says_what_it_would_change_and_then_changes_it(raw: RawClients) -> None:

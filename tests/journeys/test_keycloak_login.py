@@ -164,7 +164,7 @@ async def test_a_login_is_private_and_for_one_ingress_only(person: Person) -> No
     kept = person.login()
     person.file.write_text(json.dumps({**kept, "url": "http://127.0.0.1:1"}))
     status, _, err = await person.run("whoami")
-    assert (status, "nobody has signed in for" in err) == (1, True)
+    assert (status, "there is no login for" in err) == (1, True)
     person.file.write_text(json.dumps(kept))
     person.file.chmod(0o644)
     status, _, err = await person.run("whoami")

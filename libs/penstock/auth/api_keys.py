@@ -66,18 +66,19 @@ def create(
     roles: Iterable[str] = (),
     expires_at: str | None = None,
     now_ns: int,
-    told: Callable[[Key], None] = lambda _: None,
+    before_write: Callable[[Key], None] = lambda _: None,
 ) -> tuple[str, Key]:
     """Makes a key and adds it to the file; returns the key, which nobody can show again, and its entry.
 
-    `told` is called before; what it raises leaves the file as it is.
+    `before_write` is called first; if it raises, the file stays as it is.
 
     Raises Refused KEY_INVALID: a name that the contracts do not have, or an identity of the fleet (its events would get
     keys that another publisher's get).
     """
     if not subjects.is_token(identity) or identity in contracts.identities:
         raise Refused(
-            "KEY_INVALID", f"{identity!r} is no name for a caller: [a-z][a-z0-9_]*, and none of the fleet's own"
+            "KEY_INVALID",
+            f"{identity!r} is not a name for a caller: it must match [a-z][a-z0-9_]* and not be one of the fleet's",
         )
     for kind, names, known in (
         ("dataset", datasets := frozenset(datasets), contracts.datasets),
@@ -102,17 +103,17 @@ def create(
             created_at=timestamps.text(now_ns),
             expires_at=expires_at,
         )
-        told(key)
+        before_write(key)
         file.keys.append(key)
     return text, key
 
 
-def revoke(path: Path, id: str, *, now_ns: int, told: Callable[[Key], None] = lambda _: None) -> Key:
-    """Ends a key; its entry stays. `told` is called before. Raises Refused NOT_FOUND."""
+def revoke(path: Path, id: str, *, now_ns: int, before_write: Callable[[Key], None] = lambda _: None) -> Key:
+    """Revokes a key; its entry stays. `before_write` is called first. Raises Refused NOT_FOUND."""
     with _edit(path) as file:
         for number, key in enumerate(file.keys):
             if key.id == id:
-                told(key)
+                before_write(key)
                 file.keys[number] = key.model_copy(update={"revoked_at": key.revoked_at or timestamps.text(now_ns)})
                 return file.keys[number]
         raise Refused("NOT_FOUND", f"there is no key {id!r} in {path}")

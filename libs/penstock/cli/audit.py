@@ -1,4 +1,4 @@
-"""penstock audit search, verify: what is on the audit trail, and whether it is as it was written."""
+"""penstock audit search, verify: searches the audit trail, and verifies that it is complete and unchanged."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ REACH_SECONDS = 5.0
 ASK_SECONDS = 10.0
 WIDTH = 100  # characters of a record on the terminal
 
-app = typer.Typer(no_args_is_help=True, help="The audit trail: search it, and prove that nothing was taken out of it.")
+app = typer.Typer(no_args_is_help=True, help="Search the audit trail and verify that it is complete and unchanged.")
 
-JSON = Annotated[bool, typer.Option("--json", help="for programs")]
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
 def search(
-    identity: Annotated[str, typer.Option(help="who did it, or who is concerned")] = "",
-    action: Annotated[str, typer.Option(help="connect, published, query, dead_letters, admin, sessions, …")] = "",
-    since: Annotated[str, typer.Option("--from", help="RFC 3339; default: 24 hours before --to")] = "",
-    to: Annotated[str, typer.Option(help="RFC 3339; default: now")] = "",
-    limit: Annotated[int, typer.Option(min=1)] = 50,
+    identity: Annotated[str, typer.Option(help="Who did it, or whom it concerns.")] = "",
+    action: Annotated[str, typer.Option(help="Such as connect, published, query, dead_letters, admin, sessions.")] = "",
+    since: Annotated[str, typer.Option("--from", help="Earliest time (RFC 3339). Default: 24 hours before --to.")] = "",
+    to: Annotated[str, typer.Option(help="Latest time (RFC 3339). Default: now.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Most records to print.")] = 50,
     json: JSON = False,
 ) -> None:
-    """Records, newest first. The search itself is on the trail, too."""
+    """Print records, newest first. The search itself is recorded too."""
     time = {name: bound for name, bound in (("from", since), ("to", to)) if bound}
     members = {"time": time, "identity": identity, "action": action}
     found = asyncio.run(_search({name: each for name, each in members.items() if each}, limit))
@@ -53,11 +53,11 @@ def search(
 
 @app.command("verify")
 def verify_trail(
-    store: Annotated[bool, typer.Option("--store", help="also compare Cassandra's copy")] = False,
-    keys: Annotated[Path | None, typer.Option(help="public keys of the seals, one a line")] = None,
+    store: Annotated[bool, typer.Option("--store", help="Also compare the copy in Cassandra.")] = False,
+    keys: Annotated[Path | None, typer.Option(help="File with the public keys of the seals, one per line.")] = None,
     json: JSON = False,
 ) -> None:
-    """Compute the chain of hashes again, from the oldest record that is kept; exit 1 if one was removed or changed."""
+    """Recompute the hash chain from the oldest record kept; exit 1 if a record was removed or changed."""
     report = asyncio.run(_verify(seal_keys(keys or SealSettings().seal_keys), store))
     if json:
         print(jsonlib.dumps(report.as_dict()))
@@ -65,15 +65,15 @@ def verify_trail(
             raise typer.Exit(1)
         return
     if not report.good:
-        raise Refused("TRAIL_BROKEN", f"record {report.bad}: {report.what}; proven up to {report.proven_to}")
-    print(f"proven: {report.proven_to - report.proven_from + 1} records, {report.proven_from} to {report.proven_to}")
+        raise Refused("TRAIL_BROKEN", f"record {report.bad}: {report.what}; verified up to {report.proven_to}")
+    print(f"verified: {report.proven_to - report.proven_from + 1} records, {report.proven_from} to {report.proven_to}")
     print(f"seals: {report.seals}; not sealed yet: {report.unsealed}")
     if report.kept_from < report.proven_from:
-        print(f"kept and not proven: {report.kept_from} to {report.proven_from - 1}, whose seals have expired")
+        print(f"not verified: {report.kept_from} to {report.proven_from - 1}, whose seals have expired")
     if not report.chain_from:
-        print(f"the beginning of the chain is not kept: the oldest record is of {report.kept_since}")
+        print(f"earlier records have expired: the oldest is from {report.kept_since}")
     if store:
-        print(f"the same in the store: {report.in_store}")
+        print(f"identical in Cassandra: {report.in_store}")
 
 
 async def _search(request: dict[str, Any], limit: int) -> list[dict[str, Any]]:

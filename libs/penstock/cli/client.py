@@ -1,4 +1,4 @@
-"""The HTTP client of the commands: where the API is, with which credentials, and its errors as PenstockError."""
+"""The HTTP client of the commands: the API's URL, the credentials, and its errors as PenstockError."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def bearer_key() -> str:
     except (OSError, UnicodeDecodeError):
         raise Refused(
             "UNAUTHENTICATED",
-            f"PENSTOCK_KEY is not set, nobody has signed in for {api_url()} (`penstock login`), and {key_path()} "
-            "cannot be read; `penstock key create --save` makes a key",
+            f"PENSTOCK_KEY is not set, there is no login for {api_url()} (`penstock login`), and {key_path()} cannot "
+            "be read (`penstock key create --save` creates it)",
         ) from None
 
 
@@ -53,21 +53,21 @@ def headers() -> dict[str, str]:
 
 
 class Bearer(httpx.Auth):
-    """The credentials as they are at each request: a login is refreshed while a long command runs."""
+    """The current credentials for each request: a login is refreshed while a long command runs."""
 
     def sync_auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
-        """As httpx asks for."""
+        """Sets the header (httpx.Auth)."""
         request.headers["authorization"] = f"Bearer {bearer_key()}"
         yield request
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncIterator[httpx.Request]:  # type: ignore[override]
-        """As httpx asks for; a refresh asks the issuer, and must not hold up the other requests."""
+        """In a thread, as a refresh calls the issuer and must not hold up other requests."""
         request.headers["authorization"] = f"Bearer {await asyncio.to_thread(bearer_key)}"
         yield request
 
 
 def ask(method: str, path: str, *, body: dict[str, Any] | None = None, params: Any = None) -> dict[str, Any]:
-    """One request to the API. Raises PenstockError as the API says, or BROKER_UNAVAILABLE when it is not there."""
+    """One request to the API. Raises PenstockError as the API responds, SERVICE_UNAVAILABLE if it cannot be reached."""
     try:
         with httpx.Client(base_url=api_url(), headers=headers(), timeout=TIMEOUT) as client:
             response = client.request(method, path, json=body, params=params)
@@ -86,7 +86,7 @@ def raise_for(response: httpx.Response) -> None:
         problem = response.json()
         code, detail = problem["code"], problem["detail"]
     except (ValueError, KeyError, TypeError):
-        code, detail = "INTERNAL", f"{api_url()} answered {response.status_code} without a problem description"
+        code, detail = "INTERNAL", f"{api_url()} responded with status {response.status_code} and no problem document"
         problem = {}
     kind: type[PenstockError] = Unavailable if response.status_code in (429, 503, 504) else Refused
     after = response.headers.get("retry-after", "")

@@ -1,4 +1,4 @@
-"""`penstock contracts`: check what is promised, and make what is derived from it."""
+"""`penstock contracts`: checks contracts/ and generates what is derived from it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from penstock.contract_check import check as checks
 from penstock.contract_check import render as renderer
 from penstock.contracts import find_root, load
 
-app = typer.Typer(help="Check contracts/ and make what is derived from it.", no_args_is_help=True)
+app = typer.Typer(help="Check contracts/ and generate what is derived from it.", no_args_is_help=True)
 contracts_app = app
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-OnlyCheck = Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 when a file is stale.")]
+OnlyCheck = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if a file is out of date.")]
 Base = Annotated[str | None, typer.Option(help="Compare with this commit instead of the newest tag v*.")]
 
 
 @app.command()
 def check(as_json: Json = False, base: Base = None) -> None:
-    """Check everything in contracts/; exit code 1 when something is wrong.
+    """Check contracts/ for errors and for incompatible changes; exit 1 if there are any.
 
-    What was released is compared with the newest tag `v*` that HEAD descends from; without one nothing is frozen yet.
+    Changes are judged against the newest tag `v*` that HEAD descends from; without one nothing is released yet.
     """
     report = checks.check(find_root(), base)
     if as_json:
@@ -40,7 +40,7 @@ def check(as_json: Json = False, base: Base = None) -> None:
 
 @app.command()
 def render(only_check: OnlyCheck = False) -> None:
-    """Make contracts/generated/ and the tables of README.md."""
+    """Generate contracts/generated/ and the tables of README.md."""
     contracts = load(find_root())
     if only_check:
         findings = list(renderer.stale(contracts))

@@ -1,4 +1,4 @@
-"""penstock identity list, show, revoke, allow: who there is, who is denied, who is connected."""
+"""penstock identity list, show, deny, allow: the identities, which are denied, and which are connected."""
 
 from __future__ import annotations
 
@@ -22,41 +22,44 @@ from penstock.errors import Refused
 from penstock.settings import load_settings
 
 WARDEN = "warden"
-OUT_SECONDS = 10.0  # in which the authority must have put a denied identity out
+OUT_SECONDS = 10.0  # within which the authority must have disconnected a denied identity
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, help="Identities: who there is, who is denied, who is connected.")
+app = typer.Typer(no_args_is_help=True, help="List, show, deny and allow identities.")
 
-JSON = typer.Option(False, "--json", help="for programs")
-REASON = typer.Option(..., "--reason", "-r", help="goes onto the audit trail")
-BY = typer.Option("", "--by", help="who decides; default: the user of this shell")
+JSON = typer.Option(False, "--json", help="Print JSON.")
+REASON = typer.Option(..., "--reason", "-r", help="Recorded in the audit trail.")
+BY = typer.Option("", "--by", help="Who decides. Default: the user of this shell.")
 
 
 @app.command("list")
 def list_identities(json: bool = JSON) -> None:
-    """All identities of the contracts, and every other that is denied or connected."""
+    """List the identities of the contracts, and all others that are denied or connected."""
     _print(asyncio.run(_with_warden(listed)), json)
 
 
 @app.command()
 def show(identity: str, json: bool = JSON) -> None:
-    """What one identity may do, whether it is denied and why, and its connections."""
+    """Show what an identity may do, whether and why it is denied, and its connections."""
     _print([asyncio.run(_with_warden(lambda broker: shown(broker, identity)))], json)
 
 
 @app.command()
-def revoke(identity: str, reason: str = REASON, by: str = BY) -> None:
-    """Deny an identity: its connections are closed and it does not come in again, until it is allowed."""
-    left = asyncio.run(_with_warden(lambda broker: deny(broker, identity, by or getpass.getuser(), reason)))
-    print(f"{identity} is denied" + (f"; still connected: {len(left)}, is the authority running?" if left else ""))
+def deny(identity: str, reason: str = REASON, by: str = BY) -> None:
+    """Deny an identity: close its connections and refuse it until it is allowed again."""
+    left = asyncio.run(_with_warden(lambda broker: deny_and_wait(broker, identity, by or getpass.getuser(), reason)))
+    print(
+        f"{identity} is denied"
+        + (f"; it still has {len(left)} connections: check that the authority is running" if left else "")
+    )
     if left:
         raise typer.Exit(1)
 
 
 @app.command()
 def allow(identity: str, reason: str = REASON, by: str = BY) -> None:
-    """Let a denied identity in again."""
+    """Allow a denied identity again."""
     who = by or getpass.getuser()
     asyncio.run(_with_warden(lambda broker: write(broker, identity, denied=False, by=who, reason=reason)))
     print(f"{identity} is allowed again")
@@ -87,17 +90,17 @@ async def listed(broker: Broker) -> list[dict[str, Any]]:
 
 
 async def shown(broker: Broker, identity: str) -> dict[str, Any]:
-    """Everything about one identity. Raises Refused NOT_FOUND for one that nobody has heard of."""
+    """Everything about one identity. Raises Refused NOT_FOUND if it is not in the contracts, denied or connected."""
     contracts = load()
     line = contracts.identities.get(identity)
     entry = next((entry for entry in await list_entries(broker) if entry.identity == identity), None)
     live = await list_connections(broker, identity)
     if line is None and entry is None and not live:
-        raise Refused("NOT_FOUND", f"there is no identity {identity}, and it is neither denied nor connected")
+        raise Refused("NOT_FOUND", f"{identity} is not in contracts/identities.yaml, and neither denied nor connected")
     allowed = permissions_of(contracts, identity) if line else None
     return {
         "identity": identity,
-        "meaning": line.meaning if line else "somebody with roles",
+        "meaning": line.meaning if line else "a person or service with roles",
         "denied": bool(entry and entry.denied),
         "decision": asdict(entry) if entry else None,
         "publish": list(allowed.publish) if allowed else None,
@@ -106,12 +109,12 @@ async def shown(broker: Broker, identity: str) -> dict[str, Any]:
     }
 
 
-async def deny(broker: Broker, identity: str, by: str, reason: str) -> list[Connection]:
-    """Denies, and waits until the identity is out; what is still connected after 10 s."""
+async def deny_and_wait(broker: Broker, identity: str, by: str, reason: str) -> list[Connection]:
+    """Denies the identity and waits until it is disconnected; returns what is still connected after 10 s."""
     line = load().identities.get(identity)
     if line is not None and (not line.by_token or load_settings().auth == "nkeys"):
         raise Refused(
-            "QUERY_INVALID", f"{identity} connects with its nkey: take its user out of nats.conf and reload the server"
+            "QUERY_INVALID", f"{identity} connects with its nkey: remove its user from nats.conf and reload the server"
         )
     await write(broker, identity, denied=True, by=by, reason=reason)
     loop = asyncio.get_running_loop()

@@ -1,6 +1,6 @@
-"""$XDG_CONFIG_HOME/penstock/login.json: the tokens of whoever signed in, mode 600, for one API.
+"""$XDG_CONFIG_HOME/penstock/login.json: the tokens of a person, mode 600, for the API at one URL.
 
-A token is sent to no other API than the one that it was got for. It is refreshed shortly before it expires, by one
+A token is sent to no other URL than the one it was issued for. It is refreshed shortly before it expires, by one
 process at a time, as a provider may take each refresh token once only.
 """
 
@@ -54,7 +54,7 @@ def of(answer: dict[str, Any], *, url: str, issuer: str, client: str, asked: flo
             expires_at=expiry(answer, asked),
         )
     except (KeyError, ValidationError):
-        raise Refused("LOGIN_FAILED", f"{issuer} gave no access token") from None
+        raise Refused("LOGIN_FAILED", f"{issuer} returned no access token") from None
 
 
 def read() -> Login | None:
@@ -64,7 +64,7 @@ def read() -> Login | None:
     try:
         return Login.model_validate_json(secret_file.read(path()))
     except ValidationError:
-        raise Refused("CREDENTIALS_INVALID", f"{path()} is damaged; `penstock login` makes it anew") from None
+        raise Refused("CREDENTIALS_INVALID", f"{path()} is damaged; run `penstock login` again") from None
 
 
 def write(login: Login) -> None:
@@ -83,7 +83,7 @@ def forget() -> Login | None:
 
 
 def token_for(url: str) -> str | None:
-    """A token for the API at `url` that is good for some time yet; None where nobody has signed in for it.
+    """A token for the API at `url`, valid for some time yet; None without a login for it.
 
     Raises Refused LOGIN_FAILED when it has expired and cannot be refreshed, Unavailable ISSUER_UNAVAILABLE.
     """
@@ -106,14 +106,14 @@ def _refreshed(login: Login) -> Login:
     if not login.refresh_token:
         if login.expires_at > time.time():
             return login
-        raise Refused("LOGIN_FAILED", "the token has expired, and there is none to refresh it with")
+        raise Refused("LOGIN_FAILED", "the token has expired, and there is no refresh token")
     provider, asked = Provider.discover(login.issuer), time.time()
     try:
         answer = provider.ask(
             provider.token, grant_type="refresh_token", client_id=login.client, refresh_token=login.refresh_token
         )
     except TokenRefused as refused:
-        raise Refused("LOGIN_FAILED", f"{login.issuer} does not refresh the token: {refused.error}") from None
+        raise Refused("LOGIN_FAILED", f"{login.issuer} refused to refresh the token: {refused.error}") from None
     return of(answer, url=login.url, issuer=login.issuer, client=login.client, asked=asked, refresh=login.refresh_token)
 
 

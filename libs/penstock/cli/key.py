@@ -1,4 +1,4 @@
-"""penstock key create, list, revoke: bearer keys of the HTTP door. What is made or ended goes onto the audit trail."""
+"""penstock key create, list, revoke: API keys. Each one created or revoked is recorded in the audit trail."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from penstock.errors import PenstockError
 from penstock.events import timestamps
 from penstock.settings import load_settings
 
-app = typer.Typer(no_args_is_help=True, help="Bearer keys of the HTTP door.")
+app = typer.Typer(no_args_is_help=True, help="Manage API keys.")
 
 WARDEN = "warden"
 REACH_SECONDS = 5.0
-Untold = Annotated[bool, typer.Option("--untold", help="also without the broker, and then not on the audit trail")]
-As_json = Annotated[bool, typer.Option("--json", help="for programs")]
+Offline = Annotated[bool, typer.Option("--offline", help="Without NATS, and then without an audit record.")]
+As_json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
 def create(
-    identity: Annotated[str, typer.Option(help="publisher of the events sent with the key: [a-z][a-z0-9_]*")],
-    datasets: Annotated[str, typer.Option(help="datasets it may read, with commas; * is all")] = "",
-    types: Annotated[str, typer.Option(help="event types it may send, with commas; * is all")] = "",
+    identity: Annotated[str, typer.Option(help="Publisher of the events sent with the key: [a-z][a-z0-9_]*.")],
+    datasets: Annotated[str, typer.Option(help="Datasets it may read, comma-separated; * for all.")] = "",
+    types: Annotated[str, typer.Option(help="Event types it may send, comma-separated; * for all.")] = "",
     roles: Annotated[
-        str, typer.Option(help="with commas; default: sender if types, reader if datasets are given")
+        str, typer.Option(help="Comma-separated. Default: sender with --types, reader with --datasets.")
     ] = "",
-    days: Annotated[float | None, typer.Option(help="days until it expires", min=0)] = None,
-    save: Annotated[bool, typer.Option(help="also write it where the other commands look for their key")] = False,
-    untold: Untold = False,
+    days: Annotated[float | None, typer.Option(help="Days until it expires. Default: never.", min=0)] = None,
+    save: Annotated[bool, typer.Option(help="Save it for the other commands instead of printing it.")] = False,
+    offline: Offline = False,
     as_json: As_json = False,
 ) -> None:
-    """Make a key. It is shown once and kept only as a hash."""
+    """Create a key. It is printed once; only its hash is kept."""
     now_ns = time.time_ns()
     chosen = _names(roles) or [*(["sender"] if types else []), *(["reader"] if datasets else [])]
     text, key = api_keys.create(
@@ -56,7 +56,7 @@ def create(
         roles=chosen,
         expires_at=None if days is None else timestamps.text(now_ns + int(days * 86_400e9)),
         now_ns=now_ns,
-        told=lambda key: _tell("key_created", key, untold),
+        before_write=lambda key: _record("key_created", key, offline),
     )
     if save:
         atomic_file.replace(key_path(), text + "\n")
@@ -65,14 +65,14 @@ def create(
         return
     console = Console(stderr=True, highlight=False)
     console.print(f"key {key.id} of {key.identity}, roles: {', '.join(sorted(key.roles)) or 'none'}")
-    console.print(f"written to {key_path()}" if save else "shown this once; keep it in a file or in PENSTOCK_KEY:")
+    console.print(f"written to {key_path()}" if save else "printed only once; keep it in a file or in PENSTOCK_KEY:")
     if not save:
         print(text)
 
 
 @app.command("list")
 def list_keys(as_json: As_json = False) -> None:
-    """Show the keys, without what opens the door."""
+    """List the keys; the secrets themselves are not kept."""
     now_ns = time.time_ns()
     found = api_keys.read(load_settings().keys)
     if as_json:
@@ -89,16 +89,18 @@ def list_keys(as_json: As_json = False) -> None:
 
 
 @app.command()
-def revoke(id: Annotated[str, typer.Argument(help="as `penstock key list` shows it")], untold: Untold = False) -> None:
-    """End a key; every door closes to it within a second."""
+def revoke(
+    id: Annotated[str, typer.Argument(help="Id of the key, see `penstock key list`.")], offline: Offline = False
+) -> None:
+    """Revoke a key: within a second it is refused."""
     key = api_keys.revoke(
-        load_settings().keys, id, now_ns=time.time_ns(), told=lambda key: _tell("key_revoked", key, untold)
+        load_settings().keys, id, now_ns=time.time_ns(), before_write=lambda key: _record("key_revoked", key, offline)
     )
     print(f"key {key.id} of {key.identity} is revoked")
 
 
-def _tell(what: str, key: api_keys.Key, untold: bool) -> None:
-    """Returns when it is on the trail. Raises Unavailable, Refused; nothing where it need not be."""
+def _record(what: str, key: api_keys.Key, offline: bool) -> None:
+    """Returns once it is recorded. Raises Unavailable, Refused; with `offline` it only warns."""
     granted = {name: sorted(getattr(key, name)) for name in ("roles", "datasets", "types")}
     about: dict[str, Any] = {"identity": key.identity, "key": key.id, "expires": key.expires_at, **granted}
 
@@ -112,9 +114,9 @@ def _tell(what: str, key: api_keys.Key, untold: bool) -> None:
     try:
         asyncio.run(publish())
     except PenstockError as error:
-        if not untold:
+        if not offline:
             raise
-        print(f"not on the audit trail: {error.detail}", file=sys.stderr)
+        print(f"not recorded in the audit trail: {error.detail}", file=sys.stderr)
 
 
 def _names(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""penstock login, logout, whoami: a person at the HTTP door, by an OIDC provider."""
+"""penstock login, logout, whoami: a person signs in to the API with OIDC."""
 
 from __future__ import annotations
 
@@ -26,12 +26,19 @@ SCOPE = "openid"
 
 @app.command()
 def login(
-    issuer: Annotated[str, typer.Option(envvar="PENSTOCK_ISSUER", help="default: the first of issuers.yaml")] = "",
-    client: Annotated[str, typer.Option(envvar="PENSTOCK_LOGIN_CLIENT", help="a public client of the issuer")] = CLIENT,
-    scope: Annotated[str, typer.Option(help="what to ask for; offline_access gives longer refresh tokens")] = SCOPE,
-    browser: Annotated[bool, typer.Option("--browser", help="sign in with the browser of this machine")] = False,
+    issuer: Annotated[
+        str,
+        typer.Option(
+            envvar="PENSTOCK_ISSUER", help="URL of the issuer. Default: the first for people in issuers.yaml."
+        ),
+    ] = "",
+    client: Annotated[
+        str, typer.Option(envvar="PENSTOCK_LOGIN_CLIENT", help="A public client of the issuer.")
+    ] = CLIENT,
+    scope: Annotated[str, typer.Option(help="Scopes to request; offline_access gives longer refresh tokens.")] = SCOPE,
+    browser: Annotated[bool, typer.Option("--browser", help="Sign in with the browser of this machine.")] = False,
 ) -> None:
-    """Sign in at the OIDC provider, for the door that PENSTOCK_URL names."""
+    """Sign in with OIDC to the API at PENSTOCK_URL."""
     url = api_url()
     provider = Provider.discover(issuer or _configured())
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -42,10 +49,10 @@ def login(
         if begun.get("verification_uri_complete"):
             console.print(f"or open {begun['verification_uri_complete']}", markup=False)
 
-    def show_page(url: str) -> None:
-        console.print(f"Sign in at {url}", markup=False)
+    def show_page(page: str) -> None:
+        console.print(f"Sign in at {page}", markup=False)
         with suppress(webbrowser.Error):
-            webbrowser.open(url)
+            webbrowser.open(page)
 
     asked = time.time()
     if browser:
@@ -53,30 +60,30 @@ def login(
     else:
         answer = sign_in.with_device(provider, client, scope, show_code)
     kept_login.write(kept_login.of(answer, url=url, issuer=provider.issuer, client=client, asked=asked))
-    console.print(f"signed in for {url}; kept in {kept_login.path()}", markup=False)
+    console.print(f"signed in for {url}; saved in {kept_login.path()}", markup=False)
     try:
         _say(console, ask("GET", "/v1/whoami"))
-    except PenstockError as error:  # the API may be down, or know nobody of this name: signed in is signed in
+    except PenstockError as error:  # the API may be down, or may not accept this person: the login itself succeeded
         console.print(f"{error.code}: {error.detail}", markup=False, style="yellow")
 
 
 @app.command()
 def logout() -> None:
-    """Forget the login, and end it at the provider."""
+    """Sign out: delete the login and revoke its refresh token."""
     known = kept_login.forget()
     if known is None:
-        print("nobody was signed in")
+        print("no login to end")
         return
     ended = False
     if known.refresh_token:
         with suppress(PenstockError):
             ended = Provider.discover(known.issuer).revoke(known.client, known.refresh_token)
-    print("signed out" if ended else f"signed out here; {known.issuer} could not be told")
+    print("signed out" if ended else f"signed out here; the refresh token could not be revoked at {known.issuer}")
 
 
 @app.command()
-def whoami(as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
-    """Show who you are to the door, and what you may do there."""
+def whoami(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show your identity and permissions at the API."""
     found = ask("GET", "/v1/whoami")
     if as_json:
         print(json.dumps(found))
@@ -91,7 +98,7 @@ def _say(console: Console, found: dict[str, Any]) -> None:
 
 
 def _configured() -> str:
-    """The issuer of people that this machine knows of."""
+    """The first issuer of this machine that signs people in."""
     place = load_settings()
     if place.oidc:
         for known in issuers.read(place.issuers):
@@ -99,5 +106,5 @@ def _configured() -> str:
                 return known.issuer
     raise Refused(
         "LOGIN_FAILED",
-        "no issuer of people is known here; give --issuer or PENSTOCK_ISSUER, and in PENSTOCK_URL the door",
+        "no issuer for people is configured here; set --issuer or PENSTOCK_ISSUER, and PENSTOCK_URL to the API",
     )

@@ -1,4 +1,4 @@
-"""`penstock`: collects the groups of commands and prints errors with their code and next step."""
+"""`penstock`: loads the command groups and prints errors with their code and next step."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rich.console import Console
 from penstock.contracts import problem
 from penstock.errors import PenstockError
 
-# A module with `app: typer.Typer` → the group that its commands form, or their names at the top level. Only what the
-# command line names is loaded, as some groups are slow to import, and an image with few extras cannot load them all.
+# A module with `app: typer.Typer` → the group that its commands form, or their names at the top level. Only the module
+# that the command line names is loaded: some are slow to import, and an image with few extras cannot load them all.
 GROUPS: dict[str, str | tuple[str, ...]] = {
     "penstock.stack.cli": ("up", "down", "status", "clean", "demo", "fetch"),
     "penstock.cli.send": ("send",),
@@ -30,17 +30,22 @@ GROUPS: dict[str, str | tuple[str, ...]] = {
     "penstock.services.edge.cli": "edge",
 }
 OURS = "penstock"
+PANELS = {
+    "Local stack": ("penstock.stack.cli",),
+    "Send and query": tuple(f"penstock.cli.{name}" for name in ("send", "search", "tail", "login")),
+}
+ADMINISTRATION = "Administration"
 
 cli = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Penstock: an event fleet over NATS JetStream.",
+    help="Events over NATS JetStream: send and query them, and run the fleet that indexes, stores and scores them.",
 )
 
 
 def load_groups(word: str = "") -> None:
-    """Adds the group that `word`, the first of the command line, belongs to; all of them when it is none's.
+    """Adds the group of `word`, the first argument of the command line; all groups when none has it.
 
     A group whose extra is not installed is left out.
     """
@@ -53,11 +58,17 @@ def load_groups(word: str = "") -> None:
                 raise
             continue
         names = GROUPS[module]
-        cli.add_typer(group, name=names if isinstance(names, str) else None)
+        panel = next((title for title, modules in PANELS.items() if module in modules), ADMINISTRATION)
+        if isinstance(names, str):
+            cli.add_typer(group, name=names, rich_help_panel=panel)
+            continue
+        for command in group.registered_commands:
+            command.rich_help_panel = panel
+        cli.add_typer(group)
 
 
 def app() -> None:
-    """The entry point. An error with a code is a message and exit status 1; any other is our fault: a trace."""
+    """The entry point. An error with a code is printed, with exit status 1; any other is a defect: a traceback."""
     load_groups(sys.argv[1] if len(sys.argv) > 1 else "")
     try:
         cli()

@@ -1,4 +1,4 @@
-"""penstock model list, train, activate: which model versions exist, and which one scores."""
+"""penstock model list, train, activate: model versions and which one is active."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from penstock.rpc.client import ask
 from penstock.rpc.messages import RegisteredModel, RegisteredModels
 from penstock.settings import load_settings
 
-app = typer.Typer(no_args_is_help=True, help="Which model versions exist, and which one scores.")
+app = typer.Typer(no_args_is_help=True, help="List, train and activate model versions.")
 
-IDENTITY = "trainer"  # the machine identity that may ask the registry
+IDENTITY = "trainer"  # the identity that may send requests to the registry
 
 
 @app.command("list")
 def list_models(
-    model: Annotated[str | None, typer.Argument(help="only this one")] = None,
-    json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    model: Annotated[str | None, typer.Argument(help="Only this model.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show all versions in the registry."""
+    """List the model versions in the registry."""
     found = RegisteredModels.model_validate(_ask("list", {"model": model} if model else {})).models
     if json:
         print(jsonlib.dumps([one.to_json() for one in found], indent=2))
@@ -43,11 +43,11 @@ def list_models(
 
 @app.command()
 def activate(
-    model: Annotated[str, typer.Argument(help="name of the model")],
-    version: Annotated[int, typer.Argument(help="the version that is to score")],
-    reason: Annotated[str, typer.Option(help="for the audit trail")] = "",
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    version: Annotated[int, typer.Argument(help="Version to activate.")],
+    reason: Annotated[str, typer.Option(help="Recorded in the audit trail.")] = "",
 ) -> None:
-    """Make a version the one that scores."""
+    """Activate a version: from now on it scores the events."""
     request = {"name": model, "version": version, "reason": reason}
     active = RegisteredModel.model_validate(_ask("activate", request))
     print(f"{active.name} v{active.version} is active")
@@ -55,12 +55,12 @@ def activate(
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Option(help="name of the model")] = "surprise",
-    limit: Annotated[int, typer.Option(help="most events to train on")] = 50_000,
-    activate: Annotated[bool, typer.Option("--activate", help="let it score at once")] = False,
-    reason: Annotated[str, typer.Option(help="of the activation, for the audit trail")] = "",
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "surprise",
+    limit: Annotated[int, typer.Option(help="Most events to train on.")] = 50_000,
+    activate: Annotated[bool, typer.Option("--activate", help="Activate the version after training.")] = False,
+    reason: Annotated[str, typer.Option(help="Reason of the activation, recorded in the audit trail.")] = "",
 ) -> None:
-    """Train a version on what Elasticsearch holds, and register it."""
+    """Train a new version on the events in Elasticsearch and register it."""
     # A process of its own: TensorFlow is for the trainer, not for the command line.
     words = ["--model", model, "--limit", str(limit), "--reason", reason, *(["--activate"] if activate else [])]
     done = subprocess.run([sys.executable, "-m", "penstock.services.trainer", *words], check=False)  # noqa: S603

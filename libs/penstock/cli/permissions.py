@@ -16,13 +16,13 @@ app = typer.Typer()
 
 @app.command("permissions")
 def show(
-    identity: str = typer.Argument("", help="one identity; default: all"),
-    json: bool = typer.Option(False, "--json", help="for programs"),
+    identity: str = typer.Argument("", help="Only this identity. Default: all."),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Show the allow lists on the server: whatever is not listed is refused."""
+    """Show which NATS subjects each identity may publish and subscribe to; all others are refused."""
     found = all_permissions(load())
     if identity and identity not in found:
-        raise Refused("NOT_FOUND", f"no identity {identity!r}; there are {', '.join(found)}")
+        raise Refused("NOT_FOUND", f"there is no identity {identity!r}; known: {', '.join(found)}")
     chosen = {name: each for name, each in found.items() if identity in ("", name)}
     if json:
         print(jsonlib.dumps({name: asdict(each) for name, each in chosen.items()}, indent=2))

@@ -1,4 +1,4 @@
-"""An OIDC provider as the command line sees it: discovery → endpoints → the answers of its token endpoint.
+"""An OIDC provider as the command line uses it: discovery → endpoints → responses of its token endpoint.
 
 OpenID Connect Discovery 1.0; RFC 6749 (tokens, refresh), RFC 7009 (revocation). Tokens go over https, or to loopback.
 """
@@ -21,7 +21,7 @@ WELL_KNOWN = "/.well-known/openid-configuration"
 
 
 class TokenRefused(Refused):
-    """The token endpoint said no; `error` is its code (RFC 6749 section 5.2, RFC 8628 section 3.5)."""
+    """The token endpoint refused; `error` is its code (RFC 6749 section 5.2, RFC 8628 section 3.5)."""
 
     def __init__(self, url: str, error: str) -> None:
         super().__init__("LOGIN_FAILED", f"{url} answered {error}")
@@ -44,7 +44,10 @@ class Provider:
         issuer = issuer.rstrip("/")
         document = _answer("GET", private(issuer) + WELL_KNOWN)
         if document.get("issuer", "").rstrip("/") != issuer:
-            raise Refused("LOGIN_FAILED", f"{issuer} says that it is another: {str(document.get('issuer'))[:100]!r}")
+            raise Refused(
+                "LOGIN_FAILED",
+                f"the discovery document of {issuer} names another issuer: {str(document.get('issuer'))[:100]!r}",
+            )
 
         def endpoint(name: str) -> str:
             url = document.get(name) or ""
@@ -66,7 +69,7 @@ class Provider:
         return _answer("POST", url, form)
 
     def revoke(self, client: str, token: str) -> bool:
-        """Ends a token at the provider; whether it says that it has."""
+        """Revokes a token; whether the provider confirms it."""
         if not self.revocation:
             return False
         with suppress(Refused, Unavailable):
@@ -79,7 +82,7 @@ def private(url: str) -> str:
     """The URL, if nobody can listen on the way there. Raises Refused LOGIN_FAILED."""
     if is_secure(url):
         return url
-    raise Refused("LOGIN_FAILED", f"{url[:200]}: tokens go over https, or to loopback")
+    raise Refused("LOGIN_FAILED", f"{url[:200]}: tokens are sent only over https, or to loopback")
 
 
 def expiry(answer: dict[str, Any], asked: float) -> float:

@@ -1,7 +1,7 @@
 """penstock replay plan, apply, list, status, pause, resume, rate, cancel, report.
 
-Exit codes: 0 done, or still under way · 1 refused or unavailable, with a code · 2 usage · 3 the run failed · 4 it was
-cancelled · 5 it is paused · 6 its proof does not hold (yet) · 7 the plan's counts are "at least": it cannot be applied.
+Exit codes: 0 done or in progress · 1 refused or unavailable, with a code · 2 usage · 3 failed · 4 cancelled
+· 5 paused · 6 not verified (yet) · 7 the plan has no exact count and cannot be applied.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from penstock.rpc.messages import ReplayPlan, ReplayReport, ReplayRun, ReplayRun
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Replays: plan one, apply its hash, watch it, prove it. Exit codes: 0 done or under way, 1 refused, 3 failed,"
-    " 4 cancelled, 5 paused, 6 proof does not hold, 7 counts are 'at least'.",
+    help="Plan, run and verify replays of stored events. Exit codes: 0 done or in progress, 1 refused, 3 failed,"
+    " 4 cancelled, 5 paused, 6 not verified, 7 the plan has no exact count.",
 )
 
 EXIT = {"failed": 3, "cancelled": 4, "paused": 5}
@@ -36,38 +36,38 @@ class Source(StrEnum):
     scores = "scores"
 
 
-Run = Annotated[str, typer.Argument(help="id of the run")]
-Json = Annotated[bool, typer.Option("--json", help="for programs")]
-Watch = Annotated[bool, typer.Option("--watch", "-w", help="follow it until it has ended; with --json a line a change")]
-Reason = Annotated[str, typer.Option("--reason", "-r", help="goes onto the audit trail")]
-By = Annotated[str, typer.Option("--by", help="who does it; default: the user of this shell")]
+Run = Annotated[str, typer.Argument(help="Id of the run.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Follow it until it ends; with --json one line per change.")]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Recorded in the audit trail.")]
+By = Annotated[str, typer.Option("--by", help="Who does it. Default: the user of this shell.")]
 
 
 @app.command()
 def plan(
-    target: Annotated[str, typer.Argument(help="indexer, writer or scorer")],
-    source: Annotated[Source, typer.Option(help="what to replay")] = Source.events,
-    since: Annotated[str, typer.Option(help="how far back, like 90m, 2h, 7d")] = "",
-    begin: Annotated[str, typer.Option("--from", help="RFC 3339 time of storing; inclusive")] = "",
-    to: Annotated[str, typer.Option(help="RFC 3339 time of storing; exclusive. Default: the end as it is now")] = "",
-    sequences: Annotated[
-        list[str] | None, typer.Option("--sequences", help="STREAM:FIRST-LAST; may be given for several streams")
+    target: Annotated[str, typer.Argument(help="indexer, writer or scorer.")],
+    source: Annotated[Source, typer.Option(help="What to replay.")] = Source.events,
+    since: Annotated[str, typer.Option(help="How far back: 90m, 2h, 7d.")] = "",
+    begin: Annotated[str, typer.Option("--from", help="Earliest time of storing (RFC 3339); inclusive.")] = "",
+    to: Annotated[str, typer.Option(help="Latest time of storing (RFC 3339); exclusive. Default: now.")] = "",
+    sequences: Annotated[list[str] | None, typer.Option("--sequences", help="STREAM:FIRST-LAST; repeatable.")] = None,
+    publishers: Annotated[
+        list[str] | None, typer.Option("--publisher", help="Only of this publisher; repeatable.")
     ] = None,
-    publishers: Annotated[list[str] | None, typer.Option("--publisher")] = None,
-    types: Annotated[list[str] | None, typer.Option("--type")] = None,
-    datasets: Annotated[list[str] | None, typer.Option("--dataset")] = None,
-    models: Annotated[list[str] | None, typer.Option("--model", help="of scores")] = None,
-    entity: Annotated[str, typer.Option(help="host, service, session, …")] = "",
-    key: Annotated[str, typer.Option(help="of one event")] = "",
-    rate: Annotated[float, typer.Option(min=0.01, help="events a second, over all replicas")] = 5000.0,
+    types: Annotated[list[str] | None, typer.Option("--type", help="Only this event type; repeatable.")] = None,
+    datasets: Annotated[list[str] | None, typer.Option("--dataset", help="Only this dataset; repeatable.")] = None,
+    models: Annotated[list[str] | None, typer.Option("--model", help="Only scores of this model; repeatable.")] = None,
+    entity: Annotated[str, typer.Option(help="Only this host, service, session, …")] = "",
+    key: Annotated[str, typer.Option(help="Only the event with this key.")] = "",
+    rate: Annotated[float, typer.Option(min=0.01, help="Events per second, over all replicas.")] = 5000.0,
     side_effects: Annotated[
-        bool, typer.Option("--side-effects", help="let the target send what it sends live")
+        bool, typer.Option("--side-effects", help="Let the target send what it also sends for live events.")
     ] = False,
     reason: Reason = "",
     by: By = "",
     json: Json = False,
 ) -> None:
-    """Count what a replay would do. Nothing happens until `apply` gets the plan's hash."""
+    """Plan a replay and count its messages. Nothing happens until `apply` gets the plan's hash."""
     match = {
         "publishers": publishers,
         "types": types,
@@ -96,13 +96,13 @@ def plan(
 
 @app.command()
 def apply(
-    hash: Annotated[str, typer.Argument(help="of the plan")],
-    run: Annotated[str, typer.Option("--run", help="id for the run; the same id again is the same run")] = "",
+    hash: Annotated[str, typer.Argument(help="Hash of the plan.")],
+    run: Annotated[str, typer.Option("--run", help="Id for the run; the same id again means the same run.")] = "",
     watch: Watch = False,
     by: By = "",
     json: Json = False,
 ) -> None:
-    """Start the run of a plan. Refused when the streams no longer hold what was planned."""
+    """Start the run of a plan. Refused if the streams no longer hold what was planned."""
     started = ReplayRun.model_validate(_ask("apply", {"plan": hash, "by": _user(by)} | ({"run": run} if run else {})))
     if watch:
         _watch(started.id, json)
@@ -112,17 +112,17 @@ def apply(
 
 @app.command("list")
 def list_runs(
-    active: Annotated[bool, typer.Option("--active", help="only those that have not ended")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
+    active: Annotated[bool, typer.Option("--active", help="Only those that have not ended.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Most runs to list.")] = 50,
     json: Json = False,
 ) -> None:
-    """Show runs, newest first."""
+    """List runs, newest first."""
     show.runs(ReplayRuns.model_validate(_ask("list", {"active": active, "limit": limit})), json)
 
 
 @app.command()
 def status(run: Run, watch: Watch = False, json: Json = False) -> None:
-    """Show how far a run is, how fast, what its target's live traffic does, and what holds it back."""
+    """Show a run's progress, rate, effect on live traffic, and what limits it."""
     if watch:
         _watch(run, json)
         return
@@ -133,42 +133,42 @@ def status(run: Run, watch: Watch = False, json: Json = False) -> None:
 
 @app.command()
 def pause(run: Run, reason: Reason = "", by: By = "", json: Json = False) -> None:
-    """Hold a run; what is in hand is still finished."""
+    """Pause a run; messages in flight are still finished."""
     _change("pause", run, reason, by, json)
 
 
 @app.command()
 def resume(run: Run, reason: Reason = "", by: By = "", json: Json = False) -> None:
-    """Let a paused run go on."""
+    """Resume a paused run."""
     _change("resume", run, reason, by, json)
 
 
 @app.command()
 def rate(
     run: Run,
-    rate: Annotated[float, typer.Argument(min=0.01, help="events a second, over all replicas")],
+    rate: Annotated[float, typer.Argument(min=0.01, help="Events per second, over all replicas.")],
     reason: Reason = "",
     by: By = "",
     json: Json = False,
 ) -> None:
-    """Give a run another rate."""
+    """Change the rate of a run."""
     _change("rate", run, reason, by, json, rate=rate)
 
 
 @app.command()
 def cancel(run: Run, reason: Reason = "", by: By = "", json: Json = False) -> None:
-    """End a run for good. What it has done stays."""
+    """Cancel a run for good; what it has done stays."""
     _change("cancel", run, reason, by, json)
 
 
 @app.command()
 def report(
     run: Run,
-    verify: Annotated[bool, typer.Option("--verify", help="compare samples of the contents with the store")] = False,
-    samples: Annotated[int, typer.Option(min=1, max=1000, help="for --verify")] = 200,
+    verify: Annotated[bool, typer.Option("--verify", help="Also compare samples with the store.")] = False,
+    samples: Annotated[int, typer.Option(min=1, max=1000, help="Number of samples for --verify.")] = 200,
     json: Json = False,
 ) -> None:
-    """Prove a run: planned = confirmed + skipped + parked + filtered."""
+    """Verify a run: planned = confirmed + skipped + parked + filtered."""
     found = ReplayReport.model_validate(_ask("report", {"run": run, "verify": samples if verify else 0}))
     show.report(found, json)
     if not found.holds:

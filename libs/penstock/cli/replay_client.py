@@ -15,7 +15,7 @@ from penstock.settings import load_settings
 
 IDENTITY = "replayer"
 REACH_SECONDS = 5.0
-AGAIN_SECONDS = 10.0  # for which a watch puts up with an operator that does not answer
+AGAIN_SECONDS = 10.0  # for which a watch retries when no operator responds
 _UNITS = {"s": "PT{}S", "m": "PT{}M", "h": "PT{}H", "d": "P{}D"}
 _SINCE = re.compile(r"(\d+)([smhd])\Z")
 _RANGE = re.compile(r"([A-Z][A-Z0-9_]*):(\d+)-(\d*)\Z")

@@ -1,4 +1,4 @@
-"""Plans, runs and reports on the terminal, or as JSON."""
+"""Prints plans, runs and reports on the terminal, or as JSON."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def plan(found: ReplayPlan, json: bool) -> None:
         out.print(f"by {title}: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()), markup=False)
     out.print(
         f"{least}{found.counts.total:,} messages, about {_size(found.bytes)}; up to {_size(found.disk)} of disk;"
-        f" {_time(found.seconds)} at {found.rate:,.0f} a second"
+        f" {_time(found.seconds)} at {found.rate:,.0f} per second"
     )
     for warning in found.warnings:
         out.print(f"[yellow]warning:[/] {warning}")
     if found.exact:
-        out.print(f"apply it: penstock replay apply {found.hash}")
+        out.print(f"to start it: penstock replay apply {found.hash}")
     else:
-        out.print("[bold red]it cannot be applied:[/] not every count could be read whole; plan again")
+        out.print("[bold red]this plan cannot be applied:[/] its counts are not exact; plan again")
 
 
 def run(found: ReplayRun, json: bool) -> None:
-    """A run, in a line."""
+    """A run, on one line."""
     if json:
         print_json(found.to_json())
         return
@@ -61,7 +61,7 @@ def runs(found: ReplayRuns, json: bool) -> None:
     if json:
         print_json(found.to_json())
         return
-    table = Table("run", "state", "target", "source", "planned", "rate", "since", "by", "why", box=None)
+    table = Table("run", "state", "target", "source", "planned", "rate", "since", "by", "reason", box=None)
     for each in found.runs:
         last = each.changes[-1] if each.changes else None
         table.add_row(
@@ -89,13 +89,15 @@ def status(found: ReplayStatus, json: bool) -> None:
     out.print(f"{found.run.id} is {_state(found.run)}: {done.total:,} of {found.run.planned:,} ({share:.1f} %)")
     out.print(
         f"  {done.confirmed:,} confirmed, {done.skipped:,} skipped as older, {done.parked:,} parked,"
-        f" {done.filtered:,} filtered; {found.in_hand:,} in hand"
+        f" {done.filtered:,} filtered; {found.in_hand:,} in flight"
     )
     left = f", {_time(found.seconds_left)} left" if found.seconds_left is not None else ""
-    out.print(f"  {found.rate:,.0f} a second of {found.run.rate:,.0f}; {found.allowed:,.0f} allowed{left}")
     out.print(
-        f"  live {found.run.target}: {found.live.pending:,} waiting, {found.live.behind_seconds:.1f} s behind;"
-        f" {found.instances} replicas at work"
+        f"  {found.rate:,.0f} per second of {found.run.rate:,.0f} requested; {found.allowed:,.0f} allowed now{left}"
+    )
+    out.print(
+        f"  live {found.run.target}: {found.live.pending:,} pending, {found.live.behind_seconds:.1f} s behind;"
+        f" {found.instances} replicas working"
     )
     if found.why:
         out.print(f"  [yellow]{found.why}[/]")
@@ -105,7 +107,7 @@ def status(found: ReplayStatus, json: bool) -> None:
 
 
 def report(found: ReplayReport, json: bool) -> None:
-    """The proof of a run."""
+    """The verification of a run."""
     if json:
         print_json(found.to_json())
         return
@@ -116,23 +118,23 @@ def report(found: ReplayReport, json: bool) -> None:
         table.add_row(proof.stream, *(f"{number:,}" for number in numbers))
     out.print(table)
     if found.seconds is not None:
-        out.print(f"{_time(found.seconds)}, {found.rate or 0:,.0f} a second")
+        out.print(f"{_time(found.seconds)}, {found.rate or 0:,.0f} per second")
     if (sample := found.sample) is not None:
         out.print(
             f"{sample.store}: {sample.compared} compared, {sample.equal} equal, {len(sample.differ)} different,"
-            f" {len(sample.absent)} absent, {sample.expired} no longer on the stream"
+            f" {len(sample.absent)} missing, {sample.expired} no longer on the stream"
         )
         if sample.in_store is not None:
             out.print(f"{sample.store} counts {sample.in_store:,} of these types, publishers and times of storing")
         for key in (*sample.differ, *sample.absent):
             out.print(f"  {key}", style="red")
-    holds = "[green]the proof holds[/]" if found.holds else "[bold red]the proof does not hold[/]"
+    holds = "[green]verified[/]" if found.holds else "[bold red]not verified[/]"
     out.print(f"{found.run.id} is {_state(found.run)}: {holds}")
 
 
 @contextmanager
 def watching(json: bool) -> Iterator[Callable[[ReplayStatus], None]]:
-    """Shows each status as it comes: a bar, or a line of JSON for each that differs."""
+    """Shows each status as it comes: a progress bar, or one line of JSON per change."""
     if json:
         last = ""
 
@@ -162,7 +164,7 @@ def watching(json: bool) -> Iterator[Callable[[ReplayStatus], None]]:
                 description=f"{found.run.id} {_state(found.run)}",
                 total=found.run.planned,
                 completed=found.outcomes.total,
-                says=f"{found.rate:,.0f}/s{left} · live {found.live.pending:,} waiting {found.why}",
+                says=f"{found.rate:,.0f}/s{left} · live {found.live.pending:,} pending {found.why}",
             )
 
         yield bar

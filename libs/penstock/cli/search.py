@@ -1,4 +1,4 @@
-"""penstock search, similar, anomalies, get, timeline: requests to the HTTP API."""
+"""penstock search, similar, anomalies, get, timeline: queries over the API."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from penstock.events import is_key
 
 app = typer.Typer()
 
-Datasets = Annotated[list[str] | None, typer.Option("--dataset", help="look only here; may be given several times")]
-Types = Annotated[list[str] | None, typer.Option("--type", help="only this type; may be given several times")]
-From = Annotated[str | None, typer.Option("--from", help="of the event's time, like 2026-11-21T00:00:00Z; inclusive")]
-To = Annotated[str | None, typer.Option("--to", help="of the event's time; exclusive")]
-Entity = Annotated[str | None, typer.Option(help="host, service, session, … that the event is about")]
-Size = Annotated[int, typer.Option("--size", "-n", min=1, max=100)]
-Cursor = Annotated[str | None, typer.Option(help="of the page before")]
-AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
+Datasets = Annotated[list[str] | None, typer.Option("--dataset", help="Only this dataset; repeatable.")]
+Types = Annotated[list[str] | None, typer.Option("--type", help="Only this event type; repeatable.")]
+From = Annotated[str | None, typer.Option("--from", help="Earliest event time, like 2026-11-21T00:00:00Z; inclusive.")]
+To = Annotated[str | None, typer.Option("--to", help="Latest event time; exclusive.")]
+Entity = Annotated[str | None, typer.Option(help="Host, service, session, … that the event is about.")]
+Size = Annotated[int, typer.Option("--size", "-n", min=1, max=100, help="Events per page.")]
+Cursor = Annotated[str | None, typer.Option(help="Cursor that the previous page printed.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _CONDITION = re.compile(r"(@?[\w.]+)(>=|<=|=|>|<|\^)(.*)", re.DOTALL)
 _OPERATORS = {"=": "eq", ">=": "gte", "<=": "lte", ">": "gt", "<": "lt", "^": "prefix"}
@@ -32,22 +32,27 @@ _OPERATORS = {"=": "eq", ">=": "gte", "<=": "lte", ">": "gt", "<": "lt", "^": "p
 
 @app.command()
 def search(
-    text: Annotated[str | None, typer.Argument(help='words that must all be there, "quoted phrases", -without')] = None,
+    text: Annotated[str | None, typer.Argument(help='Words that must all occur, "quoted phrases", -excluded.')] = None,
     where: Annotated[
-        list[str] | None, typer.Option("--where", "-w", help="level=error, @publisher=shop, value>=0.5, logger^org.")
+        list[str] | None,
+        typer.Option(
+            "--where",
+            "-w",
+            help="Filter like level=error, @publisher=shop, value>=0.5 or logger^org. (prefix); repeatable.",
+        ),
     ] = None,
     datasets: Datasets = None,
     types: Types = None,
     entity: Entity = None,
     since: From = None,
     until: To = None,
-    sort: Annotated[str | None, typer.Option(help="time, relevance or anomaly")] = None,
-    boost: Annotated[float | None, typer.Option(help="0 to 10: how much unusual events move up")] = None,
+    sort: Annotated[str | None, typer.Option(help="time, relevance or anomaly.")] = None,
+    boost: Annotated[float | None, typer.Option(help="How much unusual events move up: 0 to 10.")] = None,
     size: Size = 20,
     cursor: Cursor = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find events by words and conditions."""
+    """Search events by text and filters."""
     body = {
         "text": text,
         "filters": [condition(each) for each in where or []],
@@ -66,16 +71,16 @@ def search(
 
 @app.command()
 def similar(
-    to: Annotated[str, typer.Argument(help="an event's key, or a text")],
+    to: Annotated[str, typer.Argument(help="Key of an event, or a text.")],
     datasets: Datasets = None,
     types: Types = None,
     since: From = None,
     until: To = None,
-    distinct: Annotated[bool, typer.Option(help="of events with the same pattern only one")] = True,
+    distinct: Annotated[bool, typer.Option(help="Only one event per pattern.")] = True,
     size: Size = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Find the events that are most like an event or a text."""
+    """Find the events most similar to an event or a text."""
     by = {"key": to} if is_key(to) else {"text": to}
     body = {
         "datasets": datasets,
@@ -85,7 +90,7 @@ def similar(
         "size": size,
     }
     page = ask("POST", "/v1/similar", body=_given(by | body))
-    print_json(page) if as_json else print_hits(page, score="likeness")
+    print_json(page) if as_json else print_hits(page, score="similarity")
 
 
 @app.command()
@@ -95,8 +100,8 @@ def anomalies(
     entity: Entity = None,
     since: From = None,
     until: To = None,
-    min_score: Annotated[float, typer.Option(min=0, max=1)] = 0.0,
-    distinct: Annotated[bool, typer.Option(help="of events with the same pattern only one; one page")] = False,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Least anomaly score.")] = 0.0,
+    distinct: Annotated[bool, typer.Option(help="Only one event per pattern, on one page.")] = False,
     size: Size = 20,
     cursor: Cursor = None,
     as_json: AsJson = False,
@@ -118,22 +123,22 @@ def anomalies(
 
 
 @app.command()
-def get(key: Annotated[str, typer.Argument(help="an event's key")]) -> None:
-    """Show one stored record, as JSON."""
+def get(key: Annotated[str, typer.Argument(help="Key of the event.")]) -> None:
+    """Show one stored event as JSON."""
     print_json(ask("GET", f"/v1/events/{key}"))
 
 
 @app.command()
 def timeline(
-    entity: Annotated[str, typer.Argument(help="host, service, session, …")],
+    entity: Annotated[str, typer.Argument(help="Host, service, session, …")],
     datasets: Datasets = None,
     since: From = None,
     until: To = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000)] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="Events per page.")] = 50,
     cursor: Cursor = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what one entity did, newest first."""
+    """Show the events of one entity, newest first."""
     params = {"entity": entity, "dataset": datasets, "from": since, "to": until, "limit": limit, "cursor": cursor}
     page = ask("GET", "/v1/timeline", params=_given(params))
     if as_json:
@@ -145,7 +150,7 @@ def timeline(
     console = Console()
     console.print(table)
     if page.get("cursor"):
-        console.print(f"[dim]more: --cursor {page['cursor']}[/]", soft_wrap=True)
+        console.print(f"[dim]next page: --cursor {page['cursor']}[/]", soft_wrap=True)
 
 
 def condition(text: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""penstock send: log files, CloudTrail records and ready CloudEvents → the HTTP API."""
+"""penstock send: log files, CloudTrail records and CloudEvents → POST /v1/events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from penstock.errors import PenstockError
 
 app = typer.Typer()
 
-# What is taken from a folder.
+# Which files of a folder are sent.
 PATTERNS = ("*.log", "*.log.gz", "*.jsonl", "*.jsonl.gz", "syslog", "messages")
 Kind = Literal["auto", "text", "log.line.v1", "cloud.audit.v1"]
 
@@ -61,23 +61,23 @@ class Files:
 
 @app.command()
 def send(
-    files: Annotated[list[str], typer.Argument(help="files, folders, or - for standard input; .gz is unpacked")],
+    files: Annotated[list[str], typer.Argument(help="Files, folders, or - for standard input; .gz is unpacked.")],
     kind: Annotated[
-        Kind, typer.Option("--type", help="auto guesses for each line; text takes JSON for text too")
+        Kind, typer.Option("--type", help="auto decides line by line; text treats JSON as text, too.")
     ] = "auto",
-    zone: Annotated[str, typer.Option(help="of times that do not say theirs, e.g. Europe/Berlin")] = "UTC",
-    batch: Annotated[int, typer.Option(min=1, max=5000, help="most events in a request")] = 500,
-    concurrency: Annotated[int, typer.Option(min=1, max=64, help="requests at a time")] = 4,
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    zone: Annotated[str, typer.Option(help="Time zone of times without one, for example Europe/Berlin.")] = "UTC",
+    batch: Annotated[int, typer.Option(min=1, max=5000, help="Most events per request.")] = 500,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Requests in flight at a time.")] = 4,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Send lines of logs, CloudTrail records or CloudEvents (one JSON object a line).
+    """Send log lines, CloudTrail records or CloudEvents (JSON Lines).
 
-    Sending the same files again is harmless: it gives the same events, which are told apart by file, place and time.
+    Sending the same files again is safe: their events get the same ids, and duplicates are not stored.
     """
     try:
         source = Files(paths(files), ZoneInfo(zone), None if kind == "auto" else kind)
     except (ZoneInfoNotFoundError, ValueError):
-        raise typer.BadParameter(f"{zone!r} is no time zone", param_hint="--zone") from None
+        raise typer.BadParameter(f"{zone!r} is not a time zone", param_hint="--zone") from None
     began = time.monotonic()
     try:
         shipped = asyncio.run(_ship(source, batch, concurrency, quiet=as_json))
@@ -119,11 +119,11 @@ def _report(shipped: Shipped, seconds: float, as_json: bool) -> None:
         return
     console = Console(highlight=False)
     console.print(
-        f"{shipped.accepted:,} accepted, {shipped.duplicate:,} there already, "
+        f"{shipped.accepted:,} accepted, {shipped.duplicate:,} duplicate, "
         f"{sum(each.count for each in shipped.refused.values()):,} refused, in {seconds:.1f} s ({rate:,.0f}/s)"
     )
     if not shipped.durable:
-        console.print("[yellow]not durable:[/] the broker does not sync each write to disk")
+        console.print("[yellow]not durable:[/] the NATS server does not sync each write to disk")
     for code, refusals in shipped.refused.items():
         console.print(f"[red]{code}[/] {refusals.count:,} times, first:", end=" ")
         console.print(
@@ -143,9 +143,9 @@ def paths(names: list[str]) -> list[Path | None]:
         elif path.is_file():
             found.append(path)
         else:
-            raise typer.BadParameter(f"{name} is no file", param_hint="FILES")
+            raise typer.BadParameter(f"{name} is not a file or folder", param_hint="FILES")
     if not found:
-        raise typer.BadParameter(f"no files like {', '.join(PATTERNS)} there", param_hint="FILES")
+        raise typer.BadParameter(f"no files match {', '.join(PATTERNS)}", param_hint="FILES")
     return found
 
 

@@ -1,6 +1,6 @@
-"""events → batches → POST /v1/events, several at a time → counts of what became of them.
+"""events → batches → POST /v1/events, several at a time → counts by result.
 
-Whatever cannot be stored now is sent again after a while, and only that; sending twice is harmless.
+Only events that cannot be stored now are sent again, after a delay; sending an event twice is safe.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Refusals:
 
 @dataclass(slots=True)
 class Shipped:
-    """What became of the events so far. `read` counts those made, `retries` the requests sent again."""
+    """Results so far. `read` counts the events read, `retries` the requests sent again."""
 
     read: int = 0
     accepted: int = 0
@@ -46,14 +46,14 @@ class Shipped:
 
     @property
     def settled(self) -> int:
-        """Events with a final answer."""
+        """Events with a final result."""
         return self.accepted + self.duplicate + sum(each.count for each in self.refused.values())
 
 
 class Shipper:
     """Sends batches of up to `batch` events, `concurrency` at a time; gives up a batch after `patience` seconds.
 
-    `seen` is called with the ingress's result for each event that got one.
+    `seen` is called with the API's result for each event that got one.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Shipper:
                 if not batch:
                     return
                 after = float(response.headers.get("retry-after", "1"))
-                failure = Unavailable("BROKER_UNAVAILABLE", "the ingress cannot store events now")
+                failure = Unavailable("BROKER_UNAVAILABLE", "the API cannot store events now")
             except httpx.TransportError as error:
                 after, failure = wait, unreachable(error)
             except Unavailable as error:

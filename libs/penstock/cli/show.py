@@ -1,4 +1,4 @@
-"""Records and hits on the terminal: a line of time, entity and text each."""
+"""Prints records and hits on the terminal, each with time, entity and text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ANOMALY = ((0.999, "bold red"), (0.99, "red"), (0.95, "yellow"))
 
 
 def print_json(body: Any) -> None:
-    """For programs."""
+    """One line of JSON."""
     print(json.dumps(body, ensure_ascii=False))
 
 
@@ -36,9 +36,9 @@ def print_hits(page: dict[str, Any], *, score: str = "") -> None:
     console.print(table if page["hits"] else "nothing found")
     total = page.get("total")
     if total:
-        console.print(f"[dim]{'at least ' if total['relation'] == 'gte' else ''}{total['value']:,} in all[/]")
+        console.print(f"[dim]{'at least ' if total['relation'] == 'gte' else ''}{total['value']:,} found[/]")
     if page.get("cursor"):
-        console.print(f"[dim]more: --cursor {page['cursor']}[/]", soft_wrap=True)
+        console.print(f"[dim]next page: --cursor {page['cursor']}[/]", soft_wrap=True)
 
 
 def summary(record: dict[str, Any]) -> str:

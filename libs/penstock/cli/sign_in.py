@@ -47,7 +47,7 @@ def with_device(
         deadline = time.monotonic() + float(begun["expires_in"])
         begun["verification_uri"], begun["user_code"]
     except (KeyError, TypeError, ValueError):
-        raise Refused("LOGIN_FAILED", f"{provider.device} did not answer as RFC 8628 says") from None
+        raise Refused("LOGIN_FAILED", f"{provider.device} did not respond as RFC 8628 requires") from None
     show(begun)
     while time.monotonic() < deadline:
         wait(min(max(interval, 0.1), 60.0))
@@ -62,7 +62,7 @@ def with_device(
                 interval += 5
             elif refused.error != "authorization_pending":
                 raise
-    raise Refused("LOGIN_FAILED", "nobody has agreed in time")
+    raise Refused("LOGIN_FAILED", "the sign-in was not confirmed in time")
 
 
 def with_browser(
@@ -73,7 +73,7 @@ def with_browser(
     Raises Refused LOGIN_FAILED.
     """
     if not provider.authorization:
-        raise Refused("LOGIN_FAILED", f"{provider.issuer} has no page to sign in; try without --browser")
+        raise Refused("LOGIN_FAILED", f"{provider.issuer} has no authorization endpoint; try without --browser")
     verifier, challenge = pkce()
     state = secrets.token_urlsafe(24)
     with _Waiting(("127.0.0.1", 0), _Back) as server:
@@ -121,8 +121,8 @@ class _Waiting(HTTPServer):
                 continue  # somebody else's: a page may send a browser anywhere
             if code := self.found.get("code"):
                 return code
-            raise Refused("LOGIN_FAILED", f"the provider says {self.found.get('error', 'nothing')[:64]}")
-        raise Refused("LOGIN_FAILED", "the browser did not come back in time")
+            raise Refused("LOGIN_FAILED", f"the provider responded with {self.found.get('error', 'nothing')[:64]}")
+        raise Refused("LOGIN_FAILED", "the browser did not return in time")
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke: another one comes."""

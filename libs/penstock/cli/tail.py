@@ -16,7 +16,7 @@ from penstock.cli.show import print_json, record_line
 
 app = typer.Typer()
 
-SILENCE = 45.0  # seconds; the ingress sends a beat every 15
+SILENCE = 45.0  # seconds; the API sends a heartbeat every 15
 
 
 @app.command()
@@ -24,7 +24,7 @@ def tail(
     datasets: Datasets = None,
     types: Types = None,
     entity: Entity = None,
-    most: Annotated[int | None, typer.Option("--most", "-n", min=1, help="stop after so many events")] = None,
+    most: Annotated[int | None, typer.Option("--most", "-n", min=1, help="Stop after this many events.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Follow events as they are stored, until Ctrl-C."""
@@ -35,7 +35,7 @@ def tail(
         for kind, body in follow({name: value for name, value in params.items() if value}):
             if kind == "gap":
                 missed = "some" if body["dropped"] is None else f"{body['dropped']:,}"
-                Console(stderr=True).print(f"[yellow]{missed} events are missing here[/]")
+                Console(stderr=True).print(f"[yellow]{missed} events were skipped here[/]")
             elif kind == "event":
                 print_json(body) if as_json else console.print(record_line(body))
                 seen += 1
@@ -46,7 +46,7 @@ def tail(
 
 
 def follow(params: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The server-sent events: (kind, data). Raises PenstockError when the ingress refuses, or is gone."""
+    """The server-sent events: (kind, data). Raises PenstockError if the API refuses or cannot be reached."""
     timeout = httpx.Timeout(10.0, read=SILENCE)
     try:
         with httpx.stream("GET", f"{api_url()}/v1/tail", params=params, headers=headers(), timeout=timeout) as response:
