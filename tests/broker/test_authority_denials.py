@@ -23,7 +23,6 @@ from penstock.contracts.nats_subjects import CORE_API
 from penstock.errors import Refused, Unavailable
 from penstock.stack import nats, up
 from tests.support.authority_rig import AuthorityRig
-from tests.support.broker_rig import true
 from tests.support.mint import Mint
 from tests.support.place_factory import PlaceFactory
 from tests.support.processes import Processes
@@ -60,7 +59,7 @@ def deny(warden: Broker, identity: str) -> Any:
 
 
 async def lost(broker: Broker) -> None:
-    await true(lambda: not broker.connected)
+    await until(lambda: not broker.connected)
 
 
 async def test_a_denied_identity_is_disconnected_within_two_seconds(rig: AuthorityRig, warden: Broker) -> None:
@@ -167,9 +166,9 @@ async def test_the_list_can_be_followed_from_app(rig: AuthorityRig, warden: Brok
     await denials.start()
     assert not denials.is_denied("web_shop")
     await deny(warden, "web_shop")
-    await true(lambda: denials.is_denied("web_shop"), bound=2.0)
+    await until(lambda: denials.is_denied("web_shop"), bound=2.0)
     await write(warden, "web_shop", denied=False, by="test", reason="over")
-    await true(lambda: not denials.is_denied("web_shop"), bound=2.0)
+    await until(lambda: not denials.is_denied("web_shop"), bound=2.0)
     await denials.stop()
 
 

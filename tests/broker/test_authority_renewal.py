@@ -20,9 +20,10 @@ from penstock.rpc.client import ask
 from penstock.rpc.server import serve
 from penstock.stack import up
 from tests.support.authority_rig import AuthorityRig
-from tests.support.broker_rig import Working, true
+from tests.support.broker_rig import Working
 from tests.support.mint import Mint
 from tests.support.place_factory import PlaceFactory
+from tests.support.until import until
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +50,10 @@ class Load:
         self.again = 0  # publishes that had to be repeated
         self.redelivered = 0
 
-    async def single(self, broker: Broker, until: float) -> None:
+    async def single(self, broker: Broker, end: float) -> None:
         """One by one, each awaited."""
         for number in itertools.count():
-            if time.monotonic() > until:
+            if time.monotonic() > end:
                 return
             payload = b"single %d" % number
             while True:
@@ -63,12 +64,12 @@ class Load:
                     self.again += 1
             self.sent.add(payload)
 
-    async def grouped(self, broker: Broker, until: float) -> None:
+    async def grouped(self, broker: Broker, end: float) -> None:
         """In groups, as the ingress does it."""
         committer = GroupCommitter(broker)
         await committer.start()
         for number in itertools.count():
-            if time.monotonic() > until:
+            if time.monotonic() > end:
                 break
             left = [b"group %d %d" % (number, each) for each in range(20)]
             self.sent.update(left)
@@ -98,10 +99,10 @@ async def run(rig: AuthorityRig, seconds: float, life: float) -> tuple[Load, int
         Lane(indexer, stream, "indexer", load.handle, options, dead_letters=DeadLetters(indexer, "x"))
         for stream in ("EVENTS_NATS", "EVENTS_HTTP")
     ]
-    until = time.monotonic() + seconds
+    end = time.monotonic() + seconds
     async with Working(*lanes):
-        await asyncio.gather(load.single(billing, until), load.grouped(ingress, until))
-        await true(lambda: load.got.keys() >= load.sent, bound=45.0)
+        await asyncio.gather(load.single(billing, end), load.grouped(ingress, end))
+        await until(lambda: load.got.keys() >= load.sent, bound=45.0)
     return load, sum(source.given for source in rig.sources)
 
 
@@ -141,8 +142,8 @@ async def test_requests_are_answered_while_both_sides_renew_their_tokens(rig: Au
 
     responder = await serve(indexer, "search", {"count": count}, concurrency=8)
     asked = failed = 0
-    until = time.monotonic() + 12
-    while time.monotonic() < until:
+    end = time.monotonic() + 12
+    while time.monotonic() < end:
         asked += 1
         try:
             assert await ask(ingress, "search", "count", {"number": asked}, timeout=2.0) == {"number": asked}
@@ -163,7 +164,7 @@ async def test_work_resumes_after_a_while_without_tokens(rig: AuthorityRig) -> N
 
     billing = await rig.token("billing", make)
     issuing = False
-    await true(lambda: not billing.connected)  # the token is over, and there is none
+    await until(lambda: not billing.connected)  # the token is over, and there is none
     issuing = True
     await billing.wait_connected(15)
     assert (await billing.publish("evt.00.nats.billing.log.line.v1", b"{}")).stream == "EVENTS_NATS"

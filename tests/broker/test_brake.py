@@ -11,7 +11,8 @@ import pytest
 from penstock.broker import Broker, StoredMessage
 from penstock.consume import Brake, DeadLetters, Delivery, Done, Drop, Lane, LaneOptions, Outcome
 from penstock.consume.brake import FIRST_STOP
-from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, true
+from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working
+from tests.support.until import until
 
 PUBLISHERS = ("one", "two", "three", "four")
 BEFORE_CLEAR = 19  # dead letters of a process before the first refusals count as more than a few
@@ -84,12 +85,12 @@ async def test_nothing_is_dead_lettered_when_the_first_batches_close_the_brake(
         await rig.store([b"x"] * 500, publisher=publisher)
     working = [post.lane(store, brake, batch=2000 // lanes, linger=0.5) for _ in range(lanes)]
     async with Working(*working):
-        await true(lambda: brake.stopped)
+        await until(lambda: brake.stopped)
         reason = working[0].unready_reason()
         assert all(lane.unready_reason() == reason for lane in working)
         for word in ("SINK_REFUSED", "penstock dlq stats --worker indexer", "penstock worker resume indexer"):
             assert word in reason
-        await true(lambda: all(lane.puller.paused for lane in working))
+        await until(lambda: all(lane.puller.paused for lane in working))
         handled = len(store.seen)
         await rig.store([b"later"] * 20, publisher="one")
         assert not await post.letters()
@@ -105,7 +106,7 @@ async def test_few_are_dead_lettered_when_refusals_come_one_by_one(rig: Rig, pos
     brake, store = Brake("indexer"), Store()
     async with Working(post.lane(store, brake, batch=1, in_flight=1)):
         await store_in_turn(rig, 400)
-        await true(lambda: brake.stopped)
+        await until(lambda: brake.stopped)
         assert len(await post.letters()) <= BEFORE_CLEAR
         store.broken = False
         brake.resume()
@@ -133,7 +134,7 @@ async def test_it_closes_again_when_the_sink_refuses_after_resume(rig: Rig, post
     async with Working(post.lane(store, brake)):
         for publisher in PUBLISHERS:
             await rig.store([b"x"] * 100, publisher=publisher)
-        await true(lambda: brake.stopped)
+        await until(lambda: brake.stopped)
         brake.watch(lambda: closings.set() if brake.stopped else None)
         brake.resume()
         async with asyncio.timeout(20):

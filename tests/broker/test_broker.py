@@ -11,8 +11,8 @@ import pytest
 
 from penstock.broker import Broker, Entry, Keys, Message, Objects
 from penstock.errors import PenstockError, Refused, Unavailable
-from tests.support.broker_rig import Rig, subject, true
-from tests.support.until import BOUND
+from tests.support.broker_rig import Rig, subject
+from tests.support.until import BOUND, until
 
 
 async def test_a_missing_seed_is_named(rig: Rig, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ async def test_a_failing_callback_still_gets_the_next_message(rig: Rig) -> None:
     await indexer.flush()
     for text in (b"1", b"2"):
         ingress.send("svc.search.query.ingress", text)
-    await true(lambda: len(heard) >= 2)
+    await until(lambda: len(heard) >= 2)
     assert heard == [b"1", b"2"]
     assert indexer.connected
 
@@ -104,7 +104,7 @@ async def test_after_a_kill_of_the_server_waiting_answers_fail_and_the_connectio
     await indexer.subscribe("svc.search.query.*", lambda message: heard.append(message.data))
     await indexer.flush()
     waiting = asyncio.create_task(ingress.request("svc.search.query.ingress", b"1", timeout=60))
-    await true(lambda: heard == [b"1"])
+    await until(lambda: heard == [b"1"])
     rig.processes.kill("nats")
     async with asyncio.timeout(BOUND):
         with pytest.raises(Unavailable, match="BROKER_UNAVAILABLE"):
@@ -118,7 +118,7 @@ async def test_after_a_kill_of_the_server_waiting_answers_fail_and_the_connectio
         await indexer.wait_connected(5)
         assert time.monotonic() - up < 2
         ingress.send("svc.search.query.ingress", b"3")
-        await true(lambda: b"3" in heard)
+        await until(lambda: b"3" in heard)
     assert (await ingress.publish(subject(), b"after")).sequence
 
 
@@ -153,9 +153,9 @@ async def test_a_change_of_a_bucket_is_seen_by_a_reader_across_the_accounts(rig:
         seen.append(entries)
 
     watching = asyncio.create_task(Keys(await rig.broker("scorer"), "registry").watch(changed, stop))
-    await true(lambda: len(seen) == 1)
+    await until(lambda: len(seen) == 1)
     await keys.put("model_b", b"new")
-    await true(lambda: len(seen) == 2)
+    await until(lambda: len(seen) == 2)
     stop.set()
     await watching
     assert "model_b" not in seen[0]

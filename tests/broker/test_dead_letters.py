@@ -14,7 +14,7 @@ import pytest
 
 from penstock.broker import Broker, StoredMessage
 from penstock.consume import DeadLetters, Delivery, Done, Drop, Lane, LaneOptions, Outcome
-from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject, true
+from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject
 from tests.support.records import records_of
 from tests.support.until import BOUND, until
 
@@ -112,7 +112,7 @@ async def test_while_dlq_is_full_the_message_is_kept_and_the_lane_is_unready(rig
         assert not await post.letters()
         await rig.core.jetstream.update_stream(info.config)
         await rig.settled()
-        await true(lambda: lane.unready_reason() == "")
+        await until(lambda: lane.unready_reason() == "")
     assert [letter.data for letter in await post.letters()] == [b"bad"]
 
 

@@ -18,7 +18,7 @@ from penstock.rpc.server import serve
 from penstock.stack.place import CHECKOUT
 from tests.support.broker_rig import Rig
 from tests.support.ingress import Ingress, event
-from tests.support.until import BOUND
+from tests.support.until import BOUND, until
 
 KEY = "019aa5b3-4b1a-8c41-9d6e-2f1c7a90e355"
 HIT = {
@@ -123,12 +123,10 @@ async def test_sending_goes_on_after_the_broker_was_away(ingress: Ingress, rig: 
     rig.processes.kill("nats")
     sending = await penstock(ingress, "send", str(tmp_path / "app.log"), "--json", "--batch", "100")
 
-    async def turned_away() -> None:
-        while 'status="503"' not in (await ingress.client.get("/metrics")).text:
-            await ingress.send({})
+    async def turned_away() -> bool:
+        return 'status="503"' in (await ingress.client.get("/metrics")).text
 
-    async with asyncio.timeout(BOUND):
-        await turned_away()
+    await until(turned_away)
     await asyncio.to_thread(rig.processes.restart, "nats")
     code, out, err = await sending.end()
     assert (code, json.loads(out)["accepted"]) == (0, 300), err
@@ -137,12 +135,10 @@ async def test_sending_goes_on_after_the_broker_was_away(ingress: Ingress, rig: 
 async def test_tail_shows_what_is_sent(ingress: Ingress, rig: Rig) -> None:
     tailing = await penstock(ingress, "tail", "--most", "1", "--json", "--type", "log.line.v1")
 
-    async def followed() -> None:
-        while "penstock_tail_open 1.0" not in (await ingress.client.get("/metrics")).text:
-            await asyncio.wait({asyncio.create_task(ingress.client.get("/livez"))})
+    async def followed() -> bool:
+        return "penstock_tail_open 1.0" in (await ingress.client.get("/metrics")).text
 
-    async with asyncio.timeout(BOUND):
-        await followed()
+    await until(followed)
     await ingress.send([event("t-0", type="metric.sample.v1", data={"name": "n", "value": 1}), event("t-1")])
     code, out, _ = await tailing.end()
     assert (code, json.loads(out)["event"]["id"]) == (0, "t-1")

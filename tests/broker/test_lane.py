@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -25,8 +26,9 @@ from penstock.consume import (
 )
 from penstock.errors import Unavailable
 from penstock.publish import GroupCommitter, Outgoing
-from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject, true
-from tests.support.until import BOUND
+from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject
+from tests.support.faulty_link import Line
+from tests.support.until import BOUND, until
 
 MakeLane = Callable[..., Lane]
 
@@ -180,7 +182,7 @@ async def test_what_a_lane_holds_is_bounded(rig: Rig, lane: MakeLane) -> None:
     await rig.store([bytes(10_000)] * 1500)
     bounded = lane(stuck, batch=50, in_flight=1, limits=Limits(messages=200))
     async with Working(bounded):
-        await true(lambda: bounded.held == 200 and bounded.puller.outstanding == 0)
+        await until(lambda: bounded.held == 200 and bounded.puller.outstanding == 0)
         assert (await rig.core.jetstream.consumer_info(STREAM, CONSUMER)).ack_pending == 200
         release.set()
         await sink.wait(1500)
@@ -199,7 +201,7 @@ async def test_what_a_lane_holds_is_bounded_in_bytes_too(rig: Rig, lane: MakeLan
     limits = Limits(messages=1000, bytes=4_000_000, batch_bytes=500_000)
     bounded = lane(stuck, in_flight=1, limits=limits)
     async with Working(bounded):
-        await true(lambda: bounded.held >= 20)
+        await until(lambda: bounded.held >= 20)
         await rig.core.flush()
         assert bounded.held_bytes <= limits.bytes
         release.set()
@@ -218,7 +220,7 @@ async def test_a_message_sent_into_the_lanes_inbox_by_somebody_else_is_dropped(r
     forger = await rig.broker("scorer")  # may publish to the indexer's inbox, because it answers its requests
     working = lane(sink.handle)
     async with Working(working):
-        await true(lambda: working.puller.outstanding > 0)
+        await until(lambda: working.puller.outstanding > 0)
         address = working.puller.inboxes[0]
         ack = f"$JS.ACK.{STREAM}.{CONSUMER}.1.1.1.1.0"
         before = refused_deliveries()
@@ -279,7 +281,7 @@ async def test_a_sink_that_takes_nothing_makes_the_lane_rest(rig: Rig, lane: Mak
     resting = lane(sink.handle, batch=1, in_flight=1, linger=0.0)
     async with Working(resting):
         await sink.wait(2)
-        await true(lambda: resting.puller.paused)
+        await until(lambda: resting.puller.paused)
         count = len(sink.batches)
         await rig.core.flush()
         assert len(sink.batches) == count == 2
@@ -300,7 +302,7 @@ async def test_stopping_finishes_what_is_in_hand_and_gives_the_rest_to_others_at
     running = asyncio.create_task(stopping.run(stop))
     async with asyncio.timeout(BOUND):
         await started.wait()
-        await true(lambda: stopping.held == 30)
+        await until(lambda: stopping.held == 30)
         stop.set()
         asyncio.get_running_loop().call_later(0.3, release.set)
         await running
@@ -335,23 +337,24 @@ async def test_lanes_that_stop_in_the_middle_of_a_flow_leave_nothing_waiting(rig
 
 
 async def test_a_worker_that_vanishes_takes_no_messages_with_it_but_those_in_hand(rig: Rig, lane: MakeLane) -> None:
-    gone, stays = await rig.broker("indexer"), Sink()
-    lost = Sink()
+    link = await Line("indexer→nats", rig.place.local_port("nats"), random.Random(0)).open()
+    gone = await Broker.connect(f"nats://127.0.0.1:{link.port}", "indexer", rig.place.credentials_folder)
+    stays, lost = Sink(), Sink()
     vanishing = Lane(gone, STREAM, CONSUMER, lost.handle, dead_letters=DeadLetters(gone, "indexer"))
     running = asyncio.create_task(vanishing.run(asyncio.Event()))
-    await true(lambda: vanishing.puller.outstanding > 0)
-    gone._client.options["allow_reconnect"] = False
-    gone._client._transport._io_writer.transport.abort()  # type: ignore[union-attr]
-    async with asyncio.timeout(BOUND):
-        await gone.closed.wait()
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await until(lambda: vanishing.puller.outstanding > 0)
+    link.refuse()
+    await until(lambda: not gone.connected)
     began = time.monotonic()
     await rig.store([b"for the other"])
     async with Working(lane(stays.handle)):
         await stays.wait(1)
     assert time.monotonic() - began < 3
     assert not lost.seen
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await gone.drain(1.0)
+    await link.close()
 
 
 async def test_nothing_is_lost_when_the_server_is_killed_under_load_and_the_lane_goes_on_at_once(
@@ -397,14 +400,14 @@ async def test_a_lane_says_why_it_does_not_progress(rig: Rig, lane: MakeLane) ->
     sink = Sink()
     working = lane(sink.handle)
     async with Working(working):
-        await true(lambda: working.puller.outstanding > 0)
+        await until(lambda: working.puller.outstanding > 0)
         assert working.unready_reason() == ""
         await rig.drop_consumer()
-        await true(lambda: "does not answer pulls" in working.unready_reason())
+        await until(lambda: "does not answer pulls" in working.unready_reason())
         await rig.consumer()
         await rig.store([b"back"])
         await sink.wait(1)
-        await true(lambda: working.unready_reason() == "")
+        await until(lambda: working.unready_reason() == "")
 
 
 async def test_a_lane_far_behind_says_so(rig: Rig, lane: MakeLane) -> None:
@@ -422,9 +425,9 @@ async def test_a_lane_far_behind_says_so(rig: Rig, lane: MakeLane) -> None:
         await rig.store([b"1"])
         working = lane(slow)
         async with Working(working):
-            await true(lambda: working.held == 1)
+            await until(lambda: working.held == 1)
             assert working.unready_reason() == ""
-            await true(lambda: "behind" in working.unready_reason())
+            await until(lambda: "behind" in working.unready_reason())
             assert working.behind > 2
             release.set()
             await sink.wait(1)

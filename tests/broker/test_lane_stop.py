@@ -8,8 +8,8 @@ import time
 import pytest
 
 from penstock.consume import DeadLetters, Delivery, Lane, LaneOptions, Outcome
-from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject, true
-from tests.support.until import BOUND
+from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject
+from tests.support.until import BOUND, until
 
 
 async def test_lanes_that_stop_while_messages_trickle_in_leave_none_unsettled(rig: Rig) -> None:
@@ -62,7 +62,7 @@ async def test_a_batch_that_does_not_end_in_time_is_given_back(rig: Rig, cut_sho
     running = asyncio.create_task(stuck.run(stop, grace=0.1))
     async with asyncio.timeout(BOUND):
         await started.wait()
-        await true(lambda: stuck.held == 30)
+        await until(lambda: stuck.held == 30)
         stop.set()
         if cut_short:
             await rig.core.flush()  # the lane has begun to stop

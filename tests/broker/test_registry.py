@@ -18,9 +18,10 @@ from penstock.rpc.client import ask
 from penstock.scoring.package import verify
 from penstock.scoring.registry import MODELS, REGISTRY, active_key, object_name
 from penstock.services.operator.__main__ import build
-from tests.support.broker_rig import Rig, true
+from tests.support.broker_rig import Rig
 from tests.support.records import records_of
 from tests.support.scoring_models import package
+from tests.support.until import until
 from tests.support.workers import RunningWorker, ask_registry, register
 
 
@@ -69,7 +70,7 @@ async def test_activation_moves_the_pointer_notifies_and_is_audited(registry: Ri
     model = await register(registry, package())
     pointer = orjson.loads((await Keys(scorer, REGISTRY).get(active_key("surprise"))).value)
     assert (pointer["version"], pointer["digest"]) == (model.version, model.digest)
-    await true(heard.is_set)
+    await until(heard.is_set)
     (record,) = await registry.stored("AUDIT", audited)
     records_of([record])
     assert record.subject == "audit.operator.model_activated"

@@ -21,7 +21,7 @@ from penstock.scoring.registry import REGISTRY, active_key
 from penstock.scoring.score import read_score
 from penstock.services.operator.__main__ import build as build_operator
 from penstock.services.scorer.__main__ import build as build_scorer
-from tests.support.broker_rig import Rig, true
+from tests.support.broker_rig import Rig
 from tests.support.records import records_of
 from tests.support.scoring_models import RARE, TYPE, package, usual
 from tests.support.until import until
@@ -173,7 +173,7 @@ async def test_without_a_model_events_wait_and_none_is_lost(home: Rig, monkeypat
     async with RunningWorker(home, "scorer", build_scorer, ready=False) as worker:
         sequences = await ship(home, [usual(number) for number in range(120)])
         note = "no model yet: scoring waits; train one with `penstock model train --model later --activate`"
-        await true(lambda: worker.notes() == [note])
+        await until(lambda: worker.notes() == [note])
         assert worker.unready_reasons() == []
         for stream in ("EVENTS_HTTP", "EVENTS_NATS"):
             for lane in LANES:
@@ -209,11 +209,11 @@ async def test_a_new_version_is_loaded_and_an_invalid_one_is_not(home: Rig) -> N
         keys = Keys(operator, REGISTRY)
         good = (await keys.get(active_key("surprise"))).value
         await keys.put(active_key("surprise"), orjson.dumps(orjson.loads(good) | {"version": 1}))
-        await true(lambda: any("MODEL_INVALID" in unready_reason for unready_reason in worker.unready_reasons()))
+        await until(lambda: any("MODEL_INVALID" in unready_reason for unready_reason in worker.unready_reasons()))
         await ship(home, [usual(11)])
         assert (await scored(home, first, 2))[1]["model"]["version"] == model.version
         await keys.put(active_key("surprise"), good)
-        await true(lambda: not worker.unready_reasons())
+        await until(lambda: not worker.unready_reasons())
 
 
 async def test_a_text_is_embedded_beside_lines_like_it(scorer: Rig) -> None:

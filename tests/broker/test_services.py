@@ -15,8 +15,8 @@ from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.rpc.caller import Person, RequestCaller
 from penstock.rpc.client import ask
 from penstock.rpc.server import Responder, serve
-from tests.support.broker_rig import Rig, true
-from tests.support.until import BOUND
+from tests.support.broker_rig import Rig
+from tests.support.until import BOUND, until
 
 ALICE = Person("alice", frozenset({"logs"}), frozenset({"reader"}))
 
@@ -136,7 +136,7 @@ async def test_requests_beyond_the_bound_are_refused_at_once(
     ingress: Broker, responder: Responder, search: Search
 ) -> None:
     first = [asyncio.create_task(ask(ingress, "search", "count", {})) for _ in range(32)]
-    await true(lambda: search.started == 4 and responder.in_progress == 32)
+    await until(lambda: search.started == 4 and responder.in_progress == 32)
     with pytest.raises(Unavailable, match="OVERLOADED"):
         await ask(ingress, "search", "count", {})
     search.release.set()
@@ -149,7 +149,7 @@ async def test_a_handler_is_cancelled_when_the_caller_s_timeout_ends(
 ) -> None:
     with pytest.raises(Unavailable, match="TIMED_OUT"):
         await ask(ingress, "search", "count", {}, timeout=0.2)
-    await true(lambda: responder.in_progress == 0, bound=2)
+    await until(lambda: responder.in_progress == 0, bound=2)
     assert search.started == 1
 
 
@@ -198,7 +198,7 @@ async def test_stopping_answers_requests_in_progress(
     rig: Rig, ingress: Broker, responder: Responder, search: Search
 ) -> None:
     request = asyncio.create_task(ask(ingress, "search", "count", {}))
-    await true(lambda: search.started == 1)
+    await until(lambda: search.started == 1)
     stopping = asyncio.create_task(responder.stop())
     search.release.set()
     async with asyncio.timeout(BOUND):

@@ -12,10 +12,10 @@ from prometheus_client.metrics import MetricWrapperBase
 from penstock.broker import Message
 from penstock.rpc.client import ask
 from penstock.telemetry import METRICS, metrics
-from tests.support.broker_rig import Rig, subject, true
+from tests.support.broker_rig import Rig, subject
 from tests.support.records import records_of
 from tests.support.sample_process import Sample, start_sample
-from tests.support.until import BOUND
+from tests.support.until import BOUND, until
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def sample(rig: Rig, tmp_path: Path) -> AsyncIterator[Sample]:
 async def test_sigterm_finishes_what_is_in_hand_and_exits_with_0_within_ten_seconds(sample: Sample) -> None:
     (sample.folder / "slow").touch()
     await sample.rig.store([b"%d" % n for n in range(20)])
-    await true((sample.folder / "in_hand").exists)
+    await until((sample.folder / "in_hand").exists)
     code, seconds = await sample.end()
     assert code == 0
     assert seconds < 10
@@ -91,7 +91,7 @@ async def test_without_its_seed_it_says_so_and_exits_with_1(rig: Rig, tmp_path: 
 
 async def test_a_worker_exports_exactly_the_listed_metrics(sample: Sample) -> None:
     await sample.rig.store([b"one", b"two", b"refused"])
-    await true(lambda: len(sample.handled()) == 3)
+    await until(lambda: len(sample.handled()) == 3)
     await sample.rig.settled()
     text = (await sample.get("/metrics")).text
     labels = 'consumer="indexer",outcome="{}",stream="EVENTS_HTTP"'
@@ -135,7 +135,7 @@ async def test_a_receipt_goes_to_the_publisher_s_own_inbox_only(sample: Sample) 
     await victim.flush()
     await ingress.publish(subject(), b"forged", {"x-reply-to": theirs})
     await ingress.publish(subject(), b"honest", {"x-reply-to": mine})
-    await true(lambda: heard == [b'{"stored":"honest"}'])
+    await until(lambda: heard == [b'{"stored":"honest"}'])
     await sample.rig.settled()
     await victim.flush()
     assert not stolen

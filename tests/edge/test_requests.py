@@ -14,7 +14,7 @@ from penstock.stack.place import Place
 from tests.support.edge import KEY, Edge, Upstream, trusting
 from tests.support.mint import Mint
 from tests.support.place_factory import PlaceFactory
-from tests.support.until import BOUND
+from tests.support.until import BOUND, until
 
 RATE, OPEN, BODY = 40, 6, 20_000
 AUTHORIZED = b"Authorization: Bearer " + KEY.encode() + b"\r\n"
@@ -197,13 +197,13 @@ async def test_the_rate_limit_is_counted_per_identity(edge: Edge, mint: Mint, ke
 
 async def settled(edge: Edge) -> None:
     """In its first ten seconds a process asks others for their counters, and would not hand over its own."""
-    async with asyncio.timeout(BOUND):
-        while True:
-            found = re.search(r"flags=0x([0-9a-f]+) resync", await edge.ask("show peers"))
-            assert found
-            if int(found[1], 16) & 3 == 3:  # heard from, or given up on, those on this machine and elsewhere
-                return
-            await asyncio.sleep(0.1)
+
+    async def look() -> bool:
+        found = re.search(r"flags=0x([0-9a-f]+) resync", await edge.ask("show peers"))
+        assert found
+        return int(found[1], 16) & 3 == 3  # heard from, or given up on, those on this machine and elsewhere
+
+    await until(look)
 
 
 async def test_a_used_up_rate_limit_survives_a_reload(edge: Edge, key: str) -> None:

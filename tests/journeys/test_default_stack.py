@@ -21,7 +21,6 @@ from penstock.auth.denials import write
 from penstock.auth.token_sources import claims
 from penstock.services.issuer import signing_keys as issuer_keys
 from penstock.stack import process, status
-from tests.support.broker_rig import true
 from tests.support.default_stack import BOUND, READER, SENDER, DefaultStack, event
 from tests.support.processes import Processes
 from tests.support.scoring_models import RARE
@@ -120,7 +119,7 @@ async def test_a_denied_identity_is_cut_off_at_broker_and_edge_within_two_second
     began = time.monotonic()
     await write(stack.warden, stack.sender, denied=True, by="test", reason="on trial")
     try:
-        at_the_edge, _ = await asyncio.gather(stack.denied(SENDER), true(lambda: not broker.connected, bound=BOUND))
+        at_the_edge, _ = await asyncio.gather(stack.denied(SENDER), until(lambda: not broker.connected, bound=BOUND))
         assert time.monotonic() - began < 2.0
         assert at_the_edge < 2.0
         assert billing.connected
@@ -257,7 +256,7 @@ async def test_planted_secrets_are_found(stack: DefaultStack, tmp_path: Path, fi
                 env={**os.environ, "PLANTED": secret},
                 start_new_session=True,
             )
-        await true(lambda: log.stat().st_size > 0, bound=BOUND)
+        await until(lambda: log.stat().st_size > 0, bound=BOUND)
         started = process.start_ticks(child.pid) or 0
         record.write_text(json.dumps(asdict(process.Record("planted", child.pid, started, (), {}, 1.0))))
         (tmp_path / "tracked").write_text(f"x = {secret!r}")

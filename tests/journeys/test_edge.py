@@ -26,7 +26,7 @@ from tests.support.ingress import STRUCTURED, event
 from tests.support.mint import ISSUER, Mint
 from tests.support.place_factory import PlaceFactory
 from tests.support.processes import Processes
-from tests.support.until import BOUND
+from tests.support.until import BOUND, until
 
 STREAM = "EVENTS_HTTP"
 CLIENTS = 8
@@ -201,18 +201,18 @@ async def test_a_tail_goes_on_over_a_reload_and_then_lets_the_old_process_end(ed
     async with edge.new_client() as client, client.stream("GET", "/v1/tail", headers=headers) as tail:
         lines = tail.aiter_lines()
 
-        async def until(text: str) -> None:
+        async def read_to(text: str) -> None:
             async with asyncio.timeout(BOUND):
                 while text not in await anext(lines):
                     pass
 
-        await until("event: open")
+        await read_to("event: open")
         assert await edge.reload() != old
         async with edge.new_client() as other:
             sent = orjson.dumps(event("tail-1"))
             answer = await other.post("/v1/events", content=sent, headers=headers | {"content-type": STRUCTURED})
         assert answer.status_code == 202
-        await until('"id":"tail-1"')
+        await read_to('"id":"tail-1"')
     gone = process.Record("old", old, process.start_ticks(old) or 0, (), {}, 0.0)
     assert await asyncio.to_thread(process.wait_gone, gone, BOUND)
 
@@ -221,15 +221,15 @@ async def test_without_an_ingress_the_edge_says_so_at_once(edge: Edge, rig: Rig,
     for name in ("ingress_0", "ingress_1"):
         await asyncio.to_thread(rig.processes.kill, name)
     try:
-        async with asyncio.timeout(BOUND):
-            while (answer := await edge.anew(key)).status_code != 503:
-                pass
+
+        async def unavailable() -> httpx.Response | None:
+            answer = await edge.anew(key)
+            return answer if answer.status_code == 503 else None
+
+        answer = await until(unavailable)
         assert (answer.json()["code"], answer.headers["retry-after"]) == ("INGRESS_UNAVAILABLE", "1")
         port = rig.place.local_port("edge_stats")
-        async with asyncio.timeout(BOUND):
-            while (reasons := await asyncio.to_thread(fleet.reasons, port)) == []:
-                pass
-        assert reasons == ["no ingress is ready"]
+        assert await until(lambda: asyncio.to_thread(fleet.reasons, port)) == ["no ingress is ready"]
         [part] = [part for part in status.status(rig.place) if part.name == haproxy_server.NAME]
         assert part.state == "unready"
     finally:

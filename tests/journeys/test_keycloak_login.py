@@ -21,6 +21,7 @@ from penstock.stack import identity, keycloak, up
 from penstock.stack.place import Place
 from tests.support.ingress import event
 from tests.support.place_factory import PlaceFactory
+from tests.support.until import until
 
 pytestmark = pytest.mark.timeout(600)  # the first start of a place builds Keycloak
 
@@ -133,10 +134,12 @@ async def test_a_signed_in_person_searches_with_the_token(person: Person, option
     event_file.write_text(json.dumps(event("login-1", data={"message": "hello from a person"})) + "\n")
     status, _, err = await person.run("send", str(event_file))
     assert status == 0, err
-    async with asyncio.timeout(60):
-        while not (page := await person.ask("search", "hello person", "--json"))["hits"]:
-            pass  # a new index is refreshed within a second
-    assert page["hits"][0]["record"]["publisher"] == me["identity"]
+
+    async def found() -> list[dict[str, Any]]:  # a new index is refreshed within a second
+        hits: list[dict[str, Any]] = (await person.ask("search", "hello person", "--json"))["hits"]
+        return hits
+
+    assert (await until(found, bound=60))[0]["record"]["publisher"] == me["identity"]
 
 
 async def test_a_token_is_refreshed_before_it_expires_and_logout_ends_it(person: Person) -> None:

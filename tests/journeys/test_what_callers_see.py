@@ -478,25 +478,25 @@ class Tail:
         response = await stream.__aenter__()
         assert response.status_code == 200
         tail = cls(stream, response)
-        assert (await tail._event(30.0))[0] == "open"
+        assert (await tail.read(30.0))[0] == "open"
         return tail
 
     async def next(self) -> str:
         """The key of the next event."""
-        kind, data = await self._event(30.0)
+        kind, data = await self.read(30.0)
         assert kind == "event"
         return str(data["key"])
 
     async def ends(self, bound: float) -> str:
         """The code with which the ingress ends it."""
-        kind, data = await self._event(bound)
+        kind, data = await self.read(bound)
         assert kind == "end"
         return str(data["code"])
 
     async def close(self) -> None:
         await self._stream.__aexit__(None, None, None)
 
-    async def _event(self, bound: float) -> tuple[str, Json]:
+    async def read(self, bound: float) -> tuple[str, Json]:
         kind = ""
         async with asyncio.timeout(bound):
             async for line in self._lines:

@@ -9,8 +9,8 @@ from cassandra.cluster import NoHostAvailable, Session
 from penstock.services.writer.store import open_cluster
 from penstock.stack import cassandra_roles, secret
 from penstock.stack.place import Place
-from tests.support.broker_rig import true
 from tests.support.processes import Processes
+from tests.support.until import until
 
 
 def count(session: Session, table: str) -> int:
@@ -56,7 +56,7 @@ async def test_a_changed_writer_password_is_used_by_the_next_connection(
     try:
         for password in (f"another-{old}", old):
             file.write_text(password)
-            await true(lambda: cassandra_roles.prepare(place))  # as `penstock up` does
+            await until(lambda: cassandra_roles.prepare(place))  # as `penstock up` does
             session = cluster.connect(place.cassandra_keyspace)  # with new connections
             assert count(session, "system.local") == 1
             session.shutdown()
@@ -65,7 +65,7 @@ async def test_a_changed_writer_password_is_used_by_the_next_connection(
     finally:
         cluster.shutdown()
         file.write_text(old)
-        await true(lambda: cassandra_roles.prepare(place))
+        await until(lambda: cassandra_roles.prepare(place))
 
 
 def test_every_acknowledged_row_survives_a_kill(cassandra: Processes) -> None:

@@ -21,6 +21,7 @@ from penstock.services.writer.queries.reads import Reads
 from penstock.services.writer.rows import COLUMNS, Rows, bound, event_rows, uuid_bytes
 from penstock.services.writer.settings import WriterSettings
 from penstock.services.writer.store import REQUEST_SECONDS, Store
+from penstock.stack import cassandra_roles
 from tests.support.deliveries import event_of, line, sample, score_of
 from tests.support.faulty_link import Line
 from tests.support.processes import Processes
@@ -77,11 +78,21 @@ async def test_the_largest_events_are_stored(store: Store, writer: Writer) -> No
     assert await stored(store, batch[4]) == [record(batch[4])]
 
 
-async def test_the_driver_can_prepare_every_insert_again(store: Store) -> None:
-    gc.collect()
-    known = {statement.query_string for statement in store._connected().cluster._prepared_statements.values()}
-    for table in COLUMNS:
-        assert any(f".{table} (" in query for query in known), table
+async def test_inserts_that_the_node_has_forgotten_are_prepared_again(
+    cassandra: Processes, store: Store, writer: Writer
+) -> None:
+    gc.collect()  # the driver forgets what nobody holds
+    event = event_of(line("prepared again", time="2026-04-01T00:00:00Z"))
+    with cassandra_roles.admin(cassandra.place) as admin:
+        admin.set_keyspace(cassandra.place.cassandra_keyspace)
+        for table in COLUMNS:  # the node forgets the statements on a table whose columns change
+            admin.execute(f"ALTER TABLE {table} ADD unused int")
+            admin.execute(f"ALTER TABLE {table} DROP unused")
+    assert await writer.events([event]) == [Done()]
+    assert await writer.scores([score_of(event)]) == [Done()]
+    assert await stored(store, event) == [record(event)]
+    [row] = await store.read(reads.COUNT_SCORES, ("2026-04", list(range(64)), "logs"))
+    assert row.count == 1
 
 
 async def test_scores_of_two_versions_stand_side_by_side(store: Store, writer: Writer) -> None:
@@ -165,9 +176,9 @@ class OneConnection(Line):
 
     whole = False
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.refusing = not self.whole
-        await super()._pass(reader, writer)
+        await super().forward(reader, writer)
 
     def heal(self) -> None:
         self.whole = True

@@ -154,6 +154,3 @@ class Working:
 def subject(publisher: str = "web_shop", pp: int = 0) -> str:
     """Where a message of the publisher goes on EVENTS_HTTP."""
     return f"evt.{pp:02x}.http.{publisher}.log.line.v1"
-
-
-true = until

@@ -83,14 +83,15 @@ class Line:
             if self.busy:
                 await self._answer(reader, writer)
             else:
-                await self._pass(reader, writer)
+                await self.forward(reader, writer)
         except (OSError, asyncio.IncompleteReadError, httpx.HTTPError):
             pass  # whoever is at the other end sees the connection break
         finally:
             self._writers.discard(writer)
             writer.transport.abort()
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Connects to the server for one client, and passes bytes both ways until either ends."""
         there, out = await asyncio.open_connection("127.0.0.1", self.target)
         self._writers.add(out)
         pumps = [asyncio.create_task(self._pump(reader, out)), asyncio.create_task(self._pump(there, writer))]

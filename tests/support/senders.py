@@ -27,6 +27,7 @@ from penstock.contracts.subjects import Door
 from penstock.errors import Unavailable
 from penstock.events import Checker, Event, timestamps
 from penstock.stack.place import Place
+from tests.support.until import until
 
 BOUND = 120.0  # seconds after which a batch that nobody accepts fails the test
 LONGEST_WAIT = 2.0  # seconds between two tries; shorter than a server may ask for, so that a test does not wait for it
@@ -59,7 +60,6 @@ class Senders:
         self._numbers = itertools.count()
         self._run = f"{os.getpid()}-{os.urandom(4).hex()}"
         self._stop = asyncio.Event()
-        self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Senders:
@@ -84,24 +84,21 @@ class Senders:
     async def more(self, count: int, bound: float = BOUND) -> None:
         """Waits until `count` more events are accepted."""
         goal = len(self.accepted) + count
-        await self._until(lambda: len(self.accepted) >= goal, bound, f"{count} more events accepted")
+        await self._wait(lambda: len(self.accepted) >= goal, bound, f"{count} more events accepted")
 
     async def see_failures(self, count: int = 1, bound: float = BOUND) -> None:
         """Waits until `count` more tries have failed, so that senders have seen the fault."""
         goal = self.refusals.total() + count
-        await self._until(lambda: self.refusals.total() >= goal, bound, f"{count} tries failed")
+        await self._wait(lambda: self.refusals.total() >= goal, bound, f"{count} tries failed")
 
-    async def _until(self, condition: Callable[[], bool], bound: float, what: str) -> None:
-        try:
-            async with asyncio.timeout(bound):
-                while not condition():
-                    for task in self._tasks:
-                        if task.done():
-                            task.result()
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            raise AssertionError(f"not {what} within {bound:.0f} s; so far: {dict(self.refusals)}") from None
+    async def _wait(self, condition: Callable[[], bool], bound: float, what: str) -> None:
+        def look() -> bool:
+            for task in self._tasks:
+                if task.done():
+                    task.result()
+            return condition()
+
+        await until(look, bound, lambda: f"{what}; so far: {dict(self.refusals)}")
 
     # -- sending
 
@@ -154,11 +151,9 @@ class Senders:
         while (keys := await attempt(events)) is None:
             assert time.monotonic() < deadline, f"a batch was not accepted within {BOUND:.0f} s: {dict(self.refusals)}"
         self.accepted.update(keys)
-        self._changed.set()
 
     async def _again(self, unready_reason: str, wait: float = 0.2) -> None:
         self.refusals[unready_reason] += 1
-        self._changed.set()
         await asyncio.sleep(min(wait, LONGEST_WAIT))
 
     async def _pause(self, seconds: float) -> None:

@@ -9,17 +9,18 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar, overload
 
 T = TypeVar("T")
+What = str | Callable[[], str]  # a function where it tells of the moment of the failure
 
 BOUND = 20.0  # seconds after which a test gives up waiting
 PAUSE = 0.02  # seconds between two looks
 
 
 @overload
-async def until(look: Callable[[], Awaitable[T | None]], bound: float = BOUND, what: str = "") -> T: ...
+async def until(look: Callable[[], Awaitable[T | None]], bound: float = BOUND, what: What = "") -> T: ...
 @overload
-async def until(look: Callable[[], T | None], bound: float = BOUND, what: str = "") -> T: ...
+async def until(look: Callable[[], T | None], bound: float = BOUND, what: What = "") -> T: ...
 async def until(
-    look: Callable[[], Awaitable[T | None]] | Callable[[], T | None], bound: float = BOUND, what: str = ""
+    look: Callable[[], Awaitable[T | None]] | Callable[[], T | None], bound: float = BOUND, what: What = ""
 ) -> T:
     """Looks again and again until what it finds is true, and returns that. `look` may be a coroutine function.
 
@@ -32,12 +33,14 @@ async def until(
             found = await found
         if found:
             return found
-        assert time.monotonic() < deadline, f"not within {bound:.0f} s: {what or _text(look)}"
+        assert time.monotonic() < deadline, f"not within {bound:.0f} s: {_text(look, what)}"
         await asyncio.sleep(PAUSE)
 
 
-def _text(look: Callable[..., object]) -> str:
-    """The source of the condition, as far as it is known."""
+def _text(look: Callable[..., object], what: What) -> str:
+    """What was waited for: as the test says it, or the source of the condition, as far as it is known."""
+    if what:
+        return what() if callable(what) else what
     try:
         return inspect.getsource(look).strip()
     except OSError:

@@ -11,8 +11,8 @@ from penstock.rpc.messages import RegisteredModel
 from penstock.runtime import Build, Worker
 from penstock.services.trainer.upload import upload
 from penstock.stack.place import Place
-from tests.support.broker_rig import Rig, true
-from tests.support.until import BOUND
+from tests.support.broker_rig import Rig
+from tests.support.until import BOUND, until
 
 
 class RunningWorker:
@@ -28,10 +28,10 @@ class RunningWorker:
     async def __aenter__(self) -> Worker[Place]:
         self._task = asyncio.create_task(self.worker.run())
         if self._ready:
-            await true(lambda: self._task.done() or not self.worker.unready_reasons())
+            await until(lambda: self._task.done() or not self.worker.unready_reasons())
             assert not self._task.done()
         else:
-            await true(lambda: self.worker.unready_reasons() not in (["starting"], ["no connection to the broker"]))
+            await until(lambda: self.worker.unready_reasons() not in (["starting"], ["no connection to the broker"]))
         return self.worker
 
     async def __aexit__(self, *_: object) -> None:
