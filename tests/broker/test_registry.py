@@ -18,9 +18,9 @@ from penstock.rpc.client import ask
 from penstock.scoring.package import verify
 from penstock.scoring.registry import MODELS, REGISTRY, active_key, object_name
 from penstock.services.operator.__main__ import build
+from tests.support.blank_package import blank_package
 from tests.support.broker_rig import Rig
 from tests.support.records import records_of
-from tests.support.scoring_models import package
 from tests.support.until import until
 from tests.support.workers import RunningWorker, ask_registry, register
 
@@ -49,15 +49,15 @@ async def refusal(broker: Broker, operation: str, request: dict[str, Any]) -> Pe
 
 
 async def test_an_uploaded_model_can_be_read_back_whole(registry: Rig, trainer: Broker) -> None:
-    model = await register(registry, package(), activate=False)
+    model = await register(registry, blank_package(), activate=False)
     scorer = await registry.broker("scorer")
     raw = await Objects(scorer, MODELS).get(object_name("surprise", model.version))
-    assert verify(raw, model.digest).raw == package()
+    assert verify(raw, model.digest).raw == blank_package()
     assert (model.state, model.types, model.created_by) == ("ready", ["log.line.v1"], "trainer")
 
 
 async def test_the_same_package_again_is_the_same_version(registry: Rig) -> None:
-    first, again = [await register(registry, package(), activate=False) for _ in range(2)]
+    first, again = [await register(registry, blank_package(), activate=False) for _ in range(2)]
     assert first == again
 
 
@@ -67,7 +67,7 @@ async def test_activation_moves_the_pointer_notifies_and_is_audited(registry: Ri
     await scorer.subscribe("ctl.models", lambda _: heard.set())
     await scorer.flush()
     audited = await registry.next_sequence("AUDIT")
-    model = await register(registry, package())
+    model = await register(registry, blank_package())
     pointer = orjson.loads((await Keys(scorer, REGISTRY).get(active_key("surprise"))).value)
     assert (pointer["version"], pointer["digest"]) == (model.version, model.digest)
     await until(heard.is_set)
@@ -84,9 +84,9 @@ async def test_activation_moves_the_pointer_notifies_and_is_audited(registry: Ri
 
 
 async def test_registered_versions_have_states(registry: Rig) -> None:
-    first = await register(registry, package())
-    second = await register(registry, package(2))
-    await register(registry, package(3), activate=False)
+    first = await register(registry, blank_package())
+    second = await register(registry, blank_package(2))
+    await register(registry, blank_package(3), activate=False)
     found = (await ask_registry(registry, "list", {"model": "surprise"}, "ann", "operator"))["models"]
     assert [model["state"] for model in found] == ["retired", "active", "ready"]
     back = {"name": "surprise", "version": first.version, "reason": "the second was worse"}
@@ -124,7 +124,7 @@ async def test_what_is_not_a_package_makes_no_version(trainer: Broker, changes: 
 
 
 async def test_an_upload_chunk_may_repeat_but_not_differ(trainer: Broker) -> None:
-    raw = package()
+    raw = blank_package()
     upload = os.urandom(16).hex()
     first = piece(raw[:1000], upload=upload, last=False, digest=None)
     for _ in range(2):
