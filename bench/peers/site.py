@@ -18,8 +18,8 @@ import nkeys  # type: ignore[import-untyped]
 from bench.fleet import Fleet
 from bench.peers import install
 from penstock.broker import Broker
-from penstock.contract_check.elasticsearch_templates import templates
 from penstock.contracts import load
+from penstock.elasticsearch.templates import templates
 from penstock.events import Event
 from penstock.stack import cassandra_roles, http_probe, nats, process
 from penstock.stack.place import Place

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import structlog
 
-from penstock.elasticsearch_settings import ElasticsearchSettings
+from penstock.elasticsearch.settings import ElasticsearchSettings
 from penstock.errors import PenstockError
 from penstock.services.edge import configuration, running
 from penstock.services.edge.settings import EdgeSettings

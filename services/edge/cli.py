@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
-from typing import Annotated
 
 import typer
 
-from penstock.elasticsearch_settings import ElasticsearchSettings
-from penstock.errors import PenstockError, Unavailable
+from penstock.elasticsearch.settings import ElasticsearchSettings
+from penstock.errors import Unavailable
 from penstock.services.edge import configuration, running
 from penstock.services.edge.settings import EdgeSettings
 from penstock.services.edge.update import update
@@ -26,16 +24,8 @@ def render() -> None:
 
 
 @app.command("keys")
-def fetch_keys(
-    every: Annotated[float, typer.Option(help="Repeat after this many seconds. Default: fetch once.")] = 0,
-) -> None:
+def fetch_keys() -> None:
     """Fetch the issuers' public keys; if they changed, rewrite haproxy.cfg and reload HAProxy."""
-    while every:
-        try:
-            _fetch()
-        except PenstockError as error:
-            print(f"{error.code} {error.detail}", file=sys.stderr, flush=True)
-        time.sleep(every)
     if faults := _fetch():
         raise Unavailable("ISSUER_UNAVAILABLE", "; ".join(faults))
 

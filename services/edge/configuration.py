@@ -12,7 +12,7 @@ from pathlib import Path
 from penstock import atomic_file, secret_file
 from penstock.auth import issuers
 from penstock.auth.issuers import Issuer
-from penstock.elasticsearch_settings import ElasticsearchSettings
+from penstock.elasticsearch.settings import ElasticsearchSettings
 from penstock.errors import PenstockError, Refused
 from penstock.services.edge import issuer_keys
 from penstock.services.edge.plan import Limits, Plan, Reader

@@ -12,7 +12,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import NoReturn
 
-from penstock.elasticsearch_settings import ElasticsearchSettings
+from penstock.elasticsearch.settings import ElasticsearchSettings
 from penstock.errors import PenstockError, Unavailable
 from penstock.services.edge.configuration import Folder, binary
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 from dataclasses import dataclass
 
-from penstock.elasticsearch_settings import ElasticsearchSettings
+from penstock.elasticsearch.settings import ElasticsearchSettings
 from penstock.services.edge import configuration, issuer_keys, running
 from penstock.services.edge.settings import EdgeSettings
 

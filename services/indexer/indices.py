@@ -7,10 +7,10 @@ import asyncio
 import structlog
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
-from penstock.contract_check.elasticsearch_templates import templates
 from penstock.contracts import Contracts
+from penstock.elasticsearch import names
+from penstock.elasticsearch.templates import templates
 from penstock.errors import PenstockError, Unavailable
-from penstock.services.indexer import names
 from penstock.services.indexer.metrics import INDICES_MADE
 
 _log = structlog.get_logger(__name__)

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from penstock.consume import Delivery, Done, Outcome
+from penstock.elasticsearch import names
 from penstock.events import Event, record
 from penstock.runtime import Replayed
 from penstock.scoring.score import Score
-from penstock.services.indexer import names
 from penstock.services.indexer.bulk import Bulker, Line
 from penstock.services.indexer.verdicts import of_replayed_item
 

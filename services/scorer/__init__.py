@@ -1,11 +1,3 @@
 """The scorer: how unusual is each event, and what is it like?"""
 
-import os
-
-# TensorFlow reads these when imported: the same numbers on every machine, one thread (a process is the unit of scale),
-# no search for other devices, no chatter.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+from penstock.scoring import tensorflow_env as tensorflow_env  # before any module here imports TensorFlow

@@ -14,13 +14,14 @@ import structlog
 
 from penstock.auth.connect import connect_as
 from penstock.contracts import Contracts, load
-from penstock.elasticsearch_settings import ElasticsearchSettings
+from penstock.elasticsearch.client import connect
+from penstock.elasticsearch.settings import ElasticsearchSettings
 from penstock.errors import PenstockError, Refused
 from penstock.events import timestamps
 from penstock.rpc.messages import RegisteredModel
 from penstock.scoring.features import SCHEMA_DIGEST, Extractor
 from penstock.services.trainer.export import export
-from penstock.services.trainer.history import History, connect, read_history
+from penstock.services.trainer.history import History, read_history
 from penstock.services.trainer.model import train
 from penstock.services.trainer.upload import upload
 from penstock.settings import Settings

@@ -14,7 +14,6 @@ from typing import Any
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
 from penstock.contracts import Contracts, EventType
-from penstock.elasticsearch_settings import ElasticsearchSettings
 from penstock.errors import Refused, Unavailable
 
 PAGE = 2_000
@@ -33,16 +32,6 @@ class History:
     totals: dict[str, int] = field(default_factory=dict)  # by type: there
     sequences: dict[str, tuple[int, int]] = field(default_factory=dict)  # by stream: first and last
     digest: str = ""
-
-
-def connect(settings: ElasticsearchSettings) -> Elasticsearch:
-    """A client for the settings' cluster."""
-    options: dict[str, Any] = {"request_timeout": 30.0, "retry_on_timeout": True, "max_retries": 3}
-    if settings.elasticsearch_api_key_file is not None:
-        options["api_key"] = settings.elasticsearch_api_key_file.read_text().strip()
-    if settings.elasticsearch_ca_file is not None:
-        options["ca_certs"] = str(settings.elasticsearch_ca_file)
-    return Elasticsearch([url.strip() for url in settings.elasticsearch.split(",")], **options)
 
 
 def read_history(client: Elasticsearch, contracts: Contracts, *, types: list[str], limit: int, seed: int) -> History:

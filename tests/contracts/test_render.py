@@ -14,9 +14,10 @@ import yaml
 from typer.testing import CliRunner
 
 from penstock.cli.contracts import app
-from penstock.contract_check import asyncapi, elasticsearch_templates, json_schemas, readme_tables, render
+from penstock.contract_check import asyncapi, json_schemas, readme_tables, render
 from penstock.contract_check.example_files import invalid, valid_files
 from penstock.contracts import load
+from penstock.elasticsearch.templates import templates
 from penstock.events import Checker
 from penstock.scoring.vectors import DIMS
 
@@ -99,7 +100,7 @@ def test_the_asyncapi_document_has_every_event_record_and_request() -> None:
 
 
 def test_only_the_record_and_indexed_members_are_mapped() -> None:
-    bodies = elasticsearch_templates.templates(CONTRACTS)["component"]
+    bodies = templates(CONTRACTS)["component"]
     mapping = bodies["penstock-events-metrics"]["template"]["mappings"]
     assert mapping["dynamic"] is False
     event = mapping["properties"]["event"]["properties"]
@@ -111,7 +112,7 @@ def test_only_the_record_and_indexed_members_are_mapped() -> None:
 
 
 def test_every_dataset_has_templates_of_a_rank_of_its_own() -> None:
-    index = elasticsearch_templates.templates(CONTRACTS)["index"]
+    index = templates(CONTRACTS)["index"]
     scored = [body["priority"] for name, body in index.items() if name.startswith("penstock-scored-")]
     assert len(set(scored)) == len(CONTRACTS.datasets)
 

@@ -10,8 +10,7 @@ import pytest
 from elastic_transport import SerializationError, TlsError
 from elasticsearch import Elasticsearch
 
-from penstock.services.indexer.__main__ import connect as connect_indexer
-from penstock.services.trainer.history import connect
+from penstock.elasticsearch.client import connect, connect_async
 from penstock.stack import certificate
 from penstock.stack.place import Place
 from tests.support.edge import Edge, Upstream
@@ -94,7 +93,7 @@ async def test_the_indexer_takes_key_and_authority_by_settings_and_another_key_w
     file = tmp_path / "key"
     file.touch(mode=0o600)
     file.write_text(right)
-    async with connect_indexer(told.model_copy(update={"elasticsearch_api_key_file": file})) as client:
+    async with connect_async(told.model_copy(update={"elasticsearch_api_key_file": file})) as client:
         assert (await client.count(index=INDEX))["count"] == 3
         file.write_text("wrong")
         with pytest.raises(SerializationError, match="problem"):  # a refusal of the edge, in words of its own
@@ -107,7 +106,7 @@ async def test_a_server_certificate_of_another_authority_is_refused(
     told: Place, tmp_path: Path, place_factory: PlaceFactory
 ) -> None:
     other = certificate.ensure(place_factory.make("other-authority"))
-    async with connect_indexer(told.model_copy(update={"elasticsearch_ca_file": other})) as client:
+    async with connect_async(told.model_copy(update={"elasticsearch_ca_file": other})) as client:
         with pytest.raises(TlsError):
             await client.count(index=INDEX)
 

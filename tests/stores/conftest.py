@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from elasticsearch import AsyncElasticsearch
 
-from penstock.services.indexer.__main__ import connect
+from penstock.elasticsearch.client import connect_async
 from penstock.services.indexer.bulk import Bulker
 from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.logic import Indexer
@@ -26,7 +26,7 @@ PATIENCE = 60.0  # more than a store needs to come back
 @pytest.fixture(scope="module")
 async def client(elasticsearch: Processes) -> AsyncIterator[AsyncElasticsearch]:
     """The indexer's client; every test module finds an empty cluster."""
-    client = connect(elasticsearch.place)
+    client = connect_async(elasticsearch.place)
     try:
         left = await client.indices.get(index="events-*,scored-*", filter_path="*.aliases")
         for index in left.body:

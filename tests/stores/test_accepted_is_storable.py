@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from penstock.consume import Done
-from penstock.contract_check.elasticsearch_templates import templates
 from penstock.contract_check.example_files import valid_files
 from penstock.contract_check.lint_examples import NOW
 from penstock.contracts import load
+from penstock.elasticsearch.templates import templates
 from penstock.events import MAX_EVENT_BYTES, Checker, Event, record
 from penstock.services.indexer.logic import event_line
 from penstock.services.writer import migrate

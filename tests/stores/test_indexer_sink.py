@@ -10,8 +10,8 @@ import pytest
 from elasticsearch import AsyncElasticsearch
 
 from penstock.consume import Done, Drop, Retry
+from penstock.elasticsearch.client import connect_async
 from penstock.services.indexer import bulk as bulk_module
-from penstock.services.indexer.__main__ import connect
 from penstock.services.indexer.bulk import Bulker, Line
 from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.logic import Indexer, event_line
@@ -61,7 +61,7 @@ async def test_an_older_message_that_comes_later_does_not_win(client: AsyncElast
 async def test_indexers_that_create_one_index_at_the_same_time_all_succeed(
     client: AsyncElasticsearch, elasticsearch: Processes
 ) -> None:
-    clients = [connect(elasticsearch.place) for _ in range(4)]
+    clients = [connect_async(elasticsearch.place) for _ in range(4)]
     indexers = [Indexer(Bulker(each, Indices(each, CONTRACTS)), EPOCHS) for each in clients]
     batches = [[event_of(sample("cpu", n, time=f"2026-0{1 + n % 3}-01T00:00:00Z"))] for n in range(4)]
     outcomes = await asyncio.gather(*(each.events(batch) for each, batch in zip(indexers, batches, strict=True)))

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from penstock.consume import Done
-from penstock.contract_check.elasticsearch_templates import event_mapping, score_mapping
+from penstock.elasticsearch.templates import event_mapping, score_mapping
 from penstock.errors import PenstockError, Refused
 from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import LoadedModel, LoadedModels, SearchQuery

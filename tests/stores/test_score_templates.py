@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from penstock.contract_check.elasticsearch_templates import templates
 from penstock.contracts import load
+from penstock.elasticsearch.templates import templates
 from penstock.scoring import vectors
 from tests.support.processes import Processes
 

@@ -9,14 +9,15 @@ import orjson
 import pytest
 from elasticsearch import Elasticsearch
 
-from penstock.contract_check.elasticsearch_templates import templates
 from penstock.contracts import load
+from penstock.elasticsearch import names
+from penstock.elasticsearch.client import connect
+from penstock.elasticsearch.templates import templates
 from penstock.errors import Refused, Unavailable
 from penstock.events import Checker, record, timestamps
 from penstock.scoring.package import verify
-from penstock.services.indexer import names
 from penstock.services.trainer.__main__ import build, parse_arguments
-from penstock.services.trainer.history import connect, read_history
+from penstock.services.trainer.history import read_history
 from penstock.stack.place import Place
 from tests.support.processes import Processes
 from tests.support.scoring_models import usual

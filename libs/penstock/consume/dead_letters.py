@@ -20,6 +20,7 @@ from penstock.consume import metrics
 from penstock.consume.delivery import Delivery
 from penstock.consume.outcome import Drop
 from penstock.contracts import subjects
+from penstock.contracts.subjects import publisher_of
 from penstock.errors import PenstockError
 from penstock.events.dead_letter import (
     CODE,
@@ -32,7 +33,6 @@ from penstock.events.dead_letter import (
     STORED_AT,
     STREAM,
     WORKER,
-    publisher_of,
 )
 
 _log = structlog.get_logger("penstock.consume.dead_letters")

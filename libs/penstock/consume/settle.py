@@ -13,8 +13,8 @@ from penstock.consume.brake import Brake
 from penstock.consume.dead_letters import DeadLetters, Dropped
 from penstock.consume.delivery import ACK, IN_PROGRESS, NAK, Delivery, nak, settle_bytes
 from penstock.consume.outcome import Done, Drop, Failed, Outcome, Retry
+from penstock.contracts.subjects import publisher_of
 from penstock.errors import PenstockError, Unavailable
-from penstock.events.dead_letter import publisher_of
 
 _log = structlog.get_logger("penstock.consume.settle")
 

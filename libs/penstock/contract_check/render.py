@@ -9,9 +9,10 @@ from typing import Any
 
 import yaml
 
-from penstock.contract_check import asyncapi, elasticsearch_templates, json_schemas, readme_tables
+from penstock.contract_check import asyncapi, json_schemas, readme_tables
 from penstock.contract_check.finding import Finding
 from penstock.contracts import Contracts
+from penstock.elasticsearch.templates import templates
 
 _NOTE = "# Made from contracts/ by `penstock contracts render`; do not edit.\n"
 
@@ -57,7 +58,7 @@ def write(contracts: Contracts) -> list[Path]:
 
 
 def _templates(contracts: Contracts) -> Iterator[tuple[str, Any]]:
-    for kind, bodies in elasticsearch_templates.templates(contracts).items():
+    for kind, bodies in templates(contracts).items():
         for name, body in bodies.items():
             yield f"{kind}-{name}", body
 

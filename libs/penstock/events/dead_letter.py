@@ -19,9 +19,3 @@ PREVIOUS = "x-penstock-previous"  # sequence on DLQ of the letter whose redrive 
 REDRIVES = "x-penstock-redrives"  # how often the message was redriven before it failed again
 
 MOST_REDRIVES = 2  # of a message; a letter of one that failed after so many is parked
-
-
-def publisher_of(subject: str) -> str:
-    """Whom a refusal counts against: the publisher of an event, else the first token (a score's is `score`)."""
-    parts = subject.split(".", 4)
-    return parts[3] if parts[0] == "evt" and len(parts) > 3 else parts[0]

@@ -6,8 +6,8 @@ from collections.abc import Collection
 from typing import Any
 
 from penstock.contracts import Contracts
+from penstock.elasticsearch import names
 from penstock.rpc.messages import AnomaliesPage, AnomaliesQuery, ModelRef, SearchQuery, Total
-from penstock.services.indexer import names
 from penstock.services.indexer.search import cursor, query
 from penstock.services.indexer.search.elastic import Elastic
 from penstock.services.indexer.search.hits import SHOWN, Found, with_records

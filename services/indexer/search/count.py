@@ -6,9 +6,9 @@ from collections.abc import Collection
 from typing import Any
 
 from penstock.contracts import Contracts
+from penstock.elasticsearch import names
 from penstock.errors import Refused
 from penstock.rpc.messages import Bucket, CountQuery, Counts
-from penstock.services.indexer import names
 from penstock.services.indexer.search import query
 from penstock.services.indexer.search.elastic import Elastic
 from penstock.services.indexer.search.scope import Scope, resolve

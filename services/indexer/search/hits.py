@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 
 from penstock.contracts import Contracts
+from penstock.elasticsearch import names
 from penstock.events import key_time_ms
 from penstock.rpc.messages import Anomaly, Hit
-from penstock.services.indexer import names
 from penstock.services.indexer.search.elastic import Elastic
 
 Json = dict[str, Any]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
+from penstock.elasticsearch import names
 from penstock.errors import PenstockError, Refused
 from penstock.rpc.messages import LoadedModel, LoadedModels, ModelRef
-from penstock.services.indexer import names
 from penstock.services.indexer.search.elastic import Elastic
 from penstock.services.indexer.search.scope import Scope
 

@@ -6,10 +6,10 @@ from collections.abc import Collection
 from typing import Any
 
 from penstock.contracts import Contracts
+from penstock.elasticsearch import names
 from penstock.errors import Refused
 from penstock.events import key_time_ms
 from penstock.rpc.messages import SearchPage, SearchQuery
-from penstock.services.indexer import names
 from penstock.services.indexer.search import cursor, query
 from penstock.services.indexer.search.anomalies import COUNTED, by_score, next_cursor, total_of
 from penstock.services.indexer.search.elastic import Elastic

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from penstock.contracts import Contracts, EventType
+from penstock.elasticsearch import names
 from penstock.errors import Refused
 from penstock.rpc.messages import Embedding, ModelRef, SimilarPage, SimilarQuery
 from penstock.scoring import vectors
-from penstock.services.indexer import names
 from penstock.services.indexer.search import query
 from penstock.services.indexer.search.anomalies import found_scores
 from penstock.services.indexer.search.elastic import Elastic

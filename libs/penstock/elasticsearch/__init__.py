@@ -1,0 +1,1 @@
+"""Elasticsearch as indexer, trainer and edge share it: settings, index names, index templates and clients."""
