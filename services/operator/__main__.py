@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from penstock.broker import Broker
 from penstock.contracts import load
 from penstock.rpc.server import serve
 from penstock.runtime import Parts, main
-from penstock.services.operator.dead_letters import metrics
+from penstock.services.operator.dead_letters import feed, metrics
 from penstock.services.operator.dead_letters.index import Index
 from penstock.services.operator.dead_letters.operations import DeadLetterOperations
+from penstock.services.operator.dead_letters.redrive_plan import RedrivePlanner
 from penstock.services.operator.lease import Lease
 from penstock.services.operator.registry import Registry
+from penstock.services.operator.replay.counting import Counters
 from penstock.services.operator.replay.leader import Leader
-from penstock.services.operator.replay.operations import Operations
+from penstock.services.operator.replay.operations import Operations, SourcePlanner
+from penstock.services.operator.replay.planning import Planner
 from penstock.services.operator.replay.runs import Runs
 from penstock.services.operator.settings import load_operator_settings
 from penstock.settings import Settings, load_settings
@@ -24,9 +28,12 @@ async def build(broker: Broker, _: Settings) -> Parts:
     """One replica."""
     contracts = load()
     runs = Runs(broker)
-    operations = Operations(broker, contracts, runs, load_operator_settings().approval)
-    lease = Lease(runs.keys)
-    index = Index(broker)
+    index, counters, lease = Index(broker), Counters(broker), Lease(runs.keys)
+    planner = Planner(broker, contracts, runs.keys, counters)
+    redrives = RedrivePlanner(broker, contracts, runs.keys, index, counters)
+    planners: dict[str, SourcePlanner] = {"events": planner, "scores": planner, "dead_letters": redrives}
+    approval = load_operator_settings().approval
+    operations = Operations(broker, contracts, runs, approval, planners, partial(feed.refusals, runs.keys))
     dead_letters = DeadLetterOperations(broker, index)
 
     async def answer_dead_letters(stop: asyncio.Event) -> None:
@@ -36,7 +43,7 @@ async def build(broker: Broker, _: Settings) -> Parts:
 
     async def lead(lost: asyncio.Event) -> None:
         # Only one at a time: an upload to the registry lives in the memory of who takes its pieces.
-        registry, leader = Registry(broker), Leader(runs, contracts)
+        registry, leader = Registry(broker), Leader(runs, contracts, {"dead_letters": feed.supplier(runs, index)})
         services = [
             await serve(broker, "registry", registry.operations, concurrency=8),
             await serve(broker, "replay", {"progress": leader.progress}, concurrency=8),

@@ -1,4 +1,5 @@
-"""All outcomes of a run: a byte for each sequence of its ranges. What is recorded first stays: nothing counts twice."""
+"""All outcomes of a run: a byte for each sequence of its ranges, or, where few of them are planned, an entry for each
+that has an outcome. What is recorded first stays: nothing counts twice."""
 
 from __future__ import annotations
 
@@ -7,7 +8,9 @@ from collections.abc import Iterable, Mapping
 from penstock.replay.outcomes import Kind
 from penstock.rpc.messages import ReplayOutcomes, ReplayRange
 
+SPARSE = 64  # sequences of a range for each planned message; beyond it most are none's
 _CODES: dict[Kind, int] = {"confirmed": 1, "skipped": 2, "parked": 3, "filtered": 4}
+_KINDS = {code: kind for kind, code in _CODES.items()}
 
 
 class Ledger:
@@ -15,15 +18,17 @@ class Ledger:
 
     def __init__(self, ranges: Iterable[ReplayRange]) -> None:
         self.foreign = 0
-        self._first = {part.stream: part.first for part in ranges}
-        self._marks = {part.stream: bytearray(part.last - part.first + 1) for part in ranges}
+        parts = tuple(ranges)
+        self._first = {part.stream: part.first for part in parts}
+        self._length = {part.stream: part.last - part.first + 1 for part in parts}
+        self._marks = {part.stream: _marks_of(part) for part in parts}
         self._counts = {stream: dict.fromkeys(_CODES, 0) for stream in self._first}
 
     def add(self, outcomes: Mapping[str, Mapping[Kind, Iterable[int]]]) -> None:
         """Takes a record of penstock.replay.outcomes."""
         for stream, kinds in outcomes.items():
             marks, counts = self._marks.get(stream), self._counts.get(stream, {})
-            first, end = self._first.get(stream, 0), len(marks or ())
+            first, end = self._first.get(stream, 0), self._length.get(stream, 0)
             for kind, sequences in kinds.items():
                 code = _CODES[kind]
                 for sequence in sequences:
@@ -54,6 +59,9 @@ class Ledger:
         count = self._counts[stream]["confirmed"]
         if not count or not most:
             return []
+        if isinstance(marks, _Sparse):
+            places = sorted(place for place, code in marks.items() if code == 1)
+            return [first + place for place in places[:: max(len(places) // most, 1)][:most]]
         step = max(len(marks) // most, 1)
         found: dict[int, None] = {}
         for start in range(0, len(marks), step):
@@ -62,3 +70,20 @@ class Ledger:
                 break
             found[first + place] = None
         return list(found)[:most]
+
+    def outcome(self, stream: str, sequence: int) -> Kind | None:
+        """What became of a message; None while it has no outcome."""
+        marks, place = self._marks.get(stream), sequence - self._first.get(stream, 0)
+        if marks is None or not 0 <= place < self._length[stream]:
+            return None
+        return _KINDS.get(marks[place])
+
+
+class _Sparse(dict[int, int]):
+    def __missing__(self, place: int) -> int:
+        return 0
+
+
+def _marks_of(part: ReplayRange) -> bytearray | _Sparse:
+    length = part.last - part.first + 1
+    return _Sparse() if length > SPARSE * (part.planned + 1024) else bytearray(length)

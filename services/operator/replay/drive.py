@@ -13,18 +13,16 @@ import time
 
 import structlog
 
-from penstock.broker import Broker, ConsumerInfo, StreamInfo
+from penstock.broker import Broker, StreamInfo
 from penstock.contracts import Contracts
-from penstock.contracts.topology import REPLAY_TAIL
-from penstock.errors import Refused
 from penstock.events import timestamps
 from penstock.replay.run import Run
-from penstock.rpc.messages import LiveLag, ReplayAllowance, ReplayProgress, ReplayRange, ReplayStatus
-from penstock.services.operator.replay import consumers
+from penstock.rpc.messages import LiveLag, ReplayAllowance, ReplayProgress, ReplayStatus
 from penstock.services.operator.replay.governor import Governor, Load, shares
 from penstock.services.operator.replay.live import Live
 from penstock.services.operator.replay.log import Log
 from penstock.services.operator.replay.runs import Runs
+from penstock.services.operator.replay.supply import Supplied, Supply
 
 _log = structlog.get_logger("penstock.operator.replay")
 
@@ -37,10 +35,11 @@ SMOOTHING = 0.3
 class Drive:
     """Drives one run. `tick` is called twice a second; it returns whether there is nothing more to do."""
 
-    def __init__(self, runs: Runs, contracts: Contracts, run: Run) -> None:
+    def __init__(self, runs: Runs, contracts: Contracts, run: Run, supply: Supply) -> None:
         self.run = run
         self._runs = runs
         self._broker: Broker = runs.broker
+        self._supply = supply
         self._log = Log(self._broker, run)
         self._live = Live(self._broker, contracts, run.target)
         self._governor = Governor()
@@ -73,43 +72,27 @@ class Drive:
         self.run = run
         if run.ended:
             await self._log.read()
-            await self._write([], [])
+            await self._write(None)
+            await self._supply.close(run, self._log.ledger)
             await self._runs.finish(run)
             return True
         if run.state == "planned":
             await self._start(run, slot)
             return False
-        infos = await asyncio.gather(*(self._pair(part) for part in run.ranges))
+        supplied = await self._supply.look(run, self._log.ledger)
         streams = await asyncio.gather(*(self._broker.jetstream.stream_info(part.stream) for part in run.ranges))
         await asyncio.gather(self._log.read(), self._live.look())
         self._pace()
-        await self._write(infos, streams)
-        return await self._ended(infos, streams)
+        await self._write(supplied)
+        return await self._ended(supplied, streams)
 
     async def _start(self, run: Run, slot: str) -> None:
-        ranges = tuple(part.model_copy(update={"consumer": f"replay_{run.target}_{slot}"}) for part in run.ranges)
-        for part in ranges:
-            await consumers.open_pair(self._broker, part, run.id)
+        ranges = await self._supply.start(run, slot)
         started = run.changes[-1] if run.changes else None
         actor, why = (started.by, started.why) if started else (ACTOR, "")
         self.run = await self._runs.move(run.id, "running", actor, why, ranges=ranges)
 
-    async def _pair(self, part: ReplayRange) -> tuple[ConsumerInfo, ConsumerInfo]:
-        """The tail, read first, and the main consumer: what is left is then never too little. One that is gone is made
-        again, and what was acknowledged to it is delivered once more, which changes no sum."""
-        try:
-            return await asyncio.gather(
-                self._broker.jetstream.consumer_info(part.stream, part.consumer + REPLAY_TAIL),
-                self._broker.jetstream.consumer_info(part.stream, part.consumer),
-            )
-        except Refused as error:
-            if error.code != "NOT_FOUND":
-                raise
-        _log.warning("replay_consumer_gone", run=self.run.id, stream=part.stream, consumer=part.consumer)
-        await consumers.open_pair(self._broker, part, self.run.id)
-        return await self._pair(part)
-
-    async def _ended(self, infos: list[tuple[ConsumerInfo, ConsumerInfo]], streams: list[StreamInfo]) -> bool:
+    async def _ended(self, supplied: Supplied, streams: list[StreamInfo]) -> bool:
         run, ledger = self.run, self._log.ledger
         for part, stream in zip(run.ranges, streams, strict=True):
             if stream.epoch != part.epoch:
@@ -120,9 +103,7 @@ class Drive:
             why = f"{found.confirmed} confirmed, {found.skipped} skipped, {found.parked} parked"
             self.run = await self._runs.move(run.id, "done", ACTOR, why)
             return False
-        if run.state != "running" or any(
-            not _settled(part, *pair) for part, pair in zip(run.ranges, infos, strict=True)
-        ):
+        if run.state != "running" or not supplied.settled:
             self._unrecorded_since = 0.0
         elif not self._unrecorded_since:
             self._unrecorded_since = time.monotonic()
@@ -179,22 +160,16 @@ class Drive:
         used = {name: each[2] for name, each in self._reports.items() if now - each[0] < HEARD_SECONDS}
         return shares(self._status.allowed, used)
 
-    async def _write(self, infos: list[tuple[ConsumerInfo, ConsumerInfo]], streams: list[StreamInfo]) -> None:
+    async def _write(self, supplied: Supplied | None) -> None:
         ledger = self._log.ledger
-        left = sum(max(main.pending - tail.pending, 0) for tail, main in infos)
         changes: dict[str, object] = {
             "run": self.run,
             "outcomes": ledger.all,
             "at": timestamps.text(time.time_ns() // 1_000_000 * 1_000_000),
         }
-        if streams:
-            changes |= {"delivered": self.run.planned - left, "in_hand": sum(main.ack_pending for _, main in infos)}
+        if supplied is not None:
+            changes |= {"delivered": self.run.planned - supplied.left, "in_hand": supplied.in_hand}
         if self.run.ended:
             changes |= {"in_hand": 0, "allowed": 0.0, "rate": 0.0, "seconds_left": None, "why": ""}
         self._status = self._status.model_copy(update=changes)
         await self._runs.put_progress(self._status)
-
-
-def _settled(part: ReplayRange, tail: ConsumerInfo, main: ConsumerInfo) -> bool:
-    """Whether everything of the range was delivered and acknowledged; what lies behind it may be in hand."""
-    return main.pending <= tail.pending and (not main.ack_pending or main.ack_floor_stream_seq >= part.last)

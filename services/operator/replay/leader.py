@@ -10,11 +10,12 @@ import structlog
 
 from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.replay.run import NUDGE
+from penstock.replay.run import NUDGE, Run
 from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import ReplayAllowance, ReplayProgress
 from penstock.services.operator.replay.drive import Drive
 from penstock.services.operator.replay.runs import Runs
+from penstock.services.operator.replay.supply import FromStreams, Supplies, Supply
 from penstock.stopping import first_set, set_within
 
 _log = structlog.get_logger("penstock.operator.replay")
@@ -27,8 +28,10 @@ IDLE_SECONDS = 1.0  # between looks while there is no run
 class Leader:
     """The runs under way, for as long as this replica leads."""
 
-    def __init__(self, runs: Runs, contracts: Contracts) -> None:
+    def __init__(self, runs: Runs, contracts: Contracts, supplies: Supplies) -> None:
+        """`supplies`: of the sources that are not streams of their own."""
         self._runs = runs
+        self._supplies = supplies
         self._contracts = contracts
         self._drives: dict[str, Drive] = {}
 
@@ -79,8 +82,12 @@ class Leader:
             try:
                 run, _ = await self._runs.get(id)
                 if (drive := self._drives.get(id)) is None:
-                    drive = self._drives[id] = Drive(self._runs, self._contracts, run)
+                    drive = self._drives[id] = Drive(self._runs, self._contracts, run, self._supply(run))
                 if await drive.tick(run, holder.slot):
                     del self._drives[id]
             except PenstockError as error:
                 _log.warning("replay_not_driven", run=id, code=error.code, reason=error.detail)
+
+    def _supply(self, run: Run) -> Supply:
+        make = self._supplies.get(run.source)
+        return make(run) if make is not None else FromStreams(self._runs.broker)

@@ -23,16 +23,20 @@ class Log:
     def __init__(self, broker: Broker, run: Run) -> None:
         self.ledger = Ledger(run.ranges)
         self._broker = broker
-        self._subject = replay_log(run.target, run.id)
-        self._next = 1
+        # The target's, and the operator's own: what it could not feed.
+        self._next = {replay_log(each, run.id): 1 for each in (run.target, broker.identity)}
 
     async def read(self) -> None:
         """Reads what was recorded since the last time."""
-        while page := await self._broker.jetstream.get_many(STREAM, subject=self._subject, sequence=self._next):
+        for subject in self._next:
+            await self._read(subject)
+
+    async def _read(self, subject: str) -> None:
+        while page := await self._broker.jetstream.get_many(STREAM, subject=subject, sequence=self._next[subject]):
             for message in page:
                 try:
                     self.ledger.add(decode(message.data))
                 except (ValueError, KeyError, TypeError, AttributeError):
                     _log.error("outcomes_unreadable", subject=message.subject, sequence=message.sequence)
                 await asyncio.sleep(0)
-            self._next = page[-1].sequence + 1
+            self._next[subject] = page[-1].sequence + 1

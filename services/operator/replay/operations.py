@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, Protocol
 
 from penstock.audit import record
 from penstock.broker import Broker
@@ -28,8 +28,7 @@ from penstock.rpc.messages import (
     ReportReplay,
 )
 from penstock.services.operator.access import actor_of, require
-from penstock.services.operator.replay.planning import Planner
-from penstock.services.operator.replay.report import Reporter
+from penstock.services.operator.replay.report import Refusals, Reporter
 from penstock.services.operator.replay.runs import Runs
 
 Json = dict[str, Any]
@@ -37,14 +36,35 @@ Approval = Literal["own", "another"]
 APPROVER = "approver"
 
 
+class SourcePlanner(Protocol):
+    """Makes plans for one kind of source."""
+
+    async def plan(self, request: PlanReplay, actor: str) -> ReplayPlan:
+        """The plan, stored under its hash. Raises Refused with a REPLAY_… code."""
+        ...
+
+    async def count_again(self, plan: ReplayPlan) -> None:
+        """Raises Refused REPLAY_PLAN_CHANGED when it is not what was planned any more."""
+        ...
+
+
 class Operations:
     """The operations of svc.operator. `approval`: who may apply a plan, its author or only another."""
 
-    def __init__(self, broker: Broker, contracts: Contracts, runs: Runs, approval: Approval) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        contracts: Contracts,
+        runs: Runs,
+        approval: Approval,
+        planners: Mapping[str, SourcePlanner],
+        refusals: Refusals,
+    ) -> None:
+        """`planners` by the source of their plans; `refusals` for the reports of redrives."""
         self._broker = broker
         self._runs = runs
-        self._planner = Planner(broker, contracts, runs.keys)
-        self._reporter = Reporter(broker, contracts, runs)
+        self._planners = planners
+        self._reporter = Reporter(broker, contracts, runs, refusals)
         self._approval = approval
 
     @property
@@ -67,7 +87,7 @@ class Operations:
         require(caller, "operator", "plan")
         wanted = PlanReplay.read(request)
         actor = actor_of(caller, wanted.by)
-        plan = await self._planner.plan(wanted, actor)
+        plan = await self._planner(wanted.source).plan(wanted, actor)
         await record.write(
             self._broker,
             "replay_planned",
@@ -78,6 +98,7 @@ class Operations:
             effect=plan.effect,
             planned=plan.counts.total,
             reason=plan.reason,
+            **({"patch": plan.patch, "patch_digest": plan.patch_digest} if plan.patch else {}),
         )
         return plan.to_json()
 
@@ -97,7 +118,7 @@ class Operations:
         holder, revision = await self._free(plan.target, id)
         if known is not None and holder.run == id:
             return known.to_json()
-        await self._planner.count_again(plan)
+        await self._planner(plan.source).count_again(plan)
         run = known or await self._create(id, plan, actor)
         await self._take(run, holder, revision)
         return run.to_json()
@@ -156,6 +177,11 @@ class Operations:
         wanted = ChangeReplay.read(request)
         return (await self._runs.move(wanted.run, state, actor_of(caller, wanted.by), wanted.reason)).to_json()
 
+    def _planner(self, source: str) -> SourcePlanner:
+        if (planner := self._planners.get(source)) is None:
+            raise Refused("REPLAY_UNSUPPORTED", f"nothing can be replayed from {source} yet", pointer="/source")
+        return planner
+
     def _approve(self, plan: ReplayPlan, caller: RequestCaller, actor: str) -> None:
         if self._approval == "own":
             return
@@ -181,6 +207,8 @@ class Operations:
         holder, revision = await self._runs.holder(target)
         if holder.run and holder.run != id:
             other, _ = await self._runs.get(holder.run)
+            if other.ended and other.source == "dead_letters":  # its leader still marks the letters
+                raise Refused("REPLAY_TARGET_BUSY", f"run {other.id} of {target} is {other.state} and being closed")
             if not other.ended:
                 raise Refused("REPLAY_TARGET_BUSY", f"{target} has run {other.id}, which is {other.state}")
             await self._runs.finish(other)
@@ -201,6 +229,7 @@ class Operations:
             changes=(Change(state="planned", at=now, by=actor, why=plan.reason),),
             match=plan.match,
             side_effects=plan.side_effects,
+            patch_digest=plan.patch_digest,
         )
         await self._runs.create(run, actor)
         return run

@@ -45,15 +45,17 @@ class _Selected:
 class Planner:
     """Makes plans, and counts again for those that are to be applied."""
 
-    def __init__(self, broker: Broker, contracts: Contracts, keys: Keys) -> None:
+    def __init__(self, broker: Broker, contracts: Contracts, keys: Keys, counters: Counters) -> None:
         self._broker = broker
         self._contracts = contracts
         self._keys = keys
-        self._counters = Counters(broker)
+        self._counters = counters
 
     async def plan(self, request: PlanReplay, actor: str) -> ReplayPlan:
         """The plan, stored under its hash. Raises Refused with a REPLAY_… code."""
         effect, does = self._does(request)
+        if request.patch is not None:
+            raise Refused("REPLAY_UNSUPPORTED", "only dead letters are patched on their way", pointer="/patch")
         if not request.reason.strip():
             raise Refused("REPLAY_REASON_MISSING", "no reason is given", pointer="/reason")
         selection = filters.SOURCES[request.source](self._contracts, request.match)

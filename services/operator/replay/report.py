@@ -5,22 +5,28 @@ verify: sequences that are confirmed, spread over the run ─▶ the stream's ow
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from penstock.broker import Broker
 from penstock.contracts import Contracts
 from penstock.events import timestamps
 from penstock.replay.run import Run
-from penstock.rpc.messages import ReplayProof, ReplayReport, ReplayRun
+from penstock.rpc.messages import RedriveRefusal, ReplayProof, ReplayReport, ReplayRun
 from penstock.services.operator.replay.log import Log
 from penstock.services.operator.replay.runs import Runs
 from penstock.services.operator.replay.sample import Sampler
+
+Refusals = Callable[[str], Awaitable[list[RedriveRefusal]]]
 
 
 class Reporter:
     """Makes reports; any replica can, as all that counts is on REPLAY_LOG."""
 
-    def __init__(self, broker: Broker, contracts: Contracts, runs: Runs) -> None:
+    def __init__(self, broker: Broker, contracts: Contracts, runs: Runs, refusals: Refusals) -> None:
+        """`refusals`: what of a run was not fed, with the reasons."""
         self._broker = broker
         self._runs = runs
+        self._refusals = refusals
         self._sampler = Sampler(broker, contracts)
 
     async def report(self, run: Run, verify: int) -> ReplayReport:
@@ -45,6 +51,7 @@ class Reporter:
             seconds=seconds,
             rate=round(log.ledger.total / seconds, 1) if seconds else None,
             sample=sample,
+            refused=await self._refusals(run.id),
         )
 
 

@@ -132,6 +132,7 @@ class Runs:
             planned=run.planned,
             rate=run.rate,
             reason=why,
+            **({"patch_digest": run.patch_digest} if run.patch_digest else {}),
         )
 
     def nudge(self) -> None:

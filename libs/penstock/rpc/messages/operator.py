@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -48,6 +48,9 @@ class ReplayMatch(Request):
     entity: EntityName | None = None
     key: Key | None = None
     codes: list[str] = Field(default_factory=list, max_length=32, description="of dead letters")
+    states: list[Literal["open", "parked", "redriven"]] = Field(
+        default_factory=list, max_length=3, description="of dead letters; left out: open"
+    )
 
 
 class PlanReplay(Request):
@@ -61,6 +64,9 @@ class PlanReplay(Request):
     effect: ReplayEffect | None = Field(None, description="left out: what the target does with the source in place")
     rate: Rate = 5000.0
     side_effects: bool = Field(False, description="let the target also send what it sends for new events")
+    patch: dict[str, Any] | None = Field(
+        None, description="JSON merge patch (RFC 7396) for the payloads of dead letters on their way"
+    )
     reason: Reason = ""
     by: Actor | None = None
 
@@ -110,6 +116,11 @@ class ReplayPlan(Reply):
     seconds: float = Field(0, description="at the rate")
     does: str = ""
     warnings: tuple[str, ...] = ()
+    letters: int = Field(0, description="dead letters that are redriven")
+    letter_states: tuple[Literal["open", "parked", "redriven", "dropped"], ...] = ()
+    selection: str = Field("", description="SHA-256 of which dead letters these are")
+    patch: str = Field("", description="the merge patch as it is applied")
+    patch_digest: str = Field("", description="SHA-256 of the patch")
 
 
 class ApplyReplay(Request):
@@ -176,6 +187,7 @@ class ReplayRun(Reply):
     changes: tuple[ReplayChange, ...] = ()
     match: dict[str, str] = Field(default_factory=dict, description="conditions that a subject cannot express")
     side_effects: bool = False
+    patch_digest: str = Field("", description="SHA-256 of the merge patch that a redrive applies")
     generation: int = Field(0, description="of the index or table that a rebuild fills; 0: the live one")
 
 
@@ -245,6 +257,16 @@ class ReplaySample(Reply):
     in_store: int | None = Field(None, description="messages of the plan's types and time that the store counts")
 
 
+class RedriveRefusal(Reply):
+    """A message that was not sent again, as its payload does not fit; its dead letter stays as it was."""
+
+    letter: int | None = Field(None, description="sequence of the dead letter on DLQ; none: it is of a range")
+    stream: str
+    sequence: int
+    code: str
+    reason: str
+
+
 class ReplayReport(Reply):
     """The proof of a run. `holds`: every planned message has exactly one outcome, and no sample differed."""
 
@@ -254,6 +276,7 @@ class ReplayReport(Reply):
     seconds: float | None = None
     rate: float | None = None
     sample: ReplaySample | None = None
+    refused: list[RedriveRefusal] = Field(default_factory=list, description="at most 1000, counted as filtered")
 
 
 class ReplayProgress(Request):
