@@ -99,9 +99,9 @@ async def test_a_pause_holds_within_a_second_and_a_resumed_run_goes_on_where_it_
     async with Replica(indexer, sink.handle, options=LaneOptions(batch=20, linger=0.005)):
         await sink.wait(200)
         await replays.move("paused")
-        await asyncio.sleep(1.0)
+        await replays.reported(2)  # a second
         held = len(sink.seen)
-        await asyncio.sleep(1.5)
+        await replays.reported(3)
         assert len(sink.seen) == held < len(stored)
         replays.rate = 100_000.0
         await replays.move("running")
@@ -141,9 +141,9 @@ async def test_without_an_operator_a_replay_stops_and_goes_on_with_the_next(
     async with Replica(indexer, sink.handle, options=LaneOptions(batch=20, linger=0.005)):
         await sink.wait(100)
         replays.answers = False
-        await asyncio.sleep(3.5)
+        await replays.reported(7)  # longer than an allowance lasts
         held = len(sink.seen)
-        await asyncio.sleep(1.0)
+        await replays.reported(2)
         assert len(sink.seen) == held < len(stored)
         replays.answers, replays.rate = True, 100_000.0
         assert await replays.complete(run) == {"confirmed": stored}
@@ -170,7 +170,7 @@ async def test_live_messages_go_first(rig: Rig, indexer: Broker, replays: Replay
         async with Replica(indexer, sink.handle, live=[live]):
             run = await replays.apply(stored[0], stored[-1])
             await until(lambda: replays.reports and replays.reports[-1].live_pending == 100)
-            await asyncio.sleep(0.5)
+            await replays.reported(2)
             assert not sink.seen
             release.set()
             await replays.complete(run)
@@ -190,14 +190,13 @@ async def test_beside_live_traffic_a_replay_works_in_small_portions_one_at_a_tim
         at_once += 1
         portions.append(len(batch))
         most_at_once = max(most_at_once, at_once)
-        await asyncio.sleep(0.01)
+        await rig.core.flush()
         at_once -= 1
         return [Done()] * len(batch)
 
     async def traffic() -> None:
         while True:
             await rig.core.publish(subject(), b"live")
-            await asyncio.sleep(0.1)
 
     live_sink = Sink()
     live = Lane(indexer, STREAM, CONSUMER, live_sink.handle, dead_letters=DeadLetters(indexer, "indexer"))
@@ -218,17 +217,17 @@ async def test_a_cancelled_run_handles_nothing_more_and_the_next_one_starts(
     sink = Sink()
     replays.rate = 300.0
     first = await replays.apply(stored[0], stored[-1])
-    async with Replica(indexer, sink.handle, options=LaneOptions(batch=20, linger=0.005)):
-        await sink.wait(50)
-        await replays.end("cancelled")
-        await asyncio.sleep(1.0)
-        handled = len(sink.seen)
-        await asyncio.sleep(1.0)
-        assert len(sink.seen) == handled < len(stored)
-        replays.rate = 100_000.0
-        second = await replays.apply(stored[0], stored[-1])
-        assert second.ranges[0].consumer != first.ranges[0].consumer
-        assert await replays.complete(second) == {"confirmed": stored}
+    with capture_logs() as logs:
+        async with Replica(indexer, sink.handle, options=LaneOptions(batch=20, linger=0.005)):
+            await sink.wait(50)
+            await replays.end("cancelled")
+            await until(lambda: [entry for entry in logs if entry["event"] == "replay_lanes_stopped"])
+            handled = len(sink.seen)
+            assert handled < len(stored)
+            replays.rate = 100_000.0
+            second = await replays.apply(stored[0], stored[-1])
+            assert second.ranges[0].consumer != first.ranges[0].consumer
+            assert await replays.complete(second) == {"confirmed": stored}
     # What was settled before the cancel is on record, and nothing else.
     confirmed = (await replays.outcomes(first))["confirmed"]
     assert sorted(delivery.sequence for delivery in sink.seen[:handled]) == confirmed
@@ -243,7 +242,7 @@ async def test_a_consumer_that_vanishes_makes_no_busy_loop(rig: Rig, indexer: Br
         async with Replica(indexer, sink.handle, options=LaneOptions(batch=20, linger=0.005)):
             await sink.wait(20)
             await rig.drop_consumer(STREAM, run.ranges[0].consumer)
-            await asyncio.sleep(3.0)
+            await replays.reported(6)  # three seconds
     refused = [entry for entry in logs if entry["event"] == "pull_refused"]
     assert 1 <= len(refused) <= 12
     await replays.make_consumer(run.ranges[0])
@@ -258,7 +257,7 @@ async def test_a_stream_made_anew_is_not_replayed(rig: Rig, indexer: Broker, rep
         async with Replica(indexer, sink.handle):
             await replays.start((other,))
             await until(lambda: [entry for entry in logs if entry["event"] == "replay_epoch_changed"])
-            await asyncio.sleep(0.5)
+            await replays.reported(2)
     assert {delivery.epoch for delivery in sink.seen} <= {run.ranges[0].epoch}
 
 
@@ -289,7 +288,7 @@ async def test_nothing_is_acknowledged_before_its_outcome_is_stored(
     run = await replays.apply(stored[0], stored[-1])
     async with Replica(indexer, sink.handle):
         await sink.wait(200)
-        await asyncio.sleep(0.5)
+        await replays.reported(1)
         info = await replays.info(run.ranges[0])
         assert (info.ack_floor_stream_seq < stored[0], info.ack_pending) == (True, 200)
         await rig.core.jetstream.create_stream(config)

@@ -91,6 +91,11 @@ class Replays:
             if range.consumer.startswith("replay_"):
                 await self._rig.drop_consumer(range.stream, range.consumer)
 
+    async def reported(self, times: int) -> None:
+        """Waits until so many more reports have come: half a second for each, where one replica is at work."""
+        before = len(self.reports)
+        await until(lambda: len(self.reports) >= before + times)
+
     async def outcomes(self, run: Run) -> dict[Kind, list[int]]:
         """The sequences of each outcome, as the operator counts them."""
         found: defaultdict[Kind, set[int]] = defaultdict(set)
