@@ -27,6 +27,7 @@ GROUPS: dict[str, str | tuple[str, ...]] = {
     "penstock.cli.identity": "identity",
     "penstock.cli.audit": "audit",
     "penstock.cli.replay": "replay",
+    "penstock.cli.dlq": "dlq",
     "penstock.services.edge.cli": "edge",
 }
 OURS = "penstock"

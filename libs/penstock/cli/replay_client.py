@@ -31,10 +31,10 @@ class Operator:
     async def __aexit__(self, *_: object) -> None:
         await self._broker.drain()
 
-    async def ask(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def ask(self, operation: str, body: dict[str, Any], *, service: str = "operator") -> dict[str, Any]:
         """One request, for as long as the contract gives it."""
-        timeout = load().services["operator"].operations[operation].timeout.total_seconds()
-        return await ask(self._broker, "operator", operation, body, timeout=timeout)
+        timeout = load().services[service].operations[operation].timeout.total_seconds()
+        return await ask(self._broker, service, operation, body, timeout=timeout)
 
     async def ask_again(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
         """The same, until an operator answers: one may be killed while somebody watches."""

@@ -1,0 +1,84 @@
+"""`penstock dlq`, as an operator runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from penstock.services.operator.__main__ import build
+from penstock.stack.place import CHECKOUT
+from tests.support.broker_rig import Rig, Sink, subject
+from tests.support.dead_letters import fail
+from tests.support.replay_hosts import Replica
+from tests.support.until import BOUND
+from tests.support.workers import RunningWorker
+
+
+@pytest.fixture(scope="module")
+async def operator(rig: Rig) -> AsyncIterator[Rig]:
+    async with RunningWorker(rig, "operator", build):
+        yield rig
+
+
+async def dlq(rig: Rig, *arguments: str) -> tuple[int, str, str]:
+    """One run of `penstock dlq`: exit code, output, errors."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "penstock.cli.main", "dlq", *arguments,
+        env={**os.environ, **rig.place.environment(), "COLUMNS": "250"}, cwd=CHECKOUT,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(BOUND):
+        out, errors = await process.communicate()
+    return process.returncode or 0, out.decode(), errors.decode()
+
+
+async def test_from_the_list_to_a_patched_redrive(operator: Rig, tmp_path: Path) -> None:
+    since = await operator.next_sequence("DLQ")
+    payloads = [b'{"data": {"level": "\\u001b[31mwarn"}}', b'{"data": {"level": "x"}}']
+    sequences = await operator.store(payloads, publisher="till")
+    await operator.consumer()
+    indexer = await operator.broker("indexer")
+    reason = "no level\x1b[2J (at /data/level)"
+    await fail(indexer, subject("till"), payloads, first=sequences[0], reason=reason)
+
+    code, out, errors = await dlq(operator, "list", "--worker", "indexer")
+    assert (code, "SINK_REFUSED" in out, "2 messages in 2 dead letters" in out) == (0, True, True), errors
+    code, out, errors = await dlq(operator, "show", str(since))
+    assert code == 0, errors
+    assert '"level": "\\u001b[31mwarn"  ◀── fails here' in out
+    assert "\x1b" not in out
+    code, out, errors = await dlq(operator, "stats", "--json")
+    assert json.loads(out)["states"]["open"]["letters"] == 2, errors
+
+    exported = tmp_path / "letters.jsonl"
+    code, out, errors = await dlq(operator, "export", str(exported), "--letter", f"{since}-{since + 1}", "-r", "look")
+    assert code == 0, errors
+    lines = [json.loads(line) for line in exported.read_text().splitlines()]
+    assert [line["payload"].encode() for line in lines] == payloads
+    code, _, errors = await dlq(operator, "export", str(exported), "-r", "again")
+    assert (code, "cannot be written" in errors) == (2, True)
+
+    code, out, errors = await dlq(operator, "park", "--letter", str(since + 1), "-r", "for tomorrow")
+    assert (code, "1 dead letters (1 messages) are parked now" in out) == (0, True), errors
+    code, _, errors = await dlq(operator, "drop", "-r", "everything")
+    assert (code, "REPLAY_UNBOUNDED" in errors) == (1, True)
+
+    fix = tmp_path / "fix.json"
+    fix.write_text('{"data": {"level": "WARN"}}')
+    bounds = ("--letter", f"{since}-{since + 1}", "--fix", str(fix), "-r", "levels are upper case")
+    code, out, errors = await dlq(operator, "plan", "indexer", *bounds, "--json")
+    assert code == 0, errors
+    plan = json.loads(out)
+    assert (plan["letters"], plan["counts"]["total"]) == (1, 1)
+    sink = Sink()
+    async with Replica(indexer, sink.handle):
+        code, out, errors = await dlq(operator, "redrive", plan["hash"], "--watch", "--json")
+    assert code == 0, errors
+    assert json.loads(out.splitlines()[-1])["run"]["state"] == "done"
+    assert sink.payloads == [b'{"data":{"level":"WARN"}}']
