@@ -21,6 +21,7 @@ from penstock.services.operator.replay.operations import Operations, SourcePlann
 from penstock.services.operator.replay.planning import Planner
 from penstock.services.operator.replay.runs import Runs
 from penstock.services.operator.settings import load_operator_settings
+from penstock.services.operator.workers.operations import WorkerOperations
 from penstock.settings import Settings, load_settings
 
 
@@ -47,6 +48,7 @@ async def build(broker: Broker, _: Settings) -> Parts:
         services = [
             await serve(broker, "registry", registry.operations, concurrency=8),
             await serve(broker, "replay", {"progress": leader.progress}, concurrency=8),
+            await serve(broker, "workers", WorkerOperations(broker).all, concurrency=32),
         ]
         try:
             await broker.flush()

@@ -12,7 +12,7 @@ COMMAND_LINE = "replayer"  # the identity that says itself for whom it acts: the
 def require(caller: RequestCaller, service: str, operation: str) -> None:
     """An identity may what the server let it request; a person needs a role that requests it. Raises FORBIDDEN."""
     if caller.on_behalf is None:
-        if caller.identity == TRUSTED_PROXY and service in ("operator", "dead_letters"):
+        if caller.identity == TRUSTED_PROXY and service in ("operator", "dead_letters", "workers"):
             raise Refused("FORBIDDEN", f"{caller.identity} may do this only on behalf of a person")
         return
     known = load()

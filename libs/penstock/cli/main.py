@@ -28,6 +28,7 @@ GROUPS: dict[str, str | tuple[str, ...]] = {
     "penstock.cli.audit": "audit",
     "penstock.cli.replay": "replay",
     "penstock.cli.dlq": "dlq",
+    "penstock.cli.worker": "worker",
     "penstock.services.edge.cli": "edge",
 }
 OURS = "penstock"

@@ -26,8 +26,8 @@ NAMED = 5  # publishers in a sentence
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """Why the brake closed, the how-manieth time. Times are Unix seconds; `publishers`: the refused and all messages
-    of each, the worst first."""
+    """Why the brake closed; `number` counts the closings of the process. Times are Unix seconds; `publishers`: the
+    refused and all messages of each, the worst first."""
 
     number: int
     since: float

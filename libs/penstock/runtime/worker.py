@@ -49,6 +49,7 @@ from penstock.runtime.handling import make_lane
 from penstock.runtime.health import Health
 from penstock.runtime.parts import Build, Parts, S, Source
 from penstock.runtime.replaying import replay_sources
+from penstock.runtime.reporting import Reporter, may_report
 from penstock.stopping import first_set
 from penstock.telemetry import configure_logging
 
@@ -74,7 +75,9 @@ class Worker(Generic[S]):
         self._broker: Broker | None = None
         self._parts: Parts | None = None
         self._lanes: list[Lane] = []
+        self._live = LiveTraffic(self._lanes)
         self._brake = Brake(name)
+        self._instance = f"{platform.node()}-{os.getpid()}"[-64:]
         port = settings.port or settings.local_port(name, settings.instance)
         self._health = Health(settings.host, port, self.unready_reasons, self.notes)
 
@@ -148,6 +151,9 @@ class Worker(Generic[S]):
         tasks = [asyncio.create_task(consume(source)) for source in parts.sources]
         if (replays := self._replays(broker, parts, crash_counter)) is not None:
             tasks.append(asyncio.create_task(replay(replays), name="replays"))
+        if may_report(load().identities.get(self._name)):
+            reporter = Reporter(broker, self._instance, self._brake, self._live, self.unready_reasons, self.notes)
+            tasks.append(asyncio.create_task(reporter.run(self.stop), name="reports"))
         tasks += [asyncio.ensure_future(task(self.stop)) for task in parts.background]
         ends = [asyncio.create_task(self.stop.wait()), asyncio.create_task(broker.closed.wait())]
         _log.info("worker_started", lanes=len(parts.sources), service=parts.service)
@@ -187,9 +193,9 @@ class Worker(Generic[S]):
         host = Host(
             broker=broker,
             worker=self._name,
-            instance=f"{platform.node()}-{os.getpid()}"[-64:],
+            instance=self._instance,
             sources=replay_sources(broker, parts.sources),
-            live=LiveTraffic(self._lanes),
+            live=self._live,
             push_backs=parts.push_backs,
             crash_counter=crash_counter,
         )
