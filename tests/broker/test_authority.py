@@ -23,6 +23,7 @@ from tests.support.bad_tokens import Bad
 from tests.support.mint import Mint
 from tests.support.permission_matrix import IDENTITIES, PUBLISH, SUBSCRIBE
 from tests.support.place_factory import PlaceFactory
+from tests.support.until import BOUND
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ async def test_a_connection_ends_with_its_token(rig: AuthorityRig) -> None:
     broker = await rig.token("billing", only_one)
     gone = asyncio.Event()
     broker.on_disconnect(gone.set)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(BOUND):
         await gone.wait()
     assert (await rig.audited(first))[0]["identity"] == "billing"
     await broker.drain()

@@ -31,7 +31,7 @@ class Ingress:
     async def in_batch(self, sequence: int) -> bool:
         """Whether the message was stored by an atomic batch."""
         subject = f"{self.rig.core.jetstream.prefix}.DIRECT.GET.{STREAM}"
-        message = await self.rig.core.request(subject, b'{"seq":%d}' % sequence, timeout=5)
+        message = await self.rig.core.request(subject, b'{"seq":%d}' % sequence, timeout=BOUND)
         return "Nats-Batch-Id" in message.headers
 
 
@@ -71,7 +71,9 @@ async def test_what_is_submitted_while_a_group_commits_becomes_the_next_group(in
     futures = [ingress.committer.submit(out(b"%d" % n)) for n in range(3000)]
     sequences = [positions(await results(future))[0] for future in futures]
     assert await ingress.on_stream() == {sequence: b"%d" % n for n, sequence in enumerate(sequences)}
-    messages = await ingress.rig.core.request(f"$JS.API.DIRECT.GET.{STREAM}", b'{"seq":%d}' % sequences[999], timeout=5)
+    messages = await ingress.rig.core.request(
+        f"$JS.API.DIRECT.GET.{STREAM}", b'{"seq":%d}' % sequences[999], timeout=BOUND
+    )
     assert messages.headers["Nats-Batch-Commit"] == "1"
     assert messages.headers["Nats-Batch-Sequence"] == "1000"
 

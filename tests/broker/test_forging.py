@@ -12,6 +12,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from tests.support.raw_clients import RawClient, RawClients
+from tests.support.until import BOUND
 
 OWN = "evt.01.nats.billing.log.line.v1"
 FOREIGN = [
@@ -64,7 +65,7 @@ async def test_the_answer_to_a_request_is_not_stored_under_the_subject_it_names(
     async def attack() -> None:
         peer = bait.clients[name]
         await peer.send(subject, payload, reply=target)
-        await peer.connection.request(subject, payload, timeout=5)  # answered after the other
+        await peer.connection.request(subject, payload, timeout=BOUND)  # answered after the other
 
     allowed = [("$KV.registry.bait", b"bait")] * 2 if subject.startswith("$KV") else []
     assert await bait.stored_by(attack) == allowed
@@ -227,7 +228,7 @@ async def test_a_worker_cannot_acknowledge_another_s_delivery(bait: RawClients) 
         assert await bait.clients[name].refused() == [("publish", delivery.reply.lower())]
     info = "$JS.core.API.CONSUMER.INFO.EVENTS_NATS.writer"
     assert (await writer.ask(info))["num_ack_pending"] == 1
-    await writer.connection.request(delivery.reply, b"+ACK", timeout=5)
+    await writer.connection.request(delivery.reply, b"+ACK", timeout=BOUND)
     assert (await writer.ask(info))["num_ack_pending"] == 0
 
 
@@ -244,7 +245,7 @@ async def test_a_sender_cannot_forge_the_server_s_headers(raw: RawClients) -> No
 
 @pytest.fixture
 async def tail(raw: RawClients) -> AsyncIterator[list[Msg]]:
-    """What the ingress hears on tail.>."""
+    """What the ingress receives on tail.>."""
     heard: list[Msg] = []
 
     async def hear(message: Msg) -> None:

@@ -16,6 +16,7 @@ from penstock.rpc.caller import ON_BEHALF, RequestCaller, request_caller
 from penstock.rpc.server import Responder, serve
 from penstock.services.ingress.queries.tail import Follower, Tail, Wanted
 from tests.support.raw_clients import RawClients
+from tests.support.until import BOUND
 
 SOURCE, ID = "test", "1"
 OWN = subjects.event(subjects.partition("a"), "nats", "billing", "log.line.v1")
@@ -96,7 +97,7 @@ class Followed:
         self.follower = follower
 
     async def next_event(self) -> dict[str, Any]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(BOUND):
             async for frame in self.follower.frames():
                 if frame.startswith(b"event: event"):
                     record: dict[str, Any] = json.loads(frame.partition(b"data: ")[2])

@@ -21,7 +21,7 @@ KEY = "019aa5b3-4b1a-8c41-9d6e-2f1c7a90e355"
 
 
 class Fleet:
-    """Workers that note what they are asked and answer as they are told."""
+    """Workers that record the requests they get and reply as the test sets."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, Any], RequestCaller]] = []

@@ -56,7 +56,7 @@ async def answers(ingress: Ingress, authorization: str | None) -> dict[str, http
         ("Bearer pk_00000000_" + "x" * 43, REALM + ', error="invalid_token"'),
         ("Bearer ey.ey.ey", REALM + ', error="invalid_token"'),
     ],
-    ids=["nothing", "another scheme", "no key", "unknown key", "a token where no issuer is believed"],
+    ids=["nothing", "another scheme", "no key", "unknown key", "a token where no issuer is trusted"],
 )
 async def test_without_good_credentials_the_answer_is_401(
     ingress: Ingress, authorization: str | None, challenge: str

@@ -1,4 +1,4 @@
-"""GET /v1/tail: what is stored is seen at once, by who may see it, and a slow reader is told what it missed."""
+"""GET /v1/tail: stored events appear at once, to permitted readers only, and a slow reader learns what it missed."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from penstock.auth import nkey_files
 from tests.support.authority_rig import raw_connect
 from tests.support.permission_matrix import CONTRACTS, IDENTITIES, PUBLISH, SUBSCRIBE
 from tests.support.raw_clients import RawClients
+from tests.support.until import BOUND
 
 STORED = ("evt.", "score.", "dlq.", "audit.")
 
@@ -73,7 +74,7 @@ STRANGER = "UDNDMAZCAV5KMFGKBTUHDQF5CRN7BQZ44TMWA7O34LGUSJ6CKP5QWLWQ"
 )
 async def test_nobody_connects_without_a_known_key(raw: RawClients, given: dict[str, str]) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", raw.place.local_port("nats"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(BOUND):
         await reader.readline()
         writer.write(f"CONNECT {json.dumps({'verbose': False, 'lang': 'x', **given})}\r\nPING\r\n".encode())
         assert b"Authorization Violation" in await reader.readline()

@@ -21,7 +21,7 @@ from penstock.services.operator.__main__ import build
 from tests.support.blank_package import blank_package
 from tests.support.broker_rig import Rig
 from tests.support.records import records_of
-from tests.support.until import until
+from tests.support.until import BOUND, until
 from tests.support.workers import RunningWorker, ask_registry, register
 
 
@@ -44,7 +44,7 @@ def piece(raw: bytes, **changes: Any) -> dict[str, Any]:
 
 async def refusal(broker: Broker, operation: str, request: dict[str, Any]) -> PenstockError:
     with pytest.raises(PenstockError) as caught:
-        await ask(broker, "registry", operation, request, timeout=10.0)
+        await ask(broker, "registry", operation, request, timeout=BOUND)
     return caught.value
 
 

@@ -24,7 +24,7 @@ from penstock.services.scorer.__main__ import build as build_scorer
 from tests.support.broker_rig import Rig
 from tests.support.records import records_of
 from tests.support.scoring_models import RARE, TYPE, package, usual
-from tests.support.until import until
+from tests.support.until import BOUND, until
 from tests.support.workers import RunningWorker, register
 
 TIME = 1_790_000_000_000_000_000
@@ -147,14 +147,14 @@ async def test_an_event_that_was_sent_again_is_not_scored_again(scorer: Rig) -> 
 
 async def test_a_waiting_publisher_gets_the_score_in_the_receipt(scorer: Rig) -> None:
     ingress = await scorer.broker("ingress")
-    told: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+    receipt: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
     inbox = ingress.inbox()
-    await ingress.subscribe(inbox, lambda message: told.set_result(orjson.loads(message.data)))
+    await ingress.subscribe(inbox, lambda message: receipt.set_result(orjson.loads(message.data)))
     await ingress.flush()
     first = await scorer.next_sequence("SCORES")
     await ship(scorer, [usual(3)], headers={"x-reply-to": inbox})
-    async with asyncio.timeout(10):
-        answer = await told
+    async with asyncio.timeout(BOUND):
+        answer = await receipt
     (record,) = await scored(scorer, first, 1)
     assert answer == {"stage": "scored", "key": record["key"], "score": record["score"]}
 

@@ -115,7 +115,7 @@ async def test_an_error_keeps_its_code_detail_pointer_and_kind(ingress: Broker, 
 
 
 async def test_errors_are_also_in_the_headers_of_adr_32(ingress: Broker) -> None:
-    message = await ingress.request("svc.search.similar.ingress", b'{"retriable": true}', timeout=5)
+    message = await ingress.request("svc.search.similar.ingress", b'{"retriable": true}', timeout=BOUND)
     assert message.headers["Nats-Service-Error-Code"] == "503"
     assert message.headers["Nats-Service-Error"] == "STORE_UNAVAILABLE: why"
 
@@ -128,7 +128,7 @@ async def test_a_defect_is_an_internal_error_without_its_details(ingress: Broker
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]"])
 async def test_a_request_that_is_not_an_object_is_refused(ingress: Broker, body: bytes) -> None:
-    message = await ingress.request("svc.search.query.ingress", body, timeout=5)
+    message = await ingress.request("svc.search.query.ingress", body, timeout=BOUND)
     assert orjson.loads(message.data)["code"] in ("JSON_INVALID", "QUERY_INVALID")
 
 
@@ -149,7 +149,7 @@ async def test_a_handler_is_cancelled_when_the_caller_s_timeout_ends(
 ) -> None:
     with pytest.raises(Unavailable, match="TIMED_OUT"):
         await ask(ingress, "search", "count", {}, timeout=0.2)
-    await until(lambda: responder.in_progress == 0, bound=2)
+    await until(lambda: responder.in_progress == 0)
     assert search.started == 1
 
 
@@ -214,7 +214,7 @@ async def test_ping_info_and_stats_are_those_of_adr_32(ingress: Broker, responde
         await ask(ingress, "search", "similar", {"retriable": False})
 
     async def survey(subject: str) -> dict[str, Any]:
-        found: dict[str, Any] = orjson.loads((await ingress.request(subject, b"", timeout=5)).data)
+        found: dict[str, Any] = orjson.loads((await ingress.request(subject, b"", timeout=BOUND)).data)
         return found
 
     ping = await survey("$SRV.PING")

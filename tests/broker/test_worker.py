@@ -1,4 +1,4 @@
-"""The process around lanes and services: started, asked how it is, told to stop."""
+"""The process around lanes and services: start, health and metrics, graceful stop."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def owner(elasticsearch: Processes) -> Iterator[Elasticsearch]:
 
 
 @pytest.fixture(scope="module")
-def told(edge: Edge, place: Place, owner: Elasticsearch) -> Place:
+def provisioned(edge: Edge, place: Place, owner: Elasticsearch) -> Place:
     """Settings that say where to find an Elasticsearch with TLS and API keys; here it is the edge."""
     return Place(
         state=place.state,
@@ -59,9 +59,9 @@ def told(edge: Edge, place: Place, owner: Elasticsearch) -> Place:
 
 
 @pytest.fixture(scope="module")
-def reader(told: Place) -> Iterator[Elasticsearch]:
+def reader(provisioned: Place) -> Iterator[Elasticsearch]:
     """The trainer's client."""
-    with connect(told) as client:
+    with connect(provisioned) as client:
         yield client
 
 
@@ -87,13 +87,13 @@ def test_a_reader_searches_counts_and_pages(reader: Elasticsearch) -> None:
 
 
 async def test_the_indexer_takes_key_and_authority_by_settings_and_another_key_without_a_restart(
-    told: Place, tmp_path: Path
+    provisioned: Place, tmp_path: Path
 ) -> None:
-    right = (told.secrets / "elasticsearch_reader").read_text()
+    right = (provisioned.secrets / "elasticsearch_reader").read_text()
     file = tmp_path / "key"
     file.touch(mode=0o600)
     file.write_text(right)
-    async with connect_async(told.model_copy(update={"elasticsearch_api_key_file": file})) as client:
+    async with connect_async(provisioned.model_copy(update={"elasticsearch_api_key_file": file})) as client:
         assert (await client.count(index=INDEX))["count"] == 3
         file.write_text("wrong")
         with pytest.raises(SerializationError, match="problem"):  # a refusal of the edge, in words of its own
@@ -103,10 +103,10 @@ async def test_the_indexer_takes_key_and_authority_by_settings_and_another_key_w
 
 
 async def test_a_server_certificate_of_another_authority_is_refused(
-    told: Place, tmp_path: Path, place_factory: PlaceFactory
+    provisioned: Place, tmp_path: Path, place_factory: PlaceFactory
 ) -> None:
     other = certificate.ensure(place_factory.make("other-authority"))
-    async with connect_async(told.model_copy(update={"elasticsearch_ca_file": other})) as client:
+    async with connect_async(provisioned.model_copy(update={"elasticsearch_ca_file": other})) as client:
         with pytest.raises(TlsError):
             await client.count(index=INDEX)
 

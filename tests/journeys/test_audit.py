@@ -51,7 +51,7 @@ async def found(place: Place, **members: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-async def told(stack_env: Place, fleet: Processes) -> str:
+async def caller(stack_env: Place, fleet: Processes) -> str:
     """An event of a sender of this module, and a request about it; the sender's name."""
     sender = f"teller_{os.urandom(4).hex()}"
     text, _ = api_keys.create(
@@ -72,21 +72,21 @@ async def told(stack_env: Place, fleet: Processes) -> str:
     return sender
 
 
-async def test_what_somebody_sent_and_asked_is_found_by_name(stack_env: Place, told: str) -> None:
-    published = await found(stack_env, identity=told, action="published", stream="EVENTS_HTTP")
-    [entry] = [entry for entry in published["entries"] if entry["identity"] == told]
+async def test_what_somebody_sent_and_asked_is_found_by_name(stack_env: Place, caller: str) -> None:
+    published = await found(stack_env, identity=caller, action="published", stream="EVENTS_HTTP")
+    [entry] = [entry for entry in published["entries"] if entry["identity"] == caller]
     assert entry["count"] == 1
     assert entry["from"] == entry["to"]
-    request = await found(stack_env, identity=told, action="query", operation="search.query")
+    request = await found(stack_env, identity=caller, action="query", operation="search.query")
     assert (request["datasets"], "count" in request) == (["logs"], True)
 
 
-async def test_who_connected_is_found_with_the_decision(stack_env: Place, told: str) -> None:
+async def test_who_connected_is_found_with_the_decision(stack_env: Place, caller: str) -> None:
     record = await found(stack_env, identity="writer", action="connect")
     assert (record["decision"], record["client_id"]) == ("admitted", "penstock-writer")
 
 
-async def test_a_new_api_key_is_on_the_audit_trail_before_it_is_accepted(stack_env: Place, told: str) -> None:
+async def test_a_new_api_key_is_on_the_audit_trail_before_it_is_accepted(stack_env: Place, caller: str) -> None:
     code, output = await penstock(stack_env, "key", "create", "--identity", "newcomer", "--types", "*", "--json")
     assert code == 0, output
     made = await found(stack_env, identity="newcomer", action="key_created")
@@ -94,7 +94,7 @@ async def test_a_new_api_key_is_on_the_audit_trail_before_it_is_accepted(stack_e
     assert json.loads(output)["key"] not in json.dumps(made)
 
 
-async def test_the_whole_trail_is_proven_and_its_copy_is_the_same(stack_env: Place, told: str) -> None:
+async def test_the_whole_trail_is_proven_and_its_copy_is_the_same(stack_env: Place, caller: str) -> None:
     async def sealed() -> dict[str, Any] | None:
         code, output = await penstock(stack_env, "audit", "verify", "--store", "--json")
         report: dict[str, Any] = json.loads(output) if code == 0 else {}
@@ -106,7 +106,7 @@ async def test_the_whole_trail_is_proven_and_its_copy_is_the_same(stack_env: Pla
     assert report["in_store"] > 0
 
 
-async def test_the_audit_trail_holds_no_content_of_events_or_queries(stack_env: Place, told: str) -> None:
+async def test_the_audit_trail_holds_no_content_of_events_or_queries(stack_env: Place, caller: str) -> None:
     broker = await connect_as("examiner", stack_env)
     first = 1
     while page := await broker.jetstream.get_many("AUDIT", sequence=first):

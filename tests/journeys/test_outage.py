@@ -1,4 +1,4 @@
-"""The broker or a store is away, hangs, or is full: callers are told, nothing is lost, and it recovers by itself."""
+"""The broker or a store is away, hangs, or is full: callers get its error code, nothing is lost, and it recovers."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ async def test_each_bad_event_is_dead_lettered_once_by_each_worker_and_the_good_
                 good = senders.checked("billing", "nats")
                 await brokers["billing"].publish(good.subject, good.raw)
                 full_stack.accepted.add(good.key)
-        full_stack.note(f"{len(expected)} letters expected")
+        full_stack.note(f"{len(expected)} dead letters expected")
         await full_stack.settled()
         full_stack.note("everything is settled")
     finally:

@@ -239,10 +239,10 @@ async def test_no_answer_shows_what_its_caller_may_not_read(world: World, path: 
         assert world.shows(seen) or not request.control, f"{request} shows nothing to anybody: it tests nothing"
         answer = await world.ask(world.logs, request)
         assert answer.status_code == (request.refused or 200), (request, answer.text)
-        told = str(request.body) + str(request.params) + request.path
+        sent = str(request.body) + str(request.params) + request.path
         shown = answer.text
         for mark in (world.secret, world.hidden, "metric.sample.v1", "metrics"):
-            if request.refused and mark in told:  # a refusal may repeat what was asked
+            if request.refused and mark in sent:  # a refusal may repeat what was asked
                 shown = shown.replace(mark, "")
         assert world.secret not in shown, request
         assert world.hidden not in shown, request

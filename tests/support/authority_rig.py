@@ -16,7 +16,7 @@ from penstock.stack.place import Place
 from tests.support.mint import Mint
 from tests.support.processes import Processes
 from tests.support.records import records_of
-from tests.support.until import until
+from tests.support.until import BOUND, until
 
 REPLICAS = 2
 
@@ -135,7 +135,7 @@ async def raw_connect(place: Place, given: dict[str, Any]) -> str:
     """What the server says to CONNECT with these options: PONG, or an error."""
     reader, writer = await asyncio.open_connection("127.0.0.1", place.local_port("nats"), limit=1 << 20)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(BOUND):
             await reader.readline()
             options = {"verbose": False, "pedantic": False, "lang": "x", "version": "1", "protocol": 1, **given}
             writer.write(f"CONNECT {json.dumps(options)}\r\nPING\r\n".encode())

@@ -109,7 +109,7 @@ class Rig:
 
 
 class Sink:
-    """A handler that notes what it got and answers as it was told; `wait(n)` until it had n deliveries."""
+    """A handler that records what it got and returns the outcomes given to it; `wait(n)` until it had n deliveries."""
 
     def __init__(self, answer: Callable[[Delivery], Outcome] | None = None) -> None:
         self.batches: list[list[Delivery]] = []

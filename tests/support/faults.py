@@ -1,7 +1,7 @@
-"""seed → a story of faults: processes killed and paused, connections cut, refused, slowed and held up, a busy store.
+"""seed → a sequence of faults: processes killed and paused, connections cut, refused, slowed and held up, a busy store.
 
-Every fault ends after a while and what it broke is started again. The same seed tells the same story; when exactly each
-chapter begins depends on the machine.
+Every fault ends after a while and what it broke is started again. The same seed gives the same sequence;
+when exactly each fault begins depends on the machine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Faults:
         self._lines: dict[str, Line] = {}
         self._deck: list[str] = []
         self._killing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self.told = 0
+        self.started = 0
         self.kills = 0  # of processes that were alive
 
     # -- lines between services and servers
@@ -70,7 +70,7 @@ class Faults:
         self.stack.settings_of = places
         await self.stack.again(*SERVICES)
 
-    # -- the story
+    # -- the sequence
 
     def next(self) -> tuple[str, Fault]:
         """The next fault and what it is called. Each kind comes (kills, twice) before any comes again."""
@@ -90,7 +90,7 @@ class Faults:
         if not self._deck:
             self._deck = sorted([*kinds, *(kind for kind in kinds if kind.startswith("kill"))])
             self._rng.shuffle(self._deck)
-        self.told += 1
+        self.started += 1
         return kinds[self._deck.pop()]()
 
     def events_before(self) -> int:

@@ -97,7 +97,7 @@ class FullStack(Processes):
         return _Noted(self, **options)
 
     def note(self, what: str) -> None:
-        """A line of the story that pytest shows of a test that failed."""
+        """A line of the log that pytest shows of a failed test."""
         print(f"{time.monotonic() - self._began:7.2f} s  {what}")
 
     async def down(self, name: str) -> None:

@@ -1,6 +1,6 @@
 """Every kind of subject, with the identities that may publish to it or subscribe to it.
 
-Who may is worked out here from the lines of identities.yaml, not by the code that writes the permissions.
+Permissions are derived here from identities.yaml, not by the code that writes them.
 """
 
 from __future__ import annotations

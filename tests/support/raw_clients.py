@@ -149,7 +149,7 @@ class RawClients:
         return found
 
     async def stored(self, stream: str, sequence: int) -> Msg:
-        """A stored message, read by who may."""
+        """A stored message, read by an identity that may."""
         reader = "operator" if stream in self.contracts.streams else self.fences[stream][0]
         return await self.clients[reader].connection.request(
             f"{CORE_API}.DIRECT.GET.{stream}", json.dumps({"seq": sequence}).encode(), timeout=TIMEOUT

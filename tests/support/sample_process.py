@@ -1,4 +1,4 @@
-"""tests.support.sample_worker as a process of its own: asked how it is, told to stop, killed."""
+"""tests.support.sample_worker as a process of its own: health and metrics, graceful stop, kill."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Sample:
 
     async def get(self, path: str) -> httpx.Response:
         port = self.rig.place.local_port("indexer", self.instance)
-        async with httpx.AsyncClient(timeout=5) as client:
+        async with httpx.AsyncClient(timeout=BOUND) as client:
             return await client.get(f"http://127.0.0.1:{port}{path}")
 
     async def ready(self, expected: bool = True) -> dict[str, Any]:

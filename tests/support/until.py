@@ -11,7 +11,7 @@ from typing import TypeVar, overload
 T = TypeVar("T")
 What = str | Callable[[], str]  # a function where it tells of the moment of the failure
 
-BOUND = 20.0  # seconds after which a test gives up waiting
+BOUND = 30.0  # seconds after which a test gives up waiting; patience with a slow machine, no promise of ours
 PAUSE = 0.02  # seconds between two looks
 
 

@@ -18,6 +18,7 @@ import pytest
 from penstock.cli import client, kept_login, sign_in
 from penstock.cli.provider import Provider, TokenRefused
 from penstock.errors import PenstockError, Refused
+from tests.support.until import BOUND
 
 URL = "https://api.example"
 
@@ -135,7 +136,7 @@ def test_a_redirect_with_another_state_is_refused(issuer: Issuer) -> None:
 
         def come_back() -> None:
             for params in ({"state": "guessed", "code": "evil"}, {"state": asked["state"], "code": "good"}):
-                httpx.get(asked["redirect_uri"], params=params, timeout=10)
+                httpx.get(asked["redirect_uri"], params=params, timeout=BOUND)
 
         threading.Thread(target=come_back).start()
 

@@ -30,7 +30,7 @@ def mint(tmp_path: Path) -> Mint:
 
 
 class Clock:
-    """A clock that stands still until told otherwise."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0

@@ -14,7 +14,7 @@ from penstock.stack import jars
 from penstock.stack.place import Place
 
 JAR = b"a jar"
-# Stands in for Maven: notes that it was called, and puts one jar where it is told to.
+# Stands in for Maven: records that it was called, and puts one jar into the given folder.
 MVN = """#!/bin/sh
 echo called >> "$CALLS"
 for argument; do case "$argument" in -DoutputDirectory=*) folder="${argument#*=}";; esac; done
