@@ -24,7 +24,7 @@ from penstock.auth import api_keys
 from penstock.auth.connect import connect_as
 from penstock.cli import client
 from penstock.cli.send import Files, paths
-from penstock.cli.shipping import Shipper
+from penstock.cli.shipping.batches import Shipper
 from penstock.cli.show import print_hits
 from penstock.contracts import load
 from penstock.errors import PenstockError, Refused

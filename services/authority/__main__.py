@@ -15,10 +15,10 @@ from penstock.contracts import load
 from penstock.contracts.nats_subjects import AUTHORIZATION_REQUEST
 from penstock.errors import PenstockError
 from penstock.runtime import Parts, main
+from penstock.services.authority.audit_trail import AuditTrail
 from penstock.services.authority.callout import Callout
 from penstock.services.authority.decide import Decider
 from penstock.services.authority.disconnect import Disconnector
-from penstock.services.authority.trail import Trail
 from penstock.services.authority.user_jwt import Signer
 from penstock.services.authority.xkey import Envelope
 from penstock.settings import Settings, load_settings
@@ -35,7 +35,7 @@ async def build(broker: Broker, settings: Settings) -> Parts:
     denied."""
     folder = settings.credentials_folder
     denials = Denials(broker)
-    trail = Trail(broker, time.monotonic)
+    trail = AuditTrail(broker, time.monotonic)
     callout = Callout(
         Signer(callout_keys.issuer(folder)),
         Envelope(callout_keys.curve(folder)),
@@ -70,7 +70,7 @@ async def build(broker: Broker, settings: Settings) -> Parts:
     )
 
 
-async def _settling(trail: Trail) -> None:
+async def _settling(trail: AuditTrail) -> None:
     while True:
         await asyncio.sleep(SETTLE_SECONDS)
         try:

@@ -18,9 +18,9 @@ from penstock.auth.token_verifier import Claims, TokenVerifier
 from penstock.broker import Message
 from penstock.errors import PenstockError
 from penstock.services.authority import authorization_request, metrics, user_jwt
+from penstock.services.authority.audit_trail import AuditTrail
 from penstock.services.authority.authorization_request import Request
 from penstock.services.authority.decide import ACCOUNT, Decider
-from penstock.services.authority.trail import Trail
 from penstock.services.authority.user_jwt import Signer
 from penstock.services.authority.xkey import SERVER_KEY_HEADER, Envelope
 
@@ -42,7 +42,7 @@ class Callout:
         envelope: Envelope,
         verifier: TokenVerifier,
         decider: Decider,
-        trail: Trail,
+        trail: AuditTrail,
         reply: Reply,
         now: Callable[[], float] = time.time,
     ) -> None:

@@ -10,12 +10,12 @@ import asyncio
 
 import structlog
 
-from penstock.auth.connections import disconnect, list_connections
 from penstock.auth.denials import Denials
 from penstock.broker import Broker
+from penstock.broker.server_connections import disconnect, list_connections
 from penstock.errors import PenstockError
 from penstock.services.authority import metrics
-from penstock.services.authority.trail import Trail
+from penstock.services.authority.audit_trail import AuditTrail
 
 _log = structlog.get_logger("penstock.authority")
 
@@ -27,7 +27,7 @@ EVERY = 30.0
 class Disconnector:
     """Runs beside the callout."""
 
-    def __init__(self, broker: Broker, denials: Denials, trail: Trail) -> None:
+    def __init__(self, broker: Broker, denials: Denials, trail: AuditTrail) -> None:
         self._broker = broker
         self._denials = denials
         self._trail = trail

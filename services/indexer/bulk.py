@@ -18,8 +18,8 @@ from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 from penstock.consume import Again, Done, Drop, Outcome, Retry, SinkRetry
 from penstock.consume.sink_retry import PATIENCE
 from penstock.errors import PenstockError, Unavailable
+from penstock.services.indexer.adaptive_concurrency import Limit
 from penstock.services.indexer.indices import Indices
-from penstock.services.indexer.limit import Limit
 from penstock.services.indexer.metrics import BULK_BYTES, BULK_FAILED, BULK_SECONDS, BULK_WIDTH
 from penstock.services.indexer.verdicts import Create, Verdict, by_operator, of_item, of_request
 

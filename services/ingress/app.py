@@ -23,10 +23,11 @@ from penstock.services.ingress.access.tokens import TokenCallers
 from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.http import describe, documentation, health
 from penstock.services.ingress.http.dispatch import HttpApp, as_problem
-from penstock.services.ingress.queries import audit, reads
+from penstock.services.ingress.queries import audit, routes
 from penstock.services.ingress.queries.ask import WorkerClient
-from penstock.services.ingress.queries.tail import Tail
 from penstock.services.ingress.submit.accept import Accept
+from penstock.services.ingress.tail import routes as tail_routes
+from penstock.services.ingress.tail.followers import Tail
 from penstock.settings import Settings
 
 
@@ -44,7 +45,8 @@ class Ingress:
         )
         app.state.verifier = verifier
         workers = WorkerClient(contracts, self.link)
-        app.include_router(reads.router(contracts, workers, self.link, self.tail))
+        app.include_router(routes.router(contracts, workers))
+        app.include_router(tail_routes.router(contracts, self.link, self.tail))
         app.include_router(audit.router(workers))
         app.include_router(documentation.router())
         app.include_router(health.router(self.link, lambda: [f"keys: {keys.fault}"] if keys.fault else []))

@@ -9,9 +9,9 @@ from penstock.events import Checker, Event
 from penstock.publish import GroupCommitter
 from penstock.runtime import Parts, Replayed, Source, main
 from penstock.scoring.features import Extractor
-from penstock.services.scorer.active import ActiveModel
-from penstock.services.scorer.answers import Answers
+from penstock.services.scorer.active_model import ActiveModel
 from penstock.services.scorer.logic import Scorer
+from penstock.services.scorer.operations import Operations
 from penstock.services.scorer.settings import ScorerSettings
 from penstock.settings import Settings, load_settings
 
@@ -27,7 +27,7 @@ async def build(broker: Broker, _: Settings) -> Parts:
     await committer.start()
     scorer = Scorer(Extractor(known), committer, recent=own.recent)
     active = ActiveModel(broker, own.model, scorer)
-    answers = Answers(known, scorer)
+    operations = Operations(known, scorer)
     checker = Checker(known)
 
     options = LaneOptions(
@@ -49,7 +49,7 @@ async def build(broker: Broker, _: Settings) -> Parts:
     return Parts(
         sources=sources,
         service="score",
-        operations={"embed": answers.embed, "models": answers.models},
+        operations={"embed": operations.embed, "models": operations.models},
         unready_reason=active.unready_reason,
         note=active.note,
         may_consume=scorer.loaded,

@@ -51,7 +51,7 @@ class Scorer:
         return self._model
 
     def use(self, model: Model) -> None:
-        """Scores with another version from now on; batches in hand finish with the one they began with."""
+        """Scores with another version from now on; batches in flight finish with the one they began with."""
         self._model = model
         self.loaded.set()
 

@@ -17,9 +17,9 @@ from penstock.runtime import Parts, Source, main
 from penstock.scoring.score import read_score
 from penstock.services.writer import audit_rows
 from penstock.services.writer.logic import Writer
-from penstock.services.writer.queries import reads
+from penstock.services.writer.queries import statements
 from penstock.services.writer.queries.operations import Operations
-from penstock.services.writer.queries.reads import Reads
+from penstock.services.writer.queries.statements import Reads
 from penstock.services.writer.settings import WriterSettings
 from penstock.services.writer.store import Store
 from penstock.services.writer.verdicts import unreachable
@@ -75,7 +75,7 @@ async def reach(store: Store, store_reads: Reads, stop: asyncio.Event) -> None:
     """Reaches Cassandra as soon as it is there, then watches it. Raises PenstockError when the period was changed."""
     while not store.is_open:
         try:
-            await store.open(reads.ALL)
+            await store.open(statements.ALL)
         except PenstockError:
             raise
         except NoHostAvailable as error:

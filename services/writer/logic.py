@@ -19,8 +19,8 @@ from penstock.consume.sink_retry import PATIENCE
 from penstock.events import Event
 from penstock.scoring.score import Score
 from penstock.services.writer import audit_rows
-from penstock.services.writer.known import KnownPeriods
 from penstock.services.writer.metrics import BATCH_SECONDS, BATCHES_FAILED
+from penstock.services.writer.noted_periods import KnownPeriods
 from penstock.services.writer.periods import Length
 from penstock.services.writer.rows import Rows, event_rows, score_rows
 from penstock.services.writer.store import Store

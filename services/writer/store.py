@@ -16,9 +16,9 @@ from cassandra.policies import DCAwareRoundRobinPolicy, ExponentialReconnectionP
 from cassandra.query import BatchStatement, BatchType, PreparedStatement, named_tuple_factory
 
 from penstock.errors import PenstockError, Unavailable
-from penstock.services.writer import frames
-from penstock.services.writer.bridge import Bridge
-from penstock.services.writer.frames import Frames
+from penstock.services.writer import batch_frames
+from penstock.services.writer.batch_frames import Frames
+from penstock.services.writer.driver_futures import Bridge
 from penstock.services.writer.rows import COLUMNS, Rows, Table, routing_key
 from penstock.services.writer.settings import WriterSettings
 
@@ -106,7 +106,7 @@ class Store:
         except BaseException:
             cluster.shutdown()
             raise
-        self._heads = {table: frames.head(insert) for table, insert in inserts.items()}
+        self._heads = {table: batch_frames.head(insert) for table, insert in inserts.items()}
         self._cluster, self._session, self._inserts, self._prepared = cluster, session, inserts, prepared
 
     async def close(self) -> None:

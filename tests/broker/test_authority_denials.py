@@ -15,9 +15,9 @@ import orjson
 import pytest
 
 from penstock.auth.connect import connect_as
-from penstock.auth.connections import list_connections
 from penstock.auth.denials import NOTIFICATION, Denials, write
 from penstock.broker import Broker
+from penstock.broker.server_connections import list_connections
 from penstock.cli import identity as cli
 from penstock.contracts.nats_subjects import CORE_API
 from penstock.errors import Refused, Unavailable

@@ -14,7 +14,7 @@ from penstock.broker import Broker
 from penstock.contracts import subjects
 from penstock.rpc.caller import ON_BEHALF, RequestCaller, request_caller
 from penstock.rpc.server import Responder, serve
-from penstock.services.ingress.queries.tail import Follower, Tail, Wanted
+from penstock.services.ingress.tail.followers import Follower, Tail, Wanted
 from tests.support.raw_clients import RawClients
 from tests.support.until import BOUND
 

@@ -16,9 +16,9 @@ from typing import Any
 import orjson
 import pytest
 
-from penstock.auth.connections import list_connections
 from penstock.auth.denials import write
 from penstock.auth.token_sources import claims
+from penstock.broker.server_connections import list_connections
 from penstock.services.issuer import signing_keys as issuer_keys
 from penstock.stack import process, status
 from tests.support.default_stack import BOUND, READER, SENDER, DefaultStack, event

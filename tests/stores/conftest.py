@@ -13,7 +13,7 @@ from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.logic import Indexer
 from penstock.services.writer import migrate
 from penstock.services.writer.logic import Writer
-from penstock.services.writer.queries import reads
+from penstock.services.writer.queries import statements
 from penstock.services.writer.store import Store
 from penstock.stack import cassandra_roles
 from tests.support.deliveries import CONTRACTS
@@ -58,7 +58,7 @@ async def store(cassandra: Processes) -> AsyncIterator[Store]:
         for table in ("events", "timeline", "scores", "periods"):
             admin.execute(f"TRUNCATE {table}")
     store = Store(place)
-    await store.open(reads.ALL)
+    await store.open(statements.ALL)
     yield store
     await store.close()
 

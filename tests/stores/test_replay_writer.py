@@ -14,7 +14,7 @@ from penstock.runtime import Worker
 from penstock.services.writer.__main__ import build
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.periods import period
-from penstock.services.writer.queries import reads
+from penstock.services.writer.queries import statements
 from penstock.services.writer.store import Store
 from penstock.stack import cassandra_roles
 from penstock.stack.place import Place
@@ -56,7 +56,7 @@ async def records(store: Store, events: list[Event]) -> list[bytes]:
     found = []
     for event in events:
         where = (period("month", event.time_ms), event.pp, [UUID(event.key)])
-        found += [row.record for row in await store.read(reads.GET, where)]
+        found += [row.record for row in await store.read(statements.GET, where)]
     return found
 
 

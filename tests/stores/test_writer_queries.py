@@ -14,7 +14,7 @@ from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import MAX_KEYS
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries.operations import Operations
-from penstock.services.writer.queries.reads import Reads
+from penstock.services.writer.queries.statements import Reads
 from penstock.services.writer.store import Store
 from tests.support.deliveries import CONTRACTS, event_of, line, sample, score_of
 from tests.support.processes import Processes
@@ -214,7 +214,7 @@ async def test_what_is_not_valid_or_not_granted_is_refused(
 async def test_a_node_that_does_not_answer_fails_requests_at_once(
     corpus: Corpus, store: Store, cassandra: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("penstock.services.writer.queries.reads._LOOK_SECONDS", 0.5)
+    monkeypatch.setattr("penstock.services.writer.queries.statements._LOOK_SECONDS", 0.5)
     async with cassandra.frozen("cassandra"):
         await corpus.reads.look()
         with pytest.raises(PenstockError) as failed:

@@ -16,8 +16,8 @@ from penstock.events import Event, record
 from penstock.services.writer.__main__ import reach
 from penstock.services.writer.logic import Writer, partitions
 from penstock.services.writer.periods import period
-from penstock.services.writer.queries import reads
-from penstock.services.writer.queries.reads import Reads
+from penstock.services.writer.queries import statements
+from penstock.services.writer.queries.statements import Reads
 from penstock.services.writer.rows import COLUMNS, Rows, bound, event_rows, uuid_bytes
 from penstock.services.writer.settings import WriterSettings
 from penstock.services.writer.store import REQUEST_SECONDS, Store
@@ -30,7 +30,7 @@ from tests.support.until import until
 
 async def stored(store: Store, event: Event) -> list[bytes]:
     where = (period("month", event.time_ms), event.pp, [UUID(event.key)])
-    return [row.record for row in await store.read(reads.GET, where)]
+    return [row.record for row in await store.read(statements.GET, where)]
 
 
 async def test_an_event_is_stored_under_its_key_with_its_record(store: Store, writer: Writer) -> None:
@@ -68,7 +68,7 @@ async def test_a_batch_over_many_partitions_and_periods_is_stored_whole(store: S
     assert await writer.events(batch) == [Done()] * 1000
     for event in batch[::50]:
         assert await stored(store, event) == [record(event)]
-    noted = {row.period for row in await store.read(reads.PERIODS, ("month",))}
+    noted = {row.period for row in await store.read(statements.PERIODS, ("month",))}
     assert noted >= {period("month", event.time_ms) for event in batch}
 
 
@@ -91,7 +91,7 @@ async def test_inserts_that_the_node_has_forgotten_are_prepared_again(
     assert await writer.events([event]) == [Done()]
     assert await writer.scores([score_of(event)]) == [Done()]
     assert await stored(store, event) == [record(event)]
-    [row] = await store.read(reads.COUNT_SCORES, ("2026-04", list(range(64)), "logs"))
+    [row] = await store.read(statements.COUNT_SCORES, ("2026-04", list(range(64)), "logs"))
     assert row.count == 1
 
 
@@ -99,7 +99,7 @@ async def test_scores_of_two_versions_stand_side_by_side(store: Store, writer: W
     event = event_of(sample("cpu", 1.0, time="2026-10-01T00:00:00Z"))
     assert await writer.scores([score_of(event, version=1), score_of(event, version=2)]) == [Done(), Done()]
     assert await writer.scores([score_of(event, version=2)]) == [Done()]
-    [row] = await store.read(reads.COUNT_SCORES, ("2026-10", list(range(64)), "metrics"))
+    [row] = await store.read(statements.COUNT_SCORES, ("2026-10", list(range(64)), "metrics"))
     assert row.count == 2
 
 
@@ -209,7 +209,7 @@ async def test_a_writer_whose_period_differs_from_the_tables_does_not_start(
     await writer.events([event_of(line("first"))])
     settings = WriterSettings.model_validate({**cassandra.place.model_dump(), "cassandra_period": "day"})
     with pytest.raises(PenstockError, match="rows by month"):
-        await Store(settings).open(reads.ALL)
+        await Store(settings).open(statements.ALL)
 
 
 def test_a_batch_is_of_one_partition_and_bounded() -> None:

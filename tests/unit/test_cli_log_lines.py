@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from penstock.cli.log_lines import LogFile
+from penstock.cli.shipping.log_lines import LogFile
 from penstock.contracts import load
 from penstock.events import Checker
 from penstock.settings import Settings

@@ -15,8 +15,9 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from penstock.cli import client, kept_login, sign_in
-from penstock.cli.provider import Provider, TokenRefused
+from penstock.cli import client
+from penstock.cli.oidc import kept_login, sign_in
+from penstock.cli.oidc.provider import Provider, TokenRefused
 from penstock.errors import PenstockError, Refused
 from tests.support.until import BOUND
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from penstock.cli import kept_login
+from penstock.cli.oidc import kept_login
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.settings import load_settings
 

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import typer
 
 from penstock.auth.connect import connect_as
-from penstock.auth.connections import Connection, list_connections
 from penstock.auth.denials import Denial, Denials, write
 from penstock.auth.permissions import permissions_of
 from penstock.broker import Broker
+from penstock.broker.server_connections import Connection, list_connections
 from penstock.contracts import load
 from penstock.contracts.subjects import PERSON
 from penstock.errors import Refused

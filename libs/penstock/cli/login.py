@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 
 from penstock.auth import issuers
-from penstock.cli import kept_login, sign_in
 from penstock.cli.client import api_url, ask
-from penstock.cli.provider import Provider
+from penstock.cli.oidc import kept_login, sign_in
+from penstock.cli.oidc.provider import Provider
 from penstock.errors import PenstockError, Refused
 from penstock.settings import load_settings
 

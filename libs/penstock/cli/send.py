@@ -17,8 +17,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from penstock.cli.log_lines import LogFile
-from penstock.cli.shipping import Shipped, Shipper
+from penstock.cli.shipping.batches import Shipped, Shipper
+from penstock.cli.shipping.log_lines import LogFile
 from penstock.errors import PenstockError
 
 app = typer.Typer()

@@ -8,7 +8,7 @@ import structlog
 
 from penstock.consume import metrics
 from penstock.consume.delivery import Delivery
-from penstock.consume.in_hand import InHand
+from penstock.consume.in_flight import InFlight
 from penstock.consume.outcome import Failed, Outcome, Retry
 from penstock.consume.settle import Settler
 from penstock.errors import PenstockError
@@ -22,28 +22,28 @@ class BatchHandler:
     """Calls the handler of one lane. `after_failure`: seconds before a message comes again whose handler raised."""
 
     def __init__(
-        self, stream: str, consumer: str, handle: Handle, settler: Settler, in_hand: InHand, after_failure: float
+        self, stream: str, consumer: str, handle: Handle, settler: Settler, in_flight: InFlight, after_failure: float
     ) -> None:
         self._where = {"stream": stream, "consumer": consumer}
         self._handle = handle
         self._settler = settler
-        self._in_hand = in_hand
+        self._in_flight = in_flight
         self._after_failure = after_failure
         self._failures = metrics.HANDLE_FAILURES.labels(stream, consumer)
         self._seconds = metrics.HANDLE_SECONDS.labels(stream, consumer)
 
     async def run(self, batch: list[Delivery], outcomes: list[Outcome] | None = None) -> int:
-        """Handles a batch that is in hand (unless its outcomes are given), settles and releases it; returns how many of
-        its messages will come again. Cancelled, the batch stays in hand, to be given back."""
+        """Handles a batch that is in flight (unless its outcomes are given), settles and releases it; returns how many
+        of its messages will come again. Cancelled, the batch stays in flight, to be given back."""
         if outcomes is None:
             outcomes = await self._outcomes(batch)
         try:
             again = await self._settler.settle(batch, outcomes)
-        except Exception as error:  # noqa: BLE001 - a defect must not leave messages in hand for ever
+        except Exception as error:  # noqa: BLE001 - a defect must not leave messages in flight for ever
             _log.error("batch_settle_failed", **self._where, exc_info=error)
             self._settler.retry([(delivery, self._failed()) for delivery in batch])
             again = len(batch)
-        self._seconds.observe(self._in_hand.release(batch))
+        self._seconds.observe(self._in_flight.release(batch))
         return again
 
     async def _outcomes(self, batch: list[Delivery]) -> list[Outcome]:

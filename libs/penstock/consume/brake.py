@@ -98,7 +98,7 @@ class Brake:
         True when the brake has just closed."""
         now = self._clock()
         if self.stopped:
-            return False  # batches that were in hand when it closed say nothing of how the sink is afterwards
+            return False  # batches that were in flight when it closed say nothing of how the sink is afterwards
         if now - self._since > WINDOW:
             self._begin(now)
         pairs = list(outcomes)

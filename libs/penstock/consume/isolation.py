@@ -1,7 +1,7 @@
 """A message delivered for the fourth time → handled alone → dead-lettered if that took the process down three times.
 
 A delivery that was never settled ended in a crash, a time-out, or a handler that raised. Handled alone, with nothing
-else in hand, the message is surely what a crash is due to, and its neighbours are not blamed for it.
+else in flight, the message is surely what a crash is due to, and its neighbours are not blamed for it.
 """
 
 from __future__ import annotations

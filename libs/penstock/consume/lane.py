@@ -25,7 +25,7 @@ from penstock.consume.brake import Brake
 from penstock.consume.crash_counter import CrashCounter
 from penstock.consume.dead_letters import DeadLetters
 from penstock.consume.delivery import Delivery, settle_bytes
-from penstock.consume.in_hand import InHand
+from penstock.consume.in_flight import InFlight
 from penstock.consume.intake import Intake
 from penstock.consume.isolation import SUSPECT_FROM, Isolation
 from penstock.consume.options import LaneOptions
@@ -77,11 +77,11 @@ class Lane:
         self._free = asyncio.Semaphore(self._options.in_flight)
         self.batcher = Batcher(self._options, self._wake.set)
         self._isolation = Isolation(crash_counter, self._free, self._options.in_flight)
-        self._in_hand = InHand()
+        self._in_flight = InFlight()
         self._backlog = Backlog(broker, stream, consumer, is_live=intake is None)
         after_failure = self._options.after_failure
         self._settler = Settler(broker, stream, consumer, dead_letters, self._brake, after_failure, record)
-        self._handler = BatchHandler(stream, consumer, handle, self._settler, self._in_hand, after_failure)
+        self._handler = BatchHandler(stream, consumer, handle, self._settler, self._in_flight, after_failure)
         self.puller = Puller(broker, stream, consumer, self._deliver, self._room, self._pull_most)
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals = 0
@@ -96,12 +96,12 @@ class Lane:
     @property
     def held(self) -> int:
         """Messages delivered and not settled."""
-        return len(self.batcher) + len(self._isolation.queue) + self._in_hand.messages
+        return len(self.batcher) + len(self._isolation.queue) + self._in_flight.messages
 
     @property
     def held_bytes(self) -> int:
         """Their payloads."""
-        return self.batcher.bytes + self._in_hand.bytes + sum([len(each.data) for each in self._isolation.queue])
+        return self.batcher.bytes + self._in_flight.bytes + sum([len(each.data) for each in self._isolation.queue])
 
     @property
     def behind(self) -> float:
@@ -141,8 +141,8 @@ class Lane:
             return self._brake.reason()
         if self._dead_letters.failing:
             reason = f"dead letters cannot be stored: {self._dead_letters.failing}"
-        elif self._in_hand.longest() > STUCK:
-            reason = f"a batch has been in hand for more than {STUCK:.0f} s"
+        elif self._in_flight.longest() > STUCK:
+            reason = f"a batch has been in flight for more than {STUCK:.0f} s"
         elif (self.puller.outstanding or not held) and silent > SILENCE + 1.0:
             reason = "the consumer does not answer pulls"
         elif self._backlog.is_late(held):
@@ -152,7 +152,7 @@ class Lane:
     # -- life
 
     async def run(self, stop: asyncio.Event, *, grace: float = 8.0) -> None:
-        """Works until `stop`; then pulls no more, finishes what is in hand within `grace` seconds, gives the rest
+        """Works until `stop`; then pulls no more, finishes what is in flight within `grace` seconds, gives the rest
         back."""
         await self._backlog.look(self.held)
         await self.puller.start()
@@ -239,7 +239,7 @@ class Lane:
                     self._free.release()
                     continue
                 batch = self.batcher.next()
-                self._in_hand.take(batch)
+                self._in_flight.take(batch)
                 task = asyncio.create_task(self._work(batch))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
@@ -260,7 +260,7 @@ class Lane:
 
     async def _handle_alone(self, delivery: Delivery, outcome: Outcome | None) -> None:
         batch = [delivery]
-        self._in_hand.take(batch)
+        self._in_flight.take(batch)
         await self._handler.run(batch, None if outcome is None else [outcome])
         self._released()
 
@@ -269,7 +269,7 @@ class Lane:
         self.puller.refill()
 
     def _all_held(self) -> chain[Delivery]:
-        return chain(self.batcher, self._isolation.queue, self._in_hand)
+        return chain(self.batcher, self._isolation.queue, self._in_flight)
 
     # -- background tasks
 

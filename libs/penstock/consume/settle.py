@@ -107,7 +107,7 @@ class Settler:
         self.write(settle_bytes([delivery.reply for delivery in deliveries], NAK))
 
     def keep(self, deliveries: Sequence[Delivery]) -> None:
-        """Still in hand: their time starts anew."""
+        """Still in flight: their time starts anew."""
         self.write(settle_bytes([delivery.reply for delivery in deliveries], IN_PROGRESS))
 
     def retries_of(self, delivery: Delivery) -> int:

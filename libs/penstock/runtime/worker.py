@@ -1,4 +1,4 @@
-"""settings → connection → lanes and requests → SIGTERM → what is in hand is finished → exit 0
+"""settings → connection → lanes and requests → SIGTERM → what is in flight is finished → exit 0
 
 A sink worker is one folder, services/<name>: `settings.py` with its own settings, `logic.py` with the handlers (batch →
 one outcome for each message), and a `__main__.py` that puts them together:
@@ -55,7 +55,7 @@ from penstock.telemetry import configure_logging
 
 _log = structlog.get_logger("penstock.runtime.worker")
 
-STOP_SECONDS = 6.0  # for batches in hand; with the rest of the way out it stays under ten
+STOP_SECONDS = 6.0  # for batches in flight; with the rest of the way out it stays under ten
 
 
 def main(name: str, build: Build[S], settings: S) -> None:

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from penstock.rpc.messages import MAX_RECORDS, AuditName, AuditPage, AuditQuery, Cursor, Request, Time, Token
+from penstock.services.ingress.access.from_request import FromCaller
 from penstock.services.ingress.queries.ask import WorkerClient
-from penstock.services.ingress.queries.reads import FromCaller
 
 
 class AuditParameters(Request):

@@ -17,7 +17,7 @@ from penstock.errors import Refused
 from penstock.events import timestamps
 from penstock.rpc.messages import AuditQuery
 from penstock.services.writer.audit_rows import HOUR_NS, partition
-from penstock.services.writer.queries.reads import AUDIT, Reads
+from penstock.services.writer.queries.statements import AUDIT, Reads
 
 DEFAULT_HOURS = 24
 MOST_HOURS = 31 * 24  # looked into for one page

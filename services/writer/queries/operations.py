@@ -28,7 +28,7 @@ from penstock.rpc.messages import (
 )
 from penstock.services.writer.periods import Length, overlapping
 from penstock.services.writer.queries import audit
-from penstock.services.writer.queries.reads import COUNT_EVENTS, COUNT_SCORES, GET, PERIODS, Reads
+from penstock.services.writer.queries.statements import COUNT_EVENTS, COUNT_SCORES, GET, PERIODS, Reads
 from penstock.services.writer.queries.timeline import page
 from penstock.services.writer.rows import partition_of
 

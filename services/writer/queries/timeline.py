@@ -16,7 +16,7 @@ from penstock.errors import Refused
 from penstock.events import is_key, key_time_ms, timestamps
 from penstock.rpc.messages import TimelineEntry, TimelinePage, TimelineQuery
 from penstock.services.writer.periods import Length, overlapping, period
-from penstock.services.writer.queries.reads import PERIODS, TIMELINE, Reads
+from penstock.services.writer.queries.statements import PERIODS, TIMELINE, Reads
 from penstock.services.writer.queries.timeline_scores import with_scores
 
 _ABREAST = 8  # periods asked at once

@@ -14,7 +14,7 @@ import orjson
 
 from penstock.rpc.messages import Anomaly, TimelineEntry
 from penstock.services.writer.periods import Length
-from penstock.services.writer.queries.reads import SCORES, Reads
+from penstock.services.writer.queries.statements import SCORES, Reads
 from penstock.services.writer.rows import partition_of
 
 _AT_ONCE = 100  # keys; a score has one or two kilobytes

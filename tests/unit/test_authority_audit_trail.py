@@ -13,9 +13,9 @@ from penstock.auth.token_verifier import Claims
 from penstock.contracts import load
 from penstock.errors import Refused, Unavailable
 from penstock.events.records import read_record
+from penstock.services.authority.audit_trail import MOST_REFUSALS, AuditTrail
 from penstock.services.authority.authorization_request import Request
 from penstock.services.authority.decide import Admission
-from penstock.services.authority.trail import MOST_REFUSALS, Trail
 
 REQUEST = Request("N1", "penstock", "U1", "secret.token.value", "10.0.0.7", "shop python3 1.0", 0)
 CLAIMS = Claims("https://id.test", "alice", "", ("g",), 1_800_000_300, "t1", frozenset())
@@ -42,7 +42,7 @@ class Stream:
 
 async def test_an_admission_says_who_until_when_and_from_where_and_never_the_token() -> None:
     stream = Stream()
-    await Trail(stream, stream.clock).admitted(REQUEST, CLAIMS, ADMISSION)
+    await AuditTrail(stream, stream.clock).admitted(REQUEST, CLAIMS, ADMISSION)
     [record] = stream.records
     assert stream.subjects == ["audit.authority.connect"]
     assert record["identity"] == "u_1"
@@ -54,7 +54,7 @@ async def test_an_admission_says_who_until_when_and_from_where_and_never_the_tok
 
 async def test_a_flood_of_refusals_is_counted_and_the_count_written_when_the_minute_is_over() -> None:
     stream = Stream()
-    trail = Trail(stream, stream.clock)
+    trail = AuditTrail(stream, stream.clock)
     for _ in range(MOST_REFUSALS + 500):
         await trail.refused(REQUEST, None, Refused("TOKEN_INVALID", "no"))
     assert len(stream.records) == MOST_REFUSALS
@@ -67,7 +67,7 @@ async def test_a_flood_of_refusals_is_counted_and_the_count_written_when_the_min
 
 async def test_admissions_are_written_also_during_a_flood() -> None:
     stream = Stream()
-    trail = Trail(stream, stream.clock)
+    trail = AuditTrail(stream, stream.clock)
     for _ in range(MOST_REFUSALS + 1):
         await trail.refused(REQUEST, None, Refused("TOKEN_INVALID", "no"))
     await trail.admitted(REQUEST, CLAIMS, ADMISSION)
@@ -80,7 +80,7 @@ async def test_without_an_audit_record_nobody_is_admitted() -> None:
             raise Unavailable("STREAM_FULL", "on trial")
 
     with pytest.raises(Unavailable):
-        await Trail(Full(), lambda: 0.0).admitted(REQUEST, CLAIMS, ADMISSION)
+        await AuditTrail(Full(), lambda: 0.0).admitted(REQUEST, CLAIMS, ADMISSION)
 
 
 def test_the_repr_of_a_request_hides_the_token() -> None:

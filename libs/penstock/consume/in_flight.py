@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from penstock.consume.delivery import Delivery
 
 
-class InHand:
-    """A batch is in hand from the moment it leaves the queue until each of its messages is settled."""
+class InFlight:
+    """A batch is in flight from the moment it leaves the queue until each of its messages is settled."""
 
     def __init__(self) -> None:
         self.messages = 0
@@ -27,14 +27,14 @@ class InHand:
         self._batches[id(batch)] = (time.monotonic(), batch)
 
     def release(self, batch: list[Delivery]) -> float:
-        """The batch is settled; returns the seconds that it was in hand."""
+        """The batch is settled; returns the seconds that it was in flight."""
         since, _ = self._batches.pop(id(batch))
         self.messages -= len(batch)
         self.bytes -= _size(batch)
         return time.monotonic() - since
 
     def longest(self) -> float:
-        """Seconds for which the oldest batch has been in hand; 0 when there is none."""
+        """Seconds for which the oldest batch has been in flight; 0 when there is none."""
         return time.monotonic() - min((since for since, _ in self._batches.values()), default=time.monotonic())
 
 

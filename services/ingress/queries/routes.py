@@ -2,62 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine
 from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Path, Query, Response
 
 from penstock.contracts import Contracts
-from penstock.errors import PenstockError, Refused
+from penstock.errors import Refused
 from penstock.rpc import messages as q
 from penstock.services.ingress.access.caller import HttpCaller
-from penstock.services.ingress.access.credentials import Verifier
-from penstock.services.ingress.broker.link import Link
+from penstock.services.ingress.access.from_request import FromCaller
 from penstock.services.ingress.http.describe import RECORD, types_page
-from penstock.services.ingress.queries import audit_record
 from penstock.services.ingress.queries.ask import WorkerClient
-from penstock.services.ingress.queries.parameters import AnomaliesParameters, TailParameters, TimelineParameters
-from penstock.services.ingress.queries.tail import Follower, Tail, Wanted
+from penstock.services.ingress.queries.parameters import AnomaliesParameters, TimelineParameters
 
 Q = TypeVar("Q", bound=q.Request)
-RECHECK_SECONDS = 2.0  # after which a tail of credentials that were withdrawn ends
 
 
-async def _verified(request: Request) -> HttpCaller:
-    verifier: Verifier = request.app.state.verifier
-    return await verifier.verify(request.scope)
-
-
-FromCaller = Annotated[HttpCaller, Depends(_verified)]
-
-
-def router(contracts: Contracts, workers: WorkerClient, link: Link, tail: Tail) -> APIRouter:
-    """All paths that read; the application's `state.verifier` authenticates the caller."""
+def router(contracts: Contracts, workers: WorkerClient) -> APIRouter:
+    """All paths that read but /v1/tail; the application's `state.verifier` authenticates the caller."""
     routes = APIRouter(prefix="/v1")
 
     _events(routes, contracts, workers)
     _index(routes, contracts, workers)
-
-    @routes.get("/tail", tags=["read"], response_class=StreamingResponse, responses={200: {"content": _SSE}})
-    async def follow(
-        request: Request, caller: FromCaller, wanted: Annotated[TailParameters, Query()]
-    ) -> StreamingResponse:
-        """Follows events as they are stored, as server-sent events: `open`, `event`, `gap`; `end` when the credentials
-        are no longer good."""
-        caller.must_tail()
-        datasets = caller.readable(wanted.dataset or None)
-        types = {t.type for t in contracts.types.values() if t.dataset in datasets}
-        if wanted.type:
-            types &= set(wanted.type)
-        connected = await link.use()
-        await audit_record.write(connected.broker, caller, "tail", {"datasets": datasets, "types": sorted(types)})
-        follower = await tail.open(connected.broker, Wanted(frozenset(types), wanted.entity))
-        frames = _frames(tail, follower, _still(request, caller))
-        return StreamingResponse(frames, media_type="text/event-stream", headers=_NO_BUFFERS)
 
     @routes.get("/whoami", tags=["contract"])
     async def whoami(caller: FromCaller) -> Response:
@@ -123,32 +91,4 @@ def _json(reply: Any) -> Response:
     return Response(orjson.dumps(reply), media_type="application/json")
 
 
-async def _still(request: Request, caller: HttpCaller) -> str:
-    """Returns the reason as soon as the request's credentials are no longer valid, or mean another caller."""
-    while True:
-        await asyncio.sleep(RECHECK_SECONDS)
-        try:
-            if await _verified(request) != caller:
-                return "FORBIDDEN"
-        except Refused as error:
-            return error.code
-        except PenstockError:  # the issuer cannot be reached now
-            continue
-
-
-async def _frames(tail: Tail, follower: Follower, until: Coroutine[Any, Any, str]) -> AsyncIterator[bytes]:
-    guard = asyncio.create_task(until)
-    guard.add_done_callback(lambda _: follower.close())
-    try:
-        async for frame in follower.frames():
-            yield frame
-        if guard.done():
-            yield b'event: end\ndata: {"code":"%b"}\n\n' % guard.result().encode()
-    finally:
-        guard.cancel()
-        await tail.leave(follower)
-
-
 _SETS = ("types", "datasets", "roles", "asks")
-_SSE = {"text/event-stream": {"example": 'event: event\nid: EVENTS_HTTP:17\ndata: {"key":…}\n\n'}}
-_NO_BUFFERS = {"cache-control": "no-store", "x-accel-buffering": "no"}

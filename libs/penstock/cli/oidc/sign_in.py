@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from penstock.cli.provider import Provider, TokenRefused
+from penstock.cli.oidc.provider import Provider, TokenRefused
 from penstock.errors import Refused, Unavailable
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"

@@ -14,7 +14,7 @@ from penstock.services.scorer.logic import Scorer
 Json = dict[str, Any]
 
 
-class Answers:
+class Operations:
     """The operations of svc.score."""
 
     def __init__(self, contracts: Contracts, scorer: Scorer) -> None:

@@ -19,9 +19,9 @@ from zlib import crc32
 
 import orjson
 
-from penstock.cli import log_json
-from penstock.cli.log_formats import CONTINUATION, FORMATS, Format
-from penstock.cli.log_times import time_of
+from penstock.cli.shipping import log_json
+from penstock.cli.shipping.log_formats import CONTINUATION, FORMATS, Format
+from penstock.cli.shipping.log_times import time_of
 from penstock.events import timestamps
 
 MOST_CHARACTERS = 60_000  # of a record; the contract takes 65,536

@@ -9,7 +9,7 @@ from typing import Any
 from cassandra import OperationTimedOut, ReadTimeout
 
 from penstock.errors import Unavailable
-from penstock.services.writer.known import LIST, NOTE
+from penstock.services.writer.noted_periods import LIST, NOTE
 from penstock.services.writer.store import Store
 from penstock.stopping import set_within
 

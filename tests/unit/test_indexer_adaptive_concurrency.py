@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from penstock.services.indexer.limit import Limit
+from penstock.services.indexer.adaptive_concurrency import Limit
 
 
 async def full_rounds(limit: Limit, rounds: int, seconds: float = 0.01) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from penstock import atomic_file, secret_file
-from penstock.cli.provider import Provider, TokenRefused, expiry
+from penstock.cli.oidc.provider import Provider, TokenRefused, expiry
 from penstock.errors import Refused
 
 EARLY_SECONDS = 20.0  # of life left at which a token is refreshed; a request must not outlive it

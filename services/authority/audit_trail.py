@@ -24,7 +24,7 @@ _log = structlog.get_logger("penstock.authority")
 MOST_REFUSALS = 300
 
 
-class Trail:
+class AuditTrail:
     """Writes decisions. `clock` gives seconds that never go back."""
 
     def __init__(self, broker: record.Writer, clock: Callable[[], float]) -> None:

@@ -1,0 +1,1 @@
+"""Signing in at an OIDC provider, and keeping the tokens."""

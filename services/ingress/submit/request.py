@@ -1,0 +1,95 @@
+"""One POST /v1/events on its way: its items, what is published of them, and their results."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+from penstock.errors import Refused
+from penstock.events import Event, timestamps
+from penstock.publish import REPLY_TO, Outgoing, Receipt
+from penstock.services.ingress.access.caller import HttpCaller
+from penstock.services.ingress.access.edge_identity import received_ns
+from penstock.services.ingress.formats.cloudevents.split import split
+from penstock.services.ingress.submit.preference import preferred_wait
+from penstock.services.ingress.submit.results import Results
+
+MAX_EVENTS = 5000
+_TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
+
+
+class Request:
+    """One request on its way: what is left of it at each step. `whole` is the body of a batch; `guessed`, whether its
+    items may have been cut in the wrong places."""
+
+    def __init__(
+        self,
+        items: list[bytes],
+        caller: HttpCaller,
+        headers: dict[bytes, bytes],
+        whole: bytes | None = None,
+        *,
+        guessed: bool = False,
+    ) -> None:
+        self.whole = whole
+        self.guessed = guessed
+        self.caller = caller
+        self.came_ns = received_ns(headers, time.time_ns())
+        self._begin(items)
+        self.stored: list[tuple[int, str, str, Any]] = []
+        self.seconds = preferred_wait(headers.get(b"prefer"))
+        self.ticket: Receipt | None = None
+        trace = headers.get(b"traceparent", b"")
+        self._headers = {"traceparent": trace.decode()} if _TRACEPARENT.match(trace) else None
+
+    def _begin(self, items: list[bytes]) -> None:
+        self.items = items
+        self.results = Results(len(items))
+        self.outgoing: list[Outgoing] = []
+        self.pending: list[tuple[int, str, str]] = []  # index, key and time of stamping of each outgoing event
+        self._seen: set[tuple[str, str]] = set()
+
+    def cut_again(self) -> None:
+        """From the beginning, by the cut that is sure. Raises Refused when the body is no batch."""
+        self.guessed = False
+        self._begin(split(self.whole or b"", MAX_EVENTS))
+
+    def must_be_new(self, value: dict[str, Any]) -> None:
+        """Raises Refused DUPLICATE_IN_BATCH for a source and id that came before in this batch."""
+        if len(self.items) > 1:
+            identity = (value["source"], value["id"])
+            if identity in self._seen:
+                raise Refused("DUPLICATE_IN_BATCH", "an event before it has the same source and id", pointer="/id")
+            self._seen.add(identity)
+
+    def add(self, index: int, event: Event, *, stamped: bool) -> None:
+        """An event to publish."""
+        headers = self._headers
+        if self.ticket is not None:
+            headers = {**(headers or {}), REPLY_TO: self.ticket.address(index)}
+        self.outgoing.append(Outgoing(event.subject, event.raw, headers))
+        self.pending.append((index, event.key, timestamps.text(event.time_ns) if stamped else ""))
+
+    def forget_bytes(self) -> None:
+        """From here on only the results count."""
+        self.items, self.whole, self.outgoing = [], None, []
+
+    async def wait(self) -> bool:
+        """Enters the stored events, with the stages that they have passed when these were asked for."""
+        complete = False
+        ticket = self.ticket
+        try:
+            if ticket is not None and self.stored:
+                complete = await ticket.wait({index for index, *_ in self.stored}, self.seconds)
+            for index, key, stamped, stored in self.stored:
+                stages = None if ticket is None else ticket.answers.get(index, {})
+                self.results.stored(index, key, stored, stamped=stamped, stages=stages)
+        finally:
+            self.close()
+        return complete
+
+    def close(self) -> None:
+        """Nobody waits for the workers' answers any more."""
+        if self.ticket is not None:
+            self.ticket.close()

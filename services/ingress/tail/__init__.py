@@ -1,0 +1,1 @@
+"""GET /v1/tail: stored events as they come, as server-sent events."""
