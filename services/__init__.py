@@ -1,0 +1,1 @@
+"""The processes of the fleet, one folder each; none imports another."""

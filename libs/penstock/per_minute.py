@@ -1,4 +1,4 @@
-"""Records of what anybody can cause: so many a minute, then only counted."""
+"""Rate limit for records that any caller can cause: so many a minute, the rest is only counted."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The authority: decides which connections the NATS servers admit, and with which permissions."""

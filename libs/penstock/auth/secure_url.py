@@ -1,4 +1,4 @@
-"""Where a secret or a token may be sent."""
+"""Tells whether a URL is safe for a secret or a token: https, or http to this host."""
 
 from __future__ import annotations
 

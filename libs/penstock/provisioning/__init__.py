@@ -1,0 +1,1 @@
+"""Streams, consumers, buckets and server configuration, made from the contracts."""

@@ -1,4 +1,4 @@
-"""Python's garbage collector, as a process that works for weeks wants it."""
+"""Tunes Python's garbage collector for long-running processes."""
 
 from __future__ import annotations
 

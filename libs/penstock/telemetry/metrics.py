@@ -1,8 +1,4 @@
-"""Logs and metrics. Every metric stands in METRICS with its meaning, unit and remedy; /metrics and docs come from
-there.
-
-Logs are JSON lines: identifiers, counts and codes, never payloads or secrets.
-"""
+"""Declares metrics, each with its meaning, unit and remedy in METRICS; /metrics and the documentation come from there."""
 
 from __future__ import annotations
 

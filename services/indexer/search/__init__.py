@@ -1,0 +1,1 @@
+"""svc.search: queries, counts and similarity answered from Elasticsearch."""

@@ -1,4 +1,4 @@
-"""Where a page ended. Opaque to the caller, bound to its request; it can only move within the answers to it."""
+"""Writes and reads cursors: where a page ended. Opaque to the caller, and valid only with the request it came from."""
 
 from __future__ import annotations
 

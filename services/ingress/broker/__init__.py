@@ -1,0 +1,1 @@
+"""The ingress's connection to the broker, and whether the broker stores durably."""

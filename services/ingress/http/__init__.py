@@ -1,0 +1,1 @@
+"""What is HTTP of the ingress: dispatch, bodies, problems, health and documentation."""

@@ -1,0 +1,1 @@
+"""Queries over HTTP, passed to the workers that answer them."""

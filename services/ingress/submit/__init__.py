@@ -1,0 +1,1 @@
+"""POST /v1/events: events are accepted, committed and answered one by one."""

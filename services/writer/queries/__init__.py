@@ -1,0 +1,1 @@
+"""svc.store: records, timelines, counts and audit records answered from Cassandra."""
