@@ -1,4 +1,4 @@
-"""Declares metrics, each with its meaning, unit and remedy in METRICS; /metrics and the documentation come from there."""
+"""Declares metrics, each with its meaning, unit and remedy in METRICS; /metrics and the docs come from there."""
 
 from __future__ import annotations
 
