@@ -1,1 +1,1 @@
-"""The operator's process: the registry of models."""
+"""The operators: replays, planned and driven; the registry of models."""

@@ -30,7 +30,7 @@ async def build(broker: Broker, _: Settings) -> Parts:
     contracts = load()
     runs = Runs(broker)
     index, counters, lease = Index(broker), Counters(broker), Lease(runs.keys)
-    planner = Planner(broker, contracts, runs.keys, counters)
+    planner = Planner(broker, contracts, counters)
     redrives = RedrivePlanner(broker, contracts, runs.keys, index, counters)
     planners: dict[str, SourcePlanner] = {"events": planner, "scores": planner, "dead_letters": redrives}
     approval = load_operator_settings().approval

@@ -17,6 +17,7 @@ import structlog
 
 from penstock.broker import Keys
 from penstock.errors import PenstockError, Refused
+from penstock.services.operator import metrics
 from penstock.stopping import set_within
 
 _log = structlog.get_logger("penstock.operator.lease")
@@ -86,6 +87,7 @@ class Lease:
                         lost.set()
         finally:
             self.leads = self.led = False
+            metrics.LEADS.set(0)
             lost.set()
             await asyncio.wait([task], timeout=LEASE_SECONDS - GIVE_UP_SECONDS if not stop.is_set() else 3.0)
             task.cancel()
@@ -98,4 +100,5 @@ class Lease:
 
     async def _work(self, lead: Lead, lost: asyncio.Event) -> None:
         self.leads = True
+        metrics.LEADS.set(1)
         await lead(lost)

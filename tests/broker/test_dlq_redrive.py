@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from penstock.broker import Broker
+from penstock.broker import Broker, Keys
 from penstock.consume import Drop
 from penstock.errors import PenstockError
+from penstock.replay.run import BUCKET, Holder, target_key
 from penstock.rpc.messages import ReplayPlan, ReplayStatus
 from penstock.services.operator.__main__ import build
 from tests.support.broker_rig import Rig, Sink, subject
@@ -69,7 +70,14 @@ async def run(rig: Rig, console: Console, indexer: Broker, sink: Sink, plan: Rep
     async with Replica(indexer, sink.handle):
         status = await console.in_state(await console.apply(plan), "done", "failed")
         await until(lambda: none_left(rig))
+        await until(lambda: closed(rig, status))
     return status
+
+
+async def closed(rig: Rig, status: ReplayStatus) -> bool:
+    """Whether the operator has marked the letters of the run, and freed its target."""
+    entry = await Keys(rig.core, BUCKET).get(target_key(status.run.target))
+    return Holder.decode(entry.value).run != status.run.id
 
 
 async def none_left(rig: Rig) -> bool:

@@ -8,15 +8,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-import orjson
-
 from penstock.broker import Broker, Keys
 from penstock.contracts import Contracts
 from penstock.errors import Refused, Unavailable
 from penstock.events import timestamps
 from penstock.events.dead_letter import MOST_REDRIVES
 from penstock.replay import origin
-from penstock.replay.plan import plan_key, sealed
+from penstock.replay.plan import sealed
 from penstock.rpc.messages import (
     LetterMatch,
     PlanReplay,
@@ -90,7 +88,6 @@ class RedrivePlanner:
             )
         )
         await chosen.save(self._keys, plan.hash)
-        await self._keys.put(plan_key(plan.hash), orjson.dumps(plan.to_json()))
         return plan
 
     async def count_again(self, plan: ReplayPlan) -> None:

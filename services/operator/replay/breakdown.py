@@ -12,12 +12,12 @@ from penstock.contracts import Contracts
 from penstock.rpc.messages import ReplayCounts, ReplayRange
 from penstock.services.operator.replay.bounds import first_since
 from penstock.services.operator.replay.counting import Count, Counters
+from penstock.services.operator.replay.filters import NAMES, tokens_of
 
 DAY_NS = 86_400 * 1_000_000_000
 MOST_NAMED = 40  # publishers or types counted one by one; the others together
 MOST_DAYS = 32
 OTHERS = "(others)"
-_NAMES = {"evt": (3, 4), "score": (2, 3)}  # where a subject has its publisher or model, and where its type begins
 
 
 class Breakdown:
@@ -58,9 +58,9 @@ class Breakdown:
     async def _pairs(self, part: ReplayRange) -> set[tuple[str, str]]:
         """(publisher or model, type) of every subject that the stream holds and the range matches."""
         found = set()
-        for filter in {".".join(["*", "*", *_tokens(each)[2:]]) for each in part.filters}:
+        for filter in {".".join(["*", "*", *tokens_of(each)[2:]]) for each in part.filters}:
             for subject in await self._broker.jetstream.subjects_of(part.stream, filter):
-                name, begin = _NAMES[subject.split(".", 1)[0]]
+                name, begin = NAMES[subject.split(".", 1)[0]]
                 tokens = subject.split(".")
                 found.add((tokens[name], ".".join(tokens[begin:])))
         return found
@@ -101,21 +101,14 @@ def _narrowed(part: ReplayRange, name: str, which: int) -> tuple[str, ...]:
     """The filters of a range, for one publisher (0) or one type (1) only."""
     found = []
     for filter in part.filters:
-        tokens = _tokens(filter)
-        place, begin = _NAMES[tokens[0]]
+        tokens = tokens_of(filter)
+        place, begin = NAMES[tokens[0]]
         if which == 1:
             if tokens[begin:] == [">"] or ".".join(tokens[begin:]) == name:
                 found.append(".".join([*tokens[:begin], name]))
         elif tokens[place] in ("*", name):
             found.append(".".join([*tokens[:place], name, *tokens[place + 1 :]]))
     return tuple(dict.fromkeys(found))
-
-
-def _tokens(filter: str) -> list[str]:
-    """The tokens of a filter, with a wildcard for each that a final `>` stands for before the type."""
-    tokens = filter.split(".")
-    missing = _NAMES[tokens[0]][1] - len(tokens) + 1
-    return [*tokens[:-1], *["*"] * missing, ">"] if missing > 0 else tokens
 
 
 def _day(number: int) -> str:

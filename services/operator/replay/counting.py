@@ -21,7 +21,7 @@ from penstock.services.operator.replay import consumers
 
 T = TypeVar("T")
 
-BRACKETS = 200  # before a number is given up as "at least"
+BRACKETS = 2000  # before a number is given up as "at least", if there is time for so many
 IDLE = 10.0  # seconds after which the server deletes counters that a killed operator left
 _TEMPORARY = {"mem_storage": True, "num_replicas": 1, "inactive_threshold": int(IDLE * 1e9), "headers_only": True}
 

@@ -18,6 +18,7 @@ from penstock.contracts import Contracts
 from penstock.events import timestamps
 from penstock.replay.run import Run
 from penstock.rpc.messages import LiveLag, ReplayAllowance, ReplayProgress, ReplayStatus
+from penstock.services.operator import metrics
 from penstock.services.operator.replay.governor import Governor, Load, shares
 from penstock.services.operator.replay.live import Live
 from penstock.services.operator.replay.log import Log
@@ -29,6 +30,7 @@ _log = structlog.get_logger("penstock.operator.replay")
 ACTOR = "operator"
 HEARD_SECONDS = 3.0  # for which a replica's report counts
 UNRECORDED_SECONDS = 5.0  # for which all must be settled and something have no outcome, before the run has failed
+READ_SECONDS = 0.3  # of a tick for the log; who takes over a long run lets it go on before all is read
 SMOOTHING = 0.3
 
 
@@ -71,20 +73,24 @@ class Drive:
             self._governor.restart()
         self.run = run
         if run.ended:
-            await self._log.read()
-            await self._write(None)
-            await self._supply.close(run, self._log.ledger)
-            await self._runs.finish(run)
-            return True
+            return await self._close()
         if run.state == "planned":
             await self._start(run, slot)
             return False
         supplied = await self._supply.look(run, self._log.ledger)
         streams = await asyncio.gather(*(self._broker.jetstream.stream_info(part.stream) for part in run.ranges))
-        await asyncio.gather(self._log.read(), self._live.look())
+        await asyncio.gather(self._log.read(READ_SECONDS), self._live.look())
         self._pace()
         await self._write(supplied)
         return await self._ended(supplied, streams)
+
+    async def _close(self) -> bool:
+        """Leaves nothing of a run that has ended; may be called again."""
+        await self._log.read()
+        await self._write(None)
+        await self._supply.close(self.run, self._log.ledger)
+        await self._runs.finish(self.run)
+        return True
 
     async def _start(self, run: Run, slot: str) -> None:
         ranges = await self._supply.start(run, slot)
@@ -97,18 +103,19 @@ class Drive:
         for part, stream in zip(run.ranges, streams, strict=True):
             if stream.epoch != part.epoch:
                 self.run = await self._runs.move(run.id, "failed", ACTOR, f"{part.stream} was created anew")
-                return False
+                return await self._close()
         if ledger.total >= run.planned:
             found = ledger.all
             why = f"{found.confirmed} confirmed, {found.skipped} skipped, {found.parked} parked"
             self.run = await self._runs.move(run.id, "done", ACTOR, why)
-            return False
-        if run.state != "running" or not supplied.settled:
+            return await self._close()
+        if run.state != "running" or not self._log.complete or not supplied.settled:
             self._unrecorded_since = 0.0
         elif not self._unrecorded_since:
             self._unrecorded_since = time.monotonic()
         elif time.monotonic() - self._unrecorded_since > UNRECORDED_SECONDS:
             self.run = await self._runs.move(run.id, "failed", ACTOR, self._missing(streams))
+            return await self._close()
         return False
 
     def _missing(self, streams: list[StreamInfo]) -> str:
@@ -140,9 +147,9 @@ class Drive:
         elif not reports:
             why = f"no replica of {self.run.target} reports; is it running?"
         total = self._log.ledger.total
-        if seconds:
+        if seconds and self._total:
             self._rate += SMOOTHING * ((total - self._total) / seconds - self._rate)
-        self._total = total
+        self._total = total if self._log.complete else 0
         left = self.run.planned - total
         self._status = self._status.model_copy(
             update={
@@ -172,4 +179,11 @@ class Drive:
         if self.run.ended:
             changes |= {"in_hand": 0, "allowed": 0.0, "rate": 0.0, "seconds_left": None, "why": ""}
         self._status = self._status.model_copy(update=changes)
+        self._show()
         await self._runs.put_progress(self._status)
+
+    def _show(self) -> None:
+        run, target = self.run, self.run.target
+        metrics.PLANNED.labels(target).set(0 if run.ended else run.planned)
+        metrics.LEFT.labels(target).set(0 if run.ended else max(run.planned - self._log.ledger.total, 0))
+        metrics.ALLOWED.labels(target).set(self._status.allowed)

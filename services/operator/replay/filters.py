@@ -17,6 +17,7 @@ from penstock.rpc.messages import ReplayMatch
 
 MOST = 1000  # filter subjects of a consumer: the server compares each with each
 ANY = "*"
+NAMES = {"evt": (3, 4), "score": (2, 3)}  # where a subject has its publisher or model, and where its type begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,13 @@ def scores(contracts: Contracts, match: ReplayMatch) -> Selection:
 
 
 SOURCES: dict[str, Callable[[Contracts, ReplayMatch], Selection]] = {"events": events, "scores": scores}
+
+
+def tokens_of(filter: str) -> list[str]:
+    """The tokens of a filter, with a wildcard for each that a final `>` stands for before the type."""
+    tokens = filter.split(".")
+    missing = NAMES[tokens[0]][1] - len(tokens) + 1
+    return [*tokens[:-1], *["*"] * missing, ">"] if missing > 0 else tokens
 
 
 def _types(contracts: Contracts, match: ReplayMatch) -> list[str]:

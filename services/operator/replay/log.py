@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import structlog
 
@@ -15,6 +16,7 @@ from penstock.replay.run import Run
 _log = structlog.get_logger("penstock.operator.replay")
 
 STREAM = "REPLAY_LOG"
+ALL = float("inf")  # seconds
 
 
 class Log:
@@ -25,13 +27,14 @@ class Log:
         self._broker = broker
         # The target's, and the operator's own: what it could not feed.
         self._next = {replay_log(each, run.id): 1 for each in (run.target, broker.identity)}
+        self.complete = False  # all that was recorded when it was read last is known
 
-    async def read(self) -> None:
-        """Reads what was recorded since the last time."""
-        for subject in self._next:
-            await self._read(subject)
+    async def read(self, seconds: float = ALL) -> None:
+        """Reads what was recorded since the last time, for so long at most; the rest is for the next call."""
+        until = time.monotonic() + seconds
+        self.complete = all([await self._read(subject, until) for subject in self._next])
 
-    async def _read(self, subject: str) -> None:
+    async def _read(self, subject: str, until: float) -> bool:
         while page := await self._broker.jetstream.get_many(STREAM, subject=subject, sequence=self._next[subject]):
             for message in page:
                 try:
@@ -40,3 +43,6 @@ class Log:
                     _log.error("outcomes_unreadable", subject=message.subject, sequence=message.sequence)
                 await asyncio.sleep(0)
             self._next[subject] = page[-1].sequence + 1
+            if time.monotonic() > until:
+                return False
+        return True

@@ -100,6 +100,7 @@ class Operations:
             reason=plan.reason,
             **({"patch": plan.patch, "patch_digest": plan.patch_digest} if plan.patch else {}),
         )
+        await self._runs.keep(plan)
         return plan.to_json()
 
     async def apply(self, request: Json, caller: RequestCaller) -> Json:
@@ -128,7 +129,7 @@ class Operations:
         require(caller, "operator", "list")
         wanted = ListReplays.read(request)
         runs = [run for run in await self._runs.all() if not (wanted.active and run.ended)]
-        return ReplayRuns(runs=[*runs[: wanted.limit]]).to_json()
+        return ReplayRuns(runs=[_short(run) for run in runs[: wanted.limit]]).to_json()
 
     async def status(self, request: Json, caller: RequestCaller) -> Json:
         """ReplayRef → ReplayStatus."""
@@ -192,21 +193,27 @@ class Operations:
 
     async def _known(self, id: str, plan: ReplayPlan) -> Run | None:
         """The run of that id. Raises Refused CONFLICT when it carries out another plan."""
+        run = await self._find(id)
+        if run is not None and run.plan != plan.hash:
+            raise Refused("CONFLICT", f"run {id} carries out another plan, {run.plan[:SHORT]}")
+        return run
+
+    async def _find(self, id: str) -> Run | None:
         try:
             run, _ = await self._runs.get(id)
         except Refused as error:
             if error.code != "NOT_FOUND":
                 raise
             return None
-        if run.plan != plan.hash:
-            raise Refused("CONFLICT", f"run {id} carries out another plan, {run.plan[:SHORT]}")
         return run
 
     async def _free(self, target: str, id: str) -> tuple[Holder, int]:
         """The holder of a target that nobody else has. Raises Refused REPLAY_TARGET_BUSY."""
         holder, revision = await self._runs.holder(target)
         if holder.run and holder.run != id:
-            other, _ = await self._runs.get(holder.run)
+            other = await self._find(holder.run)
+            if other is None:
+                return holder, revision
             if other.ended and other.source == "dead_letters":  # its leader still marks the letters
                 raise Refused("REPLAY_TARGET_BUSY", f"run {other.id} of {target} is {other.state} and being closed")
             if not other.ended:
@@ -245,3 +252,9 @@ class Operations:
             other, _ = await self._runs.holder(run.target)
             if other.run != run.id:
                 raise Refused("REPLAY_TARGET_BUSY", f"{run.target} was given to run {other.run}") from None
+
+
+def _short(run: Run) -> Run:
+    """A run for a list: without its filters, which may be a thousand."""
+    ranges = tuple(part.model_copy(update={"filters": ()}) for part in run.ranges)
+    return run.model_copy(update={"ranges": ranges})

@@ -9,13 +9,11 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-import orjson
-
-from penstock.broker import Broker, Keys
+from penstock.broker import Broker
 from penstock.contracts import Contracts
 from penstock.errors import Refused
 from penstock.events import timestamps
-from penstock.replay.plan import plan_key, sealed
+from penstock.replay.plan import sealed
 from penstock.rpc.messages import PlanReplay, ReplayCounts, ReplayEffect, ReplayPlan, ReplayRange
 from penstock.services.operator.replay import bounds, filters
 from penstock.services.operator.replay.bounds import Bounds
@@ -45,14 +43,13 @@ class _Selected:
 class Planner:
     """Makes plans, and counts again for those that are to be applied."""
 
-    def __init__(self, broker: Broker, contracts: Contracts, keys: Keys, counters: Counters) -> None:
+    def __init__(self, broker: Broker, contracts: Contracts, counters: Counters) -> None:
         self._broker = broker
         self._contracts = contracts
-        self._keys = keys
         self._counters = counters
 
     async def plan(self, request: PlanReplay, actor: str) -> ReplayPlan:
-        """The plan, stored under its hash. Raises Refused with a REPLAY_… code."""
+        """The plan, counted and sealed. Raises Refused with a REPLAY_… code."""
         effect, does = self._does(request)
         if request.patch is not None:
             raise Refused("REPLAY_UNSUPPORTED", "only dead letters are patched on their way", pointer="/patch")
@@ -86,9 +83,7 @@ class Planner:
             does=does if request.side_effects else f"{does}; {MUTED}",
             warnings=tuple(self._warnings(found, counts, whole, selection.match)),
         )
-        plan = sealed(plan)
-        await self._keys.put(plan_key(plan.hash), orjson.dumps(plan.to_json()))
-        return plan
+        return sealed(plan)
 
     async def count_again(self, plan: ReplayPlan) -> None:
         """Raises Refused REPLAY_PLAN_CHANGED when the streams no longer hold what was planned."""

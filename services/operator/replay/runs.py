@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import structlog
 
 from penstock.audit import record
@@ -35,6 +36,10 @@ class Runs:
         if hash_of(plan) != hash:
             raise Refused("REPLAY_PLAN_CHANGED", f"what is kept under {hash} has another hash")
         return plan
+
+    async def keep(self, plan: ReplayPlan) -> None:
+        """Stores a plan under its hash."""
+        await self.keys.put(plan_key(plan.hash), orjson.dumps(plan.to_json()))
 
     async def get(self, id: str) -> tuple[Run, int]:
         """A run and its revision. Raises Refused NOT_FOUND."""
@@ -100,8 +105,13 @@ class Runs:
             if part.consumer:
                 await consumers.close_pair(self.broker, part)
         holder, revision = await self.holder(run.target)
-        if holder.run == run.id:
+        if holder.run != run.id:
+            return
+        try:
             await self.take(run.target, Holder("", holder.slot), revision)
+        except Refused as error:
+            if error.code != "CONFLICT":  # another replica was faster
+                raise
 
     async def progress(self, id: str) -> dict[str, Any]:
         """What the leader last wrote of a run: members of ReplayStatus."""

@@ -7,12 +7,13 @@ from typing import Any
 
 from penstock.broker import Broker, StoredMessage
 from penstock.contracts import Contracts
-from penstock.errors import Refused
+from penstock.errors import Refused, Unavailable
 from penstock.events import Checker, Event, timestamps
 from penstock.replay.ledger import Ledger
 from penstock.replay.run import Run
 from penstock.rpc.client import ask
 from penstock.rpc.messages import ReplayRange, ReplaySample
+from penstock.services.operator.replay.filters import ANY, tokens_of
 
 Json = dict[str, Any]
 AT_ONCE = 100  # keys in one request
@@ -65,13 +66,13 @@ class Sampler:
 
     async def _indexed(self, keys: list[str]) -> dict[str, Json]:
         question = {"filters": [{"field": "@key", "op": "in", "value": keys}], "size": len(keys)}
-        page = await ask(self._broker, "search", "query", question, timeout=TIMEOUT)
+        page = await self._ask("search", "query", question)
         return {hit["key"]: hit["record"] for hit in page["hits"] if hit.get("record")}
 
     async def _stored(self, keys: list[str]) -> dict[str, Json]:
         found: dict[str, Json] = {}
         while keys:
-            page = await ask(self._broker, "store", "get", {"keys": keys}, timeout=TIMEOUT)
+            page = await self._ask("store", "get", {"keys": keys})
             found |= {record["key"]: record for record in page["records"]}
             left = page.get("left") or []
             if len(left) >= len(keys):
@@ -93,14 +94,21 @@ class Sampler:
                 {"field": "@stored_at", "op": "gte", "value": timestamps.text(first.stored_at_ns)},
                 {"field": "@stored_at", "op": "lte", "value": timestamps.text(last.stored_at_ns)},
             ]
-            tokens = [filter.split(".", 4) for filter in part.filters]
-            if publishers := sorted({each[3] for each in tokens} - {"*"}):
+            tokens = [tokens_of(filter) for filter in part.filters]
+            if publishers := sorted({each[3] for each in tokens} - {ANY}):
                 conditions.append({"field": "@publisher", "op": "in", "value": publishers})
             question: Json = {"filters": conditions}
-            if types := sorted({each[4] for each in tokens} - {">"}):
+            if types := sorted({".".join(each[4:]) for each in tokens} - {">"}):
                 question["types"] = types[:32]
-            total += (await ask(self._broker, "search", "count", question, timeout=TIMEOUT))["total"]
+            total += (await self._ask("search", "count", question))["total"]
         return total
+
+    async def _ask(self, service: str, operation: str, question: Json) -> Json:
+        """One request, and once more when the worker is too busy with what it has to store."""
+        try:
+            return await ask(self._broker, service, operation, question, timeout=TIMEOUT)
+        except Unavailable:
+            return await ask(self._broker, service, operation, question, timeout=TIMEOUT)
 
     async def _nearest(self, stream: str, sequence: int) -> StoredMessage | None:
         page = await self._broker.jetstream.get_many(stream, sequence=sequence, most=1)
