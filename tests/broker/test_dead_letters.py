@@ -108,6 +108,7 @@ async def test_while_dlq_is_full_the_message_is_kept_and_the_lane_is_unready(rig
     async with Working(lane):
         await sink.wait(3)
         assert "STREAM_FULL" in lane.unready_reason()
+        assert "raise max_bytes of DLQ" in lane.unready_reason()
         assert (await rig.core.jetstream.consumer_info(STREAM, CONSUMER)).ack_pending == 1
         assert not await post.letters()
         await rig.core.jetstream.update_stream(info.config)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import shlex
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -82,3 +84,40 @@ async def test_from_the_list_to_a_patched_redrive(operator: Rig, tmp_path: Path)
     assert code == 0, errors
     assert json.loads(out.splitlines()[-1])["run"]["state"] == "done"
     assert sink.payloads == [b'{"data":{"level":"WARN"}}']
+
+
+def documented() -> list[list[str]]:
+    """Every line of docs/dead-letters.md that runs `penstock dlq`, as words."""
+    text = (CHECKOUT / "docs/dead-letters.md").read_text(encoding="utf-8")
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    return [shlex.split(line, comments=True)[2:] for line in lines if line.startswith("penstock dlq ")]
+
+
+async def test_every_documented_line_works(operator: Rig, tmp_path: Path) -> None:
+    since = await operator.next_sequence("DLQ")
+    indexer = await operator.broker("indexer")
+    shop = subject("web_shop")
+    payloads = [b'{"data": {"level": "warn"}}'] * 3
+    for refusal in ("SINK_REFUSED", "TYPE_UNKNOWN"):
+        sequences = await operator.store(payloads)
+        await fail(indexer, shop, payloads, first=sequences[0], code=refusal)
+    await operator.consumer()
+    (tmp_path / "fix.json").write_text('{"data": {"level": "WARN"}}')
+    hash = ""
+    sink = Sink()
+    async with Replica(indexer, sink.handle):
+        for words in documented():
+            end = words.index(">") if ">" in words else len(words)
+            given = [
+                re.sub(r"77497000029|77497000999", lambda found: str(since + (found[0] == "77497000999")), word)
+                for word in words[:end]
+            ]
+            given = [hash if word == "<hash>" else word for word in given]
+            given = [str(tmp_path / word) if word in ("fix.json", "letters.jsonl") else word for word in given]
+            if given[0] == "plan" and "--fix" in given:
+                await dlq(operator, "reopen", "--letter", f"{since}-{since + 1}", "--state", "redriven", "-r", "again")
+            code, out, errors = await dlq(operator, *given)
+            assert code == 0, (given, errors)
+            if given[0] == "plan":
+                hash = hash or out.split("apply ")[-1].strip()
+    assert len(sink.seen) == 3

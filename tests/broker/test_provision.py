@@ -242,6 +242,23 @@ async def test_a_shorter_age_is_refused_only_while_it_would_drop_messages(provis
     assert (await provisioned.config("EVENTS_HTTP"))["max_age"] == DAY
 
 
+async def test_dead_letters_are_not_deleted_by_a_lower_limit(provisioned: Server) -> None:
+    """The refusal says what the stream holds, and what to do; nothing is changed."""
+    for _ in range(20):
+        await provisioned.broker.publish("dlq.indexer.evt.00.http.shop.log.line.v1", b"x" * 1000)
+    held = await provisioned.broker.jetstream.stream_info("DLQ")
+    before = await provisioned.config("DLQ")
+    numbers = rf"DLQ: max_bytes 4,096 is less than the {held.bytes:,} bytes of the {held.messages:,} messages"
+    with pytest.raises(Refused, match=f"{numbers}.*give at least {held.bytes:,}"):
+        await provisioned.provision(with_stream("DLQ", max_bytes=4096))
+    in_two_days = datetime.now(UTC) + timedelta(days=2)
+    with pytest.raises(Refused, match=r"DLQ: max_age 3,600 s is less than the 172,8\d\d s.*give at least"):
+        await provisioned.provision(with_stream("DLQ", max_age=timedelta(hours=1)), now=in_two_days)
+    assert await provisioned.config("DLQ") == before
+    assert (await provisioned.broker.jetstream.stream_info("DLQ")).messages == held.messages
+    await provisioned.provision(with_stream("DLQ", max_bytes=held.bytes))
+
+
 async def test_another_retention_is_refused(provisioned: Server) -> None:
     await provisioned.api("STREAM.CREATE.X", {"name": "X", "subjects": ["x"], "storage": "file"})
     await provisioned.change("AUDIT", retention="interest")

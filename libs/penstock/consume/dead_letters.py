@@ -40,6 +40,10 @@ _log = structlog.get_logger("penstock.consume.dead_letters")
 TRACEPARENT = "traceparent"
 
 REASON_BYTES = 1024
+WHEN_FULL = (
+    "raise max_bytes of DLQ in contracts/streams.yaml and run `penstock provision`; `penstock dlq stats` and"
+    " `penstock dlq list` say what fills it"
+)
 IN_FLIGHT = 64
 
 
@@ -151,6 +155,8 @@ class DeadLetters:
             await self._broker.publish(subjects.dead_letter(self.worker, subject), data, headers)
         except PenstockError as error:
             self.failing = f"{error.code}: {error.detail}"
+            if error.code == "STREAM_FULL":
+                self.failing += f"; {WHEN_FULL}"
             metrics.DEAD_LETTERS_FAILED.inc()
             _log.error("dead_letter_store_failed", worker=self.worker, code=code, reason=self.failing)
             return False

@@ -124,16 +124,18 @@ def refuse_loss(name: str, wanted: Mapping[str, Any], info: StreamInfo, now: dat
         return
     if info.bytes > wanted["max_bytes"]:
         raise Refused(
-            "PROVISION_REFUSED", f"{name}: max_bytes {wanted['max_bytes']} is less than the {info.bytes} it holds"
+            "PROVISION_REFUSED",
+            f"{name}: max_bytes {wanted['max_bytes']:,} is less than the {info.bytes:,} bytes of the {info.messages:,}"
+            f" messages that it holds; give at least {info.bytes:,}, or lower it when older ones have expired",
         )
     age_limit = wanted["max_age"]
-    oldest = datetime.fromisoformat(info.first_time)
-    if (
-        age_limit
-        and (now - oldest).total_seconds() * 1e9 > age_limit
-        and age_limit < (config.get("max_age") or 1 << 63)
-    ):
-        raise Refused("PROVISION_REFUSED", f"{name}: max_age {age_limit} ns is less than the age of its oldest message")
+    age = (now - datetime.fromisoformat(info.first_time)).total_seconds()
+    if age_limit and age * 1e9 > age_limit and age_limit < (config.get("max_age") or 1 << 63):
+        raise Refused(
+            "PROVISION_REFUSED",
+            f"{name}: max_age {age_limit / 1e9:,.0f} s is less than the {age:,.0f} s since its oldest message was"
+            f" stored, which would be deleted at once; give at least {age:,.0f} s, or lower it when the old are gone",
+        )
     kept, wants = config.get("max_msgs_per_subject", -1), wanted["max_msgs_per_subject"]
     if wants > 0 and not 0 < kept <= wants:
         raise Refused("PROVISION_REFUSED", f"{name}: a history of {wants} is less than the {kept} a subject may hold")
