@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock.contracts import Contracts, bucket_stream, load
-from penstock.contracts.topology import Identity
+from penstock.contracts.identities import Identity
 
 CONTRACTS: Contracts = load()
 IDENTITIES = CONTRACTS.identities

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from penstock.auth import nkey_files
 from penstock.auth.permissions import all_permissions, answers_to, permissions_of
 from penstock.cli import permissions as cli_permissions
-from penstock.contracts import Contracts, consumers, load, operations, topology
+from penstock.contracts import Contracts, consumers, identities, load, operations
 from penstock.errors import Refused
 from penstock.provisioning import nats_conf
 from penstock.settings import Settings
@@ -24,7 +24,7 @@ KEY = "UDNDMAZCAV5KMFGKBTUHDQF5CRN7BQZ44TMWA7O34LGUSJ6CKP5QWLWQ"
 
 def with_identity(name: str, **members: object) -> Contracts:
     """The contracts with one more identity, or another line for one that is there."""
-    identity = topology.Identity.model_validate({"meaning": "for a test", "account": "APP", **members})
+    identity = identities.Identity.model_validate({"meaning": "for a test", "account": "APP", **members})
     return replace(CONTRACTS, identities={**CONTRACTS.identities, name: identity})
 
 

@@ -23,7 +23,7 @@ from penstock.contracts import (
     operations,
     subjects,
 )
-from penstock.contracts.topology import Identity
+from penstock.contracts.identities import Identity
 
 
 @dataclass(frozen=True, slots=True)

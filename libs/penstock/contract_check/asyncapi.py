@@ -11,7 +11,8 @@ from typing import Any
 from penstock.contract_check.json_schemas import event_schemas
 from penstock.contracts import Contracts
 from penstock.contracts.records import RecordType
-from penstock.contracts.topology import Operation, Stream
+from penstock.contracts.services import Operation
+from penstock.contracts.topology import Stream
 from penstock.rpc import messages
 
 Json = dict[str, Any]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from penstock.contract_check.finding import Finding
 from penstock.contracts import Contracts, subjects
-from penstock.contracts.topology import Identity
+from penstock.contracts.identities import Identity
 
 _RAISES = {"PenstockError", "Refused", "Unavailable", "Drop"}
 

@@ -1,19 +1,10 @@
 """What crosses the wire, as data: event types, streams, services, identities, errors, and every subject."""
 
+from penstock.contracts.event_types import EventType, FieldKind, Indexed, ScoreInput
 from penstock.contracts.expand import api_prefix, bucket_stream, bucket_subjects, consumers, operations
-from penstock.contracts.load import (
-    Contracts,
-    EventType,
-    FieldKind,
-    Indexed,
-    ScoreInput,
-    dig,
-    duration,
-    find_root,
-    load,
-    period_of,
-)
+from penstock.contracts.load import Contracts, find_root, load
 from penstock.contracts.problems import problem
+from penstock.contracts.values import dig, duration, period_of
 
 __all__ = [
     "Contracts",

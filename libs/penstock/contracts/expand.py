@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from penstock.contracts import nats_subjects
+from penstock.contracts.identities import Identity
 from penstock.contracts.load import Contracts
-from penstock.contracts.topology import Identity
 
 
 def api_prefix(identity: Identity) -> str:

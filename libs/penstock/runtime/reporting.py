@@ -10,7 +10,7 @@ import structlog
 
 from penstock.broker import Broker
 from penstock.consume import Brake, Closing
-from penstock.contracts.topology import Identity
+from penstock.contracts.identities import Identity
 from penstock.errors import PenstockError
 from penstock.events import timestamps
 from penstock.replay.live_traffic import LiveTraffic

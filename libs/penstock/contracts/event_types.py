@@ -1,0 +1,86 @@
+"""Types of contracts/events: an event type, its entity, its searched fields and what is scored of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import Field
+
+from penstock.contracts.data import Data
+
+FieldKind = Literal["text", "keyword", "long", "double", "boolean", "date", "ip", "geo_point"]
+
+
+class Indexed(Data):
+    """One member of an event's data that can be searched, filtered or sorted by."""
+
+    kind: FieldKind = Field(alias="as")
+    search: bool = Field(False, description="full-text queries look here")
+
+
+class TimeBounds(Data):
+    """How far from the moment of storing an event's own time may lie."""
+
+    past: timedelta
+    future: timedelta
+
+
+class Entity(Data):
+    """What the CloudEvents `subject` of this type names: the unit of order."""
+
+    meaning: str
+    required: bool = False
+
+
+class ScoreInput(Data):
+    """The members of the data that the model reads."""
+
+    text: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+
+
+class EventType(Data):
+    """One released version of an event type (contracts/events/<type>.yaml)."""
+
+    type: str
+    meaning: str
+    owner: str
+    status: Literal["draft", "released"] = "released"
+    dataset: str
+    entity: Entity
+    time: TimeBounds
+    retention: timedelta
+    pii: tuple[str, ...] = ()
+    indexed: Mapping[str, Indexed]
+    score: ScoreInput = ScoreInput()
+    examples: tuple[str, ...] = ()
+    data: Mapping[str, Any]
+
+    @cached_property
+    def name(self) -> str:
+        """The type without its version, e.g. `log.line`."""
+        return self.type.rpartition(".v")[0]
+
+    @cached_property
+    def version(self) -> int:
+        """The version, e.g. 1."""
+        return int(self.type.rpartition(".v")[2])
+
+    @cached_property
+    def past_ns(self) -> int:
+        """The bound into the past, in nanoseconds."""
+        return self.time.past // timedelta(microseconds=1) * 1000
+
+    @cached_property
+    def future_ns(self) -> int:
+        """The bound into the future, in nanoseconds."""
+        return self.time.future // timedelta(microseconds=1) * 1000
+
+    @cached_property
+    def search_paths(self) -> tuple[str, ...]:
+        """Paths in the data that full-text queries search."""
+        return tuple(path for path, field in self.indexed.items() if field.search)
