@@ -33,7 +33,9 @@ As_json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command()
 def create(
-    identity: Annotated[str, typer.Option(help="Publisher of the events sent with the key: [a-z][a-z0-9_]*.")],
+    identity: Annotated[
+        str, typer.Option(help="Publisher of the events sent with the key: a-z, 0-9 and _, with a letter first.")
+    ],
     datasets: Annotated[str, typer.Option(help="Datasets it may read, comma-separated; * for all.")] = "",
     types: Annotated[str, typer.Option(help="Event types it may send, comma-separated; * for all.")] = "",
     roles: Annotated[

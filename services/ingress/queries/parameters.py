@@ -21,10 +21,10 @@ from penstock.rpc.messages import (
 
 
 class Scope(Request):
-    dataset: list[Token] = Field([], max_length=32, description="look only here; may be given several times")
-    from_: Time | None = Field(None, alias="from", description="of the event's time, inclusive")
-    to: Time | None = Field(None, description="of the event's time, exclusive")
-    cursor: Cursor | None = Field(None, description="`cursor` of the page before")
+    dataset: list[Token] = Field([], max_length=32, description="only these datasets; repeatable")
+    from_: Time | None = Field(None, alias="from", description="earliest event time, inclusive")
+    to: Time | None = Field(None, description="latest event time, exclusive")
+    cursor: Cursor | None = Field(None, description="`cursor` of the previous page")
 
     def scope(self) -> dict[str, Any]:
         """The members that all requests share, as far as they are given."""
@@ -47,7 +47,7 @@ class TimelineParameters(Scope):
 class AnomaliesParameters(Scope):
     """The most unusual events."""
 
-    type: list[TypeName] = Field([], max_length=32, description="only these types; may be given several times")
+    type: list[TypeName] = Field([], max_length=32, description="only these types; repeatable")
     entity: EntityName | None = None
     min_score: float = Field(0.0, ge=0, le=1, allow_inf_nan=False)
     size: int = Field(20, ge=1, le=MAX_HITS)
