@@ -19,23 +19,27 @@ from penstock.rpc.messages import ExportPage, Letter, LetterGroups, LetterPage, 
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Dead letters: what workers could not process, and why. They cannot be changed or deleted: their state is kept"
-    " beside them.",
+    help="List, redrive and mark dead letters, the messages that workers could not process. They cannot be"
+    " changed or deleted; their state is kept beside them.",
 )
 
 SERVICE = "dead_letters"
 AT_LEAST = 7  # exit code: the plan's counts are not exact, and it cannot be applied
 
-Workers = Annotated[list[str] | None, typer.Option("--worker", help="indexer, writer, scorer")]
-Codes = Annotated[list[str] | None, typer.Option("--code", help="error code, like SINK_REFUSED")]
-Types = Annotated[list[str] | None, typer.Option("--type", help="event type")]
+Workers = Annotated[list[str] | None, typer.Option("--worker", help="indexer, writer or scorer; repeatable.")]
+Codes = Annotated[list[str] | None, typer.Option("--code", help="Error code, like SINK_REFUSED; repeatable.")]
+Types = Annotated[list[str] | None, typer.Option("--type", help="Event type; repeatable.")]
 Publishers = Annotated[list[str] | None, typer.Option("--publisher")]
-States = Annotated[list[str] | None, typer.Option("--state", help="open (default), redriven, parked, dropped")]
-Since = Annotated[str, typer.Option(help="dead-lettered since then, like 90m, 2h, 7d")]
-Letters = Annotated[list[str] | None, typer.Option("--letter", help="number of a dead letter, or FIRST-LAST")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
-Reason = Annotated[str, typer.Option("--reason", "-r", help="recorded on the audit trail")]
-By = Annotated[str, typer.Option("--by", help="who does it; default: the user of this shell")]
+States = Annotated[
+    list[str] | None, typer.Option("--state", help="open (default), redriven, parked or dropped; repeatable.")
+]
+Since = Annotated[str, typer.Option(help="How far back: 90m, 2h, 7d.")]
+Letters = Annotated[
+    list[str] | None, typer.Option("--letter", help="Number of a dead letter, or FIRST-LAST; repeatable.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Recorded in the audit trail.")]
+By = Annotated[str, typer.Option("--by", help="Who does it. Default: the user of this shell.")]
 
 
 @app.command("list")
@@ -47,9 +51,11 @@ def list_letters(
     states: States = None,
     since: Since = "",
     letters: Letters = None,
-    single: Annotated[bool, typer.Option("--single", help="single dead letters, newest first, not groups")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="of --single")] = 50,
-    before: Annotated[int, typer.Option(min=0, help="of --single: only those with a smaller number")] = 0,
+    single: Annotated[
+        bool, typer.Option("--single", help="List single dead letters, newest first, instead of groups.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Most dead letters, with --single.")] = 50,
+    before: Annotated[int, typer.Option(min=0, help="With --single: only those with a smaller number.")] = 0,
     json: Json = False,
 ) -> None:
     """Show dead letters by worker, code, type and publisher. A range is one letter that stands for many messages."""
@@ -63,8 +69,8 @@ def list_letters(
 
 @app.command("show")
 def show_letter(
-    letter: Annotated[int, typer.Argument(min=1, help="number of the dead letter")],
-    raw: Annotated[bool, typer.Option("--raw", help="write the payload as it is, and nothing else")] = False,
+    letter: Annotated[int, typer.Argument(min=1, help="Number of the dead letter.")],
+    raw: Annotated[bool, typer.Option("--raw", help="Write only the payload, unchanged.")] = False,
     json: Json = False,
 ) -> None:
     """Show one dead letter: where it comes from, why it failed, earlier failures, and the payload."""
@@ -79,17 +85,19 @@ def stats(json: Json = False) -> None:
 
 @app.command()
 def plan(
-    worker: Annotated[str, typer.Argument(help="the worker that failed: indexer, writer or scorer")],
+    worker: Annotated[str, typer.Argument(help="The worker that failed: indexer, writer or scorer.")],
     codes: Codes = None,
     types: Types = None,
     publishers: Publishers = None,
-    states: Annotated[list[str] | None, typer.Option("--state", help="open (default), parked, redriven")] = None,
+    states: Annotated[
+        list[str] | None, typer.Option("--state", help="open (default), parked or redriven; repeatable.")
+    ] = None,
     since: Since = "",
     letters: Letters = None,
     fix: Annotated[
-        Path | None, typer.Option("--fix", help="file with a JSON merge patch (RFC 7396) for the payloads")
+        Path | None, typer.Option("--fix", help="File with a JSON merge patch (RFC 7396) for the payloads.")
     ] = None,
-    rate: Annotated[float, typer.Option(min=0.01, help="messages a second, over all replicas")] = 1000.0,
+    rate: Annotated[float, typer.Option(min=0.01, help="Messages per second, over all replicas.")] = 1000.0,
     reason: Reason = "",
     by: By = "",
     json: Json = False,
@@ -174,7 +182,7 @@ def reopen(
 
 @app.command()
 def export(
-    file: Annotated[str, typer.Argument(help="file to write, or - for the standard output")] = "-",
+    file: Annotated[str, typer.Argument(help="File to write, or - for standard output.")] = "-",
     workers: Workers = None,
     codes: Codes = None,
     types: Types = None,
