@@ -16,6 +16,9 @@ from penstock.runtime.parts import Source
 from penstock.runtime.replies import reply
 
 HandleValues = Callable[[list[Any]], Awaitable[list[Outcome]]]
+# Batches in flight of one lane that stands for many: more would leave no whole batch in the queue, as the consumer lets
+# only so many messages be unsettled.
+MOST_IN_FLIGHT = 8
 _FILTERED = Done(unwritten="filtered")
 
 
@@ -61,4 +64,5 @@ def _together(options: Sequence[LaneOptions]) -> LaneOptions:
         bytes=sum([each.bytes for each in bounds]),
         batch_bytes=first.bounds.batch_bytes,
     )
-    return replace(first, in_flight=sum([each.in_flight for each in options]), limits=limits)
+    in_flight = min(sum([each.in_flight for each in options]), MOST_IN_FLIGHT)
+    return replace(first, in_flight=in_flight, limits=limits)
