@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from bench.events import events, lines
 from penstock.settings import load_settings
 from penstock.stack.probes import percentile
+from tests.support.data_folder import data_folder
 
 
 class Load:
@@ -37,7 +38,7 @@ class Load:
             f"Content-Type: application/{kind}\r\nContent-Length: "
         ).encode()
         self._batch = batch
-        self._events: Iterator[bytes] = events(lines(load_settings().data), time.time_ns())
+        self._events: Iterator[bytes] = events(lines(data_folder()), time.time_ns())
         self._gap = batch / rate if rate else 0.0
         self._next = self._deadline = 0.0
         self._left = most or sys.maxsize

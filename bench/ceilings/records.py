@@ -8,14 +8,14 @@ from itertools import islice
 from bench.events import events, lines
 from penstock.contracts import load
 from penstock.events import Checker, Event
-from penstock.settings import load_settings
+from tests.support.data_folder import data_folder
 
 
 def stored_events(count: int) -> list[Event]:
     """`count` new events, as if delivered."""
     checker, now_ns = Checker(load()), time.time_ns()
     found = []
-    for number, raw in enumerate(islice(events(lines(load_settings().data), now_ns), count), 1):
+    for number, raw in enumerate(islice(events(lines(data_folder()), now_ns), count), 1):
         event = checker.at_ingress(raw, publisher="bench", door="http", now_ns=now_ns)
         event.stream, event.sequence, event.stored_at_ns = "EVENTS_HTTP", number, now_ns
         found.append(event)

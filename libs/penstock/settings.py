@@ -22,7 +22,6 @@ class Settings(BaseSettings):
     state: Path = Field(ROOT / ".state", description="data, logs, secrets and pid records of the local stack")
     port_base: int = Field(7400, ge=1024, le=65000, description="first port of the local stack")
     contracts: Path | None = Field(None, description="contracts folder; default: the checkout's or the package's")
-    data: Path = Field(ROOT.parent / "shared" / "data", description="real data for tests and benchmarks")
     log_level: str = Field("info", description="debug, info, warning or error")
     host: str = Field("127.0.0.1", description="address on which this process listens for HTTP")
     port: int | None = Field(None, description="HTTP port of this process; default: from port_base")

@@ -14,15 +14,15 @@ import pytest
 from penstock.contract_check.lint_examples import NOW
 from penstock.contracts import load
 from penstock.events import Checker
-from penstock.settings import load_settings
+from tests.support.data_folder import data_folder
 
 CHECKER = Checker(load())
 
 
 def folder(name: str) -> Path:
-    path = load_settings().data / name
+    path = data_folder() / name
     if not path.is_dir():
-        pytest.skip(f"no {name} in {load_settings().data}; set PENSTOCK_DATA")
+        pytest.skip(f"no {name} in {data_folder()}; set PENSTOCK_DATA")
     return path
 
 

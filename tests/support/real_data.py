@@ -13,7 +13,7 @@ import numpy.typing as npt
 import orjson
 import pytest
 
-from penstock.settings import load_settings
+from tests.support.data_folder import data_folder
 
 Item = tuple[str, dict[str, Any], str]
 Array = npt.NDArray[Any]
@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 def folder() -> Path:
     """Where the real data is; skips the test where it is not."""
-    found = load_settings().data
+    found = data_folder()
     if not (found / "loghub").is_dir():
         pytest.skip(f"no real data at {found}; set PENSTOCK_DATA")
     return found

@@ -14,7 +14,8 @@ import pytest
 from penstock.auth.permissions import Permissions, permissions_of
 from penstock.auth.principal import person, who
 from penstock.auth.token_verifier import Claims
-from penstock.contracts import Contracts, identities, load
+from penstock.contracts import Contracts, load
+from penstock.contracts.identities import Identity, read_identities
 from penstock.errors import Refused
 from penstock.services.authority import user_jwt
 from penstock.services.authority.decide import LONGEST, Admission, Decider
@@ -44,7 +45,7 @@ def decide(of: Claims, contracts: Contracts = CONTRACTS, denied: frozenset[str] 
 
 
 def with_entry(name: str, **members: Any) -> Contracts:
-    line = identities.Identity.model_validate({"meaning": "for a test", "account": "APP", **members})
+    line = Identity.model_validate({"meaning": "for a test", "account": "APP", **members})
     return replace(CONTRACTS, identities={**CONTRACTS.identities, name: line})
 
 
@@ -131,7 +132,7 @@ def test_a_reserved_or_impossible_name_is_refused(name: str) -> None:
 def test_contracts_that_would_give_tokens_too_many_permissions_are_refused(identities: Any, reason: str) -> None:
     body = {name: {"meaning": "x", **line} for name, line in identities.items()}
     with pytest.raises(ValueError, match=reason):
-        identities.read_identities({"identities": body, "roles": {}})
+        read_identities({"identities": body, "roles": {}})
 
 
 def test_a_user_jwt_expires_with_the_token_and_within_a_day() -> None:

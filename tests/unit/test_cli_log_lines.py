@@ -14,7 +14,7 @@ import pytest
 from penstock.cli.shipping.log_lines import LogFile
 from penstock.contracts import load
 from penstock.events import Checker
-from penstock.settings import Settings
+from tests.support.data_folder import data_folder
 
 WRITTEN = 1_795_219_200_000_000_000  # 2026-11-21T00:00:00Z
 
@@ -154,7 +154,7 @@ def test_long_and_broken_lines_still_become_events(checker: Checker) -> None:
 
 
 def test_the_log_files_of_twelve_systems_are_parsed(checker: Checker) -> None:
-    folder = Settings().data / "loghub"
+    folder = data_folder() / "loghub"
     if not folder.is_dir():
         pytest.skip("PENSTOCK_DATA names no folder with loghub/")
     files = sorted(folder.glob("*.log"))
