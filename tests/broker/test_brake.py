@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
@@ -43,6 +43,14 @@ class Post:
 
     async def letters(self) -> list[StoredMessage]:
         return await self.rig.stored("DLQ", self.first)
+
+    def all_unsettled(self, count: int) -> Callable[[], Awaitable[bool]]:
+        """Whether so many are unsettled; the server counts what was just stored a moment later."""
+
+        async def look() -> bool:
+            return await self.unsettled() == count
+
+        return look
 
     async def unsettled(self) -> int:
         info = await self.rig.core.jetstream.consumer_info(STREAM, CONSUMER)
@@ -94,7 +102,7 @@ async def test_nothing_is_dead_lettered_when_the_first_batches_close_the_brake(
         handled = len(store.seen)
         await rig.store([b"later"] * 20, publisher="one")
         assert not await post.letters()
-        assert await post.unsettled() == 2020
+        assert await until(post.all_unsettled(2020))
         assert len(store.seen) == handled, "the sink is left alone"
         store.broken = False
         brake.resume()
@@ -140,7 +148,7 @@ async def test_it_closes_again_when_the_sink_refuses_after_resume(rig: Rig, post
         async with asyncio.timeout(20):
             await closings.wait()
         assert brake.remaining == FIRST_STOP
-        assert await post.unsettled() == 400
+        assert await until(post.all_unsettled(400))
         store.broken = False
         brake.resume()
         await rig.settled()
