@@ -16,12 +16,15 @@ from penstock.errors import PenstockError
 from penstock.events import Checker
 from penstock.rpc.client import ask
 from penstock.rpc.messages import Embedding, LoadedModels
+from penstock.rpc.server import serve
 from penstock.runtime import Parts, Replayed, Source, main
 from penstock.scoring.score import read_score
 from penstock.services.indexer.bulk import Bulker
 from penstock.services.indexer.epochs import follow_epochs, read_epochs
+from penstock.services.indexer.generations import Generations
 from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.logic import Indexer
+from penstock.services.indexer.rebuilds import MirroredBulker, Rebuilds
 from penstock.services.indexer.search.elastic import Elastic
 from penstock.services.indexer.search.models import ActiveModels
 from penstock.services.indexer.search.operations import Operations
@@ -49,7 +52,8 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
     client = connect_async(settings)
     indices = Indices(client, contracts)
     bulker = Bulker(client, indices)
-    indexer = Indexer(bulker, epochs)
+    rebuilds, generations = Rebuilds(broker), Generations(client, indices)
+    indexer = Indexer(MirroredBulker(bulker, rebuilds), epochs)
     decode_score = partial(read_score, contracts=contracts)
     source = partial(Source, consumer=NAME, options=_OPTIONS)
     elastic = Elastic(client)
@@ -73,7 +77,7 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
                 stream="SCORES",
                 decode=decode_score,
                 handle=indexer.scores,
-                replayed=lambda: Replayed(decode_score, indexer.replayed_scores),
+                replayed=lambda _: Replayed(decode_score, indexer.replayed_scores),
             ),
         ),
         service="search",
@@ -88,11 +92,20 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
             elastic.watch,
             lambda stop: _prepare(indices, stop),
             lambda stop: follow_epochs(epochs, broker, stop),
+            rebuilds.follow,
+            lambda stop: _answer_rebuilds(broker, generations, stop),
         ),
         on_stop=(bulker.stop,),
         close=client.close,
         push_backs=lambda: bulker.limit.push_backs,
     )
+
+
+async def _answer_rebuilds(broker: Broker, generations: Generations, stop: asyncio.Event) -> None:
+    """A service of its own: what it serves is for the operator alone."""
+    responder = await serve(broker, "index", generations.operations, concurrency=2)
+    await stop.wait()
+    await responder.stop(0.3)
 
 
 async def _prepare(indices: Indices, stop: asyncio.Event) -> None:

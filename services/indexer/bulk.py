@@ -33,10 +33,15 @@ VerdictOf = Callable[[Mapping[str, Any]], Verdict]
 
 @dataclass(slots=True)
 class Line:
-    """One action line and its document, both with their line break, and the alias that they go to."""
+    """One action line and its document, both with their line break, and the alias that they go to.
+
+    Nothing is made for a `fixed` alias that does not exist: then an `optional` line is done, and another one waits.
+    """
 
     alias: str
     body: bytes
+    fixed: bool = False
+    optional: bool = False
 
 
 class Bulker:
@@ -93,8 +98,13 @@ class Bulker:
         """Makes the indices that are missing; where that fails, the verdict says why."""
         missing: dict[str, list[int]] = {}
         for position, verdict in verdicts.items():
-            if isinstance(verdict, Create):
-                missing.setdefault(lines[position].alias, []).append(position)
+            if not isinstance(verdict, Create):
+                continue
+            line = lines[position]
+            if line.fixed:
+                verdicts[position] = DONE if line.optional else by_operator(f"{line.alias} is gone: cancel the run")
+            else:
+                missing.setdefault(line.alias, []).append(position)
         for alias, positions in missing.items():
             try:
                 await self._indices.create(alias)

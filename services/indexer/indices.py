@@ -43,9 +43,18 @@ class Indices:
                 await self._make(names.first_index(alias))
                 await self._show(names.first_index(alias), [alias, names.read_alias(alias)])
             except (ApiError, TransportError) as error:
-                raise _unavailable(error, f"{alias} cannot be made") from error
+                raise unavailable(error, f"{alias} cannot be made") from error
             INDICES_MADE.inc()
             _log.info("index_made", alias=alias)
+
+    async def make(self, index: str) -> None:
+        """An index of today's templates, without an alias. Raises as `create`."""
+        async with self._one:
+            await self._prepare()
+            try:
+                await self._make(index)
+            except (ApiError, TransportError) as error:
+                raise unavailable(error, f"{index} cannot be made") from error
 
     async def _make(self, index: str) -> None:
         """The index, with its shards ready to be searched. One that is there already has a maker that is at work
@@ -73,7 +82,7 @@ class Indices:
             for name, body in self._templates["index"].items():
                 await self._extend(name, body["index_patterns"])
         except (ApiError, TransportError) as error:
-            raise _unavailable(error, "the index templates cannot be put") from error
+            raise unavailable(error, "the index templates cannot be put") from error
         self.prepared = True
 
     async def _extend(self, template: str, patterns: list[str]) -> None:
@@ -94,7 +103,8 @@ def _type(error: ApiError) -> str:
     return str(found.get("type", "")) if isinstance(found, dict) else ""
 
 
-def _unavailable(error: ApiError | TransportError, what: str) -> PenstockError:
+def unavailable(error: ApiError | TransportError, what: str) -> PenstockError:
+    """Elasticsearch's error as ours."""
     text = f"{what}: {str(error)[:300]}"
     if isinstance(error, ApiError) and error.meta.status < 500 and error.meta.status not in _PASSING:
         return PenstockError("STORE_UNAVAILABLE", text, retry_after=15)

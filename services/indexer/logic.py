@@ -12,8 +12,10 @@ from penstock.events import Event, record
 from penstock.runtime import Replayed
 from penstock.scoring.score import Score
 from penstock.services.indexer.bulk import Bulker, Line
+from penstock.services.indexer.rebuilds import MirroredBulker
 from penstock.services.indexer.verdicts import of_replayed_item
 
+REBUILD = "rebuild"  # the effect of a run that fills another index
 _EPOCH_SHIFT = 48  # a sequence stays below 2^48; Elasticsearch takes versions up to 2^63
 
 
@@ -39,7 +41,7 @@ def _action(alias: str, key: str, epoch: int, sequence: int) -> bytes:
 class Indexer:
     """Handles batches. `epochs` are those of the streams of events, by stream name."""
 
-    def __init__(self, bulker: Bulker, epochs: Mapping[str, int]) -> None:
+    def __init__(self, bulker: Bulker | MirroredBulker, epochs: Mapping[str, int]) -> None:
         self._bulker = bulker
         self._epochs = epochs
 
@@ -55,7 +57,7 @@ class Indexer:
         """One outcome per score."""
         return await self._bulker.send(self._score_lines(batch))
 
-    def replayed(self, decode: Callable[[Delivery], Event]) -> Replayed[Event]:
+    def replayed(self, decode: Callable[[Delivery], Event], effect: str) -> Replayed[Event]:
         """Events of a replay: as of the epoch of the stream that they came from, which may be no more."""
 
         def decode_replayed(delivery: Delivery) -> Event:
@@ -63,11 +65,17 @@ class Indexer:
             event.epoch = delivery.epoch
             return event
 
-        return Replayed(decode_replayed, self.replayed_events)
+        return Replayed(decode_replayed, self.rebuilt_events if effect == REBUILD else self.replayed_events)
 
     async def replayed_events(self, batch: Sequence[Event]) -> list[Outcome]:
         """One outcome per event of a replay; it says where newer data was found. Nobody waits for an answer."""
         return await self._bulker.send(self._event_lines(batch), of_replayed_item)
+
+    async def rebuilt_events(self, batch: Sequence[Event]) -> list[Outcome]:
+        """One outcome per event that goes to an index beside the live one."""
+        if not isinstance(self._bulker, MirroredBulker):
+            raise TypeError("this indexer follows no rebuilds")
+        return await self._bulker.fill(self._event_lines(batch), of_replayed_item)
 
     async def replayed_scores(self, batch: Sequence[Score]) -> list[Outcome]:
         """One outcome per score of a replay; it says where newer data was found."""

@@ -7,6 +7,7 @@ from functools import partial
 
 from penstock.broker import Broker
 from penstock.contracts import load
+from penstock.replay.run import Run
 from penstock.rpc.server import serve
 from penstock.runtime import Parts, main
 from penstock.services.operator.dead_letters import feed, metrics
@@ -16,10 +17,15 @@ from penstock.services.operator.dead_letters.redrive_plan import RedrivePlanner
 from penstock.services.operator.lease import Lease
 from penstock.services.operator.registry import Registry
 from penstock.services.operator.replay.counting import Counters
+from penstock.services.operator.replay.from_store import FromStore
 from penstock.services.operator.replay.leader import Leader
 from penstock.services.operator.replay.operations import Operations, SourcePlanner
 from penstock.services.operator.replay.planning import Planner
+from penstock.services.operator.replay.rebuild_operations import RebuildOperations
+from penstock.services.operator.replay.rebuilding import Rebuilding, Swapping
 from penstock.services.operator.replay.runs import Runs
+from penstock.services.operator.replay.store_planning import StorePlanner
+from penstock.services.operator.replay.supply import Supply
 from penstock.services.operator.settings import load_operator_settings
 from penstock.services.operator.workers.operations import WorkerOperations
 from penstock.settings import Settings, load_settings
@@ -32,7 +38,12 @@ async def build(broker: Broker, _: Settings) -> Parts:
     index, counters, lease = Index(broker), Counters(broker), Lease(runs.keys)
     planner = Planner(broker, contracts, counters)
     redrives = RedrivePlanner(broker, contracts, runs.keys, index, counters)
-    planners: dict[str, SourcePlanner] = {"events": planner, "scores": planner, "dead_letters": redrives}
+    planners: dict[str, SourcePlanner] = {
+        "events": planner,
+        "scores": planner,
+        "dead_letters": redrives,
+        "store": StorePlanner(broker, contracts, runs),
+    }
     approval = load_operator_settings().approval
     operations = Operations(broker, contracts, runs, approval, planners, partial(feed.refusals, runs.keys))
     dead_letters = DeadLetterOperations(broker, index)
@@ -42,9 +53,13 @@ async def build(broker: Broker, _: Settings) -> Parts:
         await stop.wait()
         await service.stop(0.3)
 
+    def from_store(run: Run) -> Supply:
+        return Rebuilding(runs, contracts, run) if run.effect == "rebuild" else FromStore(runs, run)
+
     async def lead(lost: asyncio.Event) -> None:
         # Only one at a time: an upload to the registry lives in the memory of who takes its pieces.
-        registry, leader = Registry(broker), Leader(runs, contracts, {"dead_letters": feed.supplier(runs, index)})
+        supplies = {"dead_letters": feed.supplier(runs, index), "store": from_store}
+        registry, leader = Registry(broker), Leader(runs, contracts, supplies, {"rebuild": Swapping(runs).complete})
         services = [
             await serve(broker, "registry", registry.operations, concurrency=8),
             await serve(broker, "replay", {"progress": leader.progress}, concurrency=8),
@@ -60,7 +75,7 @@ async def build(broker: Broker, _: Settings) -> Parts:
 
     return Parts(
         service="operator",
-        operations=operations.all,
+        operations={**operations.all, **RebuildOperations(runs).all},
         concurrency=8,
         unready_reason=lambda: "" if lease.led else "no operator leads yet",
         background=[

@@ -42,7 +42,7 @@ async def build(broker: Broker, _: Settings) -> Parts:
             decode=checker.delivered,
             handle=scorer.handle,
             options=options,
-            replayed=lambda: Replayed(checker.delivered, scorer.handler()),
+            replayed=lambda _: Replayed(checker.delivered, scorer.handler()),
         )
         for stream, consumer in lanes_of(known, own)
     ]

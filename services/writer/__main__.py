@@ -13,12 +13,14 @@ from penstock.consume import LaneOptions, Limits
 from penstock.contracts import load
 from penstock.errors import PenstockError
 from penstock.events import Checker
+from penstock.rpc.server import serve
 from penstock.runtime import Parts, Source, main
 from penstock.scoring.score import read_score
 from penstock.services.writer import audit_rows
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries import statements
 from penstock.services.writer.queries.operations import Operations
+from penstock.services.writer.queries.replay_pages import ReplayPages
 from penstock.services.writer.queries.statements import Reads
 from penstock.services.writer.settings import WriterSettings
 from penstock.services.writer.store import Store
@@ -39,7 +41,7 @@ _OPTIONS = LaneOptions(
 _OPEN_EVERY = 2.0  # seconds between tries to reach Cassandra
 
 
-async def build(_: Broker, settings: WriterSettings) -> Parts:
+async def build(broker: Broker, settings: WriterSettings) -> Parts:
     """The writer's parts; Cassandra may be away, then messages wait."""
     contracts = load()
     checker = Checker(contracts)
@@ -48,6 +50,7 @@ async def build(_: Broker, settings: WriterSettings) -> Parts:
     store_reads = Reads(store)
     writer = Writer(store, length)
     operations = Operations(contracts, store_reads, length)
+    pages = ReplayPages(broker, store_reads, length)
     source = partial(Source, consumer=NAME, options=_OPTIONS)
     streams = [name for name, stream in contracts.streams.items() if stream.door is not None]
     return Parts(
@@ -64,11 +67,18 @@ async def build(_: Broker, settings: WriterSettings) -> Parts:
             "audit": operations.audit,
         },
         unready_reason=lambda: f"Cassandra: {store_reads.unready_reason}" if store_reads.unready_reason else "",
-        background=(lambda stop: reach(store, store_reads, stop),),
+        background=(lambda stop: reach(store, store_reads, stop), lambda stop: _answer_replays(broker, pages, stop)),
         on_stop=(writer.stop,),
         close=store.close,
         push_backs=lambda: writer.push_backs,
     )
+
+
+async def _answer_replays(broker: Broker, pages: ReplayPages, stop: asyncio.Event) -> None:
+    """A service of its own: what it serves is for the operator alone."""
+    responder = await serve(broker, "store_replay", {"periods": pages.periods, "page": pages.page}, concurrency=2)
+    await stop.wait()
+    await responder.stop(0.3)
 
 
 async def reach(store: Store, store_reads: Reads, stop: asyncio.Event) -> None:

@@ -8,16 +8,22 @@ import pytest
 from elasticsearch import AsyncElasticsearch
 
 from penstock.elasticsearch.client import connect_async
+from penstock.services.indexer import __main__ as indexer_main
 from penstock.services.indexer.bulk import Bulker
 from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.logic import Indexer
+from penstock.services.operator import __main__ as operator_main
+from penstock.services.writer import __main__ as writer_main
 from penstock.services.writer import migrate
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries import statements
 from penstock.services.writer.store import Store
 from penstock.stack import cassandra_roles
+from tests.support.broker_rig import Rig
 from tests.support.deliveries import CONTRACTS
 from tests.support.processes import Processes
+from tests.support.replay_console import Console
+from tests.support.workers import RunningWorker
 
 EPOCHS = {"EVENTS_HTTP": 1, "EVENTS_NATS": 1}
 PATIENCE = 60.0  # more than a store needs to come back
@@ -67,3 +73,30 @@ async def store(cassandra: Processes) -> AsyncIterator[Store]:
 async def writer(store: Store) -> Writer:
     """The writer's logic at the real node."""
     return Writer(store, "month", patience=PATIENCE)
+
+
+@pytest.fixture
+async def workers(
+    rig: Rig, store: Store, client: AsyncElasticsearch, cassandra: Processes, elasticsearch: Processes
+) -> AsyncIterator[Rig]:
+    """A writer, an indexer and an operator on the rig's streams and the session's stores."""
+    del store, client  # have emptied them
+    place = cassandra.place
+    stores = {
+        "cassandra_port": place.cassandra,
+        "cassandra_password_file": place.cassandra_password,
+        "elasticsearch_url": elasticsearch.place.elasticsearch,
+    }
+    settings = rig.place.model_copy(update=stores)
+    async with (
+        RunningWorker(rig, "writer", writer_main.build, settings=settings),
+        RunningWorker(rig, "indexer", indexer_main.build, settings=settings),
+        RunningWorker(rig, "operator", operator_main.build),
+    ):
+        yield rig
+
+
+@pytest.fixture
+async def console(workers: Rig) -> Console:
+    """The command line's requests to that operator."""
+    return Console(await workers.broker("replayer"))

@@ -64,7 +64,7 @@ async def test_shards_of_a_stream_become_one_lane_that_holds_as_much() -> None:
 async def test_every_run_has_a_handler_of_its_own_and_answers_nobody() -> None:
     made = 0
 
-    def replayed() -> Replayed[bytes]:
+    def replayed(_: str) -> Replayed[bytes]:
         nonlocal made
         made += 1
 

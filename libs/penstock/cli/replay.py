@@ -15,7 +15,7 @@ import typer
 
 from penstock.cli import replay_show as show
 from penstock.cli.replay_client import Operator, sequences_of, since_of
-from penstock.rpc.messages import ReplayPlan, ReplayReport, ReplayRun, ReplayRuns, ReplayStatus
+from penstock.rpc.messages import RebuiltIndex, ReplayPlan, ReplayReport, ReplayRun, ReplayRuns, ReplayStatus
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,6 +34,7 @@ class Source(StrEnum):
 
     events = "events"
     scores = "scores"
+    store = "store"
 
 
 Run = Annotated[str, typer.Argument(help="Id of the run.")]
@@ -47,8 +48,12 @@ By = Annotated[str, typer.Option("--by", help="Who does it. Default: the user of
 def plan(
     target: Annotated[str, typer.Argument(help="indexer, writer or scorer.")],
     source: Annotated[Source, typer.Option(help="What to replay.")] = Source.events,
+    effect: Annotated[str, typer.Option(help="rebuild: fill a new index, then swap it with the live one.")] = "",
+    period: Annotated[str, typer.Option(help="Period by event time: 2026, 2026-11; with --source store.")] = "",
     since: Annotated[str, typer.Option(help="How far back: 90m, 2h, 7d.")] = "",
-    begin: Annotated[str, typer.Option("--from", help="Earliest time of storing (RFC 3339); inclusive.")] = "",
+    begin: Annotated[
+        str, typer.Option("--from", help="Earliest time of storing, or event time with --source store; inclusive.")
+    ] = "",
     to: Annotated[str, typer.Option(help="Latest time of storing (RFC 3339); exclusive. Default: now.")] = "",
     sequences: Annotated[list[str] | None, typer.Option("--sequences", help="STREAM:FIRST-LAST; repeatable.")] = None,
     publishers: Annotated[
@@ -79,6 +84,8 @@ def plan(
     times = {"from": since_of(since) if since else begin, "to": to}
     body: dict[str, Any] = {
         "target": target,
+        **({"effect": effect} if effect else {}),
+        **({"period": period} if period else {}),
         "source": source.value,
         "time": {name: each for name, each in times.items() if each},
         "sequences": sequences_of(sequences or []),
@@ -162,6 +169,18 @@ def cancel(run: Run, reason: Reason = "", by: By = "", json: Json = False) -> No
 
 
 @app.command()
+def rollback(run: Run, reason: Reason = "", by: By = "", json: Json = False) -> None:
+    """Put the index that a rebuild replaced back into place, in one step."""
+    _rebuilt("rollback", run, reason, by, json)
+
+
+@app.command()
+def drop(run: Run, reason: Reason = "", by: By = "", json: Json = False) -> None:
+    """Delete the index that is not live, and end the rebuild. This cannot be undone."""
+    _rebuilt("discard", run, reason, by, json)
+
+
+@app.command()
 def report(
     run: Run,
     verify: Annotated[bool, typer.Option("--verify", help="Also compare samples with the store.")] = False,
@@ -205,6 +224,10 @@ def _ask(operation: str, body: dict[str, Any]) -> dict[str, Any]:
             return await operator.ask(operation, body)
 
     return asyncio.run(asking())
+
+
+def _rebuilt(operation: str, run: str, reason: str, by: str, json: bool) -> None:
+    show.rebuilt(RebuiltIndex.model_validate(_ask(operation, {"run": run, "reason": reason, "by": _user(by)})), json)
 
 
 def _user(by: str) -> str:

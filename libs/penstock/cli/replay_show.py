@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from penstock.cli.show import print_json
-from penstock.rpc.messages import ReplayPlan, ReplayReport, ReplayRun, ReplayRuns, ReplayStatus
+from penstock.rpc.messages import RebuiltIndex, ReplayPlan, ReplayReport, ReplayRun, ReplayRuns, ReplayStatus
 
 _STYLES = {"running": "green", "paused": "yellow", "failed": "bold red", "cancelled": "dim", "planned": "cyan"}
 
@@ -54,6 +54,15 @@ def run(found: ReplayRun, json: bool) -> None:
         print_json(found.to_json())
         return
     Console(highlight=False, soft_wrap=True).print(f"{found.id} is {_state(found)}; planned {found.planned:,}")
+
+
+def rebuilt(found: RebuiltIndex, json: bool) -> None:
+    """The two indices of a rebuild."""
+    if json:
+        print_json(found.to_json())
+        return
+    beside = f"beside it {found.beside}" if found.beside else "nothing beside it"
+    Console(highlight=False, soft_wrap=True).print(f"{found.alias} is {found.state}: live {found.live}, {beside}")
 
 
 def runs(found: ReplayRuns, json: bool) -> None:

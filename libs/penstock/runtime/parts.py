@@ -29,8 +29,8 @@ class Source(Generic[T]):
     """One consumer and what to do with its messages.
 
     `decode` raises Refused for what can never be handled; it is dead-lettered. `handle` returns one outcome for each
-    message of a batch. Replays go the same way, unless there is `replayed`: called once for each run, so that what its
-    handler remembers is the run's own.
+    message of a batch. Replays go the same way, unless there is `replayed`: called once for each run, with its
+    effect, so that what its handler remembers is the run's own.
     """
 
     stream: str
@@ -38,7 +38,7 @@ class Source(Generic[T]):
     decode: Callable[[Delivery], T]
     handle: Callable[[list[T]], Awaitable[list[Outcome]]]
     options: LaneOptions = field(default_factory=LaneOptions)
-    replayed: Callable[[], Replayed[T]] | None = None
+    replayed: Callable[[str], Replayed[T]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ def replay_sources(broker: Broker, sources: Sequence[Source[Any]]) -> list[Repla
 def _handle(broker: Broker, source: Source[Any], run: Run) -> Handle:
     decode, handle = source.decode, source.handle
     if source.replayed is not None:
-        replayed = source.replayed()
+        replayed = source.replayed(run.effect)
         decode, handle = replayed.decode, replayed.handle
     # Who waited for an answer then does not wait any more.
     return handler(decode, matching(handle, run.match), partial(reply, broker) if run.side_effects else None)

@@ -23,7 +23,7 @@ from penstock.services.operator.replay.governor import Governor, Load, shares
 from penstock.services.operator.replay.live import Live
 from penstock.services.operator.replay.log import Log
 from penstock.services.operator.replay.runs import Runs
-from penstock.services.operator.replay.supply import Supplied, Supply
+from penstock.services.operator.replay.supply import Complete, Supplied, Supply
 
 _log = structlog.get_logger("penstock.operator.replay")
 
@@ -37,11 +37,15 @@ SMOOTHING = 0.3
 class Drive:
     """Drives one run. `tick` is called twice a second; it returns whether there is nothing more to do."""
 
-    def __init__(self, runs: Runs, contracts: Contracts, run: Run, supply: Supply) -> None:
+    def __init__(
+        self, runs: Runs, contracts: Contracts, run: Run, supply: Supply, complete: Complete | None = None
+    ) -> None:
+        """`complete`: what is left to do once every message has an outcome; it says why it could not."""
         self.run = run
         self._runs = runs
         self._broker: Broker = runs.broker
         self._supply = supply
+        self._complete = complete
         self._log = Log(self._broker, run)
         self._live = Live(self._broker, contracts, run.target)
         self._governor = Governor()
@@ -97,6 +101,7 @@ class Drive:
         started = run.changes[-1] if run.changes else None
         actor, why = (started.by, started.why) if started else (ACTOR, "")
         self.run = await self._runs.move(run.id, "running", actor, why, ranges=ranges)
+        self._log = Log(self._broker, self.run)  # the ranges may have grown
 
     async def _ended(self, supplied: Supplied, streams: list[StreamInfo]) -> bool:
         run, ledger = self.run, self._log.ledger
@@ -104,7 +109,10 @@ class Drive:
             if stream.epoch != part.epoch:
                 self.run = await self._runs.move(run.id, "failed", ACTOR, f"{part.stream} was created anew")
                 return await self._close()
-        if ledger.total >= run.planned:
+        if supplied.counted and ledger.total >= run.planned:
+            if self._complete is not None and (failed := await self._complete(run, ledger)):
+                self.run = await self._runs.move(run.id, "failed", ACTOR, failed)
+                return await self._close()
             found = ledger.all
             why = f"{found.confirmed} confirmed, {found.skipped} skipped, {found.parked} parked"
             self.run = await self._runs.move(run.id, "done", ACTOR, why)
@@ -123,7 +131,7 @@ class Drive:
         dropped = [
             f"{part.stream} now begins at {stream.first_seq}"
             for part, stream in zip(self.run.ranges, streams, strict=True)
-            if stream.first_seq > part.first
+            if stream.first_seq > part.first and self.run.store is None
         ]
         if dropped:
             return f"{left} planned messages were dropped by the stream: {', '.join(dropped)}"

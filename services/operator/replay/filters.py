@@ -31,7 +31,7 @@ class Selection:
 def events(contracts: Contracts, match: ReplayMatch) -> Selection:
     """Of the streams of events. Raises Refused REPLAY_FILTER_INVALID."""
     _refuse(match, "models", "codes")
-    types = _types(contracts, match)
+    types = types_of(contracts, match)
     streams = {name: stream.door for name, stream in contracts.streams.items() if stream.door is not None}
     filters: dict[str, tuple[str, ...]] = {}
     for name, door in streams.items():
@@ -52,7 +52,7 @@ def events(contracts: Contracts, match: ReplayMatch) -> Selection:
 def scores(contracts: Contracts, match: ReplayMatch) -> Selection:
     """Of the stream of scores. Raises Refused REPLAY_FILTER_INVALID."""
     _refuse(match, "publishers", "codes")
-    types = _types(contracts, match)
+    types = types_of(contracts, match)
     if not (match.models or types or match.entity or match.key):
         return Selection({"SCORES": contracts.streams["SCORES"].subjects}, _rest(match))
     parts = product(_partitions(match), match.models or [ANY], types or [">"])
@@ -69,7 +69,7 @@ def tokens_of(filter: str) -> list[str]:
     return [*tokens[:-1], *["*"] * missing, ">"] if missing > 0 else tokens
 
 
-def _types(contracts: Contracts, match: ReplayMatch) -> list[str]:
+def types_of(contracts: Contracts, match: ReplayMatch) -> list[str]:
     """The types asked for, those of the datasets asked for, or both at once; none: all."""
     for type in match.types:
         if type not in contracts.types:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +16,7 @@ from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import ReplayAllowance, ReplayProgress
 from penstock.services.operator.replay.drive import Drive
 from penstock.services.operator.replay.runs import Runs
-from penstock.services.operator.replay.supply import FromStreams, Supplies, Supply
+from penstock.services.operator.replay.supply import Complete, FromStreams, Supplies, Supply
 from penstock.stopping import first_set, set_within
 
 _log = structlog.get_logger("penstock.operator.replay")
@@ -28,8 +29,11 @@ IDLE_SECONDS = 1.0  # between looks while there is no run
 class Leader:
     """The runs under way, for as long as this replica leads."""
 
-    def __init__(self, runs: Runs, contracts: Contracts, supplies: Supplies) -> None:
-        """`supplies`: of the sources that are not streams of their own."""
+    def __init__(
+        self, runs: Runs, contracts: Contracts, supplies: Supplies, completes: Mapping[str, Complete] | None = None
+    ) -> None:
+        """`supplies`: of the sources that are not streams of their own; `completes`: by effect, how a run ends."""
+        self._completes = completes or {}
         self._runs = runs
         self._supplies = supplies
         self._contracts = contracts
@@ -82,11 +86,14 @@ class Leader:
             try:
                 run, _ = await self._runs.get(id)
                 if (drive := self._drives.get(id)) is None:
-                    drive = self._drives[id] = Drive(self._runs, self._contracts, run, self._supply(run))
+                    drive = self._drives[id] = self._drive(run)
                 if await drive.tick(run, holder.slot):
                     del self._drives[id]
             except PenstockError as error:
                 _log.warning("replay_not_driven", run=id, code=error.code, reason=error.detail)
+
+    def _drive(self, run: Run) -> Drive:
+        return Drive(self._runs, self._contracts, run, self._supply(run), self._completes.get(run.effect))
 
     def _supply(self, run: Run) -> Supply:
         make = self._supplies.get(run.source)

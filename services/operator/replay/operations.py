@@ -235,6 +235,8 @@ class Operations:
             rate=plan.rate,
             changes=(Change(state="planned", at=now, by=actor, why=plan.reason),),
             match=plan.match,
+            store=plan.store,
+            alias=plan.alias,
             side_effects=plan.side_effects,
             patch_digest=plan.patch_digest,
         )

@@ -31,7 +31,11 @@ DOES: dict[tuple[str, str], tuple[ReplayEffect, str]] = {
     ("scorer", "events"): ("rescore", "score each event with the model that is active now, in a state of its own"),
 }
 MUTED = "replies to publishers are muted"
-STORE_FACTOR = {"repair": 1.0, "rescore": 2.0}  # of the messages' bytes, at most: rows or documents that are missing
+STORE_FACTOR = {
+    "repair": 1.0,
+    "rescore": 2.0,
+    "rebuild": 1.0,
+}  # of the messages' bytes, at most: rows or documents that are missing
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -98,6 +98,15 @@ class Runs:
             return run.model_copy(update={"rate": rate})
 
         return await self._change(id, changed, "rate", actor, why)
+
+    async def recount(self, id: str, planned: Mapping[str, int], why: str) -> Run:
+        """Puts right how many messages of each stream a run has, where that is known only once all are read."""
+
+        def changed(run: Run) -> Run:
+            ranges = tuple(part.model_copy(update={"planned": planned.get(part.stream, 0)}) for part in run.ranges)
+            return run.model_copy(update={"ranges": ranges, "planned": sum(planned.values())})
+
+        return await self._change(id, changed, "recounted", "operator", why)
 
     async def finish(self, run: Run) -> None:
         """Removes the consumers of a run that has ended, and frees its target."""

@@ -30,7 +30,7 @@ class Sampler:
 
     async def sample(self, run: Run, ledger: Ledger, most: int) -> ReplaySample | None:
         """Up to `most` confirmed messages of a run; None where the target keeps nothing that could be read by key."""
-        if run.source != "events" or run.target not in ("indexer", "writer"):
+        if run.source not in ("events", "store") or run.target not in ("indexer", "writer"):
             return None
         share = max(most // len(run.ranges), 1)
         events: list[Event] = []
@@ -61,7 +61,7 @@ class Sampler:
             expired=expired,
             differ=differ,
             absent=absent,
-            in_store=await self._count(run.ranges) if run.target == "indexer" else None,
+            in_store=await self._count(run.ranges) if run.target == "indexer" and run.source == "events" else None,
         )
 
     async def _indexed(self, keys: list[str]) -> dict[str, Json]:

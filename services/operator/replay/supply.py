@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,11 +23,12 @@ _log = structlog.get_logger("penstock.operator.replay")
 @dataclass(frozen=True, slots=True)
 class Supplied:
     """Of the planned messages: how many are not delivered yet and how many are in hand; `settled`: none will come
-    any more."""
+    any more. Not `counted`: how many there are is known only when all are fed, and the run is not done before."""
 
     left: int
     in_hand: int
     settled: bool
+    counted: bool = True
 
 
 class Supply(Protocol):
@@ -47,6 +48,7 @@ class Supply(Protocol):
 
 
 Supplies = Mapping[str, Callable[[Run], Supply]]  # by source; streams where there is none
+Complete = Callable[[Run, Ledger], Awaitable[str]]  # ends a run that is all done; why it failed, or nothing
 
 
 class FromStreams:

@@ -49,12 +49,14 @@ from penstock.rpc.messages.fields import (
     Vector,
     Words,
 )
+from penstock.rpc.messages.index import MAX_CHECKED, CheckedIndex, CheckIndex, IndexRef, IndexTarget, Indices
 from penstock.rpc.messages.operator import (
     ApplyReplay,
     ChangeReplay,
     ListReplays,
     LiveLag,
     PlanReplay,
+    RebuiltIndex,
     RedriveRefusal,
     ReplayAllowance,
     ReplayChange,
@@ -78,6 +80,7 @@ from penstock.rpc.messages.operator import (
     ReplayStatus,
     ReplayTimes,
     ReportReplay,
+    StoreSelection,
 )
 from penstock.rpc.messages.registry import (
     MAX_CHUNK,
@@ -116,6 +119,16 @@ from penstock.rpc.messages.store import (
     TimelinePage,
     TimelineQuery,
 )
+from penstock.rpc.messages.store_replay import (
+    MAX_PAGE,
+    FedPage,
+    FeedPage,
+    RecordMatch,
+    StoredPeriods,
+    StoredUpTo,
+    StorePeriods,
+    StreamSpan,
+)
 from penstock.rpc.messages.workers import (
     MAX_PUBLISHERS,
     MAX_SENTENCES,
@@ -131,11 +144,13 @@ from penstock.rpc.messages.workers import (
 )
 
 __all__ = [
+    "MAX_CHECKED",
     "MAX_CHUNK",
     "MAX_GROUPS",
     "MAX_HITS",
     "MAX_KEYS",
     "MAX_LETTERS",
+    "MAX_PAGE",
     "MAX_PUBLISHERS",
     "MAX_RECORDS",
     "MAX_SENTENCES",
@@ -152,6 +167,8 @@ __all__ = [
     "AuditQuery",
     "Bucket",
     "ChangeReplay",
+    "CheckIndex",
+    "CheckedIndex",
     "ClosedBrake",
     "CountQuery",
     "Counts",
@@ -163,10 +180,15 @@ __all__ = [
     "ExportLetters",
     "ExportPage",
     "ExportedLetter",
+    "FedPage",
+    "FeedPage",
     "FieldName",
     "Filter",
     "GetRecords",
     "Hit",
+    "IndexRef",
+    "IndexTarget",
+    "Indices",
     "Key",
     "Letter",
     "LetterCounts",
@@ -195,6 +217,8 @@ __all__ = [
     "OpenLetters",
     "Plain",
     "PlanReplay",
+    "RebuiltIndex",
+    "RecordMatch",
     "Records",
     "RedriveRefusal",
     "Refusals",
@@ -236,6 +260,11 @@ __all__ = [
     "StoreCount",
     "StoreCountQuery",
     "StoreCounts",
+    "StorePeriods",
+    "StoreSelection",
+    "StoredPeriods",
+    "StoredUpTo",
+    "StreamSpan",
     "Time",
     "TimeRange",
     "TimelineEntry",

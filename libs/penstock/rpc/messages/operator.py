@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from penstock.rpc.messages.fields import EntityName, Key, Reply, Request, Token, TypeName
+from penstock.rpc.messages.store_replay import RecordMatch
 
 MIN_RATE, MAX_RATE = 0.01, 1_000_000  # events a second
 MAX_RUNS = 200  # in one list
@@ -24,7 +25,8 @@ Actor = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
 class ReplayTimes(Request):
-    """When the stream stored the messages: from inclusive, to exclusive; `to` left out is the end as it is now."""
+    """When the stream stored the messages; of the store, the events' own time. `from` is included, `to` is not;
+    left out it is the end as it is now."""
 
     from_: Moment | None = Field(None, alias="from", examples=["-PT2H"])
     to: Moment | None = None
@@ -62,6 +64,7 @@ class PlanReplay(Request):
     sequences: list[ReplaySequences] = Field(default_factory=list, max_length=16)
     match: ReplayMatch = ReplayMatch()
     effect: ReplayEffect | None = Field(None, description="left out: what the target does with the source in place")
+    period: str | None = Field(None, pattern="^[0-9]{4}(-[0-9]{2}){0,2}$", description="of the index to rebuild")
     rate: Rate = 5000.0
     side_effects: bool = Field(False, description="let the target also send what it sends for new events")
     patch: dict[str, Any] | None = Field(
@@ -84,6 +87,15 @@ class ReplayRange(Reply):
     filters: tuple[str, ...]
     planned: int = Field(ge=0)
     consumer: str = ""
+
+
+class StoreSelection(Reply):
+    """Which records of the store a run reads: those of these periods that match and were stored before its bounds.
+    `lives`: where the present life of each stream begins, which was made anew when its epoch changed."""
+
+    periods: tuple[str, ...]
+    match: RecordMatch = RecordMatch()
+    lives: dict[str, int] = Field(default_factory=dict)
 
 
 class ReplayCounts(Reply):
@@ -109,6 +121,8 @@ class ReplayPlan(Reply):
     side_effects: bool = False
     ranges: tuple[ReplayRange, ...]
     match: dict[str, str] = Field(default_factory=dict, description="what the target itself filters by")
+    store: StoreSelection | None = Field(None, description="of a plan whose source is the store")
+    alias: str = Field("", description="of the index that is rebuilt")
     counts: ReplayCounts
     exact: bool = Field(True, description="false: the counts are 'at least', and the plan cannot be applied")
     bytes: int = Field(0, description="of the messages, estimated from the streams' averages")
@@ -186,9 +200,21 @@ class ReplayRun(Reply):
     state: ReplayState = "planned"
     changes: tuple[ReplayChange, ...] = ()
     match: dict[str, str] = Field(default_factory=dict, description="conditions that a subject cannot express")
+    store: StoreSelection | None = Field(None, description="of a run whose source is the store")
+    alias: str = Field("", description="of the index that is rebuilt")
     side_effects: bool = False
     patch_digest: str = Field("", description="SHA-256 of the merge patch that a redrive applies")
     generation: int = Field(0, description="of the index or table that a rebuild fills; 0: the live one")
+
+
+class RebuiltIndex(Reply):
+    """The rebuild of a period's index, and which of its indices is live, which beside it."""
+
+    alias: str
+    run: str
+    state: str
+    live: str | None = None
+    beside: str | None = None
 
 
 class ReplayRuns(Reply):

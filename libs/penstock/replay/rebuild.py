@@ -1,0 +1,50 @@
+"""A period's index, rebuilt beside the live one: its document in the bucket `replays`, which every indexer follows.
+
+    filling ─▶ swapped ⇄ rolled_back;  any of them ─▶ dropped
+
+While it is open (not dropped), every live line of `alias` also goes to `beside(alias)`: the index that is filled, and
+after the swap the one that was live. So either can be put in the other's place at any time, without a gap.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from penstock.broker import Keys
+from penstock.rpc.messages import Reply
+
+# Seconds for which an indexer goes by what it has read: a line that is written later than that, after a rebuild was
+# opened, is written to both.
+LEASE = 3.0
+PREFIX = "rebuild"
+
+
+class Rebuild(Reply):
+    """`index` is the one that `run` fills."""
+
+    alias: str
+    run: str
+    index: str
+    state: Literal["filling", "swapped", "rolled_back", "dropped"] = "filling"
+
+    @property
+    def open(self) -> bool:
+        """Whether both indices are kept current."""
+        return self.state != "dropped"
+
+
+def key(alias: str) -> str:
+    """The key of an alias' rebuild."""
+    return f"{PREFIX}.{alias}"
+
+
+def beside(alias: str) -> str:
+    """The alias of the index beside the live one."""
+    return f"{alias}-beside"
+
+
+async def all_of(keys: Keys) -> dict[str, Rebuild]:
+    """The open rebuilds by alias. Raises Unavailable."""
+    entries = await keys.all(f"{PREFIX}.>")
+    found = [Rebuild.model_validate_json(entry.value) for entry in entries.values()]
+    return {each.alias: each for each in found if each.open}

@@ -1,0 +1,123 @@
+"""svc.index.*: generations of a period's index, made beside the live one, and swapped with it in one step"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from elasticsearch import ApiError, AsyncElasticsearch, TransportError
+
+from penstock.elasticsearch import names
+from penstock.errors import PenstockError, Refused
+from penstock.replay.rebuild import beside
+from penstock.rpc import messages
+from penstock.rpc.caller import RequestCaller
+from penstock.rpc.server import Operation
+from penstock.services.indexer.indices import Indices, unavailable
+
+_log = structlog.get_logger("penstock.indexer")
+
+Json = dict[str, Any]
+Actions = Sequence[Json]
+SECONDS = 25.0
+
+
+class Generations:
+    """The operations. Each can be asked for again after it was done."""
+
+    def __init__(self, client: AsyncElasticsearch, indices: Indices) -> None:
+        self._client = client.options(request_timeout=SECONDS)
+        self._indices = indices
+
+    @property
+    def operations(self) -> dict[str, Operation]:
+        """By name, as the contract has them."""
+        return {
+            "list": self.list,
+            "prepare": self.prepare,
+            "swap": self.swap,
+            "drop": self.drop,
+            "check": self.check,
+        }
+
+    async def list(self, request: Json, _: RequestCaller) -> Json:
+        """IndexRef → Indices."""
+        return (await self._list(messages.IndexRef.read(request).alias)).to_json()
+
+    async def prepare(self, request: Json, _: RequestCaller) -> Json:
+        """IndexTarget → Indices: makes the index from today's templates, beside the live one."""
+        wanted = messages.IndexTarget.read(request)
+        await self._indices.make(wanted.index)
+        await self._update([{"add": {"index": wanted.index, "alias": beside(wanted.alias)}}])
+        return (await self._list(wanted.alias)).to_json()
+
+    async def swap(self, request: Json, _: RequestCaller) -> Json:
+        """IndexTarget → Indices: the index becomes the live one, and the one that was live stands beside it."""
+        wanted = messages.IndexTarget.read(request)
+        found = await self._list(wanted.alias)
+        if found.live == wanted.index:
+            return found.to_json()
+        if wanted.index not in found.all:
+            raise Refused("NOT_FOUND", f"there is no index {wanted.index}")
+        try:
+            await self._client.indices.refresh(index=wanted.index)
+        except (ApiError, TransportError) as error:
+            raise unavailable(error, f"{wanted.index} cannot be refreshed") from error
+        write, read, aside = wanted.alias, names.read_alias(wanted.alias), beside(wanted.alias)
+        actions: Actions = [
+            *({"remove": {"index": found.live, "alias": each, "must_exist": True}} for each in (write, read)),
+            {"add": {"index": found.live, "alias": aside}},
+        ]
+        await self._update(
+            [
+                *(actions if found.live is not None else ()),
+                {"remove": {"index": wanted.index, "alias": aside, "must_exist": True}},
+                *({"add": {"index": wanted.index, "alias": each}} for each in (write, read)),
+            ]
+        )
+        _log.info("index_swapped", alias=write, index=wanted.index, before=found.live)
+        return (await self._list(wanted.alias)).to_json()
+
+    async def drop(self, request: Json, _: RequestCaller) -> Json:
+        """IndexRef → Indices: deletes the index beside the live one."""
+        alias = messages.IndexRef.read(request).alias
+        found = await self._list(alias)
+        if found.beside is not None and found.beside != found.live:
+            try:
+                await self._client.indices.delete(index=found.beside, ignore_unavailable=True)
+            except (ApiError, TransportError) as error:
+                raise unavailable(error, f"{found.beside} cannot be deleted") from error
+            _log.info("index_dropped", alias=alias, index=found.beside)
+        return (await self._list(alias)).to_json()
+
+    async def check(self, request: Json, _: RequestCaller) -> Json:
+        """CheckIndex → CheckedIndex."""
+        wanted = messages.CheckIndex.read(request)
+        alias = beside(wanted.alias)
+        try:
+            await self._client.indices.refresh(index=alias)
+            count = (await self._client.count(index=alias)).body["count"]
+            found = (await self._client.mget(index=alias, ids=wanted.keys)).body["docs"] if wanted.keys else []
+        except (ApiError, TransportError) as error:
+            raise unavailable(error, f"{alias} cannot be read") from error
+        documents = {doc["_id"]: doc["_source"] for doc in found if doc.get("found")}
+        return messages.CheckedIndex(count=count, documents=documents).to_json()
+
+    async def _list(self, alias: str) -> messages.Indices:
+        try:
+            answer = await self._client.indices.get_alias(index=f"{alias}-g*", allow_no_indices=True)
+        except (ApiError, TransportError) as error:
+            raise unavailable(error, f"the indices of {alias} cannot be listed") from error
+        by_alias = {name: index for index, body in answer.body.items() for name in body["aliases"]}
+        return messages.Indices(
+            alias=alias, all=sorted(answer.body), live=by_alias.get(alias), beside=by_alias.get(beside(alias))
+        )
+
+    async def _update(self, actions: Actions) -> None:
+        """All of them at once, or none."""
+        try:
+            await self._client.indices.update_aliases(actions=actions)
+        except (ApiError, TransportError) as error:
+            failed: PenstockError = unavailable(error, "the aliases cannot be changed")
+            raise failed from error

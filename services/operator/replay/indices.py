@@ -1,0 +1,112 @@
+"""The rebuilds of indices: their documents in the bucket, and svc.index.* as the operator asks it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from penstock.errors import Refused
+from penstock.replay import rebuild
+from penstock.replay.rebuild import Rebuild
+from penstock.rpc.client import ask
+from penstock.rpc.messages import CheckedIndex, Indices, RebuiltIndex
+from penstock.services.operator.replay.runs import Runs
+
+_log = structlog.get_logger("penstock.operator.replay")
+
+TIMEOUT = 30.0  # seconds
+
+
+class RebuiltIndices:
+    """Opens, swaps and drops. Everything can be done again by whoever takes over."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    async def find(self, alias: str) -> tuple[Rebuild | None, int]:
+        """The rebuild of an alias that is open, and the revision of its document."""
+        try:
+            entry = await self._runs.keys.get(rebuild.key(alias))
+        except Refused as error:
+            if error.code != "NOT_FOUND":
+                raise
+            return None, 0
+        found = Rebuild.model_validate_json(entry.value)
+        return (found if found.open else None), entry.revision
+
+    async def of_run(self, run: str) -> tuple[Rebuild, int]:
+        """The open rebuild of a run. Raises Refused NOT_FOUND."""
+        found, _ = await self._runs.get(run)
+        opened, revision = await self.find(found.alias) if found.alias else (None, 0)
+        if opened is None or opened.run != run:
+            raise Refused("NOT_FOUND", f"run {run} has no index beside the live one (any more)")
+        return opened, revision
+
+    async def open(self, alias: str, run: str) -> Rebuild:
+        """Makes the next generation beside the live one, and has it kept current from then on. Raises Refused CONFLICT
+        when another run's rebuild is open."""
+        found, revision = await self.find(alias)
+        if found is None:
+            there = await self._ask("list", {"alias": alias})
+            numbers = [int(name.rpartition("-g")[2]) for name in there.all]
+            # Never the first: live traffic makes that one, where the period has none.
+            found = Rebuild(alias=alias, run=run, index=f"{alias}-g{max([1, *numbers]) + 1}")
+            await self._ask("prepare", {"alias": alias, "index": found.index})
+            await self._put(found, revision)
+        if found.run != run:
+            raise Refused("CONFLICT", busy(found))
+        return found
+
+    async def check(self, alias: str, keys: list[str]) -> CheckedIndex:
+        """What the index beside the live one holds."""
+        body = {"alias": alias, "keys": keys}
+        return CheckedIndex.model_validate(await ask(self._runs.broker, "index", "check", body, timeout=TIMEOUT))
+
+    async def is_live(self, found: Rebuild) -> bool:
+        """Whether the new index is the live one."""
+        return (await self._ask("list", {"alias": found.alias})).live == found.index
+
+    async def swap(self, found: Rebuild, revision: int) -> RebuiltIndex:
+        """Makes the new index the live one. The old one stays beside it, and is kept current."""
+        there = await self._ask("swap", {"alias": found.alias, "index": found.index})
+        return await self._moved(found, revision, "swapped", there)
+
+    async def rollback(self, found: Rebuild, revision: int) -> RebuiltIndex:
+        """Puts the old index back. Raises Refused CONFLICT when the new one is not live, or there was no old one."""
+        there = await self._ask("list", {"alias": found.alias})
+        if found.state == "rolled_back":
+            return _shown(found, there)
+        if found.state != "swapped" or there.beside is None:
+            why = f"nothing is beside {found.index}" if found.state == "swapped" else f"it is {found.state}"
+            raise Refused("CONFLICT", f"the rebuild of {found.alias} cannot be rolled back: {why}")
+        there = await self._ask("swap", {"alias": found.alias, "index": there.beside})
+        return await self._moved(found, revision, "rolled_back", there)
+
+    async def drop(self, found: Rebuild, revision: int) -> RebuiltIndex:
+        """Deletes the index beside the live one; nothing is written to it from now on."""
+        await self._moved(found, revision, "dropped", None)
+        return _shown(found.model_copy(update={"state": "dropped"}), await self._ask("drop", {"alias": found.alias}))
+
+    async def _moved(self, found: Rebuild, revision: int, state: Any, there: Indices | None) -> RebuiltIndex:
+        moved = found.model_copy(update={"state": state})
+        await self._put(moved, revision)
+        _log.info("rebuild_changed", alias=found.alias, run=found.run, state=state)
+        return _shown(moved, there)
+
+    async def _put(self, document: Rebuild, revision: int) -> None:
+        await self._runs.keys.put(rebuild.key(document.alias), document.model_dump_json().encode(), expected=revision)
+        self._runs.nudge()
+
+    async def _ask(self, operation: str, body: dict[str, Any]) -> Indices:
+        return Indices.model_validate(await ask(self._runs.broker, "index", operation, body, timeout=TIMEOUT))
+
+
+def busy(found: Rebuild) -> str:
+    """Why another rebuild must wait."""
+    return f"run {found.run} rebuilt {found.alias} ({found.state}); end that first: penstock replay drop {found.run}"
+
+
+def _shown(found: Rebuild, there: Indices | None) -> RebuiltIndex:
+    live, beside = (there.live, there.beside) if there is not None else (None, None)
+    return RebuiltIndex(alias=found.alias, run=found.run, state=found.state, live=live, beside=beside)

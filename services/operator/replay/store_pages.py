@@ -1,0 +1,75 @@
+"""svc.store_replay.* as the operator asks it: the partitions of a selection, and their pages one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from penstock.broker import Broker
+from penstock.contracts import subjects
+from penstock.rpc.client import ask
+from penstock.rpc.messages import MAX_PAGE, FedPage, FeedPage, ReplayRange, StoredPeriods, StoredUpTo, StoreSelection
+
+TIMEOUT = 10.0  # seconds for a page
+FIRST_PAGE = 200  # records
+PAGE_BYTES = 2 << 20  # wanted of a page: how large records are, the page before says
+
+Partition = tuple[str, int]  # period and pp
+
+
+async def periods(broker: Broker, begin: str | None, end: str | None) -> tuple[str, ...]:
+    """The periods between two times that hold anything."""
+    bounds = {name: each for name, each in (("begin", begin), ("end", end)) if each is not None}
+    answer = await ask(broker, "store_replay", "periods", bounds, timeout=5.0)
+    return tuple(StoredPeriods.model_validate(answer).periods)
+
+
+def partitions(selection: StoreSelection) -> list[Partition]:
+    """All that a selection reads, in order. An entity is in one partition of each period."""
+    entity = selection.match.entity
+    pps = range(subjects.PARTITIONS) if entity is None else [subjects.partition(entity)]
+    return [(period, pp) for period in selection.periods for pp in pps]
+
+
+def bounds_of(ranges: Iterable[ReplayRange], selection: StoreSelection) -> list[StoredUpTo]:
+    """Up to where each stream is covered."""
+    return [
+        StoredUpTo(stream=part.stream, epoch=part.epoch, first=selection.lives.get(part.stream, 0), last=part.last)
+        for part in ranges
+    ]
+
+
+class Pages:
+    """Asks for pages that are about PAGE_BYTES large."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._limit = FIRST_PAGE
+
+    async def ask(
+        self,
+        place: Partition,
+        after: str | None,
+        streams: list[StoredUpTo],
+        selection: StoreSelection,
+        *,
+        run: str = "",
+        target: str = "",
+        most: int = MAX_PAGE,
+    ) -> FedPage:
+        """One page. Raises Unavailable STREAM_FULL while REPLAY is full."""
+        request = FeedPage(
+            period=place[0],
+            pp=place[1],
+            after=after,
+            limit=max(min(self._limit, most), 1),
+            streams=streams,
+            match=selection.match,
+            run=run,
+            target=target,
+        )
+        page = FedPage.model_validate(
+            await ask(self._broker, "store_replay", "page", request.to_json(), timeout=TIMEOUT)
+        )
+        if page.matched:
+            self._limit = min(max(PAGE_BYTES * page.matched // max(page.bytes, 1), 10), 2 * self._limit, MAX_PAGE)
+        return page

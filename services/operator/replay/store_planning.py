@@ -1,0 +1,250 @@
+"""Plans whose source is the store: every record of the periods is read and counted, by the writers, page by page."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import orjson
+
+from penstock.broker import Broker, ConsumerInfo, StreamInfo
+from penstock.contracts import Contracts
+from penstock.errors import PenstockError, Refused
+from penstock.events import timestamps
+from penstock.replay.plan import plan_key, sealed
+from penstock.rpc.messages import (
+    FedPage,
+    PlanReplay,
+    RecordMatch,
+    ReplayCounts,
+    ReplayEffect,
+    ReplayPlan,
+    ReplayRange,
+    StoredUpTo,
+    StoreSelection,
+)
+from penstock.services.operator.replay import filters, store_pages
+from penstock.services.operator.replay.bounds import moment
+from penstock.services.operator.replay.indices import RebuiltIndices, busy
+from penstock.services.operator.replay.planning import MUTED, STORE_FACTOR
+from penstock.services.operator.replay.runs import Runs
+
+SECONDS = 100.0  # for the counts of a plan; what is not read by then is "at least"
+ABREAST = 4  # partitions counted at a time
+WRITER = "writer"
+LENGTHS = {"year": 4, "month": 7, "day": 10}  # characters of a period
+DOES: dict[str, tuple[ReplayEffect, str]] = {
+    "indexer": ("repair", "index each stored event again where its document is missing or older"),
+    "scorer": ("rescore", "score each stored event with the model that is active now, in a state of its own"),
+}
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was counted so far; not `whole`: there was no time for the rest."""
+
+    whole: bool = True
+    bytes: int = 0
+    spans: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # by stream: number, first, last
+    by_type: Counter[str] = field(default_factory=Counter)
+    by_publisher: Counter[str] = field(default_factory=Counter)
+    by_day: Counter[str] = field(default_factory=Counter)
+
+
+class StorePlanner:
+    """Makes plans. They end where the writer's work ends: what it has not stored yet is no part of them."""
+
+    def __init__(self, broker: Broker, contracts: Contracts, runs: Runs) -> None:
+        self._broker = broker
+        self._contracts = contracts
+        self._keys = runs.keys
+        self._indices = RebuiltIndices(runs)
+
+    async def plan(self, request: PlanReplay, actor: str) -> ReplayPlan:
+        """The plan, stored under its hash. Raises Refused with a REPLAY_… code."""
+        effect, does = self._does(request)
+        alias = await self._alias(request) if effect == "rebuild" else ""
+        if not request.reason.strip():
+            raise Refused("REPLAY_REASON_MISSING", "no reason is given", pointer="/reason")
+        match = self._match(request)
+        infos = await self._infos()
+        selection = StoreSelection(
+            periods=await store_pages.periods(self._broker, match.begin, match.end),
+            match=match,
+            lives={info.name: int(info.config.get("first_seq", 0) or 0) for info, _ in infos},
+        )
+        streams = [
+            StoredUpTo(
+                stream=info.name, epoch=info.epoch, first=selection.lives[info.name], last=_written(info, writer)
+            )
+            for info, writer in infos
+        ]
+        tally = await self._count(selection, streams)
+        total = sum(number for number, _, _ in tally.spans.values())
+        if not total and tally.whole:
+            held = ", ".join(selection.periods) or "nothing"
+            raise Refused("REPLAY_EMPTY", f"no record of the store matches; it was looked for in {held}")
+        epochs = {info.name: info.epoch for info, _ in infos}
+        plan = ReplayPlan(
+            at=timestamps.text(time.time_ns()),
+            by=actor,
+            reason=request.reason.strip(),
+            target=request.target,
+            source="store",
+            effect=effect,
+            rate=request.rate,
+            side_effects=request.side_effects,
+            ranges=tuple(
+                ReplayRange(stream=name, epoch=epochs[name], first=first, last=last, filters=(), planned=number)
+                for name, (number, first, last) in sorted(tally.spans.items())
+            ),
+            store=selection,
+            alias=alias,
+            counts=ReplayCounts(
+                total=total,
+                by_type=dict(sorted(tally.by_type.items())),
+                by_publisher=dict(sorted(tally.by_publisher.items())),
+                by_day=dict(sorted(tally.by_day.items())),
+            ),
+            exact=tally.whole,
+            bytes=tally.bytes,
+            disk=int(tally.bytes * STORE_FACTOR[effect]),
+            seconds=round(total / request.rate, 1),
+            does=does if request.side_effects else f"{does}; {MUTED}",
+            warnings=() if tally.whole else ("the store was not read to its end in time: plan with closer bounds",),
+        )
+        plan = sealed(plan)
+        await self._keys.put(plan_key(plan.hash), orjson.dumps(plan.to_json()))
+        return plan
+
+    async def count_again(self, plan: ReplayPlan) -> None:
+        """Raises Refused REPLAY_PLAN_CHANGED when a stream was created anew. Records are never removed; one that was
+        replaced since by a newer one of its key is left out of the run, which then says so."""
+        for part in plan.ranges:
+            if (await self._broker.jetstream.stream_info(part.stream)).epoch != part.epoch:
+                raise Refused("REPLAY_PLAN_CHANGED", f"{part.stream} was created anew since")
+
+    @staticmethod
+    def _does(request: PlanReplay) -> tuple[ReplayEffect, str]:
+        if (request.target, request.effect) == ("indexer", "rebuild"):
+            return "rebuild", "make the period's index anew beside the live one, check it, and swap the two"
+        known = DOES.get(request.target)
+        if known is None:
+            raise Refused("REPLAY_UNSUPPORTED", f"{request.target} takes no replay of the store", pointer="/target")
+        if request.effect not in (None, known[0]):
+            raise Refused("REPLAY_UNSUPPORTED", f"{request.target} does not {request.effect} from the store")
+        return known
+
+    def _match(self, request: PlanReplay) -> RecordMatch:
+        """Times and conditions. Raises Refused REPLAY_UNBOUNDED, REPLAY_BOUNDS_INVALID or REPLAY_FILTER_INVALID."""
+        if request.sequences:
+            raise Refused("REPLAY_BOUNDS_INVALID", "the store is bounded by the events' own time, not by sequences")
+        match, (begin, end) = request.match, _times(request)
+        if match.models or match.codes or match.key is not None:
+            raise Refused("REPLAY_FILTER_INVALID", "the store is searched by publisher, type, dataset and entity")
+        types = filters.types_of(self._contracts, match)
+        return RecordMatch(
+            begin=timestamps.text(begin),
+            end=timestamps.text(end) if end is not None else None,
+            datasets=match.datasets,
+            types=types if match.types else [],
+            publishers=match.publishers,
+            entity=match.entity,
+        )
+
+    async def _alias(self, request: PlanReplay) -> str:
+        """Of the index that is to be rebuilt: a whole period of one dataset. Raises Refused."""
+        match = request.match
+        if len(match.datasets) != 1 or request.period is None:
+            raise Refused("REPLAY_FILTER_INVALID", "a rebuild needs one dataset and its period, and nothing else")
+        if match.types or match.publishers or match.entity is not None:
+            raise Refused("REPLAY_FILTER_INVALID", "an index is rebuilt whole: by dataset and period only")
+        dataset = self._contracts.datasets.get(match.datasets[0])
+        if dataset is None or LENGTHS[dataset.period] != len(request.period):
+            raise Refused("REPLAY_FILTER_INVALID", f"{request.period} is no period of {match.datasets[0]}")
+        alias = f"events-{match.datasets[0]}-{request.period}"
+        found, _ = await self._indices.find(alias)
+        if found is not None:
+            raise Refused("CONFLICT", busy(found))
+        return alias
+
+    async def _infos(self) -> list[tuple[StreamInfo, ConsumerInfo]]:
+        jetstream = self._broker.jetstream
+        names = [name for name, stream in self._contracts.streams.items() if stream.door is not None]
+        return [(await jetstream.stream_info(name), await jetstream.consumer_info(name, WRITER)) for name in names]
+
+    async def _count(self, selection: StoreSelection, streams: list[StoredUpTo]) -> Tally:
+        tally, deadline = Tally(), time.monotonic() + SECONDS
+        todo = iter(store_pages.partitions(selection))
+
+        async def work() -> None:
+            pages = store_pages.Pages(self._broker)
+            for place in todo:
+                after: str | None = None
+                while True:
+                    if time.monotonic() > deadline:
+                        tally.whole = False
+                        return
+                    page = await pages.ask(place, after, streams, selection)
+                    _add(tally, page)
+                    after = page.last_key
+                    if page.end:
+                        break
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(ABREAST):
+                    group.create_task(work())
+        except* PenstockError as failed:
+            raise failed.exceptions[0] from None
+        return tally
+
+
+def _times(request: PlanReplay) -> tuple[int, int | None]:
+    """Unix nanoseconds, the end not included. Raises Refused REPLAY_UNBOUNDED or REPLAY_BOUNDS_INVALID."""
+    if request.period is not None:
+        if request.time is not None and (request.time.from_ or request.time.to):
+            raise Refused("REPLAY_BOUNDS_INVALID", "give a period or times, not both")
+        return _of_period(request.period)
+    if request.time is None or request.time.from_ is None:
+        raise Refused("REPLAY_UNBOUNDED", "no time says where to begin")
+    now_ns = time.time_ns()
+    begin = moment(request.time.from_, now_ns)
+    end = moment(request.time.to, now_ns) if request.time.to is not None else None
+    if end is not None and begin >= end:
+        raise Refused("REPLAY_BOUNDS_INVALID", "`from` does not lie before `to`")
+    return begin, end
+
+
+def _of_period(period: str) -> tuple[int, int]:
+    parts = [int(part) for part in period.split("-")]
+    year, month, day = (*parts, 1, 1)[:3]
+    try:
+        first = datetime(year, month, day, tzinfo=UTC)
+        if len(parts) == 1:
+            end = first.replace(year=first.year + 1)
+        elif len(parts) == 2:
+            end = (first + timedelta(days=31)).replace(day=1)
+        else:
+            end = first + timedelta(days=1)
+    except ValueError:
+        raise Refused("REPLAY_BOUNDS_INVALID", f"{period} is no year, month or day", pointer="/period") from None
+    return int(first.timestamp()) * 1_000_000_000, int(end.timestamp()) * 1_000_000_000
+
+
+def _written(info: StreamInfo, writer: ConsumerInfo) -> int:
+    """The last sequence up to which the writer has stored everything."""
+    return info.last_seq if not (writer.pending or writer.ack_pending) else writer.ack_floor_stream_seq
+
+
+def _add(tally: Tally, page: FedPage) -> None:
+    tally.bytes += page.bytes
+    for span in page.streams:
+        number, first, last = tally.spans.get(span.stream, (0, span.first, span.last))
+        tally.spans[span.stream] = (number + span.count, min(first, span.first), max(last, span.last))
+    tally.by_type.update(page.by_type)
+    tally.by_publisher.update(page.by_publisher)
+    tally.by_day.update(page.by_day)

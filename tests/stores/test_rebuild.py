@@ -1,0 +1,137 @@
+"""An index of a period, rebuilt from the real Cassandra beside the live one: searches go on, and nothing is missing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from elasticsearch import AsyncElasticsearch
+
+from penstock.broker import Broker
+from penstock.errors import PenstockError
+from penstock.rpc.client import ask
+from penstock.rpc.messages import RebuiltIndex, ReplayRun
+from tests.support.broker_rig import Rig
+from tests.support.deliveries import line
+from tests.support.rebuilds import everywhere, sources
+from tests.support.replay_console import Console
+from tests.support.until import until
+
+LOGS = "events-logs-2026"
+REBUILD: dict[str, Any] = {
+    "target": "indexer",
+    "source": "store",
+    "effect": "rebuild",
+    "period": "2026",
+    "match": {"datasets": ["logs"]},
+}
+LONG = 90.0  # seconds; the machine may be busy
+
+
+class Searches:
+    """Questions one after the other; `totals` are their answers."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.totals: list[int] = []
+        self.failures: list[str] = []
+        self._broker = broker
+
+    async def ask(self) -> int:
+        question = {"datasets": ["logs"]}
+        total: int = (await ask(self._broker, "search", "count", question, timeout=10.0))["total"]
+        return total
+
+    async def go_on(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                self.totals.append(await self.ask())
+            except PenstockError as error:
+                self.failures.append(str(error))
+
+
+@asynccontextmanager
+async def searching(rig: Rig) -> AsyncIterator[Searches]:
+    searches, stop = Searches(await rig.broker("dashboard")), asyncio.Event()
+    task = asyncio.create_task(searches.go_on(stop))
+    try:
+        yield searches
+    finally:
+        stop.set()
+        await task
+
+
+async def behind(client: AsyncElasticsearch, alias: str) -> str:
+    """The one index behind an alias."""
+    [index] = (await client.indices.get_alias(name=alias)).body
+    return str(index)
+
+
+async def rebuilt(console: Console, **members: Any) -> ReplayRun:
+    run = await console.apply(await console.plan(**{**REBUILD, **members}))
+    status = await console.in_state(run, "done", "failed", bound=LONG)
+    assert status.run.state == "done", status.run.changes
+    return status.run
+
+
+async def changed(console: Console, operation: str, run: ReplayRun) -> RebuiltIndex:
+    body = {"run": run.id, "reason": "a test", "by": console.user}
+    return RebuiltIndex.model_validate(await console.ask(operation, body))
+
+
+async def test_an_index_is_rebuilt_under_searches_and_live_traffic_and_rolled_back(
+    workers: Rig, console: Console, client: AsyncElasticsearch
+) -> None:
+    events = await everywhere(workers, [line(f"before {number}", host=f"host_{number % 30}") for number in range(400)])
+    async with searching(workers) as searches:
+        run = await console.apply(await console.plan(**REBUILD))
+        live = await everywhere(workers, [line(f"during {number}", host=f"host_{number % 30}") for number in range(60)])
+        status = await console.in_state(run, "done", "failed", bound=LONG)
+        assert status.run.state == "done", status.run.changes
+        assert await behind(client, LOGS) == f"{LOGS}-g2"
+        assert (await console.report(run)).holds
+
+        after = await everywhere(workers, [line(f"after {number}") for number in range(20)])
+        everything = [*events, *live, *after]
+        new = await sources(client, LOGS, everything)
+        assert len(new) == 480
+        assert await sources(client, f"{LOGS}-beside", everything) == new
+
+        assert (await changed(console, "rollback", status.run)).live == f"{LOGS}-g1"
+        assert await sources(client, LOGS, everything) == new
+        await until(lambda: searches.totals[-1] == 480, LONG)
+        dropped = await changed(console, "discard", status.run)
+    assert dropped.beside is None
+    assert not await client.indices.exists(index=f"{LOGS}-g2")
+    assert not searches.failures
+    assert min(searches.totals) >= 400
+    assert searches.totals == sorted(searches.totals)
+
+
+async def test_an_index_deleted_by_mistake_comes_back_from_the_store_alone(
+    workers: Rig, console: Console, client: AsyncElasticsearch
+) -> None:
+    events = await everywhere(workers, [line(f"kept {number}", host=f"host_{number % 30}") for number in range(300)])
+    index = await behind(client, LOGS)
+    await client.indices.refresh(index=index)
+    count = (await client.count(index=LOGS)).body["count"]
+    before = await sources(client, LOGS, events)
+    await client.indices.delete(index=index)
+    # What comes meanwhile has an index made for it, which holds nothing else.
+    events += (more := await everywhere(workers, [line(f"meanwhile {number}") for number in range(10)]))
+    before |= await sources(client, LOGS, more)
+
+    async with searching(workers) as searches:
+        run = await rebuilt(console)
+        assert await sources(client, LOGS, events) == before
+        await until(lambda: searches.totals and searches.totals[-1] == count + 10, LONG)
+    assert not searches.failures
+    with pytest.raises(PenstockError) as caught:
+        await console.plan(**REBUILD)
+    assert caught.value.code == "CONFLICT"
+    await changed(console, "discard", run)
+    with pytest.raises(PenstockError) as caught:
+        await changed(console, "rollback", run)
+    assert caught.value.code == "NOT_FOUND"

@@ -1,0 +1,91 @@
+"""Replays from the records in the real Cassandra: everything comes back, exactly as it was, also after kills."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from elasticsearch import AsyncElasticsearch
+
+from penstock.errors import PenstockError
+from penstock.services.operator import __main__ as operator_main
+from tests.support.broker_rig import Rig
+from tests.support.deliveries import line, sample
+from tests.support.rebuilds import everywhere, forget, sources
+from tests.support.replay_console import Console
+from tests.support.until import until
+from tests.support.workers import RunningWorker
+
+LOGS = "events-logs-2026"
+TIMES = {"from": "2026-01-01T00:00:00Z"}
+
+
+async def test_what_is_missing_in_the_index_comes_back_from_the_store_as_it_was(
+    workers: Rig, console: Console, client: AsyncElasticsearch
+) -> None:
+    raws = [line(f'a "quoted" line, {number}', host=f"host_{number % 50}") for number in range(700)]
+    events = await everywhere(workers, [*raws, *[sample("load", number) for number in range(40)]])
+    logs = events[:700]
+    before = await sources(client, LOGS, logs)
+    assert len(before) == 700
+    await forget(client, LOGS, logs[:400])
+
+    plan = await console.plan("indexer", source="store", time=TIMES, match={"datasets": ["logs"]})
+    assert plan.exact
+    assert plan.counts.total == 700
+    assert plan.counts.by_type == {"log.line.v1": 700}
+    assert plan.counts.by_publisher == {"web_shop": 700}
+    assert plan.counts.by_day == {"2026-11-01": 700}
+    run = await console.apply(plan)
+    status = await console.in_state(run, "done", "failed")
+    assert status.run.state == "done", status.run.changes
+    assert status.outcomes.confirmed == 700
+    report = await console.report(run)
+    assert report.holds
+    assert sum(proof.planned for proof in report.streams) == 700
+    assert await sources(client, LOGS, logs) == before
+
+
+async def test_filters_are_applied_by_the_writer(workers: Rig, console: Console) -> None:
+    await everywhere(workers, [line(f"one host {number}", host="host_alone") for number in range(30)])
+    plan = await console.plan("indexer", source="store", time=TIMES, match={"entity": "host_alone"})
+    assert plan.counts.total == 30
+    with pytest.raises(PenstockError) as caught:
+        await console.plan("indexer", source="store", time=TIMES, match={"publishers": ["nobody"]})
+    assert caught.value.code == "REPLAY_EMPTY"
+    assert plan.store is not None
+    run = await console.apply(plan)
+    assert (await console.in_state(run, "done", "failed")).outcomes.total == 30
+    for refused, code in (
+        ({"target": "writer", "time": TIMES}, "REPLAY_UNSUPPORTED"),
+        ({"target": "indexer"}, "REPLAY_UNBOUNDED"),
+        ({"target": "indexer", "time": TIMES, "match": {"codes": ["X"]}}, "REPLAY_FILTER_INVALID"),
+    ):
+        with pytest.raises(PenstockError) as caught:
+            await console.plan(source="store", **refused)
+        assert caught.value.code == code
+
+
+async def test_another_operator_goes_on_where_one_was_stopped(
+    workers: Rig, console: Console, client: AsyncElasticsearch
+) -> None:
+    events = await everywhere(workers, [line(f"more {number}", host=f"host_{number % 50}") for number in range(600)])
+    before = await sources(client, LOGS, events)
+    await forget(client, LOGS, events)
+    plan = await console.plan("indexer", source="store", time=TIMES, match={"datasets": ["logs"]}, rate=300.0)
+    run = await console.apply(plan)
+
+    async def begun() -> bool:
+        return (await console.status(run)).outcomes.total > 0
+
+    await until(begun, 60)
+    async with RunningWorker(workers, "operator", operator_main.build, settings=_second(workers)):
+        await console.ask("rate", {"run": run.id, "rate": 50_000.0, "by": console.user})
+        status = await console.in_state(run, "done", "failed", bound=60)
+    assert status.run.state == "done", status.run.changes
+    assert status.outcomes.total == plan.counts.total
+    assert await sources(client, LOGS, events) == before
+
+
+def _second(rig: Rig) -> Any:
+    return rig.place.model_copy(update={"instance": 1})

@@ -1,0 +1,39 @@
+"""Events at both stores, and documents that are lost again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from elasticsearch import AsyncElasticsearch
+
+from penstock.events import Event
+from tests.support.broker_rig import Rig
+from tests.support.stored_events import store_events
+from tests.support.until import until
+
+PATIENCE = 90.0  # seconds: the first event of a period waits until its index is made
+
+
+async def everywhere(rig: Rig, raws: list[bytes]) -> list[Event]:
+    """Puts events on EVENTS_HTTP; returns when they are at both stores."""
+    events = await store_events(rig, raws)
+
+    async def settled() -> bool:
+        infos = [await rig.core.jetstream.consumer_info("EVENTS_HTTP", name) for name in ("writer", "indexer")]
+        return not any(info.pending or info.ack_pending for info in infos)
+
+    await until(settled, PATIENCE)
+    return events
+
+
+async def sources(client: AsyncElasticsearch, alias: str, events: list[Event]) -> dict[str, Any]:
+    """Versions and documents, by key."""
+    answer = await client.mget(index=alias, ids=[event.key for event in events])
+    return {doc["_id"]: (doc["_version"], doc["_source"]) for doc in answer.body["docs"] if doc.get("found")}
+
+
+async def forget(client: AsyncElasticsearch, alias: str, events: list[Event]) -> None:
+    """Deletes documents, and with them what Elasticsearch would remember of their versions."""
+    await client.indices.put_settings(index=alias, settings={"gc_deletes": "0s"})
+    deletes = [{"delete": {"_index": alias, "_id": event.key}} for event in events]
+    await client.bulk(operations=deletes, refresh=True)
