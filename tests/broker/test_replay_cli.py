@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from penstock.services.operator.__main__ import build
-from penstock.stack.place import CHECKOUT
 from tests.support.bare_replica import BareReplica
 from tests.support.broker_rig import Rig
+from tests.support.replay_command import replay
 from tests.support.replay_console import put
-from tests.support.until import BOUND
 from tests.support.workers import RunningWorker
 
 
@@ -24,18 +20,6 @@ from tests.support.workers import RunningWorker
 async def operator(rig: Rig) -> AsyncIterator[Rig]:
     async with RunningWorker(rig, "operator", build):
         yield rig
-
-
-async def replay(rig: Rig, *arguments: str) -> tuple[int, str, str]:
-    """One run of `penstock replay`: exit code, output, errors."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "penstock.cli.main", "replay", *arguments,
-        env={**os.environ, **rig.place.environment(), "COLUMNS": "200"}, cwd=CHECKOUT,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    async with asyncio.timeout(BOUND):
-        out, errors = await process.communicate()
-    return process.returncode or 0, out.decode(), errors.decode()
 
 
 async def planned(rig: Rig, *arguments: str, count: int = 200) -> dict[str, Any]:

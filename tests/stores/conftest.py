@@ -76,10 +76,10 @@ async def writer(store: Store) -> Writer:
 
 
 @pytest.fixture
-async def workers(
+async def sinks(
     rig: Rig, store: Store, client: AsyncElasticsearch, cassandra: Processes, elasticsearch: Processes
 ) -> AsyncIterator[Rig]:
-    """A writer, an indexer and an operator on the rig's streams and the session's stores."""
+    """A writer and an indexer on the rig's streams and the session's stores."""
     del store, client  # have emptied them
     place = cassandra.place
     stores = {
@@ -91,12 +91,18 @@ async def workers(
     async with (
         RunningWorker(rig, "writer", writer_main.build, settings=settings),
         RunningWorker(rig, "indexer", indexer_main.build, settings=settings),
-        RunningWorker(rig, "operator", operator_main.build),
     ):
         yield rig
 
 
 @pytest.fixture
-async def console(workers: Rig) -> Console:
-    """The command line's requests to that operator."""
-    return Console(await workers.broker("replayer"))
+async def workers(sinks: Rig) -> AsyncIterator[Rig]:
+    """These and an operator."""
+    async with RunningWorker(sinks, "operator", operator_main.build):
+        yield sinks
+
+
+@pytest.fixture
+async def console(sinks: Rig) -> Console:
+    """The command line's requests to whichever operator runs."""
+    return Console(await sinks.broker("replayer"))

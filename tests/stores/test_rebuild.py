@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from penstock.rpc.messages import RebuiltIndex, ReplayRun
 from tests.support.broker_rig import Rig
 from tests.support.deliveries import line
 from tests.support.rebuilds import everywhere, sources
+from tests.support.replay_command import replay
 from tests.support.replay_console import Console
 from tests.support.until import until
 
@@ -85,6 +87,7 @@ async def test_an_index_is_rebuilt_under_searches_and_live_traffic_and_rolled_ba
     workers: Rig, console: Console, client: AsyncElasticsearch
 ) -> None:
     events = await everywhere(workers, [line(f"before {number}", host=f"host_{number % 30}") for number in range(400)])
+    await client.indices.refresh(index=LOGS)
     async with searching(workers) as searches:
         run = await console.apply(await console.plan(**REBUILD))
         live = await everywhere(workers, [line(f"during {number}", host=f"host_{number % 30}") for number in range(60)])
@@ -135,3 +138,20 @@ async def test_an_index_deleted_by_mistake_comes_back_from_the_store_alone(
     with pytest.raises(PenstockError) as caught:
         await changed(console, "rollback", run)
     assert caught.value.code == "NOT_FOUND"
+
+
+async def test_the_runbook_of_a_lost_index_line_by_line(workers: Rig, client: AsyncElasticsearch) -> None:
+    events = await everywhere(workers, [line(f"lost {number}", host=f"host_{number % 30}") for number in range(100)])
+    before = await sources(client, LOGS, events)
+    await client.indices.delete(index=await behind(client, LOGS))
+    period = ("--source", "store", "--effect", "rebuild", "--dataset", "logs", "--period", "2026")
+    code, out, errors = await replay(workers, "plan", "indexer", *period, "--reason", "index deleted", "--json")
+    assert code == 0, errors
+    code, _, errors = await replay(
+        workers, "apply", json.loads(out)["hash"], "--run", "lost", "--watch", "--json", bound=LONG
+    )
+    assert code == 0, errors
+    assert await sources(client, LOGS, events) == before
+    assert (await replay(workers, "report", "lost"))[0] == 0
+    code, out, errors = await replay(workers, "drop", "lost", "--json")
+    assert (code, json.loads(out)["state"]) == (0, "dropped"), errors

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from elasticsearch import AsyncElasticsearch
 
@@ -67,25 +65,23 @@ async def test_filters_are_applied_by_the_writer(workers: Rig, console: Console)
 
 
 async def test_another_operator_goes_on_where_one_was_stopped(
-    workers: Rig, console: Console, client: AsyncElasticsearch
+    sinks: Rig, console: Console, client: AsyncElasticsearch
 ) -> None:
-    events = await everywhere(workers, [line(f"more {number}", host=f"host_{number % 50}") for number in range(600)])
+    events = await everywhere(sinks, [line(f"more {number}", host=f"host_{number % 50}") for number in range(600)])
     before = await sources(client, LOGS, events)
     await forget(client, LOGS, events)
-    plan = await console.plan("indexer", source="store", time=TIMES, match={"datasets": ["logs"]}, rate=300.0)
-    run = await console.apply(plan)
+    async with RunningWorker(sinks, "operator", operator_main.build):
+        plan = await console.plan("indexer", source="store", time=TIMES, match={"datasets": ["logs"]}, rate=200.0)
+        run = await console.apply(plan)
 
-    async def begun() -> bool:
-        return (await console.status(run)).outcomes.total > 0
+        async def begun() -> bool:
+            return (await console.status(run)).outcomes.total > 0
 
-    await until(begun, 60)
-    async with RunningWorker(workers, "operator", operator_main.build, settings=_second(workers)):
+        await until(begun, 60)
+    async with RunningWorker(sinks, "operator", operator_main.build):
+        assert (await console.status(run)).outcomes.total < plan.counts.total
         await console.ask("rate", {"run": run.id, "rate": 50_000.0, "by": console.user})
         status = await console.in_state(run, "done", "failed", bound=60)
     assert status.run.state == "done", status.run.changes
     assert status.outcomes.total == plan.counts.total
     assert await sources(client, LOGS, events) == before
-
-
-def _second(rig: Rig) -> Any:
-    return rig.place.model_copy(update={"instance": 1})
