@@ -56,28 +56,28 @@ async def test_from_the_list_to_a_patched_redrive(operator: Rig, tmp_path: Path)
     assert '"level": "\\u001b[31mwarn"  ◀── fails here' in out
     assert "\x1b" not in out
     code, out, errors = await dlq(operator, "stats", "--json")
-    assert json.loads(out)["states"]["open"]["letters"] == 2, errors
+    assert json.loads(out)["states"]["open"]["dead_letters"] == 2, errors
 
-    exported = tmp_path / "letters.jsonl"
-    code, out, errors = await dlq(operator, "export", str(exported), "--letter", f"{since}-{since + 1}", "-r", "look")
+    exported = tmp_path / "dead.jsonl"
+    code, out, errors = await dlq(operator, "export", str(exported), "--number", f"{since}-{since + 1}", "-r", "look")
     assert code == 0, errors
     lines = [json.loads(line) for line in exported.read_text().splitlines()]
     assert [line["payload"].encode() for line in lines] == payloads
     code, _, errors = await dlq(operator, "export", str(exported), "-r", "again")
     assert (code, "cannot be written" in errors) == (2, True)
 
-    code, out, errors = await dlq(operator, "park", "--letter", str(since + 1), "-r", "for tomorrow")
+    code, out, errors = await dlq(operator, "park", "--number", str(since + 1), "-r", "for tomorrow")
     assert (code, "1 dead letters (1 messages) are parked now" in out) == (0, True), errors
     code, _, errors = await dlq(operator, "drop", "-r", "everything")
     assert (code, "REPLAY_UNBOUNDED" in errors) == (1, True)
 
     fix = tmp_path / "fix.json"
     fix.write_text('{"data": {"level": "WARN"}}')
-    bounds = ("--letter", f"{since}-{since + 1}", "--fix", str(fix), "-r", "levels are upper case")
+    bounds = ("--number", f"{since}-{since + 1}", "--fix", str(fix), "-r", "levels are upper case")
     code, out, errors = await dlq(operator, "plan", "indexer", *bounds, "--json")
     assert code == 0, errors
     plan = json.loads(out)
-    assert (plan["letters"], plan["counts"]["total"]) == (1, 1)
+    assert (plan["dead_letters"], plan["counts"]["total"]) == (1, 1)
     sink = Sink()
     async with Replica(indexer, sink.handle):
         code, out, errors = await dlq(operator, "redrive", plan["hash"], "--watch", "--json")
@@ -113,9 +113,9 @@ async def test_every_documented_line_works(operator: Rig, tmp_path: Path) -> Non
                 for word in words[:end]
             ]
             given = [hash if word == "<hash>" else word for word in given]
-            given = [str(tmp_path / word) if word in ("fix.json", "letters.jsonl") else word for word in given]
+            given = [str(tmp_path / word) if word in ("fix.json", "dead.jsonl") else word for word in given]
             if given[0] == "plan" and "--fix" in given:
-                await dlq(operator, "reopen", "--letter", f"{since}-{since + 1}", "--state", "redriven", "-r", "again")
+                await dlq(operator, "reopen", "--number", f"{since}-{since + 1}", "--state", "redriven", "-r", "again")
             code, out, errors = await dlq(operator, *given)
             assert code == 0, (given, errors)
             if given[0] == "plan":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.broker_rig import Rig, Sink, subject
-from tests.support.dead_letters import LetterConsole, fail
+from tests.support.dead_letters import DeadLetterConsole, fail
 from tests.support.operators import Operators
 from tests.support.replay_console import Console
 from tests.support.replay_hosts import Replica
@@ -38,9 +38,9 @@ async def test_a_redrive_goes_on_when_its_operator_is_killed(rig: Rig) -> None:
     report = await console.report(status.run)
     assert report.holds
     assert report.streams[0].outcomes.confirmed == LETTERS
-    letters = LetterConsole(await rig.broker("replayer"))
+    dead_letters = DeadLetterConsole(await rig.broker("replayer"))
 
     async def redriven() -> bool:
-        return (await letters.groups(states=["redriven"], workers=["indexer"])).letters == LETTERS
+        return (await dead_letters.groups(states=["redriven"], workers=["indexer"])).dead_letters == LETTERS
 
     await until(redriven)

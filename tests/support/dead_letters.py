@@ -9,38 +9,38 @@ from penstock.broker import Broker
 from penstock.consume import DeadLetters, Delivery, Drop
 from penstock.rpc.client import ask
 from penstock.rpc.messages import (
+    DeadLetter,
+    DeadLetterGroups,
+    DeadLetterPage,
+    DeadLetterStats,
     ExportPage,
-    Letter,
-    LetterGroups,
-    LetterPage,
-    LetterStats,
-    MarkedLetters,
+    MarkedDeadLetters,
 )
 from tests.support.until import BOUND
 
 
-class LetterConsole:
+class DeadLetterConsole:
     """Everything that `penstock dlq` can ask for, as one user."""
 
     def __init__(self, broker: Broker, user: str = "ann") -> None:
         self._broker = broker
         self._user = user
 
-    async def groups(self, **match: Any) -> LetterGroups:
-        return LetterGroups.model_validate(await self.ask("groups", {"match": match}))
+    async def groups(self, **match: Any) -> DeadLetterGroups:
+        return DeadLetterGroups.model_validate(await self.ask("groups", {"match": match}))
 
-    async def page(self, *, match: dict[str, Any] | None = None, **members: Any) -> LetterPage:
-        return LetterPage.model_validate(await self.ask("list", {"match": match or {}, **members}))
+    async def page(self, *, match: dict[str, Any] | None = None, **members: Any) -> DeadLetterPage:
+        return DeadLetterPage.model_validate(await self.ask("list", {"match": match or {}, **members}))
 
-    async def show(self, sequence: int) -> Letter:
-        return Letter.model_validate(await self.ask("show", {"sequence": sequence}))
+    async def show(self, sequence: int) -> DeadLetter:
+        return DeadLetter.model_validate(await self.ask("show", {"sequence": sequence}))
 
-    async def stats(self) -> LetterStats:
-        return LetterStats.model_validate(await self.ask("stats", {}))
+    async def stats(self) -> DeadLetterStats:
+        return DeadLetterStats.model_validate(await self.ask("stats", {}))
 
-    async def mark(self, operation: str, reason: str = "a test", **match: Any) -> MarkedLetters:
+    async def mark(self, operation: str, reason: str = "a test", **match: Any) -> MarkedDeadLetters:
         body = {"match": match, "reason": reason, "by": self._user}
-        return MarkedLetters.model_validate(await self.ask(operation, body))
+        return MarkedDeadLetters.model_validate(await self.ask(operation, body))
 
     async def export(self, after: int = 0, reason: str = "a test", **match: Any) -> ExportPage:
         body = {"match": match, "after": after, "reason": reason, "by": self._user}
@@ -67,8 +67,8 @@ async def fail(
     full: int = 1_000_000,
 ) -> None:
     """Has the worker store dead letters of messages of one subject; beyond `full` a minute as one range."""
-    letters = DeadLetters(worker, worker.identity, full_per_minute=full)
+    dead_letters = DeadLetters(worker, worker.identity, full_per_minute=full)
     dropped = [
         (delivery(subject, data, sequence=first + place), Drop(code, reason)) for place, data in enumerate(payloads)
     ]
-    assert all(await letters.store(dropped))
+    assert all(await dead_letters.store(dropped))

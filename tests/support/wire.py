@@ -16,7 +16,7 @@ from penstock.events import Checker, Event
 from penstock.events.records import read_record
 from penstock.replay import origin
 from penstock.scoring.score import read_score
-from penstock.services.operator.dead_letters.letter import head_of
+from penstock.services.operator.dead_letters.dead_letter import head_of
 
 FOLDER = Path(__file__).resolve().parents[1] / "wire"
 CONTRACTS = load()

@@ -15,7 +15,15 @@ from penstock.cli import dlq_show as show
 from penstock.cli import replay, replay_show
 from penstock.cli.dlq_match import match_of
 from penstock.cli.replay_client import Operator
-from penstock.rpc.messages import ExportPage, Letter, LetterGroups, LetterPage, LetterStats, MarkedLetters, ReplayPlan
+from penstock.rpc.messages import (
+    DeadLetter,
+    DeadLetterGroups,
+    DeadLetterPage,
+    DeadLetterStats,
+    ExportPage,
+    MarkedDeadLetters,
+    ReplayPlan,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,8 +42,8 @@ States = Annotated[
     list[str] | None, typer.Option("--state", help="open (default), redriven, parked or dropped; repeatable.")
 ]
 Since = Annotated[str, typer.Option(help="How far back: 90m, 2h, 7d.")]
-Letters = Annotated[
-    list[str] | None, typer.Option("--letter", help="Number of a dead letter, or FIRST-LAST; repeatable.")
+DeadLetters = Annotated[
+    list[str] | None, typer.Option("--number", help="Number of a dead letter, or FIRST-LAST; repeatable.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Recorded in the audit trail.")]
@@ -43,14 +51,14 @@ By = Annotated[str, typer.Option("--by", help="Who does it. Default: the user of
 
 
 @app.command("list")
-def list_letters(
+def list_dead_letters(
     workers: Workers = None,
     codes: Codes = None,
     types: Types = None,
     publishers: Publishers = None,
     states: States = None,
     since: Since = "",
-    letters: Letters = None,
+    dead_letters: DeadLetters = None,
     single: Annotated[
         bool, typer.Option("--single", help="List single dead letters, newest first, instead of groups.")
     ] = False,
@@ -58,29 +66,29 @@ def list_letters(
     before: Annotated[int, typer.Option(min=0, help="With --single: only those with a smaller number.")] = 0,
     json: Json = False,
 ) -> None:
-    """Show dead letters by worker, code, type and publisher. A range is one letter that stands for many messages."""
-    match = match_of(workers, codes, types, publishers, states, since, letters)
+    """Show dead letters by worker, code, type and publisher. A range stands for many messages."""
+    match = match_of(workers, codes, types, publishers, states, since, dead_letters)
     if not single:
-        show.groups(LetterGroups.model_validate(_ask("groups", {"match": match})), json)
+        show.groups(DeadLetterGroups.model_validate(_ask("groups", {"match": match})), json)
         return
     body = {"match": match, "limit": limit, "open_ranges": True} | ({"before": before} if before else {})
-    show.page(LetterPage.model_validate(_ask("list", body)), json)
+    show.page(DeadLetterPage.model_validate(_ask("list", body)), json)
 
 
 @app.command("show")
-def show_letter(
-    letter: Annotated[int, typer.Argument(min=1, help="Number of the dead letter.")],
+def show_dead_letter(
+    dead_letter: Annotated[int, typer.Argument(min=1, help="Number of the dead letter.")],
     raw: Annotated[bool, typer.Option("--raw", help="Write only the payload, unchanged.")] = False,
     json: Json = False,
 ) -> None:
     """Show one dead letter: where it comes from, why it failed, earlier failures, and the payload."""
-    show.letter(Letter.model_validate(_ask("show", {"sequence": letter})), json, raw)
+    show.dead_letter(DeadLetter.model_validate(_ask("show", {"sequence": dead_letter})), json, raw)
 
 
 @app.command()
 def stats(json: Json = False) -> None:
     """Count dead letters by state, and forecast when their stream will be full."""
-    show.stats(LetterStats.model_validate(_ask("stats", {})), json)
+    show.stats(DeadLetterStats.model_validate(_ask("stats", {})), json)
 
 
 @app.command()
@@ -93,7 +101,7 @@ def plan(
         list[str] | None, typer.Option("--state", help="open (default), parked or redriven; repeatable.")
     ] = None,
     since: Since = "",
-    letters: Letters = None,
+    dead_letters: DeadLetters = None,
     fix: Annotated[
         Path | None, typer.Option("--fix", help="File with a JSON merge patch (RFC 7396) for the payloads.")
     ] = None,
@@ -103,7 +111,7 @@ def plan(
     json: Json = False,
 ) -> None:
     """Count what a redrive would do. Nothing happens until `redrive` gets the plan's hash."""
-    match = match_of(None, codes, types, publishers, states, since, letters)
+    match = match_of(None, codes, types, publishers, states, since, dead_letters)
     time, spans = match.pop("time", None), match.pop("sequences", [])
     body = {
         "target": worker,
@@ -137,13 +145,13 @@ def park(
     publishers: Publishers = None,
     states: States = None,
     since: Since = "",
-    letters: Letters = None,
+    dead_letters: DeadLetters = None,
     reason: Reason = "",
     by: By = "",
     json: Json = False,
 ) -> None:
     """Set open dead letters aside until somebody decides what becomes of them."""
-    _mark("park", match_of(workers, codes, types, publishers, states, since, letters), reason, by, json)
+    _mark("park", match_of(workers, codes, types, publishers, states, since, dead_letters), reason, by, json)
 
 
 @app.command()
@@ -154,13 +162,13 @@ def drop(
     publishers: Publishers = None,
     states: States = None,
     since: Since = "",
-    letters: Letters = None,
+    dead_letters: DeadLetters = None,
     reason: Reason = "",
     by: By = "",
     json: Json = False,
 ) -> None:
     """Give up open and parked dead letters. They stay on their stream until they expire."""
-    _mark("drop", match_of(workers, codes, types, publishers, states, since, letters), reason, by, json)
+    _mark("drop", match_of(workers, codes, types, publishers, states, since, dead_letters), reason, by, json)
 
 
 @app.command()
@@ -171,13 +179,13 @@ def reopen(
     publishers: Publishers = None,
     states: States = None,
     since: Since = "",
-    letters: Letters = None,
+    dead_letters: DeadLetters = None,
     reason: Reason = "",
     by: By = "",
     json: Json = False,
 ) -> None:
     """Open parked and dropped dead letters again."""
-    _mark("reopen", match_of(workers, codes, types, publishers, states, since, letters), reason, by, json)
+    _mark("reopen", match_of(workers, codes, types, publishers, states, since, dead_letters), reason, by, json)
 
 
 @app.command()
@@ -189,12 +197,12 @@ def export(
     publishers: Publishers = None,
     states: States = None,
     since: Since = "",
-    letters: Letters = None,
+    dead_letters: DeadLetters = None,
     reason: Reason = "",
     by: By = "",
 ) -> None:
     """Write dead letters as lines of JSON, whole: number, state, headers, payload."""
-    match = match_of(workers, codes, types, publishers, states, since, letters)
+    match = match_of(workers, codes, types, publishers, states, since, dead_letters)
     if file == "-":
         asyncio.run(_export(sys.stdout, match, reason, _user(by)))
         return
@@ -212,20 +220,20 @@ async def _export(out: TextIO, match: dict[str, Any], reason: str, by: str) -> i
         while True:
             body = {"match": match, "after": after, "reason": reason, "by": by}
             page = ExportPage.model_validate(await operator.ask("export", body, service=SERVICE))
-            for letter in page.letters:
-                out.write(jsonlib.dumps(show.exported(letter)) + "\n")
-            count += len(page.letters)
+            for dead_letter in page.dead_letters:
+                out.write(jsonlib.dumps(show.exported(dead_letter)) + "\n")
+            count += len(page.dead_letters)
             if page.next is None:
                 return count
             after = page.next
 
 
 def _mark(operation: str, match: dict[str, Any], reason: str, by: str, json: bool) -> None:
-    found = MarkedLetters.model_validate(_ask(operation, {"match": match, "reason": reason, "by": _user(by)}))
+    found = MarkedDeadLetters.model_validate(_ask(operation, {"match": match, "reason": reason, "by": _user(by)}))
     if json:
         print(jsonlib.dumps(found.to_json()))
         return
-    print(f"{found.letters:,} dead letters ({found.messages:,} messages) are {found.state} now")
+    print(f"{found.dead_letters:,} dead letters ({found.messages:,} messages) are {found.state} now")
 
 
 def _patch(file: Path) -> dict[str, Any]:

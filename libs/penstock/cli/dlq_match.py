@@ -1,4 +1,4 @@
-"""Options of `penstock dlq` → LetterMatch, as it goes over the wire."""
+"""Options of `penstock dlq` → DeadLetterMatch, as it goes over the wire."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def match_of(
     publishers: list[str] | None,
     states: list[str] | None,
     since: str,
-    letters: list[str] | None,
+    dead_letters: list[str] | None,
 ) -> dict[str, Any]:
     """Only what was given. Raises Refused REPLAY_BOUNDS_INVALID."""
     members: dict[str, Any] = {
@@ -28,7 +28,7 @@ def match_of(
         "publishers": publishers,
         "states": states,
         "time": {"from": since_of(since)} if since else None,
-        "sequences": [_span(text) for text in letters or ()],
+        "sequences": [_span(text) for text in dead_letters or ()],
     }
     return {name: each for name, each in members.items() if each}
 

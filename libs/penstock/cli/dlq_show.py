@@ -13,7 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from penstock.cli.show import print_json
-from penstock.rpc.messages import ExportedLetter, Letter, LetterGroups, LetterHead, LetterPage, LetterStats
+from penstock.rpc.messages import (
+    DeadLetter,
+    DeadLetterGroups,
+    DeadLetterHead,
+    DeadLetterPage,
+    DeadLetterStats,
+    ExportedDeadLetter,
+)
 
 MOST_CHARACTERS = 20_000  # of a payload on the terminal; --raw and export have all of it
 INCOMPLETE = "the dead letters are still being read: every number is 'at least'"
@@ -27,32 +34,32 @@ def printable(text: str) -> str:
     )
 
 
-def groups(found: LetterGroups, json: bool) -> None:
+def groups(found: DeadLetterGroups, json: bool) -> None:
     """Groups, those with the most messages first."""
     if json:
         print_json(found.to_json())
         return
-    table = Table("worker", "code", "type", "publisher", "form", "redrives", "messages", "letters", box=None)
+    table = Table("worker", "code", "type", "publisher", "form", "redrives", "messages", "dead_letters", box=None)
     for title in ("first", "last", "numbers"):
         table.add_column(title)
     for each in found.groups:
         named = (each.worker, each.code, each.type, each.publisher, each.form, str(each.redrives))
-        counted = (f"{each.messages:,}", f"{each.letters:,}", each.first_at[:19], each.last_at[:19])
+        counted = (f"{each.messages:,}", f"{each.dead_letters:,}", each.first_at[:19], each.last_at[:19])
         numbers = f"{each.first_sequence}-{each.last_sequence}"
         table.add_row(*(Text(printable(cell)) for cell in (*named, *counted, numbers)))
     out = Console(highlight=False)
     out.print(table if found.groups else "no dead letters")
-    out.print(f"{found.messages:,} messages in {found.letters:,} dead letters")
+    out.print(f"{found.messages:,} messages in {found.dead_letters:,} dead letters")
     _incomplete(out, found.complete)
 
 
-def page(found: LetterPage, json: bool) -> None:
-    """Single letters, and what is in their ranges."""
+def page(found: DeadLetterPage, json: bool) -> None:
+    """Single dead letters, and what is in their ranges."""
     if json:
         print_json(found.to_json())
         return
     out = Console(highlight=False, soft_wrap=True, markup=False)
-    for each in found.letters:
+    for each in found.dead_letters:
         out.print(printable(_line(each)))
         for message in each.opened:
             out.print(
@@ -65,8 +72,8 @@ def page(found: LetterPage, json: bool) -> None:
     _incomplete(out, found.complete)
 
 
-def letter(found: Letter, json: bool, raw: bool) -> None:
-    """One letter, whole."""
+def dead_letter(found: DeadLetter, json: bool, raw: bool) -> None:
+    """One dead letter, whole."""
     payload = b64decode(found.payload)
     if raw:
         sys.stdout.buffer.write(payload)
@@ -86,14 +93,14 @@ def letter(found: Letter, json: bool, raw: bool) -> None:
         out.print(line, style="bold red" if line.endswith(MARK) else None)
 
 
-def stats(found: LetterStats, json: bool) -> None:
+def stats(found: DeadLetterStats, json: bool) -> None:
     """Counts and the forecast."""
     if json:
         print_json(found.to_json())
         return
     out = Console(highlight=False, soft_wrap=True)
     for state, counts in found.states.items():
-        out.print(f"{state:9} {counts.messages:>10,} messages in {counts.letters:,} dead letters")
+        out.print(f"{state:9} {counts.messages:>10,} messages in {counts.dead_letters:,} dead letters")
     for each in found.open:
         out.print(f"  open: {each.worker} {each.code} {each.messages:,}", markup=False)
     out.print(f"{found.bytes:,} of {found.max_bytes:,} bytes ({100 * found.share:.1f} %)")
@@ -107,7 +114,7 @@ def stats(found: LetterStats, json: bool) -> None:
     _incomplete(out, found.complete)
 
 
-def exported(found: ExportedLetter) -> dict[str, Any]:
+def exported(found: ExportedDeadLetter) -> dict[str, Any]:
     """A line of an export: the payload as text where it is UTF-8, else as base64."""
     line = found.to_json()
     try:
@@ -149,7 +156,7 @@ def _json_lines(value: Any, pointer: str, path: str = "", label: str = "", depth
     yield f"{indent}{closing}"
 
 
-def _line(each: LetterHead) -> str:
+def _line(each: DeadLetterHead) -> str:
     origin = f"{each.origin_stream} {each.origin_sequence}"
     if each.form == "range":
         origin += f"-{each.origin_last} ({each.messages:,} messages)"

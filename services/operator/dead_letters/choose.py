@@ -1,4 +1,4 @@
-"""letters that match → what is sent again: letters themselves, and spans for ranges, no message twice."""
+"""dead letters that match → what is sent again: dead letters themselves, and spans for ranges, no message twice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from penstock.broker import Broker, StoredMessage, StreamInfo
 from penstock.contracts import Contracts
 from penstock.events import timestamps
 from penstock.events.dead_letter import SEQUENCE, STORED_AT, STREAM
-from penstock.services.operator.dead_letters import letter, ranges
+from penstock.services.operator.dead_letters import dead_letter, ranges
 from penstock.services.operator.dead_letters.chosen import Chosen, Span, read
 
 DAY = 10  # characters of an RFC 3339 date
@@ -18,9 +18,9 @@ DAY = 10  # characters of an RFC 3339 date
 
 @dataclass(frozen=True, slots=True)
 class _Full:
-    """A letter with a payload."""
+    """A dead letter with a payload."""
 
-    letter: int
+    dead_letter: int
     stream: str
     sequence: int
     filter: str
@@ -32,12 +32,12 @@ class _Full:
 
 @dataclass(slots=True)
 class Choice:
-    """What was chosen, and what a plan says of it. `left_out`: letters by the reason why they cannot be redriven."""
+    """What was chosen, and what a plan says of it. `left_out`: how many cannot be redriven, by the reason."""
 
     infos: dict[str, StreamInfo]
-    full: dict[tuple[str, int], _Full] = field(default_factory=dict)  # the newest letter of each message
+    full: dict[tuple[str, int], _Full] = field(default_factory=dict)  # the newest dead letter of each message
     spans: list[Span] = field(default_factory=list)
-    letters: list[int] = field(default_factory=list)
+    dead_letters: list[int] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     redriven_before: int = 0
     bytes: int = 0
@@ -45,7 +45,7 @@ class Choice:
 
     @property
     def sent(self) -> list[_Full]:
-        """The letters that are sent themselves."""
+        """The dead letters that are sent themselves."""
         spans: dict[tuple[str, str], list[Span]] = {}
         for span in self.spans:
             spans.setdefault((span.stream, span.filter), []).append(span)
@@ -57,11 +57,11 @@ class Choice:
 
     def chosen(self) -> Chosen:
         """For the run."""
-        return Chosen(self.letters, sorted(each.letter for each in self.sent), self.spans)
+        return Chosen(self.dead_letters, sorted(each.dead_letter for each in self.sent), self.spans)
 
 
 class Chooser:
-    """Reads the letters of a selection."""
+    """Reads the dead letters of a selection."""
 
     def __init__(self, broker: Broker, contracts: Contracts) -> None:
         self._broker = broker
@@ -71,13 +71,13 @@ class Chooser:
         """Everything of the selection that the worker can be handed again; spans are not counted yet."""
         choice = Choice(await self._streams(worker))
         async for message in read(self._broker.jetstream, worker, sequences):
-            if letter.form_of(message) == "range":
+            if dead_letter.form_of(message) == "range":
                 self._add_range(choice, message)
             else:
                 self._add_full(choice, message)
         choice.spans = merged(choice.spans)
         choice.bytes += sum(each.bytes for each in choice.sent)
-        if missing := len(sequences) - len(choice.letters) - choice.left_out.total():
+        if missing := len(sequences) - len(choice.dead_letters) - choice.left_out.total():
             choice.left_out["they expired"] += missing
         return choice
 
@@ -88,29 +88,29 @@ class Chooser:
         return {name: await self._broker.jetstream.stream_info(name) for name in names}
 
     def _add_full(self, choice: Choice, message: StoredMessage) -> None:
-        stream, sequence = message.headers.get(STREAM, ""), letter.number(message, SEQUENCE)
+        stream, sequence = message.headers.get(STREAM, ""), dead_letter.number(message, SEQUENCE)
         if not self._fits(choice, stream, sequence, sequence):
             return
-        worker, publisher, type = letter.names_of(message.subject)
-        choice.letters.append(message.sequence)
-        choice.redriven_before += letter.redrives_of(message) > 0
+        worker, publisher, type = dead_letter.names_of(message.subject)
+        choice.dead_letters.append(message.sequence)
+        choice.redriven_before += dead_letter.redrives_of(message) > 0
         choice.full[stream, sequence] = _Full(
-            letter=message.sequence,
+            dead_letter=message.sequence,
             stream=stream,
             sequence=sequence,
             filter=ranges.filter_of(message.subject.removeprefix(f"dlq.{worker}.")),
             type=type,
             publisher=publisher,
-            day=timestamps.text(letter.number(message, STORED_AT))[:DAY],
+            day=timestamps.text(dead_letter.number(message, STORED_AT))[:DAY],
             bytes=len(message.data),
         )
 
     def _add_range(self, choice: Choice, message: StoredMessage) -> None:
-        head = letter.head_of(message, "open")
+        head = dead_letter.head_of(message, "open")
         if not self._fits(choice, head.origin_stream, head.origin_sequence, head.origin_last):
             return
         info = choice.infos[head.origin_stream]
-        choice.letters.append(message.sequence)
+        choice.dead_letters.append(message.sequence)
         choice.redriven_before += head.redrives > 0
         if head.origin_sequence < info.first_seq:
             choice.expired += min(info.first_seq - head.origin_sequence, head.messages)

@@ -16,7 +16,7 @@ from penstock.errors import Refused
 from penstock.replay import sequence_set
 from penstock.services.operator.dead_letters.index import STREAM
 
-PART = 50_000  # letters under one key
+PART = 50_000  # dead letters under one key
 READ_BYTES = 4 << 20
 
 
@@ -40,10 +40,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """`letters`: all of them; `sent`: those whose payload is sent again. The others are ranges, letters of messages
-    that lie in a span, and older letters of a message that has a newer one."""
+    """`dead_letters`: all of them; `sent`: those whose payload is sent again. The others are ranges, dead letters of
+    messages that lie in a span, and older dead letters of a message that has a newer one."""
 
-    letters: Sequence[int]
+    dead_letters: Sequence[int]
     sent: Sequence[int]
     spans: Sequence[Span]
 
@@ -55,19 +55,19 @@ class Chosen:
     async def save(self, keys: Keys, hash: str) -> None:
         """Keeps it under the hash of its plan."""
         for name, value in self._parts():
-            await keys.put(f"letters.{hash}.{name}", value)
+            await keys.put(f"dead_letters.{hash}.{name}", value)
 
     @classmethod
     async def load(cls, keys: Keys, hash: str) -> Chosen:
         """That of a plan. Raises Refused NOT_FOUND when it is not kept any more."""
-        entries = await keys.all(f"letters.{hash}.>")
+        entries = await keys.all(f"dead_letters.{hash}.>")
         values = {key.rpartition(".")[2]: orjson.loads(entry.value) for key, entry in entries.items()}
         spans = values.pop("spans", None)
         if spans is None:
             raise Refused("NOT_FOUND", f"the dead letters of plan {hash} are not kept any more")
         parts = [values[name] for name in sorted(values, key=int)]
         return cls(
-            letters=[each for part in parts for each in sequence_set.decode(part["letters"])],
+            dead_letters=[each for part in parts for each in sequence_set.decode(part["dead_letters"])],
             sent=[each for part in parts for each in sequence_set.decode(part["sent"])],
             spans=[Span(**span) for span in spans],
         )
@@ -75,15 +75,18 @@ class Chosen:
     def _parts(self) -> list[tuple[str, bytes]]:
         sent = set(self.sent)
         parts = [
-            {"letters": sequence_set.encode(part), "sent": sequence_set.encode(each for each in part if each in sent)}
-            for part in (self.letters[begin : begin + PART] for begin in range(0, len(self.letters), PART))
+            {
+                "dead_letters": sequence_set.encode(part),
+                "sent": sequence_set.encode(each for each in part if each in sent),
+            }
+            for part in (self.dead_letters[begin : begin + PART] for begin in range(0, len(self.dead_letters), PART))
         ]
         found = [(str(number), orjson.dumps(part)) for number, part in enumerate(parts)]
         return [*found, ("spans", orjson.dumps([asdict(span) for span in self.spans]))]
 
 
 async def read(jetstream: JetStream, worker: str, sequences: Sequence[int]) -> AsyncIterator[StoredMessage]:
-    """The letters with these sequences, ascending, that are still there; all of one worker."""
+    """The dead letters with these sequences, ascending, that are still there; all of one worker."""
     place = 0
     while place < len(sequences):
         page = await jetstream.get_many(

@@ -1,7 +1,7 @@
-"""A redrive → REPLAY: letters with their payload, spans message by message from their streams, patched on the way.
+"""A redrive → REPLAY: dead letters with their payload, spans message by message from their streams, patched on the way.
 
-    position in the bucket ─▶ page of letters or of a span ─▶ patch ─▶ replay.<worker>.<original subject> ─▶ position
-                                                               └─▶ does not fit: recorded as filtered, and reported
+    position in the bucket ─▶ page of DLQ or of a span ─▶ patch ─▶ replay.<worker>.<original subject> ─▶ position
+                                                      └─▶ does not fit: recorded as filtered, and reported
 
 The position is written after its page: a leader that takes over sends at most one page twice, which changes no sum.
 """
@@ -26,7 +26,7 @@ from penstock.replay.ledger import Ledger
 from penstock.replay.outcomes import encode
 from penstock.replay.run import Run
 from penstock.rpc.messages import RedriveRefusal, ReplayRange
-from penstock.services.operator.dead_letters import letter, patch
+from penstock.services.operator.dead_letters import dead_letter, patch
 from penstock.services.operator.dead_letters.chosen import Chosen, Span, read
 from penstock.services.operator.dead_letters.index import Index
 from penstock.services.operator.replay.runs import Runs
@@ -45,7 +45,7 @@ TRACEPARENT = "traceparent"
 class Position:
     """How far the feed is: what was `sent` on REPLAY, and what was `refused` instead."""
 
-    letter: int = 0  # the last letter that is done
+    dead_letter: int = 0  # the last dead letter that is done
     span: int = 0  # the number of the span
     sequence: int = 0  # in it, the last message that is done
     sent: int = 0
@@ -77,7 +77,7 @@ class _Message:
     subject: str
     data: bytes
     headers: dict[str, str]
-    letter: int | None
+    dead_letter: int | None
 
 
 def position_key(run: str) -> str:
@@ -142,14 +142,14 @@ class FeedSupply:
         return Supplied(max(left, 0), info.ack_pending, settled)
 
     async def close(self, run: Run, ledger: Ledger) -> None:
-        """Marks the letters whose messages have an outcome as redriven; the others stay as they were."""
+        """Marks the dead letters whose messages have an outcome as redriven; the others stay as they were."""
         await self._load()
         redriven: list[int] = []
-        async for message in read(self._broker.jetstream, run.target, self._chosen.letters):
-            if letter.form_of(message) == "range":
+        async for message in read(self._broker.jetstream, run.target, self._chosen.dead_letters):
+            if dead_letter.form_of(message) == "range":
                 settled = run.state == "done"
             else:
-                found = ledger.outcome(message.headers.get(STREAM, ""), letter.number(message, SEQUENCE))
+                found = ledger.outcome(message.headers.get(STREAM, ""), dead_letter.number(message, SEQUENCE))
                 settled = found in ("confirmed", "skipped", "parked")
             if settled:
                 redriven.append(message.sequence)
@@ -167,11 +167,11 @@ class FeedSupply:
     async def _feed(self, position: Position, most: int) -> None:
         """One page: sends it and writes the position behind it."""
         sent = self._chosen.sent
-        following = sent[bisect_right(sent, position.letter) :][:most]
+        following = sent[bisect_right(sent, position.dead_letter) :][:most]
         if following:
-            page = [_of_letter(each) async for each in read(self._broker.jetstream, self._run.target, following)]
+            page = [_of_dead_letter(each) async for each in read(self._broker.jetstream, self._run.target, following)]
             await self._send(position, page)
-            position.letter = following[-1]
+            position.dead_letter = following[-1]
         elif position.span < len(self._chosen.spans):
             span = self._chosen.spans[position.span]
             begin = max(position.sequence + 1, span.first)
@@ -241,7 +241,7 @@ def supplier(runs: Runs, index: Index) -> Callable[[Run], FeedSupply]:
 def _refusal(message: _Message, error: Refused) -> RedriveRefusal:
     reason = f"{error.detail} (at {error.pointer})" if error.pointer else error.detail
     return RedriveRefusal(
-        letter=message.letter,
+        dead_letter=message.dead_letter,
         stream=message.stream,
         sequence=message.sequence,
         code=error.code,
@@ -249,16 +249,16 @@ def _refusal(message: _Message, error: Refused) -> RedriveRefusal:
     )
 
 
-def _of_letter(message: StoredMessage) -> _Message:
-    headers = {PREVIOUS: str(message.sequence), REDRIVES: str(letter.redrives_of(message) + 1)}
+def _of_dead_letter(message: StoredMessage) -> _Message:
+    headers = {PREVIOUS: str(message.sequence), REDRIVES: str(dead_letter.redrives_of(message) + 1)}
     return _Message(
         stream=message.headers[STREAM],
-        sequence=letter.number(message, SEQUENCE),
-        stored_at_ns=letter.number(message, STORED_AT),
+        sequence=dead_letter.number(message, SEQUENCE),
+        stored_at_ns=dead_letter.number(message, STORED_AT),
         subject=subjects.parse_dead_letter(message.subject)[1],
         data=message.data,
         headers=headers | _trace(message),
-        letter=message.sequence,
+        dead_letter=message.sequence,
     )
 
 
@@ -271,7 +271,7 @@ def _of_span(span: Span, message: StoredMessage) -> _Message:
         subject=message.subject,
         data=message.data,
         headers=headers | _trace(message),
-        letter=None,
+        dead_letter=None,
     )
 
 

@@ -13,7 +13,7 @@ HOUR = 3600
 
 @dataclass(frozen=True, slots=True)
 class Fullness:
-    """`full_in_hours`: None when it never fills at this pace, as letters expire before."""
+    """`full_in_hours`: None when it never fills at this pace, as dead letters expire before."""
 
     bytes: int
     max_bytes: int
@@ -27,15 +27,15 @@ class Fullness:
 
 
 def max_age_hours(info: StreamInfo) -> float | None:
-    """How long a letter is kept; None for ever."""
+    """How long a dead letter is kept; None for ever."""
     age = int(info.config.get("max_age", 0) or 0)
     return age / 1e9 / HOUR if age else None
 
 
 def fullness(index: Index, info: StreamInfo, now: float | None = None) -> Fullness:
-    """From the letters of the last hour and the mean size of all."""
+    """From the dead letters of the last hour and the mean size of all."""
     since = int(time.time() if now is None else now) - HOUR
-    lately = index.letters_since(since)
+    lately = index.dead_letters_since(since)
     per_hour = lately * info.bytes // max(info.messages, 1)
     max_bytes = int(info.config.get("max_bytes", -1))
     left: float | None = None

@@ -1,4 +1,4 @@
-"""DLQ → for each letter the number of its group, its state and the second it was stored in: nine bytes a letter.
+"""DLQ → for each dead letter the number of its group, its state and the second it was stored in: nine bytes a letter.
 
 Every replica reads the whole stream when it starts and follows it from there. What the stream lets expire is taken off
 the front.
@@ -20,8 +20,8 @@ import structlog
 from penstock.broker import Broker, StoredMessage, StreamInfo
 from penstock.errors import PenstockError, Unavailable
 from penstock.events.dead_letter import MOST_REDRIVES
-from penstock.rpc.messages import MAX_GROUPS, LetterForm, LetterState
-from penstock.services.operator.dead_letters import letter
+from penstock.rpc.messages import MAX_GROUPS, DeadLetterForm, DeadLetterState
+from penstock.services.operator.dead_letters import dead_letter
 from penstock.services.operator.dead_letters.states import CHUNK, States
 from penstock.stopping import set_within
 
@@ -29,27 +29,27 @@ _log = structlog.get_logger("penstock.operator.dead_letters")
 
 STREAM = "DLQ"
 EVERY = 1.0  # seconds between looks
-READ_BYTES = 4 << 20  # of letters in one read
-OTHERS = "(others)"  # type and publisher of letters beyond MAX_GROUPS groups
-STATES: tuple[LetterState, ...] = get_args(LetterState)
+READ_BYTES = 4 << 20  # of dead letters in one read
+OTHERS = "(others)"  # type and publisher of dead letters beyond MAX_GROUPS groups
+STATES: tuple[DeadLetterState, ...] = get_args(DeadLetterState)
 _NUMBER = {state: number for number, state in enumerate(STATES)}
-_NONE = 0  # the group of a sequence at which there is no letter
+_NONE = 0  # the group of a sequence at which there is no dead letter
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What letters have in common."""
+    """What dead letters have in common."""
 
     worker: str
     code: str
     type: str
     publisher: str
-    form: LetterForm
+    form: DeadLetterForm
     redrives: int
 
 
 class Index:
-    """The letters, by sequence. `complete`: everything was read at least once."""
+    """The dead letters, by sequence. `complete`: everything was read at least once."""
 
     def __init__(self, broker: Broker) -> None:
         self.info: StreamInfo | None = None  # of the stream, at the last look
@@ -119,26 +119,26 @@ class Index:
         """The sequence of the first letter."""
         return self._base
 
-    def letters_since(self, second: int) -> int:
-        """How many letters were stored at that Unix time or later. They are stored in the order of their times."""
+    def dead_letters_since(self, second: int) -> int:
+        """How many dead letters were stored at that Unix time or later. They are stored in the order of their times."""
         return len(self._seconds) - bisect_left(self._seconds, second)
 
-    def state(self, sequence: int) -> LetterState:
-        """The state of a letter; that of one that is not in the index is open."""
+    def state(self, sequence: int) -> DeadLetterState:
+        """The state of a dead letter; that of one that is not in the index is open."""
         place = sequence - self._base
         return STATES[self._state[place]] if 0 <= place < len(self._state) else "open"
 
     def group(self, sequence: int) -> Group | None:
-        """The group of a letter; None where there is no letter."""
+        """The group of a dead letter; None where there is no letter."""
         place = sequence - self._base
         return self._known[self._groups[place]] if 0 <= place < len(self._groups) else None
 
     def second(self, sequence: int) -> int:
-        """When a letter was stored, Unix time."""
+        """When a dead letter was stored, Unix time."""
         return self._seconds[sequence - self._base]
 
     def messages(self, sequence: int) -> int:
-        """How many messages a letter stands for."""
+        """How many messages a dead letter stands for."""
         return self._counts.get(sequence, 1)
 
     @property
@@ -147,7 +147,7 @@ class Index:
         return [(number, group) for number, group in enumerate(self._known) if group is not None]
 
     def places(self, first: int, last: int) -> Iterator[tuple[int, int, int, int]]:
-        """(sequence, number of the group, number of the state, second) of the letters between, both included."""
+        """(sequence, number of the group, number of the state, second) of the dead letters between, both included."""
         begin, end = max(first, self._base), min(last, self.end - 1)
         if begin > end:
             return iter(())
@@ -161,16 +161,16 @@ class Index:
         )
         return (each for each in found if each[1] != _NONE)
 
-    def totals(self) -> dict[tuple[Group, LetterState], tuple[int, int]]:
-        """Letters and messages of each group, by state."""
-        letters = Counter(zip(self._groups, self._state, strict=True))
+    def totals(self) -> dict[tuple[Group, DeadLetterState], tuple[int, int]]:
+        """Dead letters and messages of each group, by state."""
+        dead_letters = Counter(zip(self._groups, self._state, strict=True))
         more: Counter[tuple[int, int]] = Counter()
         for sequence, count in self._counts.items():
             place = sequence - self._base
             more[self._groups[place], self._state[place]] += count - 1
         return {
             (group, STATES[state]): (count, count + more[number, state])
-            for (number, state), count in letters.items()
+            for (number, state), count in dead_letters.items()
             if (group := self._known[number]) is not None
         }
 
@@ -184,22 +184,22 @@ class Index:
         if gap < 0:
             return
         number = self._number_of(message)
-        parked = letter.redrives_of(message) >= MOST_REDRIVES
+        parked = dead_letter.redrives_of(message) >= MOST_REDRIVES
         self._groups.extend([*([_NONE] * gap), number])
         self._seconds.extend([message.stored_at_ns // 1_000_000_000] * (gap + 1))
         self._state.extend([*([0] * gap), _NUMBER["parked" if parked else "open"]])
-        if (count := letter.messages_of(message)) > 1:
+        if (count := dead_letter.messages_of(message)) > 1:
             self._counts[message.sequence] = count
 
     def _number_of(self, message: StoredMessage) -> int:
-        worker, publisher, type = letter.names_of(message.subject)
+        worker, publisher, type = dead_letter.names_of(message.subject)
         group = Group(
             worker,
-            letter.code_of(message),
+            dead_letter.code_of(message),
             type,
             publisher,
-            letter.form_of(message),
-            letter.redrives_of(message),
+            dead_letter.form_of(message),
+            dead_letter.redrives_of(message),
         )
         if group not in self._numbers and len(self._numbers) >= MAX_GROUPS:
             group = Group(worker, group.code, OTHERS, OTHERS, group.form, group.redrives)
@@ -217,7 +217,7 @@ class Index:
         del self._groups[:gone], self._seconds[:gone], self._state[:gone]
         self._base += gone
 
-    def _set_states(self, chunk: int, sets: dict[LetterState, set[int]]) -> None:
+    def _set_states(self, chunk: int, sets: dict[DeadLetterState, set[int]]) -> None:
         begin, end = max(chunk * CHUNK, self._base), min((chunk + 1) * CHUNK, self.end)
         for sequence in range(begin, end):
             group = self.group(sequence)

@@ -1,4 +1,4 @@
-"""svc.dead_letters.*. Any replica answers; what changes or exports letters needs a reason and is audited first."""
+"""svc.dead_letters.*. Any replica answers; what changes or exports dead letters needs a reason and is audited first."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from penstock.broker import Broker
 from penstock.errors import Refused, Unavailable
 from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import (
-    ExportLetters,
-    LetterMatch,
-    LetterState,
-    LetterStatsQuery,
-    ListLetterGroups,
-    ListLetters,
+    DeadLetterMatch,
+    DeadLetterState,
+    DeadLetterStatsQuery,
+    ExportDeadLetters,
+    ListDeadLetterGroups,
+    ListDeadLetters,
     Mark,
-    MarkedLetters,
-    MarkLetters,
-    ShowLetter,
+    MarkDeadLetters,
+    MarkedDeadLetters,
+    ShowDeadLetter,
 )
 from penstock.services.operator.access import actor_of, require
 from penstock.services.operator.dead_letters.index import Index
@@ -32,7 +32,7 @@ _log = structlog.get_logger("penstock.operator.dead_letters")
 
 Json = dict[str, Any]
 SERVICE = "dead_letters"
-FROM: dict[Mark, tuple[LetterState, ...]] = {  # the states that a mark begins with when none are named
+FROM: dict[Mark, tuple[DeadLetterState, ...]] = {  # the states that a mark begins with when none are named
     "parked": ("open",),
     "dropped": ("open", "parked"),
     "open": ("parked", "dropped"),
@@ -64,65 +64,65 @@ class DeadLetterOperations:
     async def groups(self, request: Json, caller: RequestCaller) -> Json:
         """ListLetterGroups → LetterGroups."""
         require(caller, SERVICE, "groups")
-        wanted = ListLetterGroups.read(request)
+        wanted = ListDeadLetterGroups.read(request)
         await self._index.fresh()
         return (await self._reading.groups(wanted.match)).to_json()
 
     async def list(self, request: Json, caller: RequestCaller) -> Json:
         """ListLetters → LetterPage."""
         require(caller, SERVICE, "list")
-        wanted = ListLetters.read(request)
+        wanted = ListDeadLetters.read(request)
         await self._index.fresh()
         return (await self._reading.page(wanted)).to_json()
 
     async def show(self, request: Json, caller: RequestCaller) -> Json:
         """ShowLetter → Letter."""
         require(caller, SERVICE, "show")
-        wanted = ShowLetter.read(request)
+        wanted = ShowDeadLetter.read(request)
         await self._index.fresh()
         return (await self._reading.show(wanted.sequence)).to_json()
 
     async def stats(self, request: Json, caller: RequestCaller) -> Json:
         """LetterStatsQuery → LetterStats."""
         require(caller, SERVICE, "stats")
-        LetterStatsQuery.read(request)
+        DeadLetterStatsQuery.read(request)
         await self._index.fresh()
         return self._reading.stats().to_json()
 
     async def export(self, request: Json, caller: RequestCaller) -> Json:
         """ExportLetters → ExportPage. Each page is on the audit trail before it is given out."""
         require(caller, SERVICE, "export")
-        wanted = ExportLetters.read(request)
+        wanted = ExportDeadLetters.read(request)
         _reason(wanted.reason)
         await self._whole()
         page = await self._reading.export(wanted)
-        if page.letters:
-            sequences = [each.sequence for each in page.letters]
+        if page.dead_letters:
+            sequences = [each.sequence for each in page.dead_letters]
             actor = actor_of(caller, wanted.by)
             await self._audit("exported", actor, caller, wanted.reason, wanted.match, sequences)
         return page.to_json()
 
     async def _mark(self, operation: str, state: Mark, request: Json, caller: RequestCaller) -> Json:
         require(caller, SERVICE, operation)
-        wanted = MarkLetters.read(request)
+        wanted = MarkDeadLetters.read(request)
         _reason(wanted.reason)
         if not bounded(wanted.match):
             raise Refused(
-                "REPLAY_UNBOUNDED", "no worker, code, type, publisher, time or letter is named", pointer="/match"
+                "REPLAY_UNBOUNDED", "no worker, code, type, publisher, time or dead letter is named", pointer="/match"
             )
         begin = tuple(wanted.match.states) or FROM[state]
         await self._whole()
         match = wanted.match.model_copy(update={"states": list(begin)})
         chosen = [each.sequence async for each in select(self._index, match) if each.state != state]
         if not chosen:
-            return MarkedLetters(state=state, letters=0, messages=0).to_json()
+            return MarkedDeadLetters(state=state, dead_letters=0, messages=0).to_json()
         actor = actor_of(caller, wanted.by)
         await self._audit("reopened" if state == "open" else state, actor, caller, wanted.reason, match, chosen)
-        moved = await self._index.states.move(chosen, state, begin or get_args(LetterState))
+        moved = await self._index.states.move(chosen, state, begin or get_args(DeadLetterState))
         messages = sum(self._index.messages(each) for each in moved)
         await self._index.fresh()
-        _log.info("dead_letters_marked", state=state, letters=len(moved), by=actor)
-        return MarkedLetters(state=state, letters=len(moved), messages=messages).to_json()
+        _log.info("dead_letters_marked", state=state, dead_letters=len(moved), by=actor)
+        return MarkedDeadLetters(state=state, dead_letters=len(moved), messages=messages).to_json()
 
     async def _whole(self) -> None:
         """Raises Unavailable while the index does not know every letter."""
@@ -131,7 +131,7 @@ class DeadLetterOperations:
             raise Unavailable("OVERLOADED", "the dead letters are still being read", retry_after=5)
 
     async def _audit(
-        self, what: str, actor: str, caller: RequestCaller, reason: str, match: LetterMatch, chosen: Sequence[int]
+        self, what: str, actor: str, caller: RequestCaller, reason: str, match: DeadLetterMatch, chosen: Sequence[int]
     ) -> None:
         await record.write(
             self._broker,
@@ -139,7 +139,7 @@ class DeadLetterOperations:
             actor,
             through=caller.identity,
             match=match.to_json(),
-            letters=len(chosen),
+            dead_letters=len(chosen),
             messages=sum(self._index.messages(each) for each in chosen),
             first=chosen[0],
             last=chosen[-1],

@@ -7,7 +7,7 @@ indistinguishable and comes along: handling it again changes nothing, as its ver
 from __future__ import annotations
 
 from penstock.broker import JetStream, StoredMessage
-from penstock.rpc.messages import LetterHead
+from penstock.rpc.messages import DeadLetterHead
 
 
 def filter_of(subject: str) -> str:
@@ -18,7 +18,7 @@ def filter_of(subject: str) -> str:
     return f"{parts[0]}.>"
 
 
-async def messages(jetstream: JetStream, head: LetterHead, *, most: int) -> list[StoredMessage]:
+async def messages(jetstream: JetStream, head: DeadLetterHead, *, most: int) -> list[StoredMessage]:
     """The first `most` messages of a range that its stream still has. Raises Unavailable."""
     found: list[StoredMessage] = []
     begin = head.origin_sequence

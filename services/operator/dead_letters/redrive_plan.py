@@ -1,4 +1,4 @@
-"""svc.operator.plan with the source dead_letters → a plan that also binds which letters and which patch."""
+"""svc.operator.plan with the source dead_letters → a plan that also binds which dead letters and which patch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from penstock.events.dead_letter import MOST_REDRIVES
 from penstock.replay import origin
 from penstock.replay.plan import sealed
 from penstock.rpc.messages import (
-    LetterMatch,
+    DeadLetterMatch,
     PlanReplay,
     ReplayCounts,
     ReplayPlan,
@@ -30,7 +30,7 @@ from penstock.services.operator.dead_letters.select import bounded, select
 from penstock.services.operator.replay.breakdown import Breakdown
 from penstock.services.operator.replay.counting import Counters
 
-MOST_LETTERS = 100_000  # in one plan, which reads each
+MOST_DEAD_LETTERS = 100_000  # in one plan, which reads each
 MOST_SPANS = 500  # counted one by one
 BROKEN_DOWN = 20  # spans whose messages are also counted by type and day
 SECONDS = 20.0  # for the counts
@@ -80,8 +80,8 @@ class RedrivePlanner:
                 seconds=round(counts.total / request.rate, 1),
                 does=f"hand each failed message to the {request.target} again, and to nobody else",
                 warnings=tuple(_warnings(choice, exhausted, request)),
-                letters=len(chosen.letters),
-                letter_states=tuple(match.states),
+                dead_letters=len(chosen.dead_letters),
+                dead_letter_states=tuple(match.states),
                 selection=chosen.digest,
                 patch=text,
                 patch_digest=patch.digest(text) if text else "",
@@ -91,18 +91,18 @@ class RedrivePlanner:
         return plan
 
     async def count_again(self, plan: ReplayPlan) -> None:
-        """Raises Refused REPLAY_PLAN_CHANGED when a letter or a message is no longer as it was planned."""
+        """Raises Refused REPLAY_PLAN_CHANGED when a dead letter or a message is no longer as it was planned."""
         chosen = await Chosen.load(self._keys, plan.hash)
         if chosen.digest != plan.selection:
             raise Refused("REPLAY_PLAN_CHANGED", "what is kept of the dead letters is not what was planned")
         await self._whole()
-        changed = [each for each in chosen.letters if self._index.state(each) not in plan.letter_states]
-        gone = [each for each in chosen.letters if self._index.group(each) is None]
+        changed = [each for each in chosen.dead_letters if self._index.state(each) not in plan.dead_letter_states]
+        gone = [each for each in chosen.dead_letters if self._index.group(each) is None]
         if changed or gone:
             first = (changed or gone)[0]
             raise Refused(
                 "REPLAY_PLAN_CHANGED",
-                f"{len(changed)} of {plan.letters} dead letters have another state since and {len(gone)} expired,"
+                f"{len(changed)} of {plan.dead_letters} dead letters have another state since and {len(gone)} expired,"
                 f" {first} first",
             )
         for part in plan.ranges:
@@ -136,10 +136,10 @@ class RedrivePlanner:
         if not self._index.complete:
             raise Unavailable("OVERLOADED", "the dead letters are still being read", retry_after=5)
 
-    async def _select(self, match: LetterMatch) -> tuple[list[int], int]:
-        """The letters, and how many more match that were tried too often."""
+    async def _select(self, match: DeadLetterMatch) -> tuple[list[int], int]:
+        """The dead letters, and how many more match that were tried too often."""
         if not bounded(match.model_copy(update={"workers": []})):
-            raise Refused("REPLAY_UNBOUNDED", "no code, type, publisher, time or letter says which ones")
+            raise Refused("REPLAY_UNBOUNDED", "no code, type, publisher, time or dead letter says which ones")
         await self._whole()
         found, exhausted = [], 0
         async for each in select(self._index, match):
@@ -147,9 +147,10 @@ class RedrivePlanner:
                 exhausted += 1
             else:
                 found.append(each.sequence)
-        if len(found) > MOST_LETTERS:
+        if len(found) > MOST_DEAD_LETTERS:
             raise Refused(
-                "REPLAY_FILTER_INVALID", f"{len(found)} dead letters match; at most {MOST_LETTERS} go into one plan"
+                "REPLAY_FILTER_INVALID",
+                f"{len(found)} dead letters match; at most {MOST_DEAD_LETTERS} go into one plan",
             )
         return found, exhausted
 
@@ -193,10 +194,10 @@ class RedrivePlanner:
         return ReplayCounts(total=total, by_type=by_type, by_publisher=by_publisher, by_day=by_day), size
 
 
-def _match(request: PlanReplay) -> LetterMatch:
+def _match(request: PlanReplay) -> DeadLetterMatch:
     wanted = request.match
     spans = [{"first": each.first, "last": each.last or 1 << 53} for each in request.sequences]
-    return LetterMatch.read(
+    return DeadLetterMatch.read(
         {
             "workers": [request.target],
             "codes": wanted.codes,

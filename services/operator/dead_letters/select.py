@@ -1,4 +1,4 @@
-"""LetterMatch → the letters that match, from the index."""
+"""DeadLetterMatch → the dead letters that match, from the index."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from dataclasses import dataclass
 
 from penstock.contracts import load
 from penstock.errors import Refused
-from penstock.rpc.messages import LetterMatch, LetterState
-from penstock.services.operator.dead_letters import letter
+from penstock.rpc.messages import DeadLetterMatch, DeadLetterState
+from penstock.services.operator.dead_letters import dead_letter
 from penstock.services.operator.dead_letters.index import STATES, Group, Index
 from penstock.services.operator.replay.bounds import moment
 
-AT_ONCE = 65_536  # letters looked at before others have their turn
+AT_ONCE = 65_536  # dead letters looked at before others have their turn
 
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """A letter of the index."""
+    """A dead letter of the index."""
 
     sequence: int
     group: Group
-    state: LetterState
+    state: DeadLetterState
     second: int
 
 
-async def select(index: Index, match: LetterMatch) -> AsyncIterator[Selected]:
-    """The letters that match, oldest first. Raises Refused REPLAY_FILTER_INVALID, REPLAY_BOUNDS_INVALID."""
+async def select(index: Index, match: DeadLetterMatch) -> AsyncIterator[Selected]:
+    """The dead letters that match, oldest first. Raises Refused REPLAY_FILTER_INVALID, REPLAY_BOUNDS_INVALID."""
     check(match)
     groups = {number: group for number, group in index.groups if _matches(group, match)}
     states = {STATES.index(state) for state in match.states or ("open",)}
@@ -41,21 +41,21 @@ async def select(index: Index, match: LetterMatch) -> AsyncIterator[Selected]:
             await asyncio.sleep(0)
 
 
-def bounded(match: LetterMatch) -> bool:
-    """Whether it names anything but states: an act on all letters at once is always a mistake."""
+def bounded(match: DeadLetterMatch) -> bool:
+    """Whether it names anything but states: an act on all dead letters at once is always a mistake."""
     return any((match.workers, match.codes, match.types, match.publishers, match.sequences, match.time))
 
 
-def check(match: LetterMatch) -> None:
+def check(match: DeadLetterMatch) -> None:
     """Raises Refused REPLAY_FILTER_INVALID for a code that no worker gives, so that a typing error matches nothing
     silently."""
     errors = load().errors
     for code in match.codes:
-        if code not in errors and code != letter.UNKNOWN:
+        if code not in errors and code != dead_letter.UNKNOWN:
             raise Refused("REPLAY_FILTER_INVALID", f"{code} is no error code of the contracts", pointer="/match/codes")
 
 
-def _matches(group: Group, match: LetterMatch) -> bool:
+def _matches(group: Group, match: DeadLetterMatch) -> bool:
     conditions: Sequence[tuple[list[str], str]] = (
         (match.workers, group.worker),
         (match.codes, group.code),
@@ -65,7 +65,7 @@ def _matches(group: Group, match: LetterMatch) -> bool:
     return all(not wanted or value in wanted for wanted, value in conditions)
 
 
-def _times(match: LetterMatch) -> tuple[float, float]:
+def _times(match: DeadLetterMatch) -> tuple[float, float]:
     """Unix seconds, from inclusive, to exclusive."""
     now_ns = time.time_ns()
     wanted = match.time
@@ -76,7 +76,7 @@ def _times(match: LetterMatch) -> tuple[float, float]:
     return begin // 1_000_000_000, float("inf") if end is None else -(-end // 1_000_000_000)
 
 
-def _spans(match: LetterMatch, last: int) -> list[tuple[int, int]]:
+def _spans(match: DeadLetterMatch, last: int) -> list[tuple[int, int]]:
     """The spans of sequences, ascending, none twice."""
     if not match.sequences:
         return [(1, last)]

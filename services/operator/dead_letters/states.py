@@ -1,6 +1,6 @@
 """bucket dead_letters: a key for each 65,536 sequences of DLQ with the sets of those that are no longer open.
 
-A letter cannot be changed or deleted, so its state stands beside it; a change is a compare-and-set of a whole chunk.
+A dead letter cannot be changed or deleted, so its state is beside it; a change is a compare-and-set of a chunk.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from penstock.broker import Broker, Keys
 from penstock.contracts.nats_subjects import key_stream
 from penstock.errors import Refused, Unavailable
 from penstock.replay import sequence_set
-from penstock.rpc.messages import LetterState
+from penstock.rpc.messages import DeadLetterState
 
 BUCKET = "dead_letters"
 CHUNK = 65_536  # sequences under one key
 TRIES = 8  # of a compare-and-set that others win
 
-Sets = dict[LetterState, set[int]]  # of a chunk; open is what stands in none
-KEPT: tuple[LetterState, ...] = tuple(state for state in get_args(LetterState) if state != "open")
+Sets = dict[DeadLetterState, set[int]]  # of a chunk; open is what stands in none
+KEPT: tuple[DeadLetterState, ...] = tuple(state for state in get_args(DeadLetterState) if state != "open")
 
 
 class States:
@@ -36,7 +36,7 @@ class States:
 
     async def changed(self, end: int) -> dict[int, Sets]:
         """The chunks that somebody changed since the last call, by number; every one of them at first. What has
-        letters from `end` on, which the caller does not know yet, is told again the next time."""
+        dead letters from `end` on, which the caller does not know yet, is told again the next time."""
         last = (await self._jetstream.stream_info(key_stream(BUCKET))).last_seq
         if last == self._seen:
             return {}
@@ -52,7 +52,9 @@ class States:
         self._seen = last if whole else -1
         return found
 
-    async def move(self, sequences: Iterable[int], state: LetterState, begin: Iterable[LetterState]) -> list[int]:
+    async def move(
+        self, sequences: Iterable[int], state: DeadLetterState, begin: Iterable[DeadLetterState]
+    ) -> list[int]:
         """Moves those that are in one of the states `begin`; returns them. Raises Unavailable when a chunk could not
         be changed; what was moved before stays moved, and the same call again moves the rest."""
         chunks: dict[int, set[int]] = {}
@@ -63,7 +65,9 @@ class States:
             moved += await self._move(chunk, wanted, state, frozenset(begin) - {state})
         return moved
 
-    async def _move(self, chunk: int, wanted: set[int], state: LetterState, begin: frozenset[LetterState]) -> list[int]:
+    async def _move(
+        self, chunk: int, wanted: set[int], state: DeadLetterState, begin: frozenset[DeadLetterState]
+    ) -> list[int]:
         for _ in range(TRIES):
             sets, revision = await self._read(chunk)
             free = set() if "open" not in begin else wanted.difference(*sets.values())
@@ -96,7 +100,7 @@ class States:
         return f"{self._prefix}.{chunk}"
 
 
-def _encode(sets: Mapping[LetterState, set[int]]) -> bytes:
+def _encode(sets: Mapping[DeadLetterState, set[int]]) -> bytes:
     return orjson.dumps({state: sequence_set.encode(members) for state, members in sets.items() if members})
 
 

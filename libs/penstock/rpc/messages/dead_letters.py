@@ -9,51 +9,51 @@ from pydantic import Field, StringConstraints
 from penstock.rpc.messages.fields import Reply, Request, Token
 from penstock.rpc.messages.operator import Actor, Reason, ReplayTimes
 
-MAX_LETTERS = 200  # in one page
+MAX_DEAD_LETTERS = 200  # in one page
 MAX_GROUPS = 10_000
 
-LetterState = Literal["open", "redriven", "parked", "dropped"]
-LetterForm = Literal["full", "range"]
+DeadLetterState = Literal["open", "redriven", "parked", "dropped"]
+DeadLetterForm = Literal["full", "range"]
 Mark = Literal["open", "parked", "dropped"]
 ErrorCode = Annotated[str, StringConstraints(pattern="^[A-Z][A-Z0-9_]{0,63}$")]
 EventType = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
-class LetterSpan(Request):
+class DeadLetterSpan(Request):
     """Dead letters by their sequence on DLQ, both ends included."""
 
     first: int = Field(ge=1)
     last: int = Field(ge=1)
 
 
-class LetterMatch(Request):
+class DeadLetterMatch(Request):
     """Which dead letters. Several values of a member are alternatives; several members must all hold."""
 
     workers: list[Token] = Field(default_factory=list, max_length=32)
     codes: list[ErrorCode] = Field(default_factory=list, max_length=100)
     types: list[EventType] = Field(default_factory=list, max_length=100)
     publishers: list[Token] = Field(default_factory=list, max_length=100)
-    states: list[LetterState] = Field(default_factory=list, max_length=4, description="left out: open")
-    sequences: list[LetterSpan] = Field(default_factory=list, max_length=100, description="on DLQ")
+    states: list[DeadLetterState] = Field(default_factory=list, max_length=4, description="left out: open")
+    sequences: list[DeadLetterSpan] = Field(default_factory=list, max_length=100, description="on DLQ")
     time: ReplayTimes | None = Field(None, description="when the dead letters were stored")
 
 
-class ListLetterGroups(Request):
+class ListDeadLetterGroups(Request):
     """Dead letters by worker, code, type, publisher, form and number of redrives."""
 
-    match: LetterMatch = LetterMatch()
+    match: DeadLetterMatch = DeadLetterMatch()
 
 
-class LetterGroup(Reply):
-    """Dead letters that have everything here in common. A range is one letter of many messages."""
+class DeadLetterGroup(Reply):
+    """Dead letters that have everything here in common. A range is one dead letter of many messages."""
 
     worker: str
     code: str
     type: str
     publisher: str
-    form: LetterForm
+    form: DeadLetterForm
     redrives: int = Field(0, description="how often these messages were redriven before they failed again")
-    letters: int
+    dead_letters: int
     messages: int
     first_sequence: int
     last_sequence: int
@@ -61,25 +61,25 @@ class LetterGroup(Reply):
     last_at: str
 
 
-class LetterGroups(Reply):
+class DeadLetterGroups(Reply):
     """The groups with the most messages first. `complete` false: the index is still being read, all are 'at least'."""
 
-    groups: list[LetterGroup]
-    letters: int
+    groups: list[DeadLetterGroup]
+    dead_letters: int
     messages: int
     complete: bool
 
 
-class ListLetters(Request):
+class ListDeadLetters(Request):
     """Single dead letters, newest first; `before` is where the last page ended. `open_ranges`: with their messages."""
 
-    match: LetterMatch = LetterMatch()
+    match: DeadLetterMatch = DeadLetterMatch()
     before: int | None = Field(None, ge=1)
-    limit: int = Field(50, ge=1, le=MAX_LETTERS)
+    limit: int = Field(50, ge=1, le=MAX_DEAD_LETTERS)
     open_ranges: bool = False
 
 
-class LetterMessage(Reply):
+class DeadLetterMessage(Reply):
     """A message of a range, as its stream has it."""
 
     sequence: int
@@ -87,16 +87,16 @@ class LetterMessage(Reply):
     stored_at: str
 
 
-class LetterHead(Reply):
+class DeadLetterHead(Reply):
     """A dead letter without its payload. `sequence` is its own, on DLQ; the origin is the message that failed."""
 
     sequence: int
     stored_at: str
-    state: LetterState
+    state: DeadLetterState
     worker: str
     code: str
     reason: str
-    form: LetterForm
+    form: DeadLetterForm
     type: str
     publisher: str
     subject: str = Field(description="of the message that failed")
@@ -108,110 +108,112 @@ class LetterHead(Reply):
     redrives: int = 0
     run: str = Field("", description="the run in which it failed")
     previous: int | None = Field(None, description="the dead letter whose redrive failed")
-    opened: list[LetterMessage] = Field(default_factory=list)
+    opened: list[DeadLetterMessage] = Field(default_factory=list)
     more: int = Field(0, description="messages of the range that are not in `opened`")
 
 
-class LetterPage(Reply):
+class DeadLetterPage(Reply):
     """Newest first; `next` is the `before` of the next page."""
 
-    letters: list[LetterHead]
+    dead_letters: list[DeadLetterHead]
     next: int | None = None
     complete: bool = True
 
 
-class ShowLetter(Request):
+class ShowDeadLetter(Request):
     """One dead letter, by its sequence on DLQ."""
 
     sequence: int = Field(ge=1)
 
 
-class Letter(Reply):
+class DeadLetter(Reply):
     """A dead letter, whole. `pointer` is where in the payload the failing member is, as far as the reason says."""
 
-    head: LetterHead
+    head: DeadLetterHead
     headers: dict[str, str]
     payload: str = Field(description="base64, byte for byte")
     pointer: str = ""
-    history: list[LetterHead] = Field(default_factory=list, description="earlier failures of the message, newest first")
+    history: list[DeadLetterHead] = Field(
+        default_factory=list, description="earlier failures of the message, newest first"
+    )
 
 
-class LetterStatsQuery(Request):
+class DeadLetterStatsQuery(Request):
     """No members: everything."""
 
 
-class LetterCounts(Reply):
+class DeadLetterCounts(Reply):
     """Letters, and the messages that they stand for."""
 
-    letters: int = 0
+    dead_letters: int = 0
     messages: int = 0
 
 
-class OpenLetters(Reply):
+class OpenDeadLetters(Reply):
     """Open dead letters of one worker and code."""
 
     worker: str
     code: str
-    letters: int
+    dead_letters: int
     messages: int
 
 
-class LetterStats(Reply):
+class DeadLetterStats(Reply):
     """All dead letters, and how full their stream is. `full_in_hours` at the pace of the last hour; none: never."""
 
-    states: dict[str, LetterCounts]
-    open: list[OpenLetters]
+    states: dict[str, DeadLetterCounts]
+    open: list[OpenDeadLetters]
     bytes: int
     max_bytes: int
     share: float = Field(description="of max_bytes, 0 to 1")
-    per_hour: int = Field(description="bytes of the last hour's letters, estimated from the average")
+    per_hour: int = Field(description="bytes of the last hour's dead letters, estimated from the average")
     full_in_hours: float | None = None
     oldest_at: str = ""
     kept_for_hours: float | None = Field(None, description="max_age of the stream")
     complete: bool
 
 
-class MarkLetters(Request):
+class MarkDeadLetters(Request):
     """Moves dead letters into another state. The condition must name something: not everything at once."""
 
-    match: LetterMatch
+    match: DeadLetterMatch
     reason: Reason
     by: Actor | None = None
 
 
-class MarkedLetters(Reply):
+class MarkedDeadLetters(Reply):
     """What was changed; what had the state before does not count."""
 
     state: Mark
-    letters: int
+    dead_letters: int
     messages: int
 
 
-class ExportLetters(Request):
+class ExportDeadLetters(Request):
     """Whole dead letters, oldest first, from behind `after` on."""
 
-    match: LetterMatch = LetterMatch()
+    match: DeadLetterMatch = DeadLetterMatch()
     after: int = Field(0, ge=0)
     reason: Reason
     by: Actor | None = None
 
 
-class ExportedLetter(Reply):
+class ExportedDeadLetter(Reply):
     """A dead letter as the stream has it, and its state."""
 
     sequence: int
     stored_at: str
-    state: LetterState
+    state: DeadLetterState
     subject: str
     headers: dict[str, str]
     payload: str = Field(description="base64, byte for byte")
 
 
 class ExportPage(Reply):
-    """As many as fit; `next` is the `after` of the next page, none at the end. `matched` counts letters in all, as
+    """As many as fit; `next` is the `after` of the next page, none at the end. `matched` counts dead letters in all, as
     `expired` those that the stream dropped meanwhile."""
 
-    letters: list[ExportedLetter]
+    dead_letters: list[ExportedDeadLetter]
     next: int | None = None
     matched: int
     expired: int = 0

@@ -130,8 +130,8 @@ class ReplayPlan(Reply):
     seconds: float = Field(0, description="at the rate")
     does: str = ""
     warnings: tuple[str, ...] = ()
-    letters: int = Field(0, description="dead letters that are redriven")
-    letter_states: tuple[Literal["open", "parked", "redriven", "dropped"], ...] = ()
+    dead_letters: int = Field(0, description="dead letters that are redriven")
+    dead_letter_states: tuple[Literal["open", "parked", "redriven", "dropped"], ...] = ()
     selection: str = Field("", description="SHA-256 of which dead letters these are")
     patch: str = Field("", description="the merge patch as it is applied")
     patch_digest: str = Field("", description="SHA-256 of the patch")
@@ -286,7 +286,7 @@ class ReplaySample(Reply):
 class RedriveRefusal(Reply):
     """A message that was not sent again, as its payload does not fit; its dead letter stays as it was."""
 
-    letter: int | None = Field(None, description="sequence of the dead letter on DLQ; none: it is of a range")
+    dead_letter: int | None = Field(None, description="sequence of the dead letter on DLQ; none: it is of a range")
     stream: str
     sequence: int
     code: str

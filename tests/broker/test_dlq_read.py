@@ -20,7 +20,7 @@ from penstock.services.operator.dead_letters.index import Index
 from penstock.services.operator.dead_letters.reading import Reading
 from penstock.services.operator.dead_letters.states import States
 from tests.support.broker_rig import Rig, subject
-from tests.support.dead_letters import LetterConsole, fail
+from tests.support.dead_letters import DeadLetterConsole, fail
 from tests.support.records import records_of
 from tests.support.until import BOUND
 from tests.support.workers import RunningWorker
@@ -35,8 +35,8 @@ async def operator(rig: Rig) -> AsyncIterator[Rig]:
 
 
 @pytest.fixture(scope="module")
-async def console(operator: Rig) -> LetterConsole:
-    return LetterConsole(await operator.broker("replayer"))
+async def console(operator: Rig) -> DeadLetterConsole:
+    return DeadLetterConsole(await operator.broker("replayer"))
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +54,14 @@ def spans(first: int) -> dict[str, Any]:
     return {"sequences": [{"first": first, "last": 1 << 40}]}
 
 
-async def refused(console: LetterConsole, operation: str, body: dict[str, Any]) -> PenstockError:
+async def refused(console: DeadLetterConsole, operation: str, body: dict[str, Any]) -> PenstockError:
     with pytest.raises(PenstockError) as caught:
         await console.ask(operation, body)
     return caught.value
 
 
-async def test_letters_are_grouped_by_worker_code_type_and_publisher(
-    operator: Rig, console: LetterConsole, indexer: Broker, since: int
+async def test_dead_letters_are_grouped_by_worker_code_type_and_publisher(
+    operator: Rig, console: DeadLetterConsole, indexer: Broker, since: int
 ) -> None:
     writer = await operator.broker("writer")
     await fail(indexer, subject("shop"), [b"{}"] * 3)
@@ -71,7 +71,7 @@ async def test_letters_are_grouped_by_worker_code_type_and_publisher(
     found = await console.groups(**spans(since))
     assert found.complete
     assert {
-        (each.worker, each.code, each.publisher, each.form, each.letters, each.messages) for each in found.groups
+        (each.worker, each.code, each.publisher, each.form, each.dead_letters, each.messages) for each in found.groups
     } == {
         ("indexer", "SINK_REFUSED", "shop", "full", 3, 3),
         ("indexer", "TYPE_UNKNOWN", "shop", "full", 2, 2),
@@ -79,13 +79,13 @@ async def test_letters_are_grouped_by_worker_code_type_and_publisher(
         ("indexer", "SINK_REFUSED", "till", "range", 1, 4),
         ("writer", "SINK_REFUSED", "till", "full", 1, 1),
     }
-    assert (found.letters, found.messages) == (8, 11)
+    assert (found.dead_letters, found.messages) == (8, 11)
     assert {each.type for each in found.groups} == {"log.line.v1"}
     assert [each.messages for each in found.groups] == sorted((each.messages for each in found.groups), reverse=True)
 
 
 async def test_conditions_narrow_and_an_unknown_code_is_refused(
-    console: LetterConsole, indexer: Broker, since: int
+    console: DeadLetterConsole, indexer: Broker, since: int
 ) -> None:
     await fail(indexer, subject("shop"), [b"{}"] * 3)
     await fail(indexer, TILL, [b"{}"] * 2, code="TYPE_UNKNOWN")
@@ -98,33 +98,33 @@ async def test_conditions_narrow_and_an_unknown_code_is_refused(
         ({"time": {"to": "-PT1H"}}, 0),
         ({"states": ["parked"]}, 0),
     ):
-        assert (await console.groups(**spans(since), **match)).letters == count, match
+        assert (await console.groups(**spans(since), **match)).dead_letters == count, match
     assert (await refused(console, "groups", {"match": {"codes": ["NO_SUCH"]}})).code == "REPLAY_FILTER_INVALID"
 
 
 async def test_a_code_outside_the_contracts_groups_as_unknown(
-    console: LetterConsole, indexer: Broker, since: int
+    console: DeadLetterConsole, indexer: Broker, since: int
 ) -> None:
     await fail(indexer, subject(), [b"{}"], code="MADE_UP")
     assert [each.code for each in (await console.groups(**spans(since))).groups] == ["UNKNOWN"]
 
 
-async def test_pages_are_newest_first_and_hold_every_letter_once(
-    console: LetterConsole, indexer: Broker, since: int
+async def test_pages_are_newest_first_and_hold_every_dead_letter_once(
+    console: DeadLetterConsole, indexer: Broker, since: int
 ) -> None:
     await fail(indexer, subject(), [b"{}"] * 7)
     seen: list[int] = []
     before = None
     while True:
         page = await console.page(match=spans(since), limit=3, **({"before": before} if before else {}))
-        seen += [each.sequence for each in page.letters]
+        seen += [each.sequence for each in page.dead_letters]
         if (before := page.next) is None:
             break
     assert seen == list(range(since + 6, since - 1, -1))
 
 
-async def test_a_shown_letter_has_the_payload_and_where_it_fails(
-    console: LetterConsole, indexer: Broker, since: int
+async def test_a_shown_dead_letter_has_the_payload_and_where_it_fails(
+    console: DeadLetterConsole, indexer: Broker, since: int
 ) -> None:
     payload = b'{"data": {"level": "\x1b[31m"}} \x00\xff'
     await fail(indexer, TILL, [payload], reason="not a level\x1b[0m (at /data/level)", first=77)
@@ -139,40 +139,40 @@ async def test_a_shown_letter_has_the_payload_and_where_it_fails(
 
 
 async def test_a_range_is_opened_into_the_messages_of_its_stream(
-    operator: Rig, console: LetterConsole, indexer: Broker, since: int
+    operator: Rig, console: DeadLetterConsole, indexer: Broker, since: int
 ) -> None:
     mine = await operator.store([b"mine %d" % n for n in range(4)], publisher="till")
     other = await operator.store([b"other"], publisher="shop")
     mine += await operator.store([b"mine 4"], publisher="till")
     assert mine[3] < other[0] < mine[4]
     await fail(indexer, TILL, [b"x"] * (mine[-1] - mine[0] + 1), first=mine[0], full=0)
-    (head,) = (await console.page(match=spans(since), open_ranges=True)).letters
+    (head,) = (await console.page(match=spans(since), open_ranges=True)).dead_letters
     assert (head.form, head.origin_sequence, head.origin_last) == ("range", mine[0], mine[-1])
     assert [each.sequence for each in head.opened] == mine
     assert (await console.show(since)).head.opened == head.opened
 
 
-async def test_states_are_kept_beside_the_letters_and_counted(
-    operator: Rig, console: LetterConsole, indexer: Broker, since: int
+async def test_states_are_kept_beside_the_dead_letters_and_counted(
+    operator: Rig, console: DeadLetterConsole, indexer: Broker, since: int
 ) -> None:
     await fail(indexer, subject(), [b"{}"] * 5)
     before = (await console.stats()).states
-    assert (await console.mark("park", **spans(since))).letters == 5
-    assert (await console.mark("park", **spans(since))).letters == 0
+    assert (await console.mark("park", **spans(since))).dead_letters == 5
+    assert (await console.mark("park", **spans(since))).dead_letters == 0
     moved = await console.mark("drop", sequences=[{"first": since, "last": since + 1}])
-    assert (moved.letters, moved.messages, moved.state) == (2, 2, "dropped")
+    assert (moved.dead_letters, moved.messages, moved.state) == (2, 2, "dropped")
     after = (await console.stats()).states
-    assert after["open"].letters == before["open"].letters - 5
-    assert after["parked"].letters == before["parked"].letters + 3
-    assert after["dropped"].letters == before["dropped"].letters + 2
+    assert after["open"].dead_letters == before["open"].dead_letters - 5
+    assert after["parked"].dead_letters == before["parked"].dead_letters + 3
+    assert after["dropped"].dead_letters == before["dropped"].dead_letters + 2
     assert (await console.show(since)).head.state == "dropped"
-    assert (await console.mark("reopen", **spans(since))).letters == 5
+    assert (await console.mark("reopen", **spans(since))).dead_letters == 5
     assert (await console.stats()).states == before
     assert (await operator.core.jetstream.stream_info("DLQ")).last_seq == since + 4
 
 
 async def test_another_replica_sees_the_states_and_reads_the_index_anew(
-    operator: Rig, console: LetterConsole, indexer: Broker, since: int
+    operator: Rig, console: DeadLetterConsole, indexer: Broker, since: int
 ) -> None:
     await fail(indexer, subject(), [b"{}"] * 3)
     await console.mark("park", sequences=[{"first": since, "last": since}])
@@ -198,7 +198,7 @@ async def test_two_writers_of_one_chunk_lose_nothing(operator: Rig, indexer: Bro
 
 
 async def test_marking_needs_a_reason_and_a_condition_and_is_audited_first(
-    operator: Rig, console: LetterConsole, indexer: Broker, since: int
+    operator: Rig, console: DeadLetterConsole, indexer: Broker, since: int
 ) -> None:
     await fail(indexer, subject(), [b"{}"] * 2)
     match = spans(since)
@@ -211,11 +211,11 @@ async def test_marking_needs_a_reason_and_a_condition_and_is_audited_first(
     assert message.subject == "audit.operator.dead_letters_parked"
     said = orjson.loads(message.data)
     assert (said["actor"], said["through"], said["reason"]) == ("ann", "replayer", "bad deploy")
-    assert (said["letters"], said["messages"], said["first"], said["last"]) == (2, 2, since, since + 1)
+    assert (said["dead_letters"], said["messages"], said["first"], said["last"]) == (2, 2, since, since + 1)
 
 
 async def test_an_export_loses_nothing_and_each_page_is_audited(
-    operator: Rig, console: LetterConsole, indexer: Broker, since: int
+    operator: Rig, console: DeadLetterConsole, indexer: Broker, since: int
 ) -> None:
     payloads = [b"\x00\xff" * 100_000, b'{"a": 1}', b"", b"x" * 250_000, b"\x1b" * 200_000]
     await fail(indexer, TILL, payloads)
@@ -227,7 +227,7 @@ async def test_an_export_loses_nothing_and_each_page_is_audited(
     while after is not None:
         page = await console.export(after, **spans(since))
         pages += 1
-        found += page.letters
+        found += page.dead_letters
         after = page.next
     assert [b64decode(each.payload) for each in found] == payloads
     assert [each.sequence for each in found] == list(range(since, since + 5))
@@ -235,7 +235,7 @@ async def test_an_export_loses_nothing_and_each_page_is_audited(
     records = await operator.stored("AUDIT", audited)
     records_of(records)
     assert [each.subject for each in records] == ["audit.operator.dead_letters_exported"] * pages
-    assert sum(orjson.loads(each.data)["letters"] for each in records) == 5
+    assert sum(orjson.loads(each.data)["dead_letters"] for each in records) == 5
 
 
 async def test_a_person_needs_a_role_that_allows_it(operator: Rig) -> None:
@@ -252,7 +252,7 @@ async def test_a_person_needs_a_role_that_allows_it(operator: Rig) -> None:
         await ask(ingress, "dead_letters", "stats", {}, timeout=BOUND)
 
 
-async def test_stats_forecast_when_the_stream_is_full(console: LetterConsole, indexer: Broker) -> None:
+async def test_stats_forecast_when_the_stream_is_full(console: DeadLetterConsole, indexer: Broker) -> None:
     await fail(indexer, subject(), [b"x" * 100_000] * 20)
     found = await console.stats()
     assert found.bytes > 2_000_000

@@ -24,7 +24,7 @@ from penstock.events.dead_letter import (
     SEQUENCE,
     STREAM,
 )
-from penstock.rpc.messages import LetterForm, LetterHead, LetterState
+from penstock.rpc.messages import DeadLetterForm, DeadLetterHead, DeadLetterState
 
 UNKNOWN = "UNKNOWN"  # in place of a code that the contracts do not have
 _POINTER = re.compile(r"\(at (/.*)\)\Z", re.DOTALL)
@@ -36,7 +36,7 @@ def code_of(message: StoredMessage) -> str:
     return code if code in load().errors else UNKNOWN
 
 
-def form_of(message: StoredMessage) -> LetterForm:
+def form_of(message: StoredMessage) -> DeadLetterForm:
     """Whether it is one message with its payload, or a range of them."""
     return "range" if message.headers.get(FORM) == "range" else "full"
 
@@ -87,15 +87,15 @@ def pointer_of(reason: str) -> str:
     return found[1] if found else ""
 
 
-def head_of(message: StoredMessage, state: LetterState) -> LetterHead:
-    """All of a letter but its payload and its other headers."""
+def head_of(message: StoredMessage, state: DeadLetterState) -> DeadLetterHead:
+    """All of a dead letter but its payload and its other headers."""
     worker, publisher, type = names_of(message.subject)
     first = last = number(message, SEQUENCE)
     form = form_of(message)
     if form == "range":
         body = range_of(message)
         first, last = int(body.get("from", 0)), int(body.get("to", 0))
-    return LetterHead(
+    return DeadLetterHead(
         sequence=message.sequence,
         stored_at=timestamps.text(message.stored_at_ns),
         state=state,
