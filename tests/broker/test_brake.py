@@ -96,7 +96,7 @@ async def test_nothing_is_dead_lettered_when_the_first_batches_close_the_brake(
         await until(lambda: brake.stopped)
         reason = working[0].unready_reason()
         assert all(lane.unready_reason() == reason for lane in working)
-        for word in ("SINK_REFUSED", "penstock dlq stats --worker indexer", "penstock worker resume indexer"):
+        for word in ("SINK_REFUSED", "penstock dlq list --worker indexer", "penstock worker resume indexer"):
             assert word in reason
         await until(lambda: all(lane.puller.paused for lane in working))
         handled = len(store.seen)

@@ -66,6 +66,10 @@ async def test_from_the_list_to_a_patched_redrive(operator: Rig, tmp_path: Path)
     code, _, errors = await dlq(operator, "export", str(exported), "-r", "again")
     assert (code, "cannot be written" in errors) == (2, True)
 
+    unwritten = tmp_path / "unwritten.jsonl"
+    code, _, errors = await dlq(operator, "export", str(unwritten), "--number", str(since))
+    assert (code, "REPLAY_REASON_MISSING" in errors, unwritten.exists()) == (1, True, False), errors
+
     code, out, errors = await dlq(operator, "park", "--number", str(since + 1), "-r", "for tomorrow")
     assert (code, "1 dead letters (1 messages) are parked now" in out) == (0, True), errors
     code, _, errors = await dlq(operator, "drop", "-r", "everything")

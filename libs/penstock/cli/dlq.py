@@ -6,8 +6,9 @@ import asyncio
 import getpass
 import json as jsonlib
 import sys
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 
@@ -39,7 +40,12 @@ Codes = Annotated[list[str] | None, typer.Option("--code", help="Error code, lik
 Types = Annotated[list[str] | None, typer.Option("--type", help="Event type; repeatable.")]
 Publishers = Annotated[list[str] | None, typer.Option("--publisher")]
 States = Annotated[
-    list[str] | None, typer.Option("--state", help="open (default), redriven, parked or dropped; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--state",
+        help="open, redriven, parked or dropped; repeatable. Default: open; for drop open and parked, for reopen parked"
+        " and dropped.",
+    ),
 ]
 Since = Annotated[str, typer.Option(help="How far back: 90m, 2h, 7d.")]
 DeadLetters = Annotated[
@@ -204,28 +210,30 @@ def export(
     """Write dead letters as lines of JSON, whole: number, state, headers, payload."""
     match = match_of(workers, codes, types, publishers, states, since, dead_letters)
     if file == "-":
-        asyncio.run(_export(sys.stdout, match, reason, _user(by)))
+        asyncio.run(_export(None, match, reason, _user(by)))
         return
     try:
-        with Path(file).open("x", encoding="utf-8") as out:
-            count = asyncio.run(_export(out, match, reason, _user(by)))
+        count = asyncio.run(_export(Path(file), match, reason, _user(by)))
     except OSError as error:
         raise typer.BadParameter(f"{file} cannot be written: {error.strerror}") from None
     typer.echo(f"{count} dead letters written to {file}", err=True)
 
 
-async def _export(out: TextIO, match: dict[str, Any], reason: str, by: str) -> int:
-    count, after = 0, 0
+async def _export(file: Path | None, match: dict[str, Any], reason: str, by: str) -> int:
+    body = {"match": match, "after": 0, "reason": reason, "by": by}
     async with Operator() as operator:
-        while True:
-            body = {"match": match, "after": after, "reason": reason, "by": by}
-            page = ExportPage.model_validate(await operator.ask("export", body, service=SERVICE))
-            for dead_letter in page.dead_letters:
-                out.write(jsonlib.dumps(show.exported(dead_letter)) + "\n")
-            count += len(page.dead_letters)
-            if page.next is None:
-                return count
-            after = page.next
+        page = ExportPage.model_validate(await operator.ask("export", body, service=SERVICE))
+        count = 0
+        # Opened only now: a request that is refused leaves no empty file behind.
+        with file.open("x", encoding="utf-8") if file else nullcontext(sys.stdout) as out:
+            while True:
+                for dead_letter in page.dead_letters:
+                    out.write(jsonlib.dumps(show.exported(dead_letter)) + "\n")
+                count += len(page.dead_letters)
+                if page.next is None:
+                    return count
+                again = body | {"after": page.next}
+                page = ExportPage.model_validate(await operator.ask("export", again, service=SERVICE))
 
 
 def _mark(operation: str, match: dict[str, Any], reason: str, by: str, json: bool) -> None:

@@ -129,7 +129,7 @@ class Brake:
         return (
             f"the brake is closed since {_time(closing.since)} until {_time(closing.until)}: most messages of"
             f" {len(refused)} publishers were refused with {', '.join(closing.codes)} ({named}); they are kept, not"
-            f" dead-lettered. Compare with earlier dead letters: `penstock dlq stats --worker {self.worker}`; roll the"
+            f" dead-lettered. Compare with earlier dead letters: `penstock dlq list --worker {self.worker}`; roll the"
             f" last deploy back or repair the sink, then: `penstock worker resume {self.worker} --reason …`"
         )
 

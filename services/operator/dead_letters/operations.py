@@ -62,35 +62,35 @@ class DeadLetterOperations:
         }
 
     async def groups(self, request: Json, caller: RequestCaller) -> Json:
-        """ListLetterGroups → LetterGroups."""
+        """ListDeadLetterGroups → DeadLetterGroups."""
         require(caller, SERVICE, "groups")
         wanted = ListDeadLetterGroups.read(request)
         await self._index.fresh()
         return (await self._reading.groups(wanted.match)).to_json()
 
     async def list(self, request: Json, caller: RequestCaller) -> Json:
-        """ListLetters → LetterPage."""
+        """ListDeadLetters → DeadLetterPage."""
         require(caller, SERVICE, "list")
         wanted = ListDeadLetters.read(request)
         await self._index.fresh()
         return (await self._reading.page(wanted)).to_json()
 
     async def show(self, request: Json, caller: RequestCaller) -> Json:
-        """ShowLetter → Letter."""
+        """ShowDeadLetter → DeadLetter."""
         require(caller, SERVICE, "show")
         wanted = ShowDeadLetter.read(request)
         await self._index.fresh()
         return (await self._reading.show(wanted.sequence)).to_json()
 
     async def stats(self, request: Json, caller: RequestCaller) -> Json:
-        """LetterStatsQuery → LetterStats."""
+        """DeadLetterStatsQuery → DeadLetterStats."""
         require(caller, SERVICE, "stats")
         DeadLetterStatsQuery.read(request)
         await self._index.fresh()
         return self._reading.stats().to_json()
 
     async def export(self, request: Json, caller: RequestCaller) -> Json:
-        """ExportLetters → ExportPage. Each page is on the audit trail before it is given out."""
+        """ExportDeadLetters → ExportPage. Each page is on the audit trail before it is given out."""
         require(caller, SERVICE, "export")
         wanted = ExportDeadLetters.read(request)
         _reason(wanted.reason)
