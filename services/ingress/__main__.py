@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import structlog
 import uvicorn
 
+from penstock import gc_tuning
 from penstock.contracts import load
-from penstock.runtime import gc_tuning
 from penstock.services.ingress.app import Ingress
 from penstock.services.ingress.http.protocol import Protocol
 from penstock.settings import Settings, load_settings

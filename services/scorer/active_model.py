@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 import structlog
 
+from penstock import gc_tuning
 from penstock.broker import Broker, Entry, Keys, Objects
 from penstock.contracts import subjects
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.runtime import gc_tuning
 from penstock.scoring.package import verify
 from penstock.scoring.registry import MODELS, NOTIFICATION, REGISTRY, active_key, object_name
 from penstock.services.scorer import metrics

@@ -34,6 +34,7 @@ from typing import Any, Generic
 
 import structlog
 
+from penstock import gc_tuning
 from penstock.auth.connect import connect_as
 from penstock.broker import Broker
 from penstock.consume import Brake, CrashCounter, DeadLetters, Lane
@@ -44,7 +45,6 @@ from penstock.replay.run import BUCKET
 from penstock.replay.run_lanes import Host
 from penstock.replay.worker import ReplayWorker
 from penstock.rpc.server import Responder, serve
-from penstock.runtime import gc_tuning
 from penstock.runtime.handling import make_lane
 from penstock.runtime.health import Health
 from penstock.runtime.parts import Build, Parts, S, Source
