@@ -144,7 +144,7 @@ def test_the_reason_says_what_was_refused_since_when_and_what_to_do(clock: Clock
     assert brake.reason() == (
         "the brake is closed since 2026-05-04T12:00:03Z until 2026-05-04T12:00:33Z: most messages of 2 publishers were"
         " refused with RECORD_TOO_LARGE, SINK_REFUSED (two 30 of 31, one 25 of 25); they are kept, not dead-lettered."
-        " Compare with earlier dead letters: `penstock dlq stats --worker indexer`; roll the last deploy back or repair"
+        " Compare with earlier dead letters: `penstock dlq list --worker indexer`; roll the last deploy back or repair"
         " the sink, then: `penstock worker resume indexer --reason …`"
     )
     clock.now += FIRST_STOP

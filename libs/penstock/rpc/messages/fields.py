@@ -68,6 +68,9 @@ Vector = Annotated[str, StringConstraints(min_length=4, max_length=8192)]  # pen
 
 
 class WireModel(BaseModel):
+    # Most processes use few of the models: those that are never used take no memory.
+    model_config = ConfigDict(defer_build=True)
+
     def to_json(self) -> dict[str, Any]:
         """The members as they go over the wire; what was not given is left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
