@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -27,7 +26,7 @@ async def operators(rig: Rig) -> AsyncIterator[Operators]:
         operators.start(number)
     yield operators
     for number in range(2):
-        operators.rig.processes.try_signal(f"operator_{number}", signal.SIGKILL)
+        operators.end(number)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ async def operators(rig: Rig) -> AsyncIterator[Operators]:
         operators.start(number)
     yield operators
     for number in range(2):
-        operators.rig.processes.try_signal(f"operator_{number}", signal.SIGKILL)
+        operators.end(number)
 
 
 async def some_more(console: Console, run: ReplayRun, messages: int) -> ReplayStatus:

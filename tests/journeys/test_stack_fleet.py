@@ -17,11 +17,27 @@ def states(running: Processes) -> dict[str, str]:
     return {part.name: part.state for part in status.status(running.place)}
 
 
-def test_a_fleet_without_a_model_is_ready_and_says_how_to_train_one(fleet: Processes) -> None:
+def test_every_service_of_the_fleet_is_ready(fleet: Processes) -> None:
     found, services = states(fleet), (*SERVICES, "scorer_0")
     assert {name: found[name] for name in services} == dict.fromkeys(services, "ready")
-    [scorer] = [part for part in status.status(fleet.place) if part.name == "scorer_0"]
-    assert scorer.notes == ("no model yet: scoring waits; train one with `penstock model train --activate`",)
+
+
+def test_a_scorer_without_a_model_is_ready_and_status_says_how_to_train_one(
+    fleet: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("PENSTOCK_SCORER_MODEL", "untrained")
+        fleet.kill("scorer_0")
+        fleet.restart("scorer_0")
+    try:
+        [scorer] = [part for part in status.status(fleet.place) if part.name == "scorer_0"]
+        assert scorer.state == "ready"
+        assert scorer.notes == (
+            "no model yet: scoring waits; train one with `penstock model train --model untrained --activate`",
+        )
+    finally:
+        fleet.kill("scorer_0")
+        fleet.restart("scorer_0")
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -30,3 +30,9 @@ class Operators:
     def kill(self, number: int = 0) -> None:
         """SIGKILL."""
         self.rig.processes.kill(f"operator_{number}")
+
+    def end(self, number: int = 0) -> None:
+        """SIGKILL if it runs; returns when it is gone, so that another may take its name and port."""
+        record = process.alive(self.rig.place, f"operator_{number}")
+        if record is not None:
+            process.kill(record)

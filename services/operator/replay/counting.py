@@ -2,7 +2,11 @@
 
 A consumer that begins at `first` has as many pending as match from there on; one that begins behind `last` as many as
 lie beyond it. Their difference is the number, but live traffic raises both between two readings. So the first is read
-between two readings of the second, which bound it; many such brackets are intersected until one number is left.
+between two readings of the second, which bound it: a bracket.
+
+nats-server tells its consumers of a new message one after the other. At the moment of a reading, one message may be
+counted by one of the pair and not yet by the other, so a bracket can be off by one, either way. Brackets that leave one
+number only are therefore votes, and the number is taken once it leads by LEAD of them.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -21,6 +26,7 @@ from penstock.services.operator.replay import consumers
 
 T = TypeVar("T")
 
+LEAD = 4  # votes by which a number has to lead
 BRACKETS = 2000  # before a number is given up as "at least", if there is time for so many
 IDLE = 10.0  # seconds after which the server deletes counters that a killed operator left
 _TEMPORARY = {"mem_storage": True, "num_replicas": 1, "inactive_threshold": int(IDLE * 1e9), "headers_only": True}
@@ -102,7 +108,7 @@ class Counters:
 
     async def _bracket(self, stream: str, name: str, deadline: float | None) -> Count:
         broker, tail = self._broker, name + REPLAY_TAIL
-        least, most = 0, 1 << 62
+        tally = Tally()
         for _ in range(BRACKETS):
             # Sent in one piece, and answered in this order: the closer together, the tighter the bracket.
             before, main, after = await asyncio.gather(
@@ -110,8 +116,35 @@ class Counters:
                 broker.jetstream.consumer_info(stream, name),
                 broker.jetstream.consumer_info(stream, tail),
             )
-            least = max(least, main.pending - after.pending)
-            most = min(most, main.pending - before.pending)
-            if least >= most or (deadline is not None and time.monotonic() > deadline):
+            tally.add(main.pending - after.pending, main.pending - before.pending)
+            if tally.leader is not None:
+                return Count(tally.leader)
+            if deadline is not None and time.monotonic() > deadline:
                 break
-        return Count(max(least, 0), least == most)
+        return Count(tally.least, exact=False)
+
+
+class Tally:
+    """What brackets say of a number."""
+
+    def __init__(self) -> None:
+        self._votes: Counter[int] = Counter()
+        self._least = 0
+
+    def add(self, least: int, most: int) -> None:
+        """A bracket: the number lies between the two, or beyond one of them by one."""
+        self._least = max(self._least, least - 1)
+        if least == most:
+            self._votes[least] += 1
+
+    @property
+    def leader(self) -> int | None:
+        """The number, once enough brackets agree."""
+        ranked = [*self._votes.most_common(2), (0, 0), (0, 0)]
+        (number, votes), (_, others) = ranked[:2]
+        return number if votes - others >= LEAD else None
+
+    @property
+    def least(self) -> int:
+        """The number is not smaller."""
+        return self._least
