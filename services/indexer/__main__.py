@@ -17,7 +17,7 @@ from penstock.events import Checker
 from penstock.rpc.client import ask
 from penstock.rpc.messages import Embedding, LoadedModels
 from penstock.rpc.server import serve
-from penstock.runtime import Parts, Replayed, Source, main
+from penstock.runtime import Parts, Source, main
 from penstock.scoring.score import read_score
 from penstock.services.indexer.bulk import Bulker
 from penstock.services.indexer.epochs import follow_epochs, read_epochs
@@ -77,7 +77,7 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
                 stream="SCORES",
                 decode=decode_score,
                 handle=indexer.scores,
-                replayed=lambda _: Replayed(decode_score, indexer.replayed_scores),
+                replayed=partial(indexer.replayed_as_scores, decode_score),
             ),
         ),
         service="search",

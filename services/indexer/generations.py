@@ -98,10 +98,16 @@ class Generations:
         try:
             await self._client.indices.refresh(index=alias)
             count = (await self._client.count(index=alias)).body["count"]
-            found = (await self._client.mget(index=alias, ids=wanted.keys)).body["docs"] if wanted.keys else []
+            found = await self._client.search(
+                index=alias,
+                query={"ids": {"values": wanted.keys}},
+                size=messages.MAX_CHECKED,
+                source_exclude_vectors=False,
+                allow_partial_search_results=False,
+            )
         except (ApiError, TransportError) as error:
             raise unavailable(error, f"{alias} cannot be read") from error
-        documents = {doc["_id"]: doc["_source"] for doc in found if doc.get("found")}
+        documents = {hit["_id"]: hit["_source"] for hit in found.body["hits"]["hits"]}
         return messages.CheckedIndex(count=count, documents=documents).to_json()
 
     async def _list(self, alias: str) -> messages.Indices:

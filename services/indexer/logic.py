@@ -73,16 +73,34 @@ class Indexer:
 
     async def rebuilt_events(self, batch: Sequence[Event]) -> list[Outcome]:
         """One outcome per event that goes to an index beside the live one."""
-        if not isinstance(self._bulker, MirroredBulker):
-            raise TypeError("this indexer follows no rebuilds")
-        return await self._bulker.fill(self._event_lines(batch), of_replayed_item)
+        return await self._fill(self._event_lines(batch))
+
+    def replayed_as_scores(self, decode: Callable[[Delivery], Score], effect: str) -> Replayed[Score]:
+        """Scores of a replay; those from the store are as of the epoch of their event's stream."""
+
+        def decode_replayed(delivery: Delivery) -> Score:
+            score = decode(delivery)
+            if delivery.stream == score.stream:  # from the store; on SCORES the epoch is that of SCORES
+                score.epoch = delivery.epoch
+            return score
+
+        return Replayed(decode_replayed, self.rebuilt_scores if effect == REBUILD else self.replayed_scores)
 
     async def replayed_scores(self, batch: Sequence[Score]) -> list[Outcome]:
         """One outcome per score of a replay; it says where newer data was found."""
         return await self._bulker.send(self._score_lines(batch), of_replayed_item)
 
+    async def rebuilt_scores(self, batch: Sequence[Score]) -> list[Outcome]:
+        """One outcome per score that goes to an index beside the live one."""
+        return await self._fill(self._score_lines(batch))
+
+    async def _fill(self, lines: list[Line]) -> list[Outcome]:
+        if not isinstance(self._bulker, MirroredBulker):
+            raise TypeError("this indexer follows no rebuilds")
+        return await self._bulker.fill(lines, of_replayed_item)
+
     def _event_lines(self, batch: Sequence[Event]) -> list[Line]:
         return [event_line(event, event.epoch or self._epochs[event.stream]) for event in batch]
 
     def _score_lines(self, batch: Sequence[Score]) -> list[Line]:
-        return [score_line(score, self._epochs[score.stream]) for score in batch]
+        return [score_line(score, score.epoch or self._epochs[score.stream]) for score in batch]

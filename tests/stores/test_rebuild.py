@@ -17,7 +17,7 @@ from penstock.rpc.client import ask
 from penstock.rpc.messages import RebuiltIndex, ReplayRun
 from tests.support.broker_rig import Rig
 from tests.support.deliveries import line
-from tests.support.rebuilds import everywhere, sources
+from tests.support.rebuilds import everywhere, scores_everywhere, sources
 from tests.support.replay_command import replay
 from tests.support.replay_console import Console
 from tests.support.until import until
@@ -138,6 +138,31 @@ async def test_an_index_deleted_by_mistake_comes_back_from_the_store_alone(
     with pytest.raises(PenstockError) as caught:
         await changed(console, "rollback", run)
     assert caught.value.code == "NOT_FOUND"
+
+
+async def test_an_index_of_scores_is_rebuilt_from_the_store_for_its_model_version_alone(
+    workers: Rig, console: Console, client: AsyncElasticsearch
+) -> None:
+    scored = "scored-lines_v3-logs-2026"
+    events = await everywhere(workers, [line(f"scored {number}", host=f"host_{number % 30}") for number in range(120)])
+    await scores_everywhere(workers, events, version=3)
+    await scores_everywhere(workers, events[:50], version=2)
+    before = await sources(client, scored, events)
+    assert len(before) == 120
+    await client.indices.delete(index=await behind(client, scored))
+
+    plan = await console.plan(**{**REBUILD, "match": {"datasets": ["logs"], "models": ["lines_v3"]}})
+    assert (plan.counts.total, plan.alias) == (120, scored)
+    run = await console.apply(plan)
+    more = await everywhere(workers, [line(f"later {number}") for number in range(10)])
+    await scores_everywhere(workers, more, version=3)
+    status = await console.in_state(run, "done", "failed", bound=LONG)
+    assert status.run.state == "done", status.run.changes
+    assert (await console.report(run)).holds
+    assert await sources(client, scored, events) == before
+    assert await sources(client, f"{scored}-beside", more) == await sources(client, scored, more)
+    assert len(await sources(client, scored, more)) == 10
+    await changed(console, "discard", status.run)
 
 
 async def test_the_runbook_of_a_lost_index_line_by_line(workers: Rig, client: AsyncElasticsearch) -> None:

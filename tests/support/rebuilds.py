@@ -8,7 +8,7 @@ from elasticsearch import AsyncElasticsearch
 
 from penstock.events import Event
 from tests.support.broker_rig import Rig
-from tests.support.stored_events import store_events
+from tests.support.stored_events import store_events, store_scores
 from tests.support.until import until
 
 PATIENCE = 90.0  # seconds: the first event of a period waits until its index is made
@@ -17,13 +17,22 @@ PATIENCE = 90.0  # seconds: the first event of a period waits until its index is
 async def everywhere(rig: Rig, raws: list[bytes]) -> list[Event]:
     """Puts events on EVENTS_HTTP; returns when they are at both stores."""
     events = await store_events(rig, raws)
+    await _settled(rig, "EVENTS_HTTP")
+    return events
 
+
+async def scores_everywhere(rig: Rig, events: list[Event], **members: Any) -> None:
+    """Puts a score of each event on SCORES; returns when they are at both stores."""
+    await store_scores(rig, events, **members)
+    await _settled(rig, "SCORES")
+
+
+async def _settled(rig: Rig, stream: str) -> None:
     async def settled() -> bool:
-        infos = [await rig.core.jetstream.consumer_info("EVENTS_HTTP", name) for name in ("writer", "indexer")]
+        infos = [await rig.core.jetstream.consumer_info(stream, name) for name in ("writer", "indexer")]
         return not any(info.pending or info.ack_pending for info in infos)
 
     await until(settled, PATIENCE)
-    return events
 
 
 async def sources(client: AsyncElasticsearch, alias: str, events: list[Event]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from penstock.broker import Stored
 from penstock.events import Event
@@ -23,9 +24,9 @@ async def store_events(rig: Rig, raws: list[bytes]) -> list[Event]:
     return events
 
 
-async def store_scores(rig: Rig, events: list[Event]) -> list[int]:
+async def store_scores(rig: Rig, events: list[Event], **members: Any) -> list[int]:
     """Puts a score of each event on SCORES; their sequences there."""
-    deliveries = [score_delivery(event) for event in events]
+    deliveries = [score_delivery(event, **members) for event in events]
     return [place.sequence for place in await _commit(rig, "scorer", [Outgoing(d.subject, d.data) for d in deliveries])]
 
 

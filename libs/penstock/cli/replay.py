@@ -61,7 +61,10 @@ def plan(
     ] = None,
     types: Annotated[list[str] | None, typer.Option("--type", help="Only this event type; repeatable.")] = None,
     datasets: Annotated[list[str] | None, typer.Option("--dataset", help="Only this dataset; repeatable.")] = None,
-    models: Annotated[list[str] | None, typer.Option("--model", help="Only scores of this model; repeatable.")] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="Only scores of this model; from the store of one version, like lines_v3."),
+    ] = None,
     entity: Annotated[str, typer.Option(help="Only this host, service, session, …")] = "",
     key: Annotated[str, typer.Option(help="Only the event with this key.")] = "",
     rate: Annotated[float, typer.Option(min=0.01, help="Events per second, over all replicas.")] = 5000.0,

@@ -39,6 +39,11 @@ def scored_read(model: str, version: int, dataset: str) -> str:
     return f"scored-{model}_v{version}-{dataset}"
 
 
+def period_alias(read: str, period: str) -> str:
+    """The write alias of one period behind a read alias."""
+    return f"{read}-{period}"
+
+
 def first_index(alias: str) -> str:
     """The index behind a new write alias; a later rebuild makes g2 and swaps the aliases."""
     return f"{alias}-g1"

@@ -12,6 +12,7 @@ from penstock.consume import Delivery
 from penstock.events.dead_letter import PREVIOUS, REDRIVES, RUN, SEQUENCE, STORED_AT, STREAM
 
 STREAM_NAME = "REPLAY"
+SCORES = "SCORES"
 EPOCH = "x-penstock-epoch"  # of the original stream when it stored the message; without it: the present one
 CARRIED = (PREVIOUS, REDRIVES)  # from a message of a redrive to the dead letter of its next failure
 
@@ -27,6 +28,11 @@ def headers(run: str, *, stream: str, sequence: int, stored_at_ns: int, epoch: i
     if epoch:
         found[EPOCH] = str(epoch)
     return found
+
+
+def handled_as(delivery: Delivery) -> str:
+    """The stream whose handler takes a restored delivery. A score names the event that it is of, and its place."""
+    return SCORES if delivery.subject.startswith("score.") else delivery.stream
 
 
 def restore(delivery: Delivery) -> str:

@@ -163,7 +163,7 @@ class RunLanes:
         outcomes: list[Any] = [None] * len(batch)
         places: dict[str, list[int]] = {}
         for place, delivery in enumerate(batch):
-            places.setdefault(delivery.stream, []).append(place)
+            places.setdefault(origin.handled_as(delivery), []).append(place)
         for stream, members in places.items():
             if (handle := self._handles.get(stream)) is None:
                 reason = f"the {self._host.worker} handles no messages of {stream}"

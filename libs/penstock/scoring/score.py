@@ -18,7 +18,8 @@ RECORD = "score.v1"
 
 @dataclass(slots=True)
 class Score:
-    """What the stores need of a score; `raw` is its JSON on one line, `stream` and `sequence` those of its event."""
+    """What the stores need of a score; `raw` is its JSON on one line, `stream` and `sequence` those of its event.
+    `epoch` of that stream, where it is not the present one."""
 
     key: str
     raw: bytes
@@ -31,6 +32,7 @@ class Score:
     sequence: int
     stored_at_ns: int
     entity: str
+    epoch: int = 0
 
 
 def read_score(delivery: Delivered, contracts: Contracts) -> Score:

@@ -30,7 +30,8 @@ class Sampler:
 
     async def sample(self, run: Run, ledger: Ledger, most: int) -> ReplaySample | None:
         """Up to `most` confirmed messages of a run; None where the target keeps nothing that could be read by key."""
-        if run.source not in ("events", "store") or run.target not in ("indexer", "writer"):
+        of_scores = run.store is not None and run.store.match.model is not None
+        if of_scores or run.source not in ("events", "store") or run.target not in ("indexer", "writer"):
             return None
         share = max(most // len(run.ranges), 1)
         events: list[Event] = []

@@ -55,8 +55,9 @@ class Pages:
         run: str = "",
         target: str = "",
         most: int = MAX_PAGE,
+        show: bool = False,
     ) -> FedPage:
-        """One page. Raises Unavailable STREAM_FULL while REPLAY is full."""
+        """One page; `show`: with a record or two. Raises Unavailable STREAM_FULL while REPLAY is full."""
         request = FeedPage(
             period=place[0],
             pp=place[1],
@@ -66,6 +67,7 @@ class Pages:
             match=selection.match,
             run=run,
             target=target,
+            show=show,
         )
         page = FedPage.model_validate(
             await ask(self._broker, "store_replay", "page", request.to_json(), timeout=TIMEOUT)

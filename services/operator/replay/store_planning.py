@@ -12,6 +12,7 @@ import orjson
 
 from penstock.broker import Broker, ConsumerInfo, StreamInfo
 from penstock.contracts import Contracts
+from penstock.elasticsearch import names
 from penstock.errors import PenstockError, Refused
 from penstock.events import timestamps
 from penstock.replay.plan import plan_key, sealed
@@ -39,6 +40,9 @@ LENGTHS = {"year": 4, "month": 7, "day": 10}  # characters of a period
 DOES: dict[str, tuple[ReplayEffect, str]] = {
     "indexer": ("repair", "index each stored event again where its document is missing or older"),
     "scorer": ("rescore", "score each stored event with the model that is active now, in a state of its own"),
+}
+DOES_SCORES: dict[str, tuple[ReplayEffect, str]] = {
+    "indexer": ("repair", "index each stored score again where its document is missing or older"),
 }
 
 
@@ -78,7 +82,10 @@ class StorePlanner:
         )
         streams = [
             StoredUpTo(
-                stream=info.name, epoch=info.epoch, first=selection.lives[info.name], last=_written(info, writer)
+                stream=info.name,
+                epoch=info.epoch,
+                first=selection.lives[info.name],
+                last=_written(info, writer) if match.model is None else info.last_seq,
             )
             for info, writer in infos
         ]
@@ -131,7 +138,7 @@ class StorePlanner:
     def _does(request: PlanReplay) -> tuple[ReplayEffect, str]:
         if (request.target, request.effect) == ("indexer", "rebuild"):
             return "rebuild", "make the period's index anew beside the live one, check it, and swap the two"
-        known = DOES.get(request.target)
+        known = DOES_SCORES.get(request.target) if request.match.models else DOES.get(request.target)
         if known is None:
             raise Refused("REPLAY_UNSUPPORTED", f"{request.target} takes no replay of the store", pointer="/target")
         if request.effect not in (None, known[0]):
@@ -143,8 +150,9 @@ class StorePlanner:
         if request.sequences:
             raise Refused("REPLAY_BOUNDS_INVALID", "the store is bounded by the events' own time, not by sequences")
         match, (begin, end) = request.match, _times(request)
-        if match.models or match.codes or match.key is not None:
+        if match.codes or match.key is not None:
             raise Refused("REPLAY_FILTER_INVALID", "the store is searched by publisher, type, dataset and entity")
+        scored_by = _model_version(match.models)
         types = filters.types_of(self._contracts, match)
         return RecordMatch(
             begin=timestamps.text(begin),
@@ -153,6 +161,8 @@ class StorePlanner:
             types=types if match.types else [],
             publishers=match.publishers,
             entity=match.entity,
+            model=scored_by[0] if scored_by else None,
+            version=scored_by[1] if scored_by else None,
         )
 
     async def _alias(self, request: PlanReplay) -> str:
@@ -162,10 +172,13 @@ class StorePlanner:
             raise Refused("REPLAY_FILTER_INVALID", "a rebuild needs one dataset and its period, and nothing else")
         if match.types or match.publishers or match.entity is not None:
             raise Refused("REPLAY_FILTER_INVALID", "an index is rebuilt whole: by dataset and period only")
-        dataset = self._contracts.datasets.get(match.datasets[0])
+        name = match.datasets[0]
+        dataset = self._contracts.datasets.get(name)
         if dataset is None or LENGTHS[dataset.period] != len(request.period):
-            raise Refused("REPLAY_FILTER_INVALID", f"{request.period} is no period of {match.datasets[0]}")
-        alias = f"events-{match.datasets[0]}-{request.period}"
+            raise Refused("REPLAY_FILTER_INVALID", f"{request.period} is no period of {name}")
+        scored_by = _model_version(match.models)
+        read = names.events_read(name) if scored_by is None else names.scored_read(*scored_by, name)
+        alias = names.period_alias(read, request.period)
         found, _ = await self._indices.find(alias)
         if found is not None:
             raise Refused("CONFLICT", busy(found))
@@ -201,6 +214,20 @@ class StorePlanner:
         except* PenstockError as failed:
             raise failed.exceptions[0] from None
         return tally
+
+
+def _model_version(models: list[str]) -> tuple[str, int] | None:
+    """Of the one that is asked for, like lines_v3. Raises Refused REPLAY_FILTER_INVALID."""
+    if not models:
+        return None
+    model, _, version = models[0].rpartition("_v")
+    if len(models) > 1 or not model or not version.isdigit() or not int(version):
+        raise Refused(
+            "REPLAY_FILTER_INVALID",
+            "scores of the store are those of one model version, like lines_v3",
+            pointer="/match/models",
+        )
+    return model, int(version)
 
 
 def _times(request: PlanReplay) -> tuple[int, int | None]:

@@ -1,79 +1,40 @@
 """svc.store_replay.{periods,page}: one page of a partition → what of it matches → REPLAY, as of its origin
 
 Stateless: whoever asks remembers how far it is. A page that is asked for twice is published twice, and counts once, as
-outcomes are sets of the original sequences.
+outcomes are sets of the original sequences. A page of scores has those of one model version: one for each event.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import orjson
 
 from penstock.broker import Broker
-from penstock.contracts import subjects
 from penstock.errors import Refused
 from penstock.events import key_time_ms, timestamps
 from penstock.replay import origin
 from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import FedPage, FeedPage, RecordMatch, StoredPeriods, StoredUpTo, StorePeriods, StreamSpan
 from penstock.services.writer.periods import Length, period
-from penstock.services.writer.queries.statements import PAGE, PERIODS, Reads
+from penstock.services.writer.queries.statements import PAGE, PAGE_SCORES, PERIODS, Reads
+from penstock.services.writer.queries.stored import (
+    Stored,
+    epoch_of,
+    parse_place,
+    place_of,
+    stored_event,
+    stored_score,
+)
 
 Json = dict[str, Any]
 AT_ONCE = 250  # messages on their way to REPLAY at a time
-_HEAD = re.compile(
-    rb'\{"key":"[^"]+","time":"[^"]+","publisher":"([^"]+)","door":"([^"]+)","stream":"([^"]+)",'
-    rb'"sequence":(\d+),"stored_at":"([^"]+)","entity":'
-)
-_EVENT = b',"event":'
-_FIRST, _LAST = UUID(int=0), UUID(int=(1 << 128) - 1)
-_DAY_NS = 86_400 * 1_000_000_000
-_EPOCHS_BEGIN_NS = timestamps.parse("2024-01-01T00:00:00Z")  # day 0 of the streams' epochs
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A record, taken apart: the event's own bytes and where they were first stored."""
-
-    key: str
-    event: bytes
-    publisher: str
-    door: str
-    stream: str
-    sequence: int
-    stored_at_ns: int
-    entity: str
-
-    @property
-    def type(self) -> str:
-        """The event's type."""
-        return str(orjson.loads(self.event)["type"])
-
-
-def stored(key: str, record: bytes) -> Stored:
-    """The record as penstock.events.record wrote it. Raises ValueError when it did not."""
-    # A quotation mark within the entity is escaped, so the first `,"event":` is the record's own.
-    head, at = _HEAD.match(record), record.find(_EVENT)
-    if head is None or at < head.end() or not record.endswith(b"}"):
-        raise ValueError(f"the record of {key} is not one of events")
-    publisher, door, stream, sequence, stored_at = [part.decode() for part in head.groups()]
-    entity = orjson.loads(record[head.end() : at])
-    event = record[at + len(_EVENT) : -1]
-    return Stored(key, event, publisher, door, stream, int(sequence), timestamps.parse(stored_at), entity)
-
-
-def epoch_of(record: Stored, now: StoredUpTo) -> int:
-    """Of the stream when it stored the record. Epochs are days of creation, so that of a stream which is no more is at
-    most the day of the record; whatever came after it has that day and a higher sequence, or a later day."""
-    day = (record.stored_at_ns - _EPOCHS_BEGIN_NS) // _DAY_NS
-    return now.epoch if now.first <= record.sequence and day >= now.epoch else max(min(day, now.epoch), 0)
+MOST_SHOWN = 2  # records in an answer, which the broker takes up to 1 MiB
+_LAST = UUID(int=(1 << 128) - 1)
 
 
 class ReplayPages:
@@ -97,48 +58,39 @@ class ReplayPages:
         wanted = FeedPage.read(request)
         if bool(wanted.run) != bool(wanted.target):
             raise Refused("QUERY_INVALID", "a page is published for a run and a target, or for neither")
-        after = UUID(wanted.after) if wanted.after else _FIRST
-        rows = list(await self._reads.read(PAGE, (wanted.period, wanted.pp, after, _LAST, wanted.limit)))
-        matching = list(self._matching(rows, wanted))
+        rows = await self._rows(wanted)
+        matching = list(_matching(rows, wanted))
+        records = [record for record, _ in matching]
         if wanted.run:
-            await self._publish(wanted, matching)
+            await self._publish(wanted, records)
         return FedPage(
             scanned=len(rows),
-            matched=len(matching),
-            last_key=str(rows[-1].key) if rows else wanted.after,
+            matched=len(records),
+            last_key=_last(rows, wanted),
             end=len(rows) < wanted.limit,
-            bytes=sum(len(record.event) for record, _ in matching),
-            streams=_spans(matching),
-            by_type=Counter(type for _, type in matching),
-            by_publisher=Counter(record.publisher for record, _ in matching),
-            by_day=Counter(timestamps.text(key_time_ms(record.key) * 1_000_000)[:10] for record, _ in matching),
+            bytes=sum(len(record.data) for record in records),
+            streams=_spans(records),
+            by_type=Counter(record.type for record in records),
+            by_publisher=Counter(record.publisher for record in records),
+            by_day=Counter(timestamps.text(key_time_ms(record.key) * 1_000_000)[:10] for record in records),
+            records={record.key: orjson.loads(stored) for record, stored in matching[:MOST_SHOWN]}
+            if wanted.show
+            else {},
         ).to_json()
 
-    def _matching(self, rows: list[Any], wanted: FeedPage) -> Iterator[tuple[Stored, str]]:
-        streams = {each.stream: each for each in wanted.streams}
-        match = wanted.match
-        begin, end = (timestamps.parse(each) if each else None for each in (match.begin, match.end))
-        for row in rows:
-            key = str(row.key)
-            time_ns = key_time_ms(key) * 1_000_000
-            if (begin is not None and time_ns < begin) or (end is not None and time_ns >= end):
-                continue
-            if match.datasets and row.dataset not in match.datasets:
-                continue
-            record = stored(key, row.record)
-            if _fits(record, match) and _covered(record, streams):
-                type = record.type
-                if not match.types or type in match.types:
-                    yield record, type
+    async def _rows(self, wanted: FeedPage) -> list[Any]:
+        after = parse_place(wanted.after)
+        if wanted.match.model is None:
+            return list(await self._reads.read(PAGE, (wanted.period, wanted.pp, after[0], _LAST, wanted.limit)))
+        return list(await self._reads.read(PAGE_SCORES, (wanted.period, wanted.pp, *after, wanted.limit)))
 
-    async def _publish(self, wanted: FeedPage, records: list[tuple[Stored, str]]) -> None:
+    async def _publish(self, wanted: FeedPage, records: list[Stored]) -> None:
         streams: Mapping[str, StoredUpTo] = {each.stream: each for each in wanted.streams}
         for begin in range(0, len(records), AT_ONCE):
             some = records[begin : begin + AT_ONCE]
-            await asyncio.gather(*(self._send(wanted, streams, record, type) for record, type in some))
+            await asyncio.gather(*(self._send(wanted, streams, record) for record in some))
 
-    async def _send(self, wanted: FeedPage, streams: Mapping[str, StoredUpTo], record: Stored, type: str) -> None:
-        original = subjects.event(wanted.pp, record.door, record.publisher, type)  # type: ignore[arg-type]
+    async def _send(self, wanted: FeedPage, streams: Mapping[str, StoredUpTo], record: Stored) -> None:
         headers = origin.headers(
             wanted.run,
             stream=record.stream,
@@ -146,25 +98,55 @@ class ReplayPages:
             stored_at_ns=record.stored_at_ns,
             epoch=epoch_of(record, streams[record.stream]),
         )
-        await self._broker.publish(origin.subject(wanted.target, original), record.event, headers)
+        await self._broker.publish(origin.subject(wanted.target, record.subject(wanted.pp)), record.data, headers)
+
+
+def _matching(rows: list[Any], wanted: FeedPage) -> Iterator[tuple[Stored, bytes]]:
+    """The records that match, and their bytes in the store."""
+    streams = {each.stream: each for each in wanted.streams}
+    match = wanted.match
+    begin, end = (timestamps.parse(each) if each else None for each in (match.begin, match.end))
+    for row in rows:
+        key = str(row.key)
+        time_ns = key_time_ms(key) * 1_000_000
+        if (begin is not None and time_ns < begin) or (end is not None and time_ns >= end):
+            continue
+        if match.datasets and row.dataset not in match.datasets:
+            continue
+        if match.model is None:
+            record, stored = stored_event(key, row.record), row.record
+        elif (row.model, row.version) == (match.model, match.version):
+            record, stored = stored_score(key, row.model, row.score), row.score
+        else:
+            continue
+        if _fits(record, match) and _covered(record, streams):
+            yield record, stored
+
+
+def _last(rows: list[Any], wanted: FeedPage) -> str | None:
+    if not rows:
+        return wanted.after
+    return str(rows[-1].key) if wanted.match.model is None else place_of(rows[-1])
 
 
 def _fits(record: Stored, match: RecordMatch) -> bool:
     if match.publishers and record.publisher not in match.publishers:
         return False
+    if match.types and record.type not in match.types:
+        return False
     return match.entity is None or record.entity == match.entity
 
 
 def _covered(record: Stored, streams: Mapping[str, StoredUpTo]) -> bool:
-    """Whether the record was stored before the run's bounds. Sequences of an earlier life of the stream are: their
+    """Whether the event was stored before the run's bounds. Sequences of an earlier life of the stream are: their
     epoch is lower, or, of the same day, they are."""
     now = streams.get(record.stream)
     return now is not None and (record.sequence <= now.last or epoch_of(record, now) < now.epoch)
 
 
-def _spans(records: list[tuple[Stored, str]]) -> list[StreamSpan]:
+def _spans(records: list[Stored]) -> list[StreamSpan]:
     sequences: dict[str, list[int]] = {}
-    for record, _ in records:
+    for record in records:
         sequences.setdefault(record.stream, []).append(record.sequence)
     return [
         StreamSpan(stream=stream, count=len(found), first=min(found), last=max(found))

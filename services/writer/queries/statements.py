@@ -28,12 +28,16 @@ COUNT_SCORES = (
     "SELECT count(*) AS count FROM {keyspace}.scores WHERE period = ? AND pp IN ? AND dataset = ? ALLOW FILTERING"
 )
 PAGE = "SELECT key, dataset, record FROM {keyspace}.events WHERE period = ? AND pp = ? AND key > ? AND key <= ? LIMIT ?"
+PAGE_SCORES = (
+    "SELECT key, model, version, dataset, score FROM {keyspace}.scores "
+    "WHERE period = ? AND pp = ? AND (key, model, version) > (?, ?, ?) LIMIT ?"
+)
 AUDIT = (
     "SELECT sequence, subject, stored_at, names, record FROM {keyspace}.audit "
     "WHERE day = ? AND hour = ? AND sequence < ? LIMIT ?"
 )
 ALIVE = "SELECT key FROM system.local WHERE key = 'local'"
-ALL = (NOTE, LIST, GET, TIMELINE, SCORES, COUNT_EVENTS, COUNT_SCORES, PAGE, AUDIT, ALIVE)
+ALL = (NOTE, LIST, GET, TIMELINE, SCORES, COUNT_EVENTS, COUNT_SCORES, PAGE, PAGE_SCORES, AUDIT, ALIVE)
 _LOOK_SECONDS, _LOOK_EVERY = 3.0, 2.0
 
 

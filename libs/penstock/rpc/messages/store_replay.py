@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
 from penstock.contracts.subjects import PARTITIONS
-from penstock.rpc.messages.fields import EntityName, Key, Reply, Request, Time, Token, TypeName
+from penstock.rpc.messages.fields import EntityName, Reply, Request, Time, Token, TypeName
 
 MAX_PAGE = 1000
+# Of events the key of the last one read; of scores with its model and version, as an event has several
+Place = Annotated[str, StringConstraints(pattern="^[0-9a-f-]{36}(/[a-z][a-z0-9_]*/[0-9]+)?$")]
 Period = Annotated[str, StringConstraints(pattern="^[0-9]{4}(-[0-9]{2}){0,2}$")]
 
 
@@ -24,7 +26,8 @@ class StoredUpTo(Request):
 
 
 class RecordMatch(Request):
-    """Which records. `begin` and `end` bound the events' own time: begin inclusive, end exclusive."""
+    """Which records. `begin` and `end` bound the events' own time: begin inclusive, end exclusive. With `model` and
+    `version` the records are the scores of that model version, and otherwise events."""
 
     begin: Time | None = None
     end: Time | None = None
@@ -32,20 +35,23 @@ class RecordMatch(Request):
     types: list[TypeName] = Field(default_factory=list, max_length=100)
     publishers: list[Token] = Field(default_factory=list, max_length=100)
     entity: EntityName | None = None
+    model: Token | None = None
+    version: int | None = Field(None, ge=1)
 
 
 class FeedPage(Request):
-    """Up to `limit` records of one partition behind the key `after`, in the order of keys. With `run` and `target`
-    those that match are published to REPLAY; without, they are only counted."""
+    """Up to `limit` records of one partition behind the place `after`, in the order of keys. With `run` and `target`
+    those that match are published to REPLAY; without, they are only counted. `show`: the answer has some of them."""
 
     period: Period
     pp: int = Field(ge=0, lt=PARTITIONS)
-    after: Key | None = None
+    after: Place | None = None
     limit: int = Field(MAX_PAGE, ge=1, le=MAX_PAGE)
     streams: list[StoredUpTo] = Field(min_length=1, max_length=16)
     match: RecordMatch = RecordMatch()
     run: str = Field("", max_length=64)
     target: str = Field("", max_length=64)
+    show: bool = False
 
 
 class StreamSpan(Reply):
@@ -70,6 +76,7 @@ class FedPage(Reply):
     by_type: dict[str, int] = Field(default_factory=dict)
     by_publisher: dict[str, int] = Field(default_factory=dict)
     by_day: dict[str, int] = Field(default_factory=dict, description="UTC day of the events' own time")
+    records: dict[str, dict[str, Any]] = Field(default_factory=dict, description="by key, where they were asked for")
 
 
 class StorePeriods(Request):
