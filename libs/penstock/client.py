@@ -20,10 +20,11 @@ import orjson
 from penstock.auth.connect import connect_as
 from penstock.broker import Broker
 from penstock.consume import Copies, Follower
-from penstock.contracts import load, operations, subjects
+from penstock.contracts import load, operations, subjects, subscribers
 from penstock.errors import PenstockError, Refused
 from penstock.events import Checker, Event, timestamps
 from penstock.publish import REPLY_TO, Outgoing, Receipt, Receipts, Submission, publish_singly
+from penstock.replay.subscriber import Replayed, replayed_to
 from penstock.rpc import messages
 from penstock.rpc.client import ask
 from penstock.settings import load_settings
@@ -134,20 +135,35 @@ class Publisher:
 
     @asynccontextmanager
     async def follow(self, *types: str, most: int = 1000) -> AsyncIterator[AsyncIterator[Event]]:
-        """Events as they are stored, of these types or all: `async with p.follow("log.line.v1") as events`.
+        """Events as they are stored, of these types or all that the identity may follow:
+        `async with p.follow("log.line.v1") as events`.
 
         Up to `most` of them wait for the reader; who falls further behind gets Unavailable OVERLOADED.
         """
-        if "tail" not in self._contracts.identities[self.identity].may:
-            raise Refused("FORBIDDEN", f"identity {self.identity} may not follow events")
-        copies = Copies(self._contracts, self._checker)
-        follower = Follower(copies, frozenset(types) or frozenset(self._contracts.types), most)
-        subscription = await self.broker.subscribe(subjects.TAIL, follower.take)
+        follows = self._contracts.identities[self.identity].follows
+        allowed = frozenset(self._contracts.types if "*" in follows else follows)
+        wanted = frozenset(types) or allowed
+        if not wanted or wanted - allowed:
+            named = ", ".join(sorted(wanted - allowed)) or "events"
+            raise Refused("FORBIDDEN", f"identity {self.identity} may not follow {named}")
+        follower = Follower(Copies(self._contracts, self._checker), wanted, most)
+        filters = [subjects.tail_of(each) for each in follows]
+        subscriptions = [await self.broker.subscribe(each, follower.take) for each in filters]
         await self.broker.flush()
         try:
             yield follower.events()
         finally:
-            await subscription.stop()
+            for subscription in subscriptions:
+                await subscription.stop()
+
+    @asynccontextmanager
+    async def replayed(self, *, most: int = 100) -> AsyncIterator[AsyncIterator[Replayed]]:
+        """Events that an operator replays to the identity: `async with p.replayed() as events`. Each has to be settled,
+        with `confirm`, `skip`, `park` or `again`; up to `most` are in hand at a time."""
+        if self.identity not in subscribers(self._contracts):
+            raise Refused("FORBIDDEN", f"nothing can be replayed to identity {self.identity}")
+        async with replayed_to(self.broker, self._checker, most) as events:
+            yield events
 
     async def close(self) -> None:
         """Sends what is queued and closes the connection."""

@@ -25,7 +25,8 @@ from penstock.services.operator.replay.rebuild_operations import RebuildOperatio
 from penstock.services.operator.replay.rebuilding import Rebuilding, Swapping
 from penstock.services.operator.replay.runs import Runs
 from penstock.services.operator.replay.store_planning import StorePlanner
-from penstock.services.operator.replay.supply import Supply
+from penstock.services.operator.replay.supply import Supplies, Supply
+from penstock.services.operator.replay.to_subscriber import ToSubscriber
 from penstock.services.operator.settings import load_operator_settings
 from penstock.services.operator.workers.operations import WorkerOperations
 from penstock.settings import Settings, load_settings
@@ -58,7 +59,11 @@ async def build(broker: Broker, _: Settings) -> Parts:
 
     async def lead(lost: asyncio.Event) -> None:
         # Only one at a time: an upload to the registry lives in the memory of who takes its pieces.
-        supplies = {"dead_letters": feed.supplier(runs, index), "store": from_store}
+        supplies: Supplies = {
+            "dead_letters": feed.supplier(runs, index),
+            "store": from_store,
+            "subscriber": partial(ToSubscriber, runs, contracts),
+        }
         registry, leader = Registry(broker), Leader(runs, contracts, supplies, {"rebuild": Swapping(runs).complete})
         services = [
             await serve(broker, "registry", registry.operations, concurrency=8),

@@ -14,6 +14,7 @@ CONTRACTS: Contracts = load()
 IDENTITIES = CONTRACTS.identities
 ITEMS = tuple(IDENTITIES.items())
 Probe = tuple[str, set[str]]  # a subject, and the identities that may
+PRIVATE = {("REPLAY", "alerting")}  # consumers of subscribers
 
 
 def publish_probes() -> Iterator[Probe]:
@@ -27,6 +28,9 @@ def publish_probes() -> Iterator[Probe]:
         yield f"audit.{name}.asked", {n for n, i in ITEMS if n == name and "audit" in i.may}
     yield "score.1c.lines.log.line.v1", {n for n, i in ITEMS if "score" in i.may}
     yield "replay.indexer.evt.1c.http.shop.log.line.v1", {n for n, i in ITEMS if "feed_replay" in i.may}
+    # What is on its way to a subscriber: only the operator writes it, and takes it back.
+    yield "replay.alerting.evt.1c.http.shop.log.line.v1", {"operator"}
+    yield "replay.shop.evt.1c.http.shop.log.line.v1", set()
     yield from requests()
     yield from pulls()
     yield from replay_consumers()
@@ -118,6 +122,7 @@ def pulls() -> Iterator[Probe]:
         for family in body.consumers:
             for member in body.members(family):
                 eaters = {n for n, i in ITEMS if f"{stream}/{family}" in i.consumes}
+                eaters |= {"operator"} if (stream, family) in PRIVATE else set()
                 yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{member}", eaters
                 yield f"$JS.ACK.{stream}.{member}.1.1.1.1.1", eaters
                 yield f"$JS.core.API.CONSUMER.MSG.NEXT.{stream}.{member}", set()
@@ -189,7 +194,11 @@ def apis() -> Iterator[Probe]:
             n
             for n, i in ITEMS
             if "inspect_streams" in i.may
-            or any(e.partition("/")[0] == stream for e in (*i.consumes, *i.reads_streams, *i.monitors))
+            or any(
+                e.partition("/")[0] == stream
+                for e in (*i.consumes, *i.reads_streams, *i.monitors)
+                if tuple(e.split("/")) not in PRIVATE
+            )
         }
         yield f"$JS.core.API.STREAM.INFO.{stream}", seers
         yield f"$JS.core.API.STREAM.PURGE.{stream}", set()
@@ -228,8 +237,14 @@ def subscribe_probes() -> Iterator[Probe]:
         yield f"_INBOX.{name}.abc.*", own
         yield f"_INBOX.{name}", set()
         yield f"evt.*.nats.{name}.>", set()
-    yield "tail.>", {n for n, i in ITEMS if "tail" in i.may}
-    yield "tail.evt.1c.http.>", {n for n, i in ITEMS if "tail" in i.may}
+    yield "tail.>", {n for n, i in ITEMS if "*" in i.follows}
+    yield "tail.evt.1c.http.>", {n for n, i in ITEMS if "*" in i.follows}
+    for type in CONTRACTS.types:
+        followers = {n for n, i in ITEMS if "*" in i.follows or type in i.follows}
+        yield f"tail.evt.*.*.*.{type}", followers
+        yield f"tail.evt.1c.http.shop.{type}", followers
+    for subject in ("replay.>", "replay.*.>", "replay.alerting.>", "replay_log.>", "replay_log.alerting.>"):
+        yield subject, set()  # delivered by a consumer alone, not to whoever subscribes
     for what in ("models", "denials", "replays"):
         yield f"ctl.{what}", {n for n, i in ITEMS if what in i.listens}
     yield "$SYS.REQ.USER.AUTH", {n for n, i in ITEMS if "authorize" in i.may}

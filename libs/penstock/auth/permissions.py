@@ -22,8 +22,10 @@ from penstock.contracts import (
     nats_subjects,
     operations,
     subjects,
+    subscribers,
 )
 from penstock.contracts.identities import Identity
+from penstock.contracts.topology import REPLAY_STREAM
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +87,18 @@ def _publish(contracts: Contracts, name: str, identity: Identity) -> Iterator[st
         yield subjects.dead_letter(name, ">")
     if "audit" in identity.may:
         yield subjects.audit(name, ">")
+    fed = subscribers(contracts)
     if "feed_replay" in identity.may:
-        yield subjects.REPLAYS
+        workers = (each for each in contracts.streams[REPLAY_STREAM].consumers if each not in fed)
+        yield from (subjects.replay(worker, ">") for worker in workers)
+    if "feed_subscribers" in identity.may:
+        yield from (subjects.replay(subscriber, ">") for subscriber in fed)
     if "log_replay" in identity.may:
         yield subjects.replay_log(name, ">")
     yield from (subjects.notification(what) for what in identity.notifies)
     for service, operation in operations(contracts, identity.requests):
         yield subjects.ask(service, operation, name)
-    yield from _publish_api(contracts, identity)
+    yield from _publish_api(contracts, name, identity)
     yield from (f"{nats_subjects.inbox(other)}.>" for other in answers_to(contracts, name))
     if "survey" in identity.may:
         for verb in nats_subjects.DISCOVERY:
@@ -105,12 +111,16 @@ def _publish(contracts: Contracts, name: str, identity: Identity) -> Iterator[st
         yield from (nats_subjects.SERVER_INBOX, nats_subjects.SERVER_KICK)
 
 
-def _publish_api(contracts: Contracts, identity: Identity) -> Iterator[str]:
+def _publish_api(contracts: Contracts, name: str, identity: Identity) -> Iterator[str]:
     api = api_prefix(identity)
-    for stream, consumer in consumers(contracts, identity.consumes):
+    fed = subscribers(contracts) if "feed_subscribers" in identity.may else ()
+    private = [f"{REPLAY_STREAM}/{each}" for each in fed]
+    for stream, consumer in consumers(contracts, (*identity.consumes, *private)):
         yield nats_subjects.pull(stream, consumer)
         yield nats_subjects.ack_prefix(stream, consumer) + ">"
-    for entry in (*identity.consumes, *identity.reads_streams, *identity.monitors):
+    # A subscriber may not see the state of REPLAY: it names the subjects of other targets.
+    consumes = () if name in subscribers(contracts) else identity.consumes
+    for entry in (*consumes, *identity.reads_streams, *identity.monitors):
         yield f"{api}.STREAM.INFO.{entry.partition('/')[0]}"
     for stream, consumer in consumers(contracts, (*identity.consumes, *identity.monitors)):
         yield f"{api}.CONSUMER.INFO.{stream}.{consumer}"
@@ -138,8 +148,7 @@ def _publish_api(contracts: Contracts, identity: Identity) -> Iterator[str]:
 
 def _subscribe(name: str, identity: Identity) -> Iterator[str]:
     yield f"{nats_subjects.inbox(name)}.>"
-    if "tail" in identity.may:
-        yield subjects.TAIL
+    yield from (subjects.tail_of(type) for type in identity.follows)
     yield from (subjects.notification(what) for what in identity.listens)
     if "authorize" in identity.may:
         yield nats_subjects.AUTHORIZATION_REQUEST

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from penstock.cli import replay_show as show
-from penstock.cli.replay_client import Operator, sequences_of, since_of
+from penstock.cli.replay_client import Operator, sequences_of, since_of, target_of
 from penstock.rpc.messages import RebuiltIndex, ReplayPlan, ReplayReport, ReplayRun, ReplayRuns, ReplayStatus
 
 app = typer.Typer(
@@ -46,7 +46,7 @@ By = Annotated[str, typer.Option("--by", help="Who does it. Default: the user of
 
 @app.command()
 def plan(
-    target: Annotated[str, typer.Argument(help="indexer, writer or scorer.")],
+    target: Annotated[str, typer.Argument(help="indexer, writer or scorer; subscriber:NAME for a subscriber.")],
     source: Annotated[Source, typer.Option(help="What to replay.")] = Source.events,
     effect: Annotated[str, typer.Option(help="rebuild: fill a new index, then swap it with the live one.")] = "",
     period: Annotated[str, typer.Option(help="Period by event time: 2026, 2026-11; with --source store.")] = "",
@@ -86,7 +86,7 @@ def plan(
     }
     times = {"from": since_of(since) if since else begin, "to": to}
     body: dict[str, Any] = {
-        "target": target,
+        **target_of(target),
         **({"effect": effect} if effect else {}),
         **({"period": period} if period else {}),
         "source": source.value,

@@ -14,6 +14,7 @@ from penstock.rpc.client import ask
 from penstock.settings import load_settings
 
 IDENTITY = "replayer"
+SUBSCRIBER = "subscriber:"  # how a target begins that is no worker
 REACH_SECONDS = 5.0
 AGAIN_SECONDS = 10.0  # for which a watch retries when no operator responds
 _UNITS = {"s": "PT{}S", "m": "PT{}M", "h": "PT{}H", "d": "P{}D"}
@@ -46,6 +47,18 @@ class Operator:
                 if asyncio.get_running_loop().time() > deadline:
                     raise
                 await asyncio.sleep(0.5)
+
+
+def target_of(text: str) -> dict[str, str]:
+    """`indexer` is a worker; `subscriber:alerting` the identity of a subscriber, to which events are delivered."""
+    if text.startswith(SUBSCRIBER):
+        return {"target": text.removeprefix(SUBSCRIBER), "effect": "deliver"}
+    return {"target": text}
+
+
+def named_target(target: str, effect: str) -> str:
+    """The other way round."""
+    return SUBSCRIBER + target if effect == "deliver" else target
 
 
 def since_of(text: str) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from penstock.cli.replay_client import named_target
 from penstock.cli.show import print_json
 from penstock.rpc.messages import RebuiltIndex, ReplayPlan, ReplayReport, ReplayRun, ReplayRuns, ReplayStatus
 
@@ -23,7 +24,8 @@ def plan(found: ReplayPlan, json: bool) -> None:
         return
     out = Console(highlight=False, soft_wrap=True)
     least = "" if found.exact else "at least "
-    out.print(f"[bold]{found.effect}[/] {found.source} to [bold]{found.target}[/]: {found.does}")
+    target = named_target(found.target, found.effect)
+    out.print(f"[bold]{found.effect}[/] {found.source} to [bold]{target}[/]: {found.does}")
     for part in found.ranges:
         out.print(f"  {part.stream} {part.first} to {part.last}: {least}{part.planned:,} messages")
         for filter in part.filters[:5]:
@@ -76,7 +78,7 @@ def runs(found: ReplayRuns, json: bool) -> None:
         table.add_row(
             each.id,
             _state(each),
-            each.target,
+            named_target(each.target, each.effect),
             each.source,
             f"{each.planned:,}",
             f"{each.rate:,.0f}",

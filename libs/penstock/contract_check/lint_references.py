@@ -9,6 +9,7 @@ from pathlib import Path
 from penstock.contract_check.finding import Finding
 from penstock.contracts import Contracts, subjects
 from penstock.contracts.identities import Identity
+from penstock.contracts.topology import REPLAY_STREAM
 
 _RAISES = {"PenstockError", "Refused", "Unavailable", "Drop"}
 
@@ -33,6 +34,7 @@ def lint_identities(contracts: Contracts) -> Iterator[Finding]:
                     "Correct the name.",
                 )
     yield from _left_over(contracts)
+    yield from _not_private(contracts)
 
 
 def lint_services(contracts: Contracts) -> Iterator[Finding]:
@@ -73,6 +75,9 @@ def _missing(contracts: Contracts, identity: Identity) -> Iterator[tuple[str, st
             known = contracts.streams.get(stream)
             if known is None or ((consumer or kind == "consumes") and consumer not in known.consumers):
                 yield kind, entry
+    for entry in identity.follows:
+        if entry != "*" and entry not in contracts.types:
+            yield "follows", entry
     for entry in identity.reads_streams:
         if entry not in contracts.streams:
             yield "reads_streams", entry
@@ -114,6 +119,20 @@ def _left_over(contracts: Contracts) -> Iterator[Finding]:
                 yield Finding(
                     f"streams.yaml {entry}", "unused", "no identity consumes it", "Add it to `consumes` of an identity."
                 )
+
+
+def _not_private(contracts: Contracts) -> Iterator[Finding]:
+    """Consumers of REPLAY that would give a target the messages of another."""
+    for target, consumer in contracts.streams[REPLAY_STREAM].consumers.items():
+        where = f"streams.yaml {REPLAY_STREAM}/{target}"
+        if consumer.filter != subjects.replay(target, ">"):
+            wanted = f"Filter it by {subjects.replay(target, '>')}."
+            yield Finding(where, "private", f"its filter is {consumer.filter}", wanted)
+        others = [
+            n for n, i in contracts.identities.items() if f"{REPLAY_STREAM}/{target}" in i.consumes and n != target
+        ]
+        if others:
+            yield Finding(where, "private", f"{', '.join(others)} consumes it", f"Let only {target} consume it.")
 
 
 def _codes(path: Path) -> Iterator[tuple[int, str]]:

@@ -1,7 +1,7 @@
 """What crosses the wire, as data: event types, streams, services, identities, errors, and every subject."""
 
 from penstock.contracts.event_types import EventType, FieldKind, Indexed, ScoreInput
-from penstock.contracts.expand import api_prefix, bucket_stream, bucket_subjects, consumers, operations
+from penstock.contracts.expand import api_prefix, bucket_stream, bucket_subjects, consumers, operations, subscribers
 from penstock.contracts.load import Contracts, find_root, load
 from penstock.contracts.problems import problem
 from penstock.contracts.values import dig, duration, period_of
@@ -23,4 +23,5 @@ __all__ = [
     "operations",
     "period_of",
     "problem",
+    "subscribers",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from penstock.contracts import nats_subjects
 from penstock.contracts.identities import Identity
 from penstock.contracts.load import Contracts
+from penstock.contracts.topology import REPLAY_STREAM
 
 
 def api_prefix(identity: Identity) -> str:
@@ -36,6 +37,15 @@ def operations(contracts: Contracts, asks: Iterable[str]) -> tuple[tuple[str, st
         known = contracts.services[service].operations
         found += [(service, each) for each in known if operation in ("*", each)]
     return tuple(found)
+
+
+def subscribers(contracts: Contracts) -> tuple[str, ...]:
+    """The identities to which an operator may replay the events that they follow."""
+    return tuple(
+        name
+        for name, identity in contracts.identities.items()
+        if identity.follows and f"{REPLAY_STREAM}/{name}" in identity.consumes
+    )
 
 
 def consumers(contracts: Contracts, entries: Iterable[str]) -> tuple[tuple[str, str], ...]:

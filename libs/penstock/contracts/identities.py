@@ -13,13 +13,13 @@ Capability = Literal[
     "score",  # publish scores: score.>
     "dead_letter",  # publish dead letters of its own: dlq.<name>.>
     "audit",  # publish audit records of its own: audit.<name>.>
-    "tail",  # subscribe to the live copies of stored events: tail.>
     "survey",  # send $SRV.PING, INFO and STATS to every service
     "check_servers",  # read each server's settings, to refuse one without `sync_interval: always`
     "list_connections",  # request each server's list of connections
     "inspect_streams",  # read all streams and the state of their consumers
     "drive_replays",  # create and delete the consumers of replays
-    "feed_replay",  # publish messages to be replayed: replay.>
+    "feed_replay",  # publish messages that workers replay: replay.<worker>.>
+    "feed_subscribers",  # publish messages for subscribers: replay.<subscriber>.>; take back what a run left there
     "log_replay",  # publish what became of replayed messages: replay_log.<name>.>
     "provision",  # create and update streams, consumers and buckets
     "authorize",  # answer the server's authorization requests, close connections of denied identities
@@ -35,6 +35,7 @@ class Identity(Data):
     subjects: tuple[str, ...] = ()
     door: Literal["http", "nats"] | None = None
     publishes: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
     consumes: tuple[str, ...] = ()
     reads_streams: tuple[str, ...] = ()
     monitors: tuple[str, ...] = ()

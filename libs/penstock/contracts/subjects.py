@@ -6,8 +6,8 @@ dlq.<worker>.<original subject>           a dead letter
 audit.<emitter>.<what>                    an audit record
 svc.<service>.<operation>.<caller>        a request; the server lets nobody ask in another's name
 tail.<original subject>                   a copy of an event for live tails
-replay.<worker>.<original subject>        a message on its way to one worker again
-replay_log.<worker>.<run>                 what became of replayed messages
+replay.<target>.<original subject>        a message on its way to one worker again, or to one subscriber
+replay_log.<target>.<run>                 what became of replayed messages
 ctl.<what>                                a notification: look again
 session.<server>.<event>                  a copy of what the server says of a connection
 """
@@ -91,14 +91,14 @@ def dead_letter(worker: str, subject: str) -> str:
     return f"dlq.{worker}.{subject}"
 
 
-def replay(worker: str, subject: str) -> str:
-    """Where a message is sent that `worker` is to process again."""
-    return f"replay.{worker}.{subject}"
+def replay(target: str, subject: str) -> str:
+    """Where a message is sent that a worker is to process again, or a subscriber to receive."""
+    return f"replay.{target}.{subject}"
 
 
-def replay_log(worker: str, run: str) -> str:
-    """Where `worker` publishes the outcomes of a run's messages."""
-    return f"replay_log.{worker}.{run}"
+def replay_log(target: str, run: str) -> str:
+    """Where a worker, a subscriber or the operator publishes the outcomes of a run's messages."""
+    return f"replay_log.{target}.{run}"
 
 
 def parse_dead_letter(subject: str) -> tuple[str, str]:
@@ -137,6 +137,11 @@ def parse_ask(subject: str) -> tuple[str, str, str]:
 def tail(subject: str) -> str:
     """The subject of the copy of what is stored under `subject`."""
     return _TAIL + subject
+
+
+def tail_of(type: str) -> str:
+    """Where copies of events of a type are; `*` for every type."""
+    return TAIL if type == "*" else f"tail.evt.*.*.*.{type}"
 
 
 def tailed(subject: str) -> str:

@@ -25,6 +25,7 @@ def _size(text: Any) -> Any:
 Size = Annotated[int, BeforeValidator(_size)]
 
 
+REPLAY_STREAM = "REPLAY"  # messages on their way to one target, each with the consumer of its name
 # Consumers of replays. The slots take turns, so that a late acknowledgement of one run settles nothing of the next.
 REPLAY_SLOTS = ("a", "b")
 REPLAY_TAIL = "_tail"  # never pulled: what it has pending lies behind the run's last message

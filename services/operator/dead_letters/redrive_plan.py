@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from penstock.broker import Broker, Keys
-from penstock.contracts import Contracts
+from penstock.contracts import Contracts, subscribers
 from penstock.errors import Refused, Unavailable
 from penstock.events import timestamps
 from penstock.events.dead_letter import MOST_REDRIVES
@@ -119,7 +119,8 @@ class RedrivePlanner:
                 )
 
     def _check(self, request: PlanReplay) -> None:
-        if request.target not in self._contracts.streams[origin.STREAM_NAME].consumers:
+        targets = self._contracts.streams[origin.STREAM_NAME].consumers.keys() - set(subscribers(self._contracts))
+        if request.target not in targets:
             raise Refused("REPLAY_UNSUPPORTED", f"{request.target} takes no dead letters back")
         if request.effect not in (None, "redrive"):
             raise Refused("REPLAY_UNSUPPORTED", f"dead letters are redriven; {request.effect} is not done from them")

@@ -84,7 +84,7 @@ class Drive:
         supplied = await self._supply.look(run, self._log.ledger)
         streams = await asyncio.gather(*(self._broker.jetstream.stream_info(part.stream) for part in run.ranges))
         await asyncio.gather(self._log.read(READ_SECONDS), self._live.look())
-        self._pace()
+        self._pace(supplied)
         await self._write(supplied)
         return await self._ended(supplied, streams)
 
@@ -137,7 +137,7 @@ class Drive:
             return f"{left} planned messages were dropped by the stream: {', '.join(dropped)}"
         return f"{left} planned messages were acknowledged without an outcome"
 
-    def _pace(self) -> None:
+    def _pace(self, supplied: Supplied) -> None:
         now = time.monotonic()
         seconds = min(now - self._ticked_at, 2.0) if self._ticked_at else 0.0
         self._ticked_at = now
@@ -152,8 +152,12 @@ class Drive:
         allowed, why = self._governor.tick(self.run.rate, load, self.run.target, seconds)
         if self.run.state == "paused":
             allowed, why = 0.0, f"paused: {self.run.changes[-1].why or 'no reason given'}"
+        elif supplied.pace is not None:
+            why = supplied.why or why
         elif not reports:
             why = f"no replica of {self.run.target} reports; is it running?"
+        if supplied.pace is not None:
+            supplied.pace.grant(allowed)
         total = self._log.ledger.total
         if seconds and self._total:
             self._rate += SMOOTHING * ((total - self._total) / seconds - self._rate)
@@ -164,7 +168,7 @@ class Drive:
                 "allowed": allowed,
                 "why": why,
                 "live": LiveLag(pending=load.pending, behind_seconds=round(load.behind, 3)),
-                "instances": len(reports),
+                "instances": len(reports) or supplied.instances,
                 "rate": round(self._rate, 1),
                 "seconds_left": round(left / self._rate, 1) if self._rate > 0.5 else None,
             }

@@ -32,12 +32,14 @@ class Leader:
     def __init__(
         self, runs: Runs, contracts: Contracts, supplies: Supplies, completes: Mapping[str, Complete] | None = None
     ) -> None:
-        """`supplies`: of the sources that are not streams of their own; `completes`: by effect, how a run ends."""
+        """`supplies`: of the sources that are not streams of their own, and of subscribers; `completes`: by effect, how
+        a run ends."""
         self._completes = completes or {}
         self._runs = runs
         self._supplies = supplies
         self._contracts = contracts
         self._drives: dict[str, Drive] = {}
+        self._faults: dict[str, str] = {}  # by run, what was logged last: a wait is logged once, not at every tick
 
     async def run(self, lost: asyncio.Event) -> None:
         """Drives until the lease is lost."""
@@ -55,6 +57,7 @@ class Leader:
                             await first_set(lost, look)
         finally:
             self._drives.clear()
+            self._faults.clear()
             await subscription.stop()
 
     async def progress(self, request: Json, caller: RequestCaller) -> Json:
@@ -80,6 +83,7 @@ class Leader:
         wanted = {holder.run: holder for holder in held.values()}
         for id in self._drives.keys() - wanted.keys():
             del self._drives[id]
+            self._faults.pop(id, None)
         for id, holder in wanted.items():
             if lost.is_set():
                 return
@@ -90,11 +94,20 @@ class Leader:
                 if await drive.tick(run, holder.slot):
                     del self._drives[id]
             except PenstockError as error:
-                _log.warning("replay_not_driven", run=id, code=error.code, reason=error.detail)
+                self._log_fault(id, error)
+            else:
+                if self._faults.pop(id, None) is not None:
+                    _log.info("replay_driven_again", run=id)
+
+    def _log_fault(self, run: str, error: PenstockError) -> None:
+        """Logs what keeps a run from being driven, when that changes."""
+        if self._faults.get(run) != error.detail:
+            self._faults[run] = error.detail
+            _log.warning("replay_not_driven", run=run, code=error.code, reason=error.detail)
 
     def _drive(self, run: Run) -> Drive:
         return Drive(self._runs, self._contracts, run, self._supply(run), self._completes.get(run.effect))
 
     def _supply(self, run: Run) -> Supply:
-        make = self._supplies.get(run.source)
+        make = self._supplies.get("subscriber" if run.effect == "deliver" else run.source)
         return make(run) if make is not None else FromStreams(self._runs.broker)

@@ -214,7 +214,8 @@ class Operations:
             other = await self._find(holder.run)
             if other is None:
                 return holder, revision
-            if other.ended and other.source == "dead_letters":  # its leader still marks the dead letters
+            # Its leader still marks the dead letters, or takes back what its subscriber did not acknowledge.
+            if other.ended and (other.source == "dead_letters" or other.effect == "deliver"):
                 raise Refused("REPLAY_TARGET_BUSY", f"run {other.id} of {target} is {other.state} and being closed")
             if not other.ended:
                 raise Refused("REPLAY_TARGET_BUSY", f"{target} has run {other.id}, which is {other.state}")

@@ -15,7 +15,7 @@ from penstock.errors import Refused
 from penstock.events import timestamps
 from penstock.replay.plan import sealed
 from penstock.rpc.messages import PlanReplay, ReplayCounts, ReplayEffect, ReplayPlan, ReplayRange
-from penstock.services.operator.replay import bounds, filters
+from penstock.services.operator.replay import bounds, filters, subscriber_plan
 from penstock.services.operator.replay.bounds import Bounds
 from penstock.services.operator.replay.breakdown import Breakdown
 from penstock.services.operator.replay.counting import Count, Counters
@@ -30,11 +30,13 @@ DOES: dict[tuple[str, str], tuple[ReplayEffect, str]] = {
     ("writer", "scores"): ("repair", "write each score's rows again with their original timestamps"),
     ("scorer", "events"): ("rescore", "score each event with the model that is active now, in a state of its own"),
 }
+DELIVERED = "what it does with them is its own"
 MUTED = "replies to publishers are muted"
 STORE_FACTOR = {
     "repair": 1.0,
     "rescore": 2.0,
     "rebuild": 1.0,
+    "deliver": 0.0,
 }  # of the messages' bytes, at most: rows or documents that are missing
 
 
@@ -60,6 +62,8 @@ class Planner:
         if not request.reason.strip():
             raise Refused("REPLAY_REASON_MISSING", "no reason is given", pointer="/reason")
         selection = filters.SOURCES[request.source](self._contracts, request.match)
+        if effect == "deliver":
+            subscriber_plan.refuse_many_filters(selection.filters)
         found = await bounds.resolve(self._broker, request, selection.filters)
         selected = [_Selected(each, selection.filters[name]) for name, each in found.items()]
         breakdown = Breakdown(self._broker, self._counters, self._contracts, time.monotonic() + SECONDS)
@@ -84,8 +88,8 @@ class Planner:
             bytes=size,
             disk=int(size * STORE_FACTOR[effect]),
             seconds=round(counts.total / request.rate, 1),
-            does=does if request.side_effects else f"{does}; {MUTED}",
-            warnings=tuple(self._warnings(found, counts, whole, selection.match)),
+            does=does if request.side_effects else f"{does}; {DELIVERED if effect == 'deliver' else MUTED}",
+            warnings=tuple(self._warnings(found, counts, whole, selection.match, effect)),
         )
         return sealed(plan)
 
@@ -109,6 +113,8 @@ class Planner:
             )
 
     def _does(self, request: PlanReplay) -> tuple[ReplayEffect, str]:
+        if subscriber_plan.is_for_subscriber(self._contracts, request):
+            return "deliver", subscriber_plan.does(self._contracts, request)
         known = DOES.get((request.target, request.source))
         if known is None:
             raise Refused("REPLAY_UNSUPPORTED", f"{request.target} takes no replay of {request.source}")
@@ -152,7 +158,12 @@ class Planner:
         return sum(part.planned * infos[part.stream].bytes // max(infos[part.stream].messages, 1) for part in ranges)
 
     def _warnings(
-        self, found: dict[str, Bounds], counts: ReplayCounts, whole: bool, match: dict[str, str]
+        self,
+        found: dict[str, Bounds],
+        counts: ReplayCounts,
+        whole: bool,
+        match: dict[str, str],
+        effect: ReplayEffect,
     ) -> list[str]:
         warnings = [each.warning for each in found.values() if each.warning]
         unknown = [name for name in counts.by_type if name not in self._contracts.types and not name.startswith("(")]
@@ -164,5 +175,8 @@ class Planner:
             )
         if match:
             named = " and ".join(f"{name} {value}" for name, value in match.items())
-            warnings.append(f"all of these are delivered; the target itself picks out {named}")
+            if effect == "deliver":
+                warnings.append(f"all of these are read; only {named} is delivered, the others count as filtered")
+            else:
+                warnings.append(f"all of these are delivered; the target itself picks out {named}")
         return warnings

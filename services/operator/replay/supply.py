@@ -13,6 +13,7 @@ from penstock.broker import Broker, ConsumerInfo
 from penstock.contracts.topology import REPLAY_TAIL
 from penstock.errors import Refused
 from penstock.replay.ledger import Ledger
+from penstock.replay.pace import Pace
 from penstock.replay.run import Run
 from penstock.rpc.messages import ReplayRange
 from penstock.services.operator.replay import consumers
@@ -23,12 +24,18 @@ _log = structlog.get_logger("penstock.operator.replay")
 @dataclass(frozen=True, slots=True)
 class Supplied:
     """Of the planned messages: how many are not delivered yet and how many are in hand; `settled`: none will come
-    any more. Not `counted`: how many there are is known only when all are fed, and the run is not done before."""
+    any more. Not `counted`: how many there are is known only when all are fed, and the run is not done before.
+
+    With `pace` the supply itself keeps the rate, as its target takes no part in that: `why` is then what holds the
+    target up, and `instances` how many fetch."""
 
     left: int
     in_hand: int
     settled: bool
     counted: bool = True
+    pace: Pace | None = None
+    why: str = ""
+    instances: int = 0
 
 
 class Supply(Protocol):
@@ -47,7 +54,7 @@ class Supply(Protocol):
         ...
 
 
-Supplies = Mapping[str, Callable[[Run], Supply]]  # by source; streams where there is none
+Supplies = Mapping[str, Callable[[Run], Supply]]  # by source, or `subscriber`; streams where there is none
 Complete = Callable[[Run, Ledger], Awaitable[str]]  # ends a run that is all done; why it failed, or nothing
 
 
