@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -23,8 +22,9 @@ from rich.table import Table
 from penstock.auth import api_keys
 from penstock.auth.connect import connect_as
 from penstock.cli import client
-from penstock.cli.send import Files, paths
+from penstock.cli.shipping import zones
 from penstock.cli.shipping.batches import Shipper
+from penstock.cli.shipping.sources import Files, Problems, paths
 from penstock.cli.show import print_hits
 from penstock.contracts import load
 from penstock.errors import PenstockError, Refused
@@ -42,8 +42,11 @@ PATIENCE = 600.0  # seconds for all stores to catch up
 def run(place: Place, files: list[str], console: Console) -> None:
     """The whole demo on a running stack. Raises PenstockError when a stage does not catch up."""
     _use_key(place)
-    source = Files(paths(files or _own_files(place)), ZoneInfo("UTC"), None)
+    problems = Problems()
+    source = Files(paths(files or _own_files(place), problems), zones.of_machine(), None, problems)
     sent = _ship(source if files else islice(source, MOST), console)
+    for file, reason in problems.found:
+        console.print(f"  [red]{file}[/]: {reason}")
     with ledger(place) as book:
         asyncio.run(_catch_up(place, book, sent, console))
         waits = asyncio.run(time_stages(client.api_url(), client.bearer_key(), count=PROBES, at_once=8))

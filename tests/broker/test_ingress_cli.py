@@ -118,6 +118,32 @@ async def test_files_are_sent_once_however_often(ingress: Ingress, tmp_path: Pat
     assert "0 accepted, 1 duplicate, 1 refused" in out
 
 
+@pytest.mark.parametrize("size", [300_000, 9_000_000])
+async def test_an_event_too_large_does_not_stop_those_behind_it(ingress: Ingress, tmp_path: Path, size: int) -> None:
+    sizes = (1, size, 2)
+    lines = [json.dumps(event(f"large-{size}-{n}", data={"message": "m" * n})) for n in sizes]
+    (tmp_path / "large.jsonl").write_text("\n".join(lines))
+    for batch in ("1", "500"):
+        sending = await penstock(ingress, "send", str(tmp_path / "large.jsonl"), "--json", "--batch", batch)
+        code, out, _ = await sending.end()
+        counts = json.loads(out)
+        assert (code, counts["accepted"] + counts["duplicate"]) == (1, 2)
+        assert {name: each["count"] for name, each in counts["refused"].items()} == {"EVENT_TOO_LARGE": 1}
+
+
+async def test_what_was_not_sent_whole_is_said(ingress: Ingress, tmp_path: Path) -> None:
+    (tmp_path / "a.log.gz").write_bytes(gzip.compress(b"2026-11-20 10:00:00 INFO one\n" * 500, mtime=0)[:-30])
+    (tmp_path / "b.log").write_text("2026-11-20 10:00:00 " + "x" * 70_000 + "\n")
+    code, out, err = await (await penstock(ingress, "send", str(tmp_path), TZ="Asia/Tokyo")).end()
+    assert code == 1
+    assert f"{tmp_path}/a.log.gz: the packed data ends early" in err
+    assert "1 cut" in out
+    assert "Asia/Tokyo" in out
+    code, out, _ = await (await penstock(ingress, "send", str(tmp_path / "b.log"), "--json", "--zone", "UTC")).end()
+    counts = json.loads(out)
+    assert (code, counts["cut"], counts["zone"], counts["problems"]) == (0, 1, "UTC", [])
+
+
 async def test_sending_goes_on_after_the_broker_was_away(ingress: Ingress, rig: Rig, tmp_path: Path) -> None:
     (tmp_path / "app.log").write_text("".join(f"2026-11-20T11:00:00.{n:03d}Z line {n}\n" for n in range(300)))
     rig.processes.kill("nats")

@@ -60,7 +60,54 @@ LINES: list[tuple[str, str, str, dict[str, Any]]] = [
     ("2026-11-20T03:38:12.374320+00:00 vm systemd[1]: Started", "2026-11-20T03:38:12.374320Z", "vm",
      {"process": "systemd", "pid": 1, "message": "Started"}),
     ('192.0.2.1 - - [10/Oct/2020:13:55:36 -0700] "GET / HTTP/1.0" 200 23', "2020-10-10T20:55:36.000Z", "app",
-     {"message": '"GET / HTTP/1.0" 200 23'}),
+     {"message": '192.0.2.1 - - "GET / HTTP/1.0" 200 23', "labels": {"caller": "192.0.2.1"}}),
+    ('web.example:80 ::1 - Bo Ek [10/Oct/2020:13:55:36 +0000] "GET / HTTP/2.0" 200 23 "-" "x"',
+     "2020-10-10T13:55:36.000Z", "web.example",
+     {"message": 'web.example:80 ::1 - Bo Ek "GET / HTTP/2.0" 200 23 "-" "x"', "host": "web.example",
+      "labels": {"caller": "::1", "user": "Bo Ek"}}),
+    ('2001:db8::7 - eve [10/Oct/2020:13:55:36 +0000] "POST /pay HTTP/1.1" 500 0', "2020-10-10T13:55:36.000Z", "app",
+     {"message": '2001:db8::7 - eve "POST /pay HTTP/1.1" 500 0'}),
+    ("2026-02-01 12:00:00.5 EST [9] shop@till LOG:  started", "2026-02-01T17:00:00.500Z", "app",
+     {"pid": 9, "level": "LOG", "message": "started", "labels": {"session": "shop@till"}}),
+    ("2026-02-01 12:00:00.123 -03 [9] FATAL:  no slots", "2026-02-01T15:00:00.123Z", "app",
+     {"level": "FATAL", "message": "no slots"}),
+    ("2026-02-01 12:00:00 CET desk opened", "2026-02-01T11:00:00.000Z", "app", {"message": "desk opened"}),
+    ("2026-02-01 12:00:00 Zebra crossing", "2026-02-01T12:00:00.000Z", "app", {"message": "Zebra crossing"}),
+    ("2026-02-01 12:00:00,5 - shop.pay - WARNING - slow", "2026-02-01T12:00:00.500Z", "app",
+     {"logger": "shop.pay", "level": "WARNING", "message": "slow"}),
+    ("2026-02-01T12:00:00.25Z  INFO shop::pay: ready", "2026-02-01T12:00:00.250Z", "app",
+     {"logger": "shop::pay", "level": "INFO", "message": "ready"}),
+    ("2026-02-01 12:00:00.000 [WRN] slow", "2026-02-01T12:00:00.000Z", "app", {"level": "WRN", "message": "slow"}),
+    ("E0201 12:00:00.000500   77 till.go:12] no seat", "2026-02-01T12:00:00.000500Z", "app",
+     {"level": "E", "logger": "till.go:12", "message": "no seat"}),
+    ("[01-Feb-2026 12:00:00 UTC] PHP Notice:  x", "2026-02-01T12:00:00.000Z", "app", {"message": "PHP Notice:  x"}),
+    ("Start-Date: 2026-02-01  12:00:00", "2026-02-01T12:00:00.000Z", "app", {"message": "Start-Date:"}),
+    ("<11>Feb  1 12:00:00 till-7 pay: no seat", "2026-02-01T12:00:00.000Z", "till-7",
+     {"level": "error", "process": "pay", "message": "no seat"}),
+    ("<165>1 2026-02-01T12:00:00Z h app prc ID1 - up", "2026-02-01T12:00:00.000Z", "h",
+     {"level": "notice", "message": "up", "labels": {"procid": "prc", "msgid": "ID1"}}),
+    ('time="2026-02-01T12:00:00Z" level=error msg="no \\"seat\\"" seat=7', "2026-02-01T12:00:00.000Z", "app",
+     {"level": "error", "message": 'no "seat"', "labels": {"seat": "7"}}),
+    # What looks like a level, a host or a thread, and is a word.
+    ("2026-02-01T12:00:00Z 10.0.0.1 PUT /desk 204", "2026-02-01T12:00:00.000Z", "app",
+     {"message": "10.0.0.1 PUT /desk 204", "level": None, "thread": None}),
+    ("2026-02-01 12:00:00 debug symbols were loaded", "2026-02-01T12:00:00.000Z", "app",
+     {"message": "debug symbols were loaded", "level": None}),
+    ("2026-02-01 12:00:00 the ERROR went away", "2026-02-01T12:00:00.000Z", "app",
+     {"message": "the ERROR went away", "level": None}),
+    ("2026-02-01 12:00:00 ERROR booking: no seat", "2026-02-01T12:00:00.000Z", "app",
+     {"message": "booking: no seat", "level": "ERROR", "host": None}),
+    ("2026-02-01 12:00:00 JSON: written", "2026-02-01T12:00:00.000Z", "app", {"message": "JSON: written"}),
+    # Times that are rare.
+    ("2026-02-01 23:59:60 INFO leap", "2026-02-02T00:00:00.000Z", "app", {"message": "leap"}),
+    ("2026-02-01t12:00:00z INFO small letters", "2026-02-01T12:00:00.000Z", "app", {"message": "small letters"}),
+    # Colours.
+    ("2026-02-01 12:00:00 \x1b[1;33mWARN\x1b[0m \x1b[2mslow\x1b[22m", "2026-02-01T12:00:00.000Z", "app",
+     {"level": "WARN", "message": "slow"}),
+    ("\x1b[90m2026-02-01 12:00:00\x1b[39m \x9b31mERROR\x9b0m see \x1b]8;;http://x\x1b\\here\x1b]8;;\x1b\\",
+     "2026-02-01T12:00:00.000Z", "app", {"level": "ERROR", "message": "see here"}),
+    ("2026-02-01 12:00:00 #033[31mERROR#033[0m as rsyslog has it", "2026-02-01T12:00:00.000Z", "app",
+     {"level": "ERROR", "message": "as rsyslog has it"}),
     ("update-alternatives 2025-06-24 14:36:53: run with", "2025-06-24T14:36:53.000Z", "update-alternatives",
      {"process": "update-alternatives", "message": "run with"}),
     ("2025-06-24 14:36:53 ERROR: it failed", "2025-06-24T14:36:53.000Z", "app",
@@ -141,8 +188,16 @@ def test_a_cloudtrail_record_is_data_as_it_is(checker: Checker) -> None:
 
 
 def test_a_cloudevent_is_passed_on_as_it_is() -> None:
-    line = b'{"specversion":"1.0", "id":"1","source":"s","type":"metric.sample.v1","data":{}}'
+    line = b'{"specversion":"1.0", "id":"1","source":"s","type":"log.line.v1","time":"2026-01-01T00:00:00Z","data":{}}'
     assert list(file_of().events([line])) == [line]
+
+
+@pytest.mark.parametrize("time", ["", '"time":null,'])
+def test_a_cloudevent_without_a_time_is_stamped_the_same_each_time(time: str) -> None:
+    line = b'{%s"specversion":"1.0","id":"1","source":"s","type":"metric.sample.v1","data":{}}' % time.encode()
+    [first], [second] = (list(file_of("/logs/stamped.jsonl").events([line])) for _ in range(2))
+    assert first == second
+    assert orjson.loads(first)["time"] == "2026-11-21T00:00:00.000Z"
 
 
 def test_long_and_broken_lines_still_become_events(checker: Checker) -> None:

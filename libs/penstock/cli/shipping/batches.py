@@ -16,9 +16,12 @@ import httpx
 import orjson
 
 from penstock.cli.client import TIMEOUT, Bearer, api_url, raise_for, unreachable
-from penstock.errors import Unavailable
+from penstock.errors import Refused, Unavailable
+from penstock.events import MAX_EVENT_BYTES
 
 BATCH_BYTES = 1024 * 1024
+# Errors of a whole request that one of its events may have caused: it is sent in halves then.
+_SPLIT = (400, 413)
 PATH = "/v1/events"
 CONTENT_TYPE = {"content-type": "application/cloudevents-batch+json"}
 
@@ -91,6 +94,10 @@ class Shipper:
         size = 0
         for event in events:
             self.shipped.read += 1
+            if len(event) > MAX_EVENT_BYTES:
+                detail = f"the event has {len(event)} bytes; at most {MAX_EVENT_BYTES} are taken"
+                self._refuse("EVENT_TOO_LARGE", {"detail": detail}, event)
+                continue
             if batch and (len(batch) == self._batch or size + len(event) > BATCH_BYTES):
                 yield batch
                 batch, size = [], 0
@@ -112,7 +119,13 @@ class Shipper:
         while batch:
             try:
                 response = await client.post(PATH, content=b"[" + b",".join(batch) + b"]", headers=CONTENT_TYPE)
-                batch = self._count(response, batch)
+                try:
+                    batch = self._count(response, batch)
+                except Refused as error:
+                    if response.status_code not in _SPLIT:
+                        raise
+                    await self._halve(client, batch, error)
+                    return
                 if not batch:
                     return
                 after = float(response.headers.get("retry-after", "1"))
@@ -126,6 +139,15 @@ class Shipper:
             self.shipped.retries += 1
             await asyncio.sleep(after * random.uniform(1.0, 1.5))  # noqa: S311 - so that senders do not come at once
             wait = min(wait * 2, 10.0)
+
+    async def _halve(self, client: httpx.AsyncClient, batch: list[bytes], error: Refused) -> None:
+        """One event must not stop those beside it."""
+        if len(batch) == 1:
+            self._refuse(error.code, {"detail": error.detail, "pointer": error.pointer}, batch[0])
+            return
+        middle = len(batch) // 2
+        await self._send(client, batch[:middle])
+        await self._send(client, batch[middle:])
 
     def _count(self, response: httpx.Response, batch: list[bytes]) -> list[bytes]:
         """Enters the results; returns the events to send again."""

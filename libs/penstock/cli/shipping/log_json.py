@@ -1,32 +1,43 @@
-"""One JSON object a line → event: CloudEvents as they are, CloudTrail records, and JSON logs of other programs."""
+"""One JSON object → event data: CloudTrail records as they are, and JSON logs of other programs."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from penstock.errors import Refused
-from penstock.events import timestamps
+from penstock.cli.shipping.documents import text_of
+from penstock.cli.shipping.labels import free, packed
+from penstock.cli.shipping.log_levels import SYSLOG
+from penstock.cli.shipping.terminal_colours import without_colours
 
-# Member of log.line.v1 → names under which programs write it, the first one found wins.
+# Member of log.line.v1 → names under which programs write it; the first one found wins, the others become labels.
 _NAMES = {
-    "message": ("message", "msg", "event", "log"),
-    "level": ("level", "log.level", "severity", "lvl", "levelname"),
+    "message": ("message", "msg", "event", "log", "MESSAGE", "@m", "@mt", "short_message"),
+    "level": ("level", "log.level", "severity", "lvl", "levelname", "@l"),
     "logger": ("logger", "log.logger", "component", "logger_name", "name"),
-    "host": ("host", "hostname", "host.name", "elasticsearch.node.name", "node.name"),
-    "service": ("service", "service.name", "app", "application"),
-    "process": ("process", "process.name", "program"),
-    "pid": ("pid", "process.pid"),
+    "host": ("host", "hostname", "host.name", "elasticsearch.node.name", "node.name", "_HOSTNAME"),
+    "service": ("service", "service.name", "app", "application", "_SYSTEMD_UNIT"),
+    "process": ("process", "process.name", "program", "SYSLOG_IDENTIFIER", "_COMM"),
+    "pid": ("pid", "process.pid", "_PID", "SYSLOG_PID"),
     "thread": ("thread", "process.thread.name", "thread_name"),
-    "trace_id": ("trace_id", "trace.id"),
-    "span_id": ("span_id", "span.id"),
+    "trace_id": ("trace_id", "trace.id", "traceId", "trace"),
+    "span_id": ("span_id", "span.id", "spanId"),
 }
-_TIMES = ("@timestamp", "timestamp", "time", "ts", "datetime", "date")
-_KNOWN = {name for names in _NAMES.values() for name in names} | set(_TIMES)
+_TIMES = ("@timestamp", "timestamp", "time", "ts", "datetime", "date", "asctime", "@t", "t.$date",
+          "_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP")  # fmt: skip
+_EXCEPTION = {
+    "type": ("error.type", "exception.type"),
+    "message": ("error.message", "exception.message"),
+    "stack": ("error.stack_trace", "exception.stacktrace"),
+}
 _HEX = {"trace_id": re.compile("[0-9a-f]{32}"), "span_id": re.compile("[0-9a-f]{16}")}
-_LABEL = re.compile("[A-Za-z0-9_@$/][A-Za-z0-9_@$/ .:=+-]{0,127}")
-MOST_LABELS = 48
+LONGEST = {
+    "level": 32, "logger": 512, "host": 255, "service": 255, "process": 255, "thread": 255,
+    "exception.type": 512, "exception.message": 16_384, "exception.stack": 65_536,
+}  # fmt: skip
+_PID = re.compile(r"\d{1,15}")
+_DEEPEST = 4
 
 
 def is_cloudtrail(value: dict[str, Any]) -> bool:
@@ -44,59 +55,84 @@ def actor(record: dict[str, Any]) -> str:
     return str(record["eventSource"])
 
 
-def data_of(value: dict[str, Any], raw: str) -> tuple[dict[str, Any], int | None]:
-    """The data of a log.line.v1 for a JSON log line, and its time in Unix nanoseconds where it has one."""
-    flat = _flat(value)
+def data_of(
+    value: dict[str, Any], raw: str, time_of: Callable[[Any], int | None]
+) -> tuple[dict[str, Any], int | None, int]:
+    """The data of a log.line.v1 for a JSON log line, its time where it has one, and how many characters are lost.
+
+    `time_of` reads times. Each member is in the data: in a member of its own, as a label, or, if the line has no
+    message, in the message, which is the whole line then.
+    """
+    rest = dict(_flat(value))
     data: dict[str, Any] = {}
     for member, names in _NAMES.items():
-        found = next((flat[name] for name in names if flat.get(name) not in (None, "")), None)
-        if found is None:
-            continue
-        if member == "pid":
-            if isinstance(found, int | str) and str(found).isdigit():
-                data[member] = int(found)
-        elif member not in _HEX or _HEX[member].fullmatch(str(found)):
-            data[member] = str(found)
-    data.setdefault("message", raw)
-    kind = flat.get("error.type") or flat.get("exception.type")
-    if isinstance(kind, str) and kind:
-        texts = {"message": "error.message", "stack": "error.stack_trace"}
-        data["exception"] = {"type": kind, **{k: str(flat[name]) for k, name in texts.items() if flat.get(name)}}
-    labels = {n: _text(v) for n, v in flat.items() if n not in _KNOWN and v is not None and _LABEL.fullmatch(n)}
-    if labels and data["message"] is not raw:
-        data["labels"] = dict(list(labels.items())[:MOST_LABELS])
-    return data, next((ns for name in _TIMES if (ns := _time(flat.get(name))) is not None), None)
+        for name in names:
+            found = _fitting(member, rest.get(name))
+            if found is not None:
+                data[member] = found
+                del rest[name]
+                break
+    if "level" not in data and (severity := str(rest.get("PRIORITY", ""))) in ("0", "1", "2", "3", "4", "5", "6", "7"):
+        data["level"] = SYSLOG[int(severity)]
+    time_ns = None
+    for name in _TIMES:
+        if name in rest and (time_ns := time_of(rest[name])) is not None:
+            del rest[name]
+            break
+    if "message" not in data:
+        return {**data, "message": raw}, time_ns, 0
+    exception = {part: found for part, names in _EXCEPTION.items() if (found := _taken(rest, part, names))}
+    if "type" in exception:
+        data["exception"] = exception
+    else:
+        rest |= {f"error.{part}": found for part, found in exception.items()}
+    labels, lost = packed(rest.items())
+    if labels:
+        data["labels"] = labels
+    return data, time_ns, lost
 
 
-def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, member in value.items():
-        if isinstance(member, dict) and prefix.count(".") < 3:
-            flat.update(_flat(member, f"{prefix}{name}."))
-        else:
-            flat[prefix + name] = member
-    return flat
+def _taken(rest: dict[str, Any], part: str, names: tuple[str, ...]) -> str | None:
+    for name in names:
+        found = rest.get(name)
+        if isinstance(found, str) and 0 < len(found) <= LONGEST[f"exception.{part}"]:
+            return str(rest.pop(name))
+    return None
 
 
-def _text(value: Any) -> str:
-    return ("true" if value else "false") if isinstance(value, bool) else str(value)[:1024]
-
-
-def _time(value: Any) -> int | None:
-    """RFC 3339 and its relatives (comma, no colon in the zone), or a number of seconds, ms, µs or ns since 1970."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
-        for unit in (1, 1_000, 1_000_000, 1_000_000_000):
-            if value / unit < 1e11:  # beyond the year 5000 it is a finer unit
-                return round(value / unit * 1_000_000) * 1_000 if isinstance(value, float) else value * (10**9 // unit)
-    if not isinstance(value, str):
+def _fitting(member: str, value: Any) -> Any:
+    """The value as the member takes it, or None: then it becomes a label."""
+    if value in (None, "") or value == {} or value == []:
         return None
-    try:
-        return timestamps.parse(value)
-    except Refused:
-        pass
-    try:
-        moment = datetime.fromisoformat(value.replace(",", "."))
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1_000_000) * 1_000
+    if member == "pid":
+        return int(value) if isinstance(value, int | str) and _PID.fullmatch(str(value)) else None
+    text = _words(value)
+    if pattern := _HEX.get(member):
+        text = text.lower().replace("-", "")
+        return text if pattern.fullmatch(text) and text.strip("0") else None
+    if member in ("message", "level"):
+        text = without_colours(text).strip() if member == "level" else without_colours(text)
+    return text if text and len(text) <= LONGEST.get(member, len(text)) else None
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and all(isinstance(byte, int) and 0 <= byte <= 255 for byte in value):
+        return bytes(value).decode("utf-8", "backslashreplace")  # as systemd's journal writes text it cannot print
+    return text_of(value)
+
+
+def _flat(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Members with the names of those around them, none of them twice."""
+    found: dict[str, Any] = {}
+
+    def walk(members: dict[str, Any], prefix: str, depth: int) -> None:
+        for name, member in members.items():
+            if isinstance(member, dict) and member and depth < _DEEPEST:
+                walk(member, f"{prefix}{name}.", depth + 1)
+            else:
+                found[free(prefix + name, found)] = member
+
+    walk(value, "", 1)
+    return iter(found.items())

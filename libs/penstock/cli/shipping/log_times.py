@@ -2,49 +2,96 @@
 
 from __future__ import annotations
 
-from calendar import month_abbr
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from calendar import isleap
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 
-_MONTHS = {name: n for n, name in enumerate(month_abbr) if name}
+from penstock.cli.shipping import zones
+from penstock.cli.shipping.years import MONTHS, Years
+
 _NS = 1_000_000_000
+_JITTER_NS = 60 * _NS  # lines may be this much out of order before it means that the clock was put back
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def time_of(part: dict[str, str | None], zone: tzinfo, written_ns: int) -> int | None:
-    """The line's time, or None where it has none that exists.
+class Clock:
+    """Reads the times of the lines of one file, from its first line to its last.
 
-    `zone` is that of lines which do not say theirs. A line without a year is from the last year in which it is not
-    later than `written_ns` (plus a day), when its file was written last.
+    `zone` is that of times which do not say theirs. `years` is called once, at the first time without a year; without
+    it, such a time is from the last year in which it is not later than `written_ns` (plus a day), when the file was
+    written last.
     """
-    month = int(part.get("month") or _MONTHS.get(part.get("mon") or "", 0))
-    day, hour, minute, second = (int(part.get(name) or 0) for name in ("day", "hour", "minute", "second"))
-    if offset := part.get("offset"):
-        zone = _zone(offset)
-    year = int(part.get("year") or 0)
-    if not year and (short := part.get("year2")):
-        year = 2000 + int(short)
-    try:
-        if not year:
-            year = datetime.fromtimestamp(written_ns // _NS, zone).year
-            if _seconds(year, month, day, hour, minute, second, zone) > written_ns // _NS + 86_400:
-                year -= 1
-        seconds = _seconds(year, month, day, hour, minute, second, zone)
-    except ValueError:
-        return None
-    if millis := part.get("millis"):
-        return seconds * _NS + int(millis) * 1_000_000
-    return seconds * _NS + int((part.get("fraction") or "").ljust(9, "0"))
+
+    def __init__(self, zone: tzinfo, written_ns: int, years: Callable[[], Years] | None = None) -> None:
+        self.zone = zone
+        self.used_zone = False  # whether a time did not say its own
+        self._written = written_ns // _NS
+        self._read_years = years
+        self._years: Years | None = None
+        self._last_ns = 0
+        self._second_hour = False
+
+    def time_of(self, part: Mapping[str, str | None]) -> int | None:
+        """The line's time, or None where it has none that exists."""
+        month = int(part.get("month") or MONTHS.get(part.get("mon") or "", 0))
+        day, hour, minute, second = (int(part.get(name) or 0) for name in ("day", "hour", "minute", "second"))
+        year = int(part.get("year") or 0)
+        if not year and (short := part.get("year2")):
+            year = 2000 + int(short)
+        try:
+            local = datetime(year or self._year(month, day), month, day, hour, minute, min(second, 59))
+            found = self.moment(local, part.get("offset"), part.get("abbreviation"))
+            if not year and self._years is None and found > self._written + 86_400:
+                found = self.moment(local.replace(year=_leap(local.year - 1, month, day)))
+        except (ValueError, OverflowError):
+            return None
+        found += second == 60  # a leap second is the next second's first, as in POSIX
+        if millis := part.get("millis"):
+            fraction = int(millis) * 1_000_000
+        else:
+            fraction = int((part.get("fraction") or "").ljust(9, "0"))
+        return self.passed(found * _NS + fraction)
+
+    def passed(self, time_ns: int) -> int:
+        """Enters the time of a line, however it was read."""
+        self._last_ns = time_ns
+        return time_ns
+
+    def moment(self, local: datetime, offset: str | None = None, abbreviation: str | None = None) -> int:
+        """Unix seconds of a local time in the zone it names, else in the file's."""
+        if offset:
+            return _seconds(local, zones.of_offset(offset))
+        if abbreviation and (named := zones.of_abbreviation(abbreviation, local, self.zone)) is not None:
+            return _seconds(local, named)
+        self.used_zone = True
+        first = _seconds(local, self.zone)
+        if first * _NS >= self._last_ns - _JITTER_NS and not self._second_hour:
+            return first
+        # In autumn an hour comes twice. Its second pass has begun when times go back, and lasts until it is over.
+        second = _seconds(local.replace(fold=1), self.zone)
+        self._second_hour = second > first and second * _NS >= self._last_ns - _JITTER_NS
+        return second if self._second_hour else first
+
+    def _year(self, month: int, day: int) -> int:
+        if self._years is None and self._read_years is not None:
+            self._years = self._read_years()
+        if self._years is not None:
+            return self._years.year_of(month, day)
+        return _leap(datetime.fromtimestamp(self._written, self.zone).year, month, day)
+
+
+def _leap(year: int, month: int, day: int) -> int:
+    """The last year up to `year` that has the day."""
+    while (month, day) == (2, 29) and not isleap(year):
+        year -= 1
+    return year
+
+
+def _seconds(local: datetime, zone: tzinfo) -> int:
+    return _seconds_with(local, local.fold, zone)
 
 
 @lru_cache(maxsize=4096)
-def _seconds(year: int, month: int, day: int, hour: int, minute: int, second: int, zone: tzinfo) -> int:
-    return int(datetime(year, month, day, hour, minute, min(second, 59), tzinfo=zone).timestamp())
-
-
-@lru_cache(maxsize=64)
-def _zone(offset: str) -> tzinfo:
-    if offset == "Z":
-        return UTC
-    digits = offset[1:].replace(":", "")
-    span = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
-    return timezone(-span if offset[0] == "-" else span)
+def _seconds_with(local: datetime, fold: int, zone: tzinfo) -> int:  # equal datetimes may differ in their fold
+    return (local.replace(tzinfo=zone, fold=fold) - _EPOCH) // timedelta(seconds=1)

@@ -1,0 +1,17 @@
+"""The words that log formats use as levels."""
+
+from __future__ import annotations
+
+_COMMON = (
+    "TRACE", "VERBOSE", "DEBUG", "INFO", "INFORMATION", "NOTICE", "WARN", "WARNING", "ERROR", "ERR", "SEVERE", "FATAL",
+    "CRITICAL", "CRIT", "ALERT", "EMERG", "EMERGENCY", "PANIC",
+)  # fmt: skip
+_WORDS = (*_COMMON, "CONFIG", "FINE", "FINER", "FINEST")  # of java.util.logging; words like others in small letters
+
+UPPER = rf"(?P<level>{'|'.join(_WORDS)})(?!\w)"
+ANY_CASE = rf"(?P<level>(?i:{'|'.join(_COMMON)}))(?!\w)"
+IN_BRACKETS = rf"(?P<level>(?i:{'|'.join(_COMMON)}|TRC|VRB|DBG|INF|WRN|FTL))(?!\w)"
+WORD = rf"(?:{'|'.join(_WORDS)})(?!\w)"
+
+# By syslog's severity, 0 to 7 (RFC 5424, and PRIORITY of systemd's journal).
+SYSLOG = ("emergency", "alert", "critical", "error", "warning", "notice", "info", "debug")
