@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 
 import structlog
@@ -16,7 +17,7 @@ from penstock.errors import PenstockError
 from penstock.events import Checker
 from penstock.rpc.client import ask
 from penstock.rpc.messages import Embedding, LoadedModels
-from penstock.rpc.server import serve
+from penstock.rpc.server import Operation, serve
 from penstock.runtime import Parts, Source, main
 from penstock.scoring.score import read_score
 from penstock.services.indexer.bulk import Bulker
@@ -24,6 +25,7 @@ from penstock.services.indexer.epochs import follow_epochs, read_epochs
 from penstock.services.indexer.generations import Generations
 from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.logic import Indexer
+from penstock.services.indexer.mappings import LiveMappings
 from penstock.services.indexer.rebuilds import MirroredBulker, Rebuilds
 from penstock.services.indexer.search.elastic import Elastic
 from penstock.services.indexer.search.models import ActiveModels
@@ -53,6 +55,7 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
     indices = Indices(client, contracts)
     bulker = Bulker(client, indices)
     rebuilds, generations = Rebuilds(broker), Generations(client, indices)
+    of_indices = {**generations.operations, "mappings": LiveMappings(client, contracts).mappings}
     indexer = Indexer(MirroredBulker(bulker, rebuilds), epochs)
     decode_score = partial(read_score, contracts=contracts)
     source = partial(Source, consumer=NAME, options=_OPTIONS)
@@ -93,7 +96,7 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
             lambda stop: _prepare(indices, stop),
             lambda stop: follow_epochs(epochs, broker, stop),
             rebuilds.follow,
-            lambda stop: _answer_rebuilds(broker, generations, stop),
+            lambda stop: _answer_operator(broker, of_indices, stop),
         ),
         on_stop=(bulker.stop,),
         close=client.close,
@@ -101,9 +104,9 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
     )
 
 
-async def _answer_rebuilds(broker: Broker, generations: Generations, stop: asyncio.Event) -> None:
+async def _answer_operator(broker: Broker, operations: Mapping[str, Operation], stop: asyncio.Event) -> None:
     """A service of its own: what it serves is for the operator alone."""
-    responder = await serve(broker, "index", generations.operations, concurrency=2)
+    responder = await serve(broker, "index", operations, concurrency=2)
     await stop.wait()
     await responder.stop(0.3)
 

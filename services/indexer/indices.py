@@ -86,14 +86,16 @@ class Indices:
         self.prepared = True
 
     async def _extend(self, template: str, patterns: list[str]) -> None:
-        """Members that are new in the contracts become searchable from now on in indices that exist."""
-        mapping = self._templates["component"][template]["template"]["mappings"]
+        """Members that are new in the contracts become searchable from now on in indices that exist. What they say of
+        the mapping that they were created with stays: the documents that they hold were indexed by that one."""
+        whole = self._templates["component"][template]["template"]["mappings"]
+        mapping = {name: value for name, value in whole.items() if name != "_meta"}
         try:
             await self._client.indices.put_mapping(index=patterns, **mapping, allow_no_indices=True)
         except ApiError as error:
             if error.meta.status != 400:
                 raise
-            # A changed kind needs a rebuild into a new index; until then the old mapping goes on working.
+            # A changed kind needs `penstock migrate`; until then the old mapping goes on working.
             _log.error("mapping_not_extended", template=template, reason=str(error.message)[:500])
 
 

@@ -19,6 +19,7 @@ from penstock.services.operator.registry import Registry
 from penstock.services.operator.replay.counting import Counters
 from penstock.services.operator.replay.from_store import FromStore
 from penstock.services.operator.replay.leader import Leader
+from penstock.services.operator.replay.mapping_operations import MappingOperations
 from penstock.services.operator.replay.operations import Operations, SourcePlanner
 from penstock.services.operator.replay.planning import Planner
 from penstock.services.operator.replay.rebuild_operations import RebuildOperations
@@ -80,7 +81,7 @@ async def build(broker: Broker, _: Settings) -> Parts:
 
     return Parts(
         service="operator",
-        operations={**operations.all, **RebuildOperations(runs).all},
+        operations={**operations.all, **RebuildOperations(runs).all, "mappings": MappingOperations(runs).mappings},
         concurrency=8,
         unready_reason=lambda: "" if lease.led else "no operator leads yet",
         background=[

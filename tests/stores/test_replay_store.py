@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from elasticsearch import AsyncElasticsearch
 
 from penstock.errors import PenstockError
+from penstock.rpc.messages import PlanReplay
 from penstock.services.operator import __main__ as operator_main
+from penstock.services.operator.replay.runs import Runs
+from penstock.services.operator.replay.store_planning import StorePlanner
 from tests.support.broker_rig import Rig
-from tests.support.deliveries import line, sample
+from tests.support.deliveries import CONTRACTS, line, sample
 from tests.support.rebuilds import everywhere, forget, sources
 from tests.support.replay_console import Console
 from tests.support.until import until
@@ -85,3 +90,34 @@ async def test_another_operator_goes_on_where_one_was_stopped(
     assert status.run.state == "done", status.run.changes
     assert status.outcomes.total == plan.counts.total
     assert await sources(client, LOGS, events) == before
+
+
+async def test_a_count_that_takes_longer_than_a_request_goes_on_in_the_next(sinks: Rig) -> None:
+    await everywhere(sinks, [line(f"many {number}", host=f"host_{number % 50}") for number in range(300)])
+    broker = await sinks.broker("operator")
+    request: dict[str, Any] = {
+        "target": "indexer",
+        "source": "store",
+        "time": TIMES,
+        "match": {"datasets": ["logs"]},
+        "reason": "a test",
+    }
+    whole = await StorePlanner(broker, CONTRACTS, Runs(broker)).plan(PlanReplay.read(request), "ann")
+    assert whole.exact
+    found, parts = (
+        await StorePlanner(broker, CONTRACTS, Runs(broker), seconds=0).plan(PlanReplay.read(request), "ann"),
+        1,
+    )
+    assert (found.exact, found.counts.total < whole.counts.total) == (False, True)
+    other = PlanReplay.read({**request, "count": found.count, "match": {"datasets": ["metrics"]}})
+    with pytest.raises(PenstockError) as caught:
+        await StorePlanner(broker, CONTRACTS, Runs(broker)).plan(other, "ann")
+    assert caught.value.code == "CONFLICT"
+    while not found.exact:
+        planner = StorePlanner(broker, CONTRACTS, Runs(broker), seconds=0)  # another replica
+        found, parts = await planner.plan(PlanReplay.read({**request, "count": found.count}), "bob"), parts + 1
+    assert found.counts == whole.counts
+    assert found.ranges == whole.ranges
+    assert found.bytes == whole.bytes
+    assert parts > 10
+    await broker.drain()

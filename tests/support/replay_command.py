@@ -1,4 +1,4 @@
-"""`penstock replay` as a process."""
+"""`penstock` as a process."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ from tests.support.until import BOUND
 
 async def replay(rig: Rig, *arguments: str, bound: float = BOUND) -> tuple[int, str, str]:
     """One run of `penstock replay`: exit code, output, errors."""
+    return await penstock(rig, "replay", *arguments, bound=bound)
+
+
+async def penstock(rig: Rig, *arguments: str, bound: float = BOUND) -> tuple[int, str, str]:
+    """One run of `penstock`: exit code, output, errors."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "penstock.cli.main", "replay", *arguments,
+        sys.executable, "-m", "penstock.cli.main", *arguments,
         env={**os.environ, **rig.place.environment(), "COLUMNS": "200"}, cwd=CHECKOUT,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip

@@ -27,6 +27,7 @@ GROUPS: dict[str, str | tuple[str, ...]] = {
     "penstock.cli.identity": "identity",
     "penstock.cli.audit": "audit",
     "penstock.cli.replay": "replay",
+    "penstock.cli.migrate": "migrate",
     "penstock.cli.dlq": "dlq",
     "penstock.cli.worker": "worker",
     "penstock.services.edge.cli": "edge",

@@ -98,7 +98,7 @@ def plan(
         "reason": reason,
         "by": _user(by),
     }
-    found = ReplayPlan.model_validate(_ask("plan", {name: each for name, each in body.items() if each not in ({}, [])}))
+    found = _plan({name: each for name, each in body.items() if each not in ({}, [])})
     show.plan(found, json)
     if not found.exact:
         raise typer.Exit(AT_LEAST)
@@ -195,6 +195,14 @@ def report(
     show.report(found, json)
     if not found.holds:
         raise typer.Exit(NO_PROOF)
+
+
+def _plan(body: dict[str, Any]) -> ReplayPlan:
+    async def planning() -> ReplayPlan:
+        async with Operator() as operator:
+            return await operator.plan(body, show.counted)
+
+    return asyncio.run(planning())
 
 
 def _change(operation: str, run: str, reason: str, by: str, json: bool, **members: Any) -> None:

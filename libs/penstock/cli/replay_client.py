@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any
 
 from penstock.auth.connect import connect_as
@@ -11,6 +12,7 @@ from penstock.broker import Broker
 from penstock.contracts import load
 from penstock.errors import Refused, Unavailable
 from penstock.rpc.client import ask
+from penstock.rpc.messages import ReplayPlan
 from penstock.settings import load_settings
 
 IDENTITY = "replayer"
@@ -36,6 +38,14 @@ class Operator:
         """One request, for as long as the contract gives it."""
         timeout = load().services[service].operations[operation].timeout.total_seconds()
         return await ask(self._broker, service, operation, body, timeout=timeout)
+
+    async def plan(self, body: dict[str, Any], counted: Callable[[ReplayPlan], None]) -> ReplayPlan:
+        """The plan, however many requests it takes to count the store to its end; `counted` after each but the last."""
+        found = ReplayPlan.model_validate(await self.ask("plan", body))
+        while not found.exact and found.count:
+            counted(found)
+            found = ReplayPlan.model_validate(await self.ask_again("plan", {**body, "count": found.count}))
+        return found
 
     async def ask_again(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
         """The same, until an operator answers: one may be killed while somebody watches."""

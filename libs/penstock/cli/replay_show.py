@@ -39,7 +39,7 @@ def plan(found: ReplayPlan, json: bool) -> None:
     ):
         out.print(f"by {title}: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()), markup=False)
     out.print(
-        f"{least}{found.counts.total:,} messages, about {_size(found.bytes)}; up to {_size(found.disk)} of disk;"
+        f"{least}{found.counts.total:,} messages, about {size(found.bytes)}; up to {size(found.disk)} of disk;"
         f" {_time(found.seconds)} at {found.rate:,.0f} per second"
     )
     for warning in found.warnings:
@@ -48,6 +48,17 @@ def plan(found: ReplayPlan, json: bool) -> None:
         out.print(f"to start it: penstock replay apply {found.hash}")
     else:
         out.print("[bold red]this plan cannot be applied:[/] its counts are not exact; plan again")
+
+
+def counted(found: ReplayPlan) -> None:
+    """How far the count of the store is, on standard error."""
+    words = "; ".join(found.warnings).partition(";")[0]
+    note(f"counted {found.counts.total:,} so far: {words}")
+
+
+def note(text: str) -> None:
+    """A remark, on standard error."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text, style="dim", markup=False)
 
 
 def run(found: ReplayRun, json: bool) -> None:
@@ -191,7 +202,8 @@ def _time(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))
 
 
-def _size(bytes: int) -> str:
+def size(bytes: int) -> str:
+    """For people: 1.5 MiB."""
     for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
         if bytes >= size:
             return f"{bytes / size:.1f} {unit}"

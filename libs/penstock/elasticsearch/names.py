@@ -70,6 +70,12 @@ def parse_scored_read(alias: str) -> tuple[str, int, str]:
     return model, int(version), dataset
 
 
+def dataset_and_period(alias: str) -> tuple[str, str]:
+    """Of a write alias, of events or scores."""
+    parts = alias.split("-", 2 if alias.startswith("events-") else 3)
+    return parts[-2], parts[-1]
+
+
 def dataset_of(index: str) -> str:
     """The dataset of an alias or index of events."""
     return index.split("-", 2)[1]

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from penstock.contracts import Contracts, EventType, Indexed
+from penstock.elasticsearch import names
+from penstock.elasticsearch.mapping_version import versioned
 from penstock.scoring.vectors import DIMS
 
 Json = dict[str, Any]
@@ -46,8 +48,8 @@ def templates(contracts: Contracts) -> dict[str, dict[str, Json]]:
     index: dict[str, Json] = {}
     for position, dataset in enumerate(contracts.datasets):
         types = [event_type for event_type in contracts.types.values() if event_type.dataset == dataset]
-        component[f"penstock-events-{dataset}"] = {"template": {"mappings": event_mapping(types)}}
-        component[f"penstock-scored-{dataset}"] = {"template": {"mappings": score_mapping(types)}}
+        component[f"penstock-events-{dataset}"] = {"template": {"mappings": versioned(event_mapping(types))}}
+        component[f"penstock-scored-{dataset}"] = {"template": {"mappings": versioned(score_mapping(types))}}
         for kind, pattern in (("events", f"events-{dataset}-*"), ("scored", f"scored-*-{dataset}-*")):
             index[f"penstock-{kind}-{dataset}"] = {
                 "index_patterns": [pattern],
@@ -56,6 +58,11 @@ def templates(contracts: Contracts) -> dict[str, dict[str, Json]]:
                 "priority": 500 + position,
             }
     return {"component": component, "index": index}
+
+
+def component_name(alias: str) -> str:
+    """The component template that has the mapping of the indices behind a write alias."""
+    return f"penstock-{alias.partition('-')[0]}-{names.dataset_and_period(alias)[0]}"
 
 
 def event_mapping(types: Iterable[EventType]) -> Json:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections import Counter
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import orjson
 
 from penstock.broker import Broker, ConsumerInfo, StreamInfo
 from penstock.contracts import Contracts
 from penstock.elasticsearch import names
-from penstock.errors import PenstockError, Refused
+from penstock.errors import Refused
 from penstock.events import timestamps
 from penstock.replay.plan import plan_key, sealed
 from penstock.rpc.messages import (
-    FedPage,
     PlanReplay,
     RecordMatch,
     ReplayCounts,
@@ -32,9 +29,8 @@ from penstock.services.operator.replay.bounds import moment
 from penstock.services.operator.replay.indices import RebuiltIndices, busy
 from penstock.services.operator.replay.planning import MUTED, STORE_FACTOR
 from penstock.services.operator.replay.runs import Runs
+from penstock.services.operator.replay.store_count import SECONDS, StoreCount, StoreCounts, fingerprint, name_of
 
-SECONDS = 100.0  # for the counts of a plan; what is not read by then is "at least"
-ABREAST = 4  # partitions counted at a time
 WRITER = "writer"
 LENGTHS = {"year": 4, "month": 7, "day": 10}  # characters of a period
 DOES: dict[str, tuple[ReplayEffect, str]] = {
@@ -46,26 +42,17 @@ DOES_SCORES: dict[str, tuple[ReplayEffect, str]] = {
 }
 
 
-@dataclass(slots=True)
-class Tally:
-    """What was counted so far; not `whole`: there was no time for the rest."""
-
-    whole: bool = True
-    bytes: int = 0
-    spans: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # by stream: number, first, last
-    by_type: Counter[str] = field(default_factory=Counter)
-    by_publisher: Counter[str] = field(default_factory=Counter)
-    by_day: Counter[str] = field(default_factory=Counter)
-
-
 class StorePlanner:
     """Makes plans. They end where the writer's work ends: what it has not stored yet is no part of them."""
 
-    def __init__(self, broker: Broker, contracts: Contracts, runs: Runs) -> None:
+    def __init__(self, broker: Broker, contracts: Contracts, runs: Runs, *, seconds: float = SECONDS) -> None:
+        """`seconds`: for the count of a plan in one request."""
+        self._seconds = seconds
         self._broker = broker
         self._contracts = contracts
         self._keys = runs.keys
         self._indices = RebuiltIndices(runs)
+        self._counts = StoreCounts(runs.keys)
 
     async def plan(self, request: PlanReplay, actor: str) -> ReplayPlan:
         """The plan, stored under its hash. Raises Refused with a REPLAY_… code."""
@@ -73,28 +60,17 @@ class StorePlanner:
         alias = await self._alias(request) if effect == "rebuild" else ""
         if not request.reason.strip():
             raise Refused("REPLAY_REASON_MISSING", "no reason is given", pointer="/reason")
-        match = self._match(request)
-        infos = await self._infos()
-        selection = StoreSelection(
-            periods=await store_pages.periods(self._broker, match.begin, match.end),
-            match=match,
-            lives={info.name: int(info.config.get("first_seq", 0) or 0) for info, _ in infos},
-        )
-        streams = [
-            StoredUpTo(
-                stream=info.name,
-                epoch=info.epoch,
-                first=selection.lives[info.name],
-                last=_written(info, writer) if match.model is None else info.last_seq,
-            )
-            for info, writer in infos
-        ]
-        tally = await self._count(selection, streams)
-        total = sum(number for number, _, _ in tally.spans.values())
-        if not total and tally.whole:
-            held = ", ".join(selection.periods) or "nothing"
+        if request.count is not None:
+            count, revision = await self._counts.find(request.count, request)
+        else:
+            count, revision = await self._new_count(request), 0
+        await count.go_on(self._broker, self._seconds)
+        name = request.count or name_of(count)
+        if not count.whole:
+            await self._counts.keep(count, name, revision)
+        elif not count.total:
+            held = ", ".join(count.selection.periods) or "nothing"
             raise Refused("REPLAY_EMPTY", f"no record of the store matches; it was looked for in {held}")
-        epochs = {info.name: info.epoch for info, _ in infos}
         plan = ReplayPlan(
             at=timestamps.text(time.time_ns()),
             by=actor,
@@ -104,28 +80,36 @@ class StorePlanner:
             effect=effect,
             rate=request.rate,
             side_effects=request.side_effects,
-            ranges=tuple(
-                ReplayRange(stream=name, epoch=epochs[name], first=first, last=last, filters=(), planned=number)
-                for name, (number, first, last) in sorted(tally.spans.items())
-            ),
-            store=selection,
+            store=count.selection,
             alias=alias,
-            counts=ReplayCounts(
-                total=total,
-                by_type=dict(sorted(tally.by_type.items())),
-                by_publisher=dict(sorted(tally.by_publisher.items())),
-                by_day=dict(sorted(tally.by_day.items())),
-            ),
-            exact=tally.whole,
-            bytes=tally.bytes,
-            disk=int(tally.bytes * STORE_FACTOR[effect]),
-            seconds=round(total / request.rate, 1),
+            disk=int(count.bytes * STORE_FACTOR[effect]),
+            seconds=round(count.total / request.rate, 1),
             does=does if request.side_effects else f"{does}; {MUTED}",
-            warnings=() if tally.whole else ("the store was not read to its end in time: plan with closer bounds",),
+            count="" if count.whole else name,
+            **counted(count),
         )
         plan = sealed(plan)
         await self._keys.put(plan_key(plan.hash), orjson.dumps(plan.to_json()))
         return plan
+
+    async def _new_count(self, request: PlanReplay) -> StoreCount:
+        match, infos = self._match(request), await self._infos()
+        lives = {info.name: int(info.config.get("first_seq", 0) or 0) for info, _ in infos}
+        return StoreCount(
+            request=fingerprint(request),
+            selection=StoreSelection(
+                periods=await store_pages.periods(self._broker, match.begin, match.end), match=match, lives=lives
+            ),
+            streams=[
+                StoredUpTo(
+                    stream=info.name,
+                    epoch=info.epoch,
+                    first=lives[info.name],
+                    last=_written(info, writer) if match.model is None else info.last_seq,
+                )
+                for info, writer in infos
+            ],
+        )
 
     async def count_again(self, plan: ReplayPlan) -> None:
         """Raises Refused REPLAY_PLAN_CHANGED when a stream was created anew. Records are never removed; one that was
@@ -189,31 +173,26 @@ class StorePlanner:
         names = [name for name, stream in self._contracts.streams.items() if stream.door is not None]
         return [(await jetstream.stream_info(name), await jetstream.consumer_info(name, WRITER)) for name in names]
 
-    async def _count(self, selection: StoreSelection, streams: list[StoredUpTo]) -> Tally:
-        tally, deadline = Tally(), time.monotonic() + SECONDS
-        todo = iter(store_pages.partitions(selection))
 
-        async def work() -> None:
-            pages = store_pages.Pages(self._broker)
-            for place in todo:
-                after: str | None = None
-                while True:
-                    if time.monotonic() > deadline:
-                        tally.whole = False
-                        return
-                    page = await pages.ask(place, after, streams, selection)
-                    _add(tally, page)
-                    after = page.last_key
-                    if page.end:
-                        break
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(ABREAST):
-                    group.create_task(work())
-        except* PenstockError as failed:
-            raise failed.exceptions[0] from None
-        return tally
+def counted(count: StoreCount) -> dict[str, Any]:
+    """The members of a plan that say what was counted."""
+    epochs = {each.stream: each.epoch for each in count.streams}
+    part = f"{count.done} of {len(count.partitions)} partitions are counted; plan again, with this count, to go on"
+    return {
+        "ranges": tuple(
+            ReplayRange(stream=name, epoch=epochs[name], first=first, last=last, filters=(), planned=number)
+            for name, (number, first, last) in sorted(count.spans.items())
+        ),
+        "counts": ReplayCounts(
+            total=count.total,
+            by_type=dict(sorted(count.by_type.items())),
+            by_publisher=dict(sorted(count.by_publisher.items())),
+            by_day=dict(sorted(count.by_day.items())),
+        ),
+        "exact": count.whole,
+        "bytes": count.bytes,
+        "warnings": () if count.whole else (part,),
+    }
 
 
 def _model_version(models: list[str]) -> tuple[str, int] | None:
@@ -265,13 +244,3 @@ def _of_period(period: str) -> tuple[int, int]:
 def _written(info: StreamInfo, writer: ConsumerInfo) -> int:
     """The last sequence up to which the writer has stored everything."""
     return info.last_seq if not (writer.pending or writer.ack_pending) else writer.ack_floor_stream_seq
-
-
-def _add(tally: Tally, page: FedPage) -> None:
-    tally.bytes += page.bytes
-    for span in page.streams:
-        number, first, last = tally.spans.get(span.stream, (0, span.first, span.last))
-        tally.spans[span.stream] = (number + span.count, min(first, span.first), max(last, span.last))
-    tally.by_type.update(page.by_type)
-    tally.by_publisher.update(page.by_publisher)
-    tally.by_day.update(page.by_day)

@@ -50,6 +50,7 @@ from penstock.rpc.messages.fields import (
     Words,
 )
 from penstock.rpc.messages.index import MAX_CHECKED, CheckedIndex, CheckIndex, IndexRef, IndexTarget, Indices
+from penstock.rpc.messages.mappings import MAX_MAPPINGS, IndexMapping, IndexMappings, ListMappings, MappingChange
 from penstock.rpc.messages.operator import (
     ApplyReplay,
     ChangeReplay,
@@ -150,6 +151,7 @@ __all__ = [
     "MAX_GROUPS",
     "MAX_HITS",
     "MAX_KEYS",
+    "MAX_MAPPINGS",
     "MAX_PAGE",
     "MAX_PUBLISHERS",
     "MAX_RECORDS",
@@ -199,16 +201,20 @@ __all__ = [
     "Filter",
     "GetRecords",
     "Hit",
+    "IndexMapping",
+    "IndexMappings",
     "IndexRef",
     "IndexTarget",
     "Indices",
     "Key",
     "ListDeadLetterGroups",
     "ListDeadLetters",
+    "ListMappings",
     "ListReplays",
     "LiveLag",
     "LoadedModel",
     "LoadedModels",
+    "MappingChange",
     "Mark",
     "MarkDeadLetters",
     "MarkedDeadLetters",

@@ -16,6 +16,7 @@ ReplaySource = Literal["events", "scores", "dead_letters", "store"]
 ReplayEffect = Literal["repair", "rebuild", "redrive", "rescore", "deliver"]
 ReplayState = Literal["planned", "running", "paused", "done", "failed", "cancelled"]
 RunId = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")]
+CountName = Annotated[str, StringConstraints(pattern="^[0-9a-f]{12}$")]
 PlanHash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{8,64}$")]
 # RFC 3339, or a duration before now like -PT2H, or now
 Moment = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -70,6 +71,7 @@ class PlanReplay(Request):
     patch: dict[str, Any] | None = Field(
         None, description="JSON merge patch (RFC 7396) for the payloads of dead letters on their way"
     )
+    count: CountName | None = Field(None, description="of the same plan as it was made before: go on with its count")
     reason: Reason = ""
     by: Actor | None = None
 
@@ -125,6 +127,7 @@ class ReplayPlan(Reply):
     alias: str = Field("", description="of the index that is rebuilt")
     counts: ReplayCounts
     exact: bool = Field(True, description="false: the counts are 'at least', and the plan cannot be applied")
+    count: str = Field("", description="of the store, that another request for this plan can go on with")
     bytes: int = Field(0, description="of the messages, estimated from the streams' averages")
     disk: int = Field(0, description="bytes needed beside what is there")
     seconds: float = Field(0, description="at the rate")
