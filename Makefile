@@ -6,6 +6,8 @@ SHELL := bash
 
 BIN := .venv/bin
 READY := .venv/.ready
+# Two processes: one for all that needs the servers of the session, one for the rest (tests/conftest.py).
+PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
 
 ifdef IDP
 export PENSTOCK_IDP := $(IDP)
@@ -38,10 +40,10 @@ test-tools: $(READY)
 	@stack/install_test_tools.sh
 
 unit: test-tools
-	$(BIN)/pytest -q tests/unit tests/contracts
+	$(PYTEST) -q tests/unit tests/contracts
 
 test: test-tools check ## check, then all tests against real servers
-	$(BIN)/pytest
+	$(PYTEST)
 
 soak: $(READY) ## faults for MINUTES=30 and until KILLS=200; SEED=<number> repeats a run
 	SOAK_MINUTES=$(or $(MINUTES),30) SOAK_KILLS=$(or $(KILLS),200) SOAK_SEED=$(SEED) $(BIN)/pytest -q -s tests/faults/test_soak.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,6 +25,9 @@ from tests.support.processes import Processes
 KEPT = {"PENSTOCK_DATA", "PENSTOCK_CACHE", "PENSTOCK_JAVA_HOME"}
 # How long one example takes says more of the machine than of the code.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# What runs the servers of the session, or whole stacks: one process, one after the other. `make test` runs all other
+# files beside it, each file in one process.
+ON_SERVERS = {"stores", "stack", "journeys", "faults"}
 JAVA_SERVERS = {"elasticsearch": elasticsearch_server.start, "cassandra": cassandra_server.start}
 
 
@@ -35,6 +39,18 @@ def pytest_configure() -> None:
     settings.load_profile("tests")
     for name in [name for name in os.environ if name.startswith("PENSTOCK_") and name not in KEPT]:
         del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups for pytest-xdist; the longest one begins first."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("servers" if _on_servers(item) else str(item.path)))
+    items.sort(key=lambda item: not _on_servers(item))
+
+
+def _on_servers(item: pytest.Item) -> bool:
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    return folder in ON_SERVERS or not JAVA_SERVERS.keys().isdisjoint(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session", autouse=True)

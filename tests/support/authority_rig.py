@@ -126,7 +126,8 @@ class AuthorityRig:
         assert "Authorization Violation" in answer
 
         async def look() -> dict[str, Any] | None:
-            return next(iter(await self.audited(first)), None)
+            found = await self.audited(first)  # another client may connect meanwhile
+            return next((record for record in found if record.get("decision") == "refused"), None)
 
         return await until(look)
 

@@ -1,9 +1,9 @@
-// asyncapi.yaml on standard input → its diagnostics as JSON lines; exit 1 if the parser refuses the document.
+// A JSON list of documents on standard input → for each a line of JSON: {accepted, diagnostics}.
 import { readFileSync } from "node:fs";
 import { Parser } from "@asyncapi/parser";
 
-const { document, diagnostics } = await new Parser().parse(readFileSync(0, "utf8"));
-for (const { severity, code, path, message } of diagnostics) {
-  console.log(JSON.stringify({ severity, code, path: path.join("/"), message }));
+for (const text of JSON.parse(readFileSync(0, "utf8"))) {
+  const { document, diagnostics } = await new Parser().parse(text);
+  const found = diagnostics.map(({ severity, code, path, message }) => ({ severity, code, path: path.join("/"), message }));
+  console.log(JSON.stringify({ accepted: Boolean(document), diagnostics: found }));
 }
-process.exitCode = document ? 0 : 1;
