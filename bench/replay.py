@@ -31,7 +31,7 @@ from penstock.broker import Broker, Keys
 from penstock.contracts import load, subjects
 from penstock.publish import Outgoing
 from penstock.replay.outcomes import decode
-from penstock.replay.run import BUCKET, NUDGE, Holder, Range, Run, target_key
+from penstock.replay.run import BUCKET, NOTIFICATION, Holder, Range, Run, target_key
 from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import ReplayAllowance
 from penstock.rpc.server import serve
@@ -97,7 +97,7 @@ class Driver:
         keys = Keys(self.broker, BUCKET)
         await keys.put(run.key, run.encode())
         await keys.put(target_key(run.target), holder.encode())
-        self.broker.send(f"ctl.{NUDGE}")
+        self.broker.send(f"ctl.{NOTIFICATION}")
 
     async def _progress(self, request: dict[str, Any], caller: RequestCaller) -> dict[str, Any]:
         del request, caller

@@ -14,7 +14,7 @@ from penstock.broker import Broker, Keys
 from penstock.consume import Done, Outcome
 from penstock.errors import PenstockError, Unavailable
 from penstock.replay import rebuild
-from penstock.replay.run import BUCKET, NUDGE
+from penstock.replay.run import BUCKET, NOTIFICATION
 from penstock.services.indexer.bulk import Bulker, Line, VerdictOf
 from penstock.services.indexer.verdicts import by_operator, of_item
 from penstock.stopping import first_set
@@ -38,7 +38,7 @@ class Rebuilds:
     async def follow(self, stop: asyncio.Event) -> None:
         """Looks every second, and when something is said to have changed."""
         look = asyncio.Event()
-        subscription = await self._broker.subscribe(f"ctl.{NUDGE}", lambda _: look.set())
+        subscription = await self._broker.subscribe(f"ctl.{NOTIFICATION}", lambda _: look.set())
         while not stop.is_set():
             look.clear()
             with suppress(PenstockError):  # then it is looked for again before the next line

@@ -9,7 +9,7 @@ from tests.support.replay_console import Console
 from tests.support.replay_hosts import Replica
 from tests.support.until import until
 
-LETTERS = 1500
+COUNT = 1500
 AGAIN = 256  # a page of the feed, which may be sent a second time
 
 
@@ -19,9 +19,9 @@ async def test_a_redrive_goes_on_when_its_operator_is_killed(rig: Rig) -> None:
     operators.start(1)
     indexer = await rig.broker("indexer")
     since = await rig.next_sequence("DLQ")
-    sequences = await rig.store([b"{}"] * LETTERS, publisher="till")
+    sequences = await rig.store([b"{}"] * COUNT, publisher="till")
     await rig.consumer()  # the live indexer has handled them, and brakes nothing
-    await fail(indexer, subject("till"), [b"{}"] * LETTERS, first=sequences[0])
+    await fail(indexer, subject("till"), [b"{}"] * COUNT, first=sequences[0])
     console = Console(await rig.broker("replayer"))
     bounds = [{"stream": "DLQ", "first": since}]
     plan = await console.plan(target="indexer", source="dead_letters", sequences=bounds, rate=300.0)
@@ -37,10 +37,10 @@ async def test_a_redrive_goes_on_when_its_operator_is_killed(rig: Rig) -> None:
     assert len(seen) - len(sequences) <= AGAIN
     report = await console.report(status.run)
     assert report.holds
-    assert report.streams[0].outcomes.confirmed == LETTERS
+    assert report.streams[0].outcomes.confirmed == COUNT
     dead_letters = DeadLetterConsole(await rig.broker("replayer"))
 
     async def redriven() -> bool:
-        return (await dead_letters.groups(states=["redriven"], workers=["indexer"])).dead_letters == LETTERS
+        return (await dead_letters.groups(states=["redriven"], workers=["indexer"])).dead_letters == COUNT
 
     await until(redriven)

@@ -77,6 +77,8 @@ async def test_a_closed_brake_is_shown_and_opened_with_the_command(operator: Rig
         assert "braked" in out
         assert "`penstock worker resume indexer --reason …`" in out
         assert reason.split(" until ")[0] in out
+        code, _, errors = await worker(operator, "resume", "indexer", "--reason", " ")
+        assert (code, errors.split()[0]) == (1, "REASON_MISSING"), errors
         code, _, errors = await worker(operator, "resume", "writer", "--reason", "a test")
         assert code == 1
         assert "NOT_FOUND" in errors

@@ -10,7 +10,7 @@ from typing import Any
 from penstock.broker import Broker, ConsumerInfo, Keys
 from penstock.errors import PenstockError, Refused
 from penstock.replay.outcomes import Kind, decode
-from penstock.replay.run import BUCKET, NUDGE, Holder, Range, Run, State, target_key
+from penstock.replay.run import BUCKET, NOTIFICATION, Holder, Range, Run, State, target_key
 from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import ReplayAllowance, ReplayProgress
 from penstock.rpc.server import Responder, serve
@@ -124,7 +124,7 @@ class Replays:
 
     async def _put(self, run: Run) -> None:
         await self._keys.put(run.key, run.encode())
-        self._operator.send(f"ctl.{NUDGE}")
+        self._operator.send(f"ctl.{NOTIFICATION}")
 
     async def make_consumer(self, range: Range) -> None:
         with suppress(Refused):  # it is not there

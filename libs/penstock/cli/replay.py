@@ -7,14 +7,14 @@ Exit codes: 0 done or in progress · 1 refused or unavailable, with a code · 2 
 from __future__ import annotations
 
 import asyncio
-import getpass
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from penstock.cli import replay_show as show
-from penstock.cli.replay_client import Operator, sequences_of, since_of, target_of
+from penstock.cli.options import By, Json, Reason, user
+from penstock.cli.replay_client import Operator, ask_once, sequences_of, since_of, target_of
 from penstock.rpc.messages import RebuiltIndex, ReplayPlan, ReplayReport, ReplayRun, ReplayRuns, ReplayStatus
 
 app = typer.Typer(
@@ -38,10 +38,7 @@ class Source(StrEnum):
 
 
 Run = Annotated[str, typer.Argument(help="Id of the run.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Follow it until it ends; with --json one line per change.")]
-Reason = Annotated[str, typer.Option("--reason", "-r", help="Recorded in the audit trail.")]
-By = Annotated[str, typer.Option("--by", help="Who does it. Default: the user of this shell.")]
 
 
 @app.command()
@@ -96,7 +93,7 @@ def plan(
         "rate": rate,
         "side_effects": side_effects,
         "reason": reason,
-        "by": _user(by),
+        "by": user(by),
     }
     found = _plan({name: each for name, each in body.items() if each not in ({}, [])})
     show.plan(found, json)
@@ -113,7 +110,9 @@ def apply(
     json: Json = False,
 ) -> None:
     """Start the run of a plan. Refused if the streams no longer hold what was planned."""
-    started = ReplayRun.model_validate(_ask("apply", {"plan": hash, "by": _user(by)} | ({"run": run} if run else {})))
+    started = ReplayRun.model_validate(
+        ask_once("operator", "apply", {"plan": hash, "by": user(by)} | ({"run": run} if run else {}))
+    )
     if watch:
         _watch(started.id, json)
     else:
@@ -127,7 +126,7 @@ def list_runs(
     json: Json = False,
 ) -> None:
     """List runs, newest first."""
-    show.runs(ReplayRuns.model_validate(_ask("list", {"active": active, "limit": limit})), json)
+    show.runs(ReplayRuns.model_validate(ask_once("operator", "list", {"active": active, "limit": limit})), json)
 
 
 @app.command()
@@ -136,7 +135,7 @@ def status(run: Run, watch: Watch = False, json: Json = False) -> None:
     if watch:
         _watch(run, json)
         return
-    found = ReplayStatus.model_validate(_ask("status", {"run": run}))
+    found = ReplayStatus.model_validate(ask_once("operator", "status", {"run": run}))
     show.status(found, json)
     _exit(found)
 
@@ -191,7 +190,9 @@ def report(
     json: Json = False,
 ) -> None:
     """Verify a run: planned = confirmed + skipped + parked + filtered."""
-    found = ReplayReport.model_validate(_ask("report", {"run": run, "verify": samples if verify else 0}))
+    found = ReplayReport.model_validate(
+        ask_once("operator", "report", {"run": run, "verify": samples if verify else 0})
+    )
     show.report(found, json)
     if not found.holds:
         raise typer.Exit(NO_PROOF)
@@ -206,8 +207,8 @@ def _plan(body: dict[str, Any]) -> ReplayPlan:
 
 
 def _change(operation: str, run: str, reason: str, by: str, json: bool, **members: Any) -> None:
-    body = {"run": run, "reason": reason, "by": _user(by), **members}
-    show.run(ReplayRun.model_validate(_ask(operation, body)), json)
+    body = {"run": run, "reason": reason, "by": user(by), **members}
+    show.run(ReplayRun.model_validate(ask_once("operator", operation, body)), json)
 
 
 def _watch(run: str, json: bool) -> None:
@@ -229,17 +230,8 @@ def _exit(found: ReplayStatus) -> None:
         raise typer.Exit(code)
 
 
-def _ask(operation: str, body: dict[str, Any]) -> dict[str, Any]:
-    async def asking() -> dict[str, Any]:
-        async with Operator() as operator:
-            return await operator.ask(operation, body)
-
-    return asyncio.run(asking())
-
-
 def _rebuilt(operation: str, run: str, reason: str, by: str, json: bool) -> None:
-    show.rebuilt(RebuiltIndex.model_validate(_ask(operation, {"run": run, "reason": reason, "by": _user(by)})), json)
-
-
-def _user(by: str) -> str:
-    return by or getpass.getuser()
+    show.rebuilt(
+        RebuiltIndex.model_validate(ask_once("operator", operation, {"run": run, "reason": reason, "by": user(by)})),
+        json,
+    )

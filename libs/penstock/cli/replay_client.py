@@ -59,6 +59,16 @@ class Operator:
                 await asyncio.sleep(0.5)
 
 
+def ask_once(service: str, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+    """One request on a connection of its own; not for use inside an event loop."""
+
+    async def asking() -> dict[str, Any]:
+        async with Operator() as operator:
+            return await operator.ask(operation, body, service=service)
+
+    return asyncio.run(asking())
+
+
 def target_of(text: str) -> dict[str, str]:
     """`indexer` is a worker; `subscriber:alerting` the identity of a subscriber, to which events are delivered."""
     if text.startswith(SUBSCRIBER):

@@ -6,27 +6,19 @@ replica is not ready, or has not confirmed that its brake is open.
 
 from __future__ import annotations
 
-import asyncio
-import getpass
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from penstock.auth.connect import connect_as
+from penstock.cli.options import By, Json, Reason, user
+from penstock.cli.replay_client import ask_once
 from penstock.cli.show import print_json
-from penstock.contracts import load
-from penstock.rpc.client import ask
 from penstock.rpc.messages import ResumedWorker, WorkerReplica, WorkerReplicas
-from penstock.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Workers: their replicas, and their brakes.")
 
-IDENTITY = "replayer"
-REACH_SECONDS = 5.0
 NOT_READY = 3
-
-Json = Annotated[bool, typer.Option("--json", help="for programs")]
 
 
 @app.command("list")
@@ -62,13 +54,13 @@ def status(
 @app.command()
 def resume(
     worker: Annotated[str, typer.Argument(help="indexer, writer or scorer")],
-    reason: Annotated[str, typer.Option("--reason", "-r", help="goes onto the audit trail")],
-    by: Annotated[str, typer.Option("--by", help="who does it; default: the user of this shell")] = "",
+    reason: Reason,
+    by: By = "",
     json: Json = False,
 ) -> None:
     """Open the brakes of a worker at once. A brake closes again if the sink goes on refusing."""
-    body = {"worker": worker, "reason": reason, "by": by or getpass.getuser()}
-    found = ResumedWorker.model_validate(_ask("resume", body))
+    body = {"worker": worker, "reason": reason, "by": user(by)}
+    found = ResumedWorker.model_validate(ask_once("workers", "resume", body))
     if json:
         print_json(found.to_json())
     else:
@@ -90,19 +82,7 @@ def _line(replica: WorkerReplica) -> str:
 
 
 def _status(body: dict[str, Any]) -> WorkerReplicas:
-    return WorkerReplicas.model_validate(_ask("status", body))
-
-
-def _ask(operation: str, body: dict[str, Any]) -> dict[str, Any]:
-    async def asking() -> dict[str, Any]:
-        broker = await connect_as(IDENTITY, load_settings(), patience=REACH_SECONDS)
-        try:
-            timeout = load().services["workers"].operations[operation].timeout.total_seconds()
-            return await ask(broker, "workers", operation, body, timeout=timeout)
-        finally:
-            await broker.drain()
-
-    return asyncio.run(asking())
+    return WorkerReplicas.model_validate(ask_once("workers", "status", body))
 
 
 def _print(text: str) -> None:

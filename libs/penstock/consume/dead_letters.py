@@ -64,7 +64,7 @@ class DeadLetters:
         carried: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`headers` stand in each letter, too, and of the headers of its message those that `carried` names."""
+        """`headers` stand in each dead letter, too, and of its message's headers those that `carried` names."""
         self.worker = worker
         self.failing: str = ""  # why the last one was not stored; empty while all is well
         self._broker = broker

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Headers of a letter
+# Headers of a dead letter
 CODE = "x-penstock-code"
 REASON = "x-penstock-reason"
 WORKER = "x-penstock-worker"
@@ -13,9 +13,9 @@ DELIVERED = "x-penstock-delivered"
 KEY = "x-penstock-key"
 FORM = "x-penstock-form"  # "full" or "range"
 COUNT = "x-penstock-count"  # of a range: the messages in it
-# Headers of a letter whose message was replayed
+# Headers of a dead letter whose message was replayed
 RUN = "x-penstock-run"
-PREVIOUS = "x-penstock-previous"  # sequence on DLQ of the letter whose redrive failed
+PREVIOUS = "x-penstock-previous"  # sequence on DLQ of the dead letter whose redrive failed
 REDRIVES = "x-penstock-redrives"  # how often the message was redriven before it failed again
 
-MOST_REDRIVES = 2  # of a message; a letter of one that failed after so many is parked
+MOST_REDRIVES = 2  # of a message; the dead letter of one that failed after so many is parked

@@ -33,7 +33,7 @@ NEXT: dict[State, frozenset[State]] = {
 }
 ENDED: frozenset[State] = frozenset({"done", "failed", "cancelled"})
 BUCKET = "replays"
-NUDGE = "replays"  # ctl.replays: look again
+NOTIFICATION = "replays"  # ctl.replays: a run or the holder of a target has changed
 
 
 class Run(ReplayRun):

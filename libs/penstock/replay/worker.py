@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from penstock.broker import Keys
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.replay.run import BUCKET, ENDED, NUDGE, Run, active_run, run_key
+from penstock.replay.run import BUCKET, ENDED, NOTIFICATION, Run, active_run, run_key
 from penstock.replay.run_lanes import GRACE, Host, RunLanes
 from penstock.stopping import first_set
 
@@ -36,7 +36,7 @@ class ReplayWorker:
     async def follow(self, stop: asyncio.Event) -> None:
         """Replays what there is to replay, until `stop`."""
         look = asyncio.Event()
-        subscription = await self._host.broker.subscribe(f"ctl.{NUDGE}", lambda _: look.set())
+        subscription = await self._host.broker.subscribe(f"ctl.{NOTIFICATION}", lambda _: look.set())
         try:
             while not stop.is_set():
                 look.clear()

@@ -49,7 +49,7 @@ class Chosen:
 
     @property
     def digest(self) -> str:
-        """The same for the same letters."""
+        """The same for the same dead letters."""
         return sha256(b"\n".join(value for _, value in self._parts())).hexdigest()
 
     async def save(self, keys: Keys, hash: str) -> None:

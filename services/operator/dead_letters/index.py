@@ -1,4 +1,4 @@
-"""DLQ → for each dead letter the number of its group, its state and the second it was stored in: nine bytes a letter.
+"""DLQ → for each dead letter the number of its group, its state and the second it was stored in: nine bytes each.
 
 Every replica reads the whole stream when it starts and follows it from there. What the stream lets expire is taken off
 the front.
@@ -111,12 +111,12 @@ class Index:
 
     @property
     def end(self) -> int:
-        """The sequence behind the last letter."""
+        """The sequence behind the last dead letter."""
         return self._base + len(self._groups)
 
     @property
     def first(self) -> int:
-        """The sequence of the first letter."""
+        """The sequence of the first dead letter."""
         return self._base
 
     def dead_letters_since(self, second: int) -> int:
@@ -129,7 +129,7 @@ class Index:
         return STATES[self._state[place]] if 0 <= place < len(self._state) else "open"
 
     def group(self, sequence: int) -> Group | None:
-        """The group of a dead letter; None where there is no letter."""
+        """The group of a dead letter; None where there is none."""
         place = sequence - self._base
         return self._known[self._groups[place]] if 0 <= place < len(self._groups) else None
 

@@ -125,7 +125,7 @@ class DeadLetterOperations:
         return MarkedDeadLetters(state=state, dead_letters=len(moved), messages=messages).to_json()
 
     async def _whole(self) -> None:
-        """Raises Unavailable while the index does not know every letter."""
+        """Raises Unavailable while the index does not know every dead letter."""
         await self._index.fresh()
         if not self._index.complete:
             raise Unavailable("OVERLOADED", "the dead letters are still being read", retry_after=5)

@@ -96,7 +96,7 @@ class RebuiltIndices:
 
     async def _put(self, document: Rebuild, revision: int) -> None:
         await self._runs.keys.put(rebuild.key(document.alias), document.model_dump_json().encode(), expected=revision)
-        self._runs.nudge()
+        self._runs.notify()
 
     async def _ask(self, operation: str, body: dict[str, Any]) -> Indices:
         return Indices.model_validate(await ask(self._runs.broker, "index", operation, body, timeout=TIMEOUT))

@@ -11,7 +11,7 @@ import structlog
 
 from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.replay.run import NUDGE, Run
+from penstock.replay.run import NOTIFICATION, Run
 from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import ReplayAllowance, ReplayProgress
 from penstock.services.operator.replay.drive import Drive
@@ -44,7 +44,7 @@ class Leader:
     async def run(self, lost: asyncio.Event) -> None:
         """Drives until the lease is lost."""
         look = asyncio.Event()
-        subscription = await self._runs.broker.subscribe(f"ctl.{NUDGE}", lambda _: look.set())
+        subscription = await self._runs.broker.subscribe(f"ctl.{NOTIFICATION}", lambda _: look.set())
         try:
             while not lost.is_set():
                 look.clear()

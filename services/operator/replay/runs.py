@@ -14,7 +14,7 @@ from penstock.broker import Broker, Entry, Keys
 from penstock.errors import Refused, Unavailable
 from penstock.events import timestamps
 from penstock.replay.plan import hash_of, plan_key
-from penstock.replay.run import BUCKET, NUDGE, Holder, Run, State, run_key, target_key
+from penstock.replay.run import BUCKET, NOTIFICATION, Holder, Run, State, run_key, target_key
 from penstock.rpc.messages import ReplayPlan, ReplayStatus
 from penstock.services.operator.replay import consumers
 
@@ -76,7 +76,7 @@ class Runs:
     async def take(self, target: str, holder: Holder, revision: int) -> None:
         """Gives the target to a run. Raises Refused CONFLICT when another was faster."""
         await self.keys.put(target_key(target), holder.encode(), expected=revision)
-        self.nudge()
+        self.notify()
 
     async def move(self, id: str, state: State, actor: str, why: str = "", **members: Any) -> Run:
         """Moves a run; one that is there already stays as it is. Raises Refused CONFLICT when it cannot become that."""
@@ -154,9 +154,9 @@ class Runs:
             **({"patch_digest": run.patch_digest} if run.patch_digest else {}),
         )
 
-    def nudge(self) -> None:
+    def notify(self) -> None:
         """Has everybody who follows the bucket look again."""
-        self.broker.send(f"ctl.{NUDGE}")
+        self.broker.send(f"ctl.{NOTIFICATION}")
 
     async def _change(self, id: str, change: Callable[[Run], Run], what: str, actor: str, why: str) -> Run:
         for _ in range(TRIES):
@@ -172,7 +172,7 @@ class Runs:
                     raise
                 continue
             _log.info("replay_changed", run=id, what=what, by=actor, reason=why)
-            self.nudge()
+            self.notify()
             return changed
         raise Unavailable("OVERLOADED", f"run {id} is being changed by others", retry_after=1)
 

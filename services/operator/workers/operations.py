@@ -56,7 +56,7 @@ class WorkerOperations:
         require(caller, SERVICE, "resume")
         wanted = ResumeWorker.read(request)
         if not wanted.reason.strip():
-            raise Refused("REPLAY_REASON_MISSING", "no reason is given", pointer="/reason")
+            raise Refused("REASON_MISSING", "no reason is given", pointer="/reason")
         found = self._replicas.all(wanted.worker)
         if not found:
             raise Refused(
