@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from penstock.services.issuer.clients import Clients
 from penstock.services.issuer.signing_keys import Key, signing
+from penstock.telemetry.health_answers import LIVE, readiness
 
 _log = structlog.get_logger("penstock.issuer")
 
@@ -112,15 +113,18 @@ def application(issuing: Issuing) -> Starlette:
     """The routes."""
     issuer = Issuer(issuing)
 
+    async def live(_: Request) -> Response:
+        return JSONResponse(LIVE)
+
     async def ready(_: Request) -> Response:
-        return JSONResponse({"ready": True})
+        return readiness([])
 
     return Starlette(
         routes=[
             Route("/token", issuer.token, methods=["POST"]),
             Route("/jwks", issuer.jwks),
             Route("/.well-known/openid-configuration", issuer.discovery),
-            Route("/livez", ready),
+            Route("/livez", live),
             Route("/readyz", ready),
         ]
     )

@@ -11,8 +11,10 @@ import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from penstock.telemetry.health_answers import LIVE, readiness
 
 
 class _Server(uvicorn.Server):
@@ -78,12 +80,10 @@ class Health:
             raise OSError(f"cannot listen on port {self._server.config.port}") from error
 
     async def _livez(self, _: Request) -> Response:
-        return PlainTextResponse("ok\n")
+        return JSONResponse(LIVE)
 
     async def _readyz(self, _: Request) -> Response:
-        reasons = self._unready_reasons()
-        body = {"ready": not reasons, "reasons": reasons, "notes": self._notes()}
-        return JSONResponse(body, 503 if reasons else 200)
+        return readiness(self._unready_reasons(), self._notes())
 
     async def _metrics(self, _: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from penstock.services.ingress.broker.link import Link
+from penstock.telemetry.health_answers import LIVE, readiness
 
 
 def router(link: Link, others: Callable[[], list[str]]) -> APIRouter:
@@ -18,15 +19,14 @@ def router(link: Link, others: Callable[[], list[str]]) -> APIRouter:
     @routes.get("/livez")
     async def livez() -> dict[str, bool]:
         """200 as long as the process answers."""
-        return {"live": True}
+        return LIVE
 
     @routes.get("/readyz", responses={503: {"description": "Not ready; `reasons` says why."}})
     async def readyz() -> JSONResponse:
         """200 while events can be taken. `durable` says whether accepted means on disk."""
         reasons = link.problems() + others()
         durability = link.connected.durability.reason if link.connected else "not known yet"
-        body = {"ready": not reasons, "reasons": reasons, "durable": link.durable, "durability": durability}
-        return JSONResponse(body, status_code=503 if reasons else 200)
+        return readiness(reasons, durable=link.durable, durability=durability)
 
     @routes.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
