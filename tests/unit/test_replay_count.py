@@ -1,4 +1,4 @@
-"""The number that brackets agree on, although each may be off by one."""
+"""The number that brackets agree on, although a few are wrong."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def test_wide_brackets_give_no_number_and_a_least_one() -> None:
     for least in (100, 127, 90):
         tally.add(least, least + 30)
     assert tally.leader is None
-    assert tally.least == 126
+    assert tally.least == 100
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_readings_that_are_off_by_one_now_and_then_do_not_win(seed: int) -> None:
+def test_readings_that_are_wrong_now_and_then_do_not_win(seed: int) -> None:
     chosen, tally = random.Random(seed), Tally()
     while tally.leader is None:
         number = 128 + (chosen.random() < 0.05) - (chosen.random() < 0.05)
         tally.add(number, number)
     assert tally.leader == 128
-    assert tally.least in (127, 128)
+    assert tally.least == 128

@@ -4,8 +4,8 @@ A consumer that begins at `first` has as many pending as match from there on; on
 lie beyond it. Their difference is the number, but live traffic raises both between two readings. So the first is read
 between two readings of the second, which bound it: a bracket.
 
-nats-server tells its consumers of a new message one after the other. At the moment of a reading, one message may be
-counted by one of the pair and not yet by the other, so a bracket can be off by one, either way. Brackets that leave one
+nats-server tells its consumers of new messages one after the other: at the moment of a reading, one of the pair may
+have counted messages that the other has not, and a bracket is then wrong, seldom, either way. Brackets that leave one
 number only are therefore votes, and the number is taken once it leads by LEAD of them.
 """
 
@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from statistics import median_low
 from typing import TypeVar
 
 from penstock.broker import Broker
@@ -125,15 +126,15 @@ class Counters:
 
 
 class Tally:
-    """What brackets say of a number."""
+    """What brackets say of a number; few of them are wrong."""
 
     def __init__(self) -> None:
         self._votes: Counter[int] = Counter()
-        self._least = 0
+        self._least: list[int] = []
 
     def add(self, least: int, most: int) -> None:
-        """A bracket: the number lies between the two, or beyond one of them by one."""
-        self._least = max(self._least, least - 1)
+        """A bracket: the number lies between the two."""
+        self._least.append(least)
         if least == most:
             self._votes[least] += 1
 
@@ -146,5 +147,5 @@ class Tally:
 
     @property
     def least(self) -> int:
-        """The number is not smaller."""
-        return self._least
+        """What the number is not below, as half of the brackets say; 0 without any."""
+        return max(median_low(self._least), 0) if self._least else 0
