@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 from dataclasses import dataclass
 
 from penstock.elasticsearch.settings import ElasticsearchSettings
+from penstock.file_lock import locked
 from penstock.services.edge import configuration, issuer_keys, running
 from penstock.services.edge.settings import EdgeSettings
+
+UPDATE_SECONDS = 60.0  # for which another round may go on
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,7 @@ def update(settings: ElasticsearchSettings, edge: EdgeSettings) -> Updated:
     What is compared is what runs: a reload that failed is made up for in the next round.
     """
     folder = configuration.folder(settings)
-    with (folder.root / ".update.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder.root / ".update.lock", UPDATE_SECONDS):
         found, faults = issuer_keys.fetch(configuration.trusted(settings), folder.keys)
         written = configuration.write(settings, edge)
         serves = running.configuration(settings)

@@ -49,7 +49,7 @@ class Ingress:
         app.include_router(tail_routes.router(contracts, self.link, self.tail))
         app.include_router(audit.router(workers))
         app.include_router(documentation.router())
-        app.include_router(health.router(self.link, lambda: [f"keys: {keys.fault}"] if keys.fault else []))
+        app.include_router(health.router(self.link, keys.unready_reasons, keys.notes))
         for kind in (PenstockError, RequestValidationError, HTTPException):
             app.add_exception_handler(kind, _answer_error)
         app.add_exception_handler(Exception, _answer_defect)  # it is raised on to HttpApp, which logs it

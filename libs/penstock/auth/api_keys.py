@@ -6,22 +6,25 @@ when it is made. The file is replaced as a whole, so that a reader never sees ha
 
 from __future__ import annotations
 
-import fcntl
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from penstock import atomic_file
 from penstock.contracts import Contracts, subjects
 from penstock.errors import Refused
 from penstock.events import timestamps
+from penstock.file_lock import locked
 
 ALL = "*"
 _LOOK_AGAIN_SECONDS = 0.5
@@ -44,16 +47,36 @@ class Key(BaseModel):
     expires_at: str | None = None
     revoked_at: str | None = None
 
+    @field_validator("expires_at", "revoked_at")
+    @classmethod
+    def _is_a_time(cls, text: str | None) -> str | None:
+        if text is not None:
+            try:
+                timestamps.parse(text)
+            except Refused as error:
+                raise ValueError(error.detail) from None
+        return text
+
     def valid_at(self, now_ns: int) -> bool:
         """Whether the key is accepted at this moment (Unix nanoseconds)."""
         return self.revoked_at is None and (self.expires_at is None or now_ns < timestamps.parse(self.expires_at))
 
 
 class _File(BaseModel):
+    """Entries as they stand there; each is checked by itself, so that a bad one stops no other."""
+
     model_config = ConfigDict(extra="forbid")
 
     version: int = Field(1, ge=1, le=1)
-    keys: list[Key] = []
+    keys: list[dict[str, Any]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """What a file holds: keys, and a sentence for each entry that is none."""
+
+    keys: list[Key]
+    faults: list[str]
 
 
 def create(
@@ -104,29 +127,48 @@ def create(
             expires_at=expires_at,
         )
         before_write(key)
-        file.keys.append(key)
+        file.keys.append(_plain(key))
     return text, key
 
 
 def revoke(path: Path, id: str, *, now_ns: int, before_write: Callable[[Key], None] = lambda _: None) -> Key:
     """Revokes a key; its entry stays. `before_write` is called first. Raises Refused NOT_FOUND."""
     with _edit(path) as file:
-        for number, key in enumerate(file.keys):
-            if key.id == id:
+        for number, entry in enumerate(file.keys):
+            if entry.get("id") == id and isinstance(key := _checked(path, number, entry), Key):
                 before_write(key)
-                file.keys[number] = key.model_copy(update={"revoked_at": key.revoked_at or timestamps.text(now_ns)})
-                return file.keys[number]
+                revoked = key.model_copy(update={"revoked_at": key.revoked_at or timestamps.text(now_ns)})
+                file.keys[number] = _plain(revoked)
+                return revoked
         raise Refused("NOT_FOUND", f"there is no key {id!r} in {path}")
 
 
-def read(path: Path) -> list[Key]:
+def read(path: Path) -> Entries:
     """All entries; none where there is no file. Raises Refused KEY_INVALID when the file cannot be understood."""
+    found = [_checked(path, number, entry) for number, entry in enumerate(_read(path).keys)]
+    return Entries([key for key in found if isinstance(key, Key)], [text for text in found if isinstance(text, str)])
+
+
+def _read(path: Path) -> _File:
     try:
-        return _File.model_validate_json(path.read_bytes()).keys
+        return _File.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        return []
-    except (OSError, ValidationError) as error:
-        raise Refused("KEY_INVALID", f"{path} cannot be read as a file of keys: {type(error).__name__}") from None
+        return _File()
+    except OSError as error:
+        raise Refused("KEY_INVALID", f"{path} cannot be read: {error.strerror}") from None
+    except ValidationError:
+        raise Refused("KEY_INVALID", f"{path} is not a whole file of keys") from None
+
+
+def _checked(path: Path, number: int, entry: dict[str, Any]) -> Key | str:
+    """The key, or what is wrong with the entry. Nothing of its value is shown: it may be a secret put there by hand."""
+    try:
+        return Key.model_validate(entry)
+    except ValidationError as error:
+        member = ".".join(str(part) for part in error.errors()[0]["loc"][:1])
+        id = entry.get("id")
+        named = f"entry {number + 1}" + (f" ({id})" if isinstance(id, str) and re.fullmatch("[0-9a-f]{8}", id) else "")
+        return f"{named} of {path} is left out: its member {member!r} is missing or not valid"
 
 
 class KeyFile:
@@ -134,9 +176,11 @@ class KeyFile:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.path = path
-        self.fault: str | None = None
+        self.fault = ""
         self._clock = clock
         self._keys: dict[str, Key] = {}
+        self._left_out: list[str] = []
+        self._was_read = False
         self._seen: tuple[int, int, int] | None = None
         self._look_at = -1.0
 
@@ -144,10 +188,25 @@ class KeyFile:
         """The entry of a key that is accepted now."""
         digest = sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
         # A key that is not known may just have been made; one that is may just have been revoked.
-        if self._clock() >= self._look_at or (digest not in self._keys and self.fault is None):
+        if self._clock() >= self._look_at or (digest not in self._keys and not self.fault):
             self._look()
         key = self._keys.get(digest)
         return key if key is not None and key.valid_at(now_ns) else None
+
+    def unready_reasons(self) -> list[str]:
+        """That no keys are known, as the file was never readable. Looks by itself: no request may come meanwhile."""
+        self._look_if_due()
+        return [f"keys: {self.fault}"] if self.fault and not self._was_read else []
+
+    def notes(self) -> list[str]:
+        """What is wrong with the file, while the keys that were read before are in use."""
+        self._look_if_due()
+        fault = [f"keys: {self.fault}; those read before stay valid"] if self.fault and self._was_read else []
+        return fault + [f"keys: {text}" for text in self._left_out[:3]]
+
+    def _look_if_due(self) -> None:
+        if self._clock() >= self._look_at:
+            self._look()
 
     def _look(self) -> None:
         self._look_at = self._clock() + _LOOK_AGAIN_SECONDS
@@ -156,16 +215,21 @@ class KeyFile:
             seen: tuple[int, int, int] | None = (status.st_ino, status.st_mtime_ns, status.st_size)
         except OSError:
             seen = None
-        if seen == self._seen and self.fault is None:
+        if seen == self._seen and not self.fault:
             return
         try:
-            self._keys = {key.sha256: key for key in read(self.path)}
+            found = read(self.path)
         except Refused as error:
-            if self.fault is None:
+            if not self.fault:
                 _log.error("keys_unreadable", code=error.code, reason=error.detail)
             self.fault = error.detail
             return
-        self.fault = None
+        self._keys = {key.sha256: key for key in found.keys}
+        if found.faults and found.faults != self._left_out:
+            _log.error("keys_left_out", reasons=found.faults)
+        self._left_out = found.faults
+        self._was_read = True
+        self.fault = ""
         self._seen = seen
         _log.info("keys_read", keys=len(self._keys))
 
@@ -174,12 +238,10 @@ class KeyFile:
 def _edit(path: Path) -> Iterator[_File]:
     """The file's content, to be changed; replaced on disk at the end, by one process at a time."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        file = _File(keys=read(path))
+    with locked(path.with_name(f".{path.name}.lock")):
+        file = _read(path)
         yield file
-        body = {"version": 1, "keys": [_plain(key) for key in file.keys]}
-        atomic_file.replace(path, json.dumps(body, indent=1))
+        atomic_file.replace(path, json.dumps(file.model_dump(), indent=1))
 
 
 def _plain(key: Key) -> dict[str, object]:

@@ -77,11 +77,13 @@ def list_keys(as_json: As_json = False) -> None:
     """List the keys; the secrets themselves are not kept."""
     now_ns = time.time_ns()
     found = api_keys.read(load_settings().keys)
+    for fault in found.faults:
+        print(fault, file=sys.stderr)
     if as_json:
-        print(json.dumps([key.model_dump(mode="json", exclude={"sha256"}) for key in found]))
+        print(json.dumps([key.model_dump(mode="json", exclude={"sha256"}) for key in found.keys]))
         return
     table = Table("id", "identity", "roles", "datasets", "types", "created", "state", box=None)
-    for key in found:
+    for key in found.keys:
         state = (
             "[red]revoked[/]" if key.revoked_at else "[green]valid[/]" if key.valid_at(now_ns) else "[red]expired[/]"
         )

@@ -12,8 +12,8 @@ from penstock.services.ingress.broker.link import Link
 from penstock.telemetry.health_answers import LIVE, readiness
 
 
-def router(link: Link, others: Callable[[], list[str]]) -> APIRouter:
-    """The three paths; `others` gives further reasons not to be ready."""
+def router(link: Link, others: Callable[[], list[str]], notes: Callable[[], list[str]]) -> APIRouter:
+    """The three paths; `others` gives further reasons not to be ready, `notes` what an operator should know."""
     routes = APIRouter(tags=["health"])
 
     @routes.get("/livez")
@@ -26,7 +26,7 @@ def router(link: Link, others: Callable[[], list[str]]) -> APIRouter:
         """200 while events can be taken. `durable` says whether accepted means on disk."""
         reasons = link.problems() + others()
         durability = link.connected.durability.reason if link.connected else "not known yet"
-        return readiness(reasons, durable=link.durable, durability=durability)
+        return readiness(reasons, notes(), durable=link.durable, durability=durability)
 
     @routes.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

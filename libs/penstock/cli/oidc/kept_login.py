@@ -6,11 +6,8 @@ process at a time, as a provider may take each refresh token once only.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from penstock import atomic_file, secret_file
 from penstock.cli.oidc.provider import Provider, TokenRefused, expiry
 from penstock.errors import Refused
+from penstock.file_lock import locked
 
+REFRESH_SECONDS = 30.0  # for which another process may be about to refresh it
 EARLY_SECONDS = 20.0  # of life left at which a token is refreshed; a request must not outlive it
 
 
@@ -92,7 +91,7 @@ def token_for(url: str) -> str | None:
         return None
     if login.expires_at - time.time() > EARLY_SECONDS:
         return login.access_token
-    with _alone():
+    with locked(path().with_name(".login.lock"), REFRESH_SECONDS):
         login = read()  # another process may have refreshed it meanwhile, or signed out
         if login is None or login.url != url:
             return None
@@ -115,10 +114,3 @@ def _refreshed(login: Login) -> Login:
     except TokenRefused as refused:
         raise Refused("LOGIN_FAILED", f"{login.issuer} refused to refresh the token: {refused.error}") from None
     return of(answer, url=login.url, issuer=login.issuer, client=login.client, asked=asked, refresh=login.refresh_token)
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    with path().with_name(".login.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
