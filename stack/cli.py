@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from penstock.cli.console import print_line, print_table
 from penstock.stack import cassandra, elasticsearch
 from penstock.stack import demo as stack_demo
 from penstock.stack import status as stack_status
@@ -53,14 +53,11 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = F
     if json:
         print(stack_status.as_json(parts))
     else:
-        table = Table("process", "state", "pid", "ports", "up", "memory", box=None)
-        for part in parts:
-            table.add_row(*part.row())
-        console = Console(highlight=False)
-        console.print(table)
+        headers = ("process", "state", "pid", "ports", "up", "memory")
+        print_table(headers, [part.row() for part in parts], empty="no processes", whole=("process", "state"))
         for part in parts:
             if part.says:
-                console.print(f"{part.name}: {part.says}", markup=False, soft_wrap=True)
+                print_line(f"{part.name}: {part.says}")
     if any(part.state != "ready" for part in parts):
         raise typer.Exit(1)
 

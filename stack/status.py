@@ -7,7 +7,9 @@ import time
 from dataclasses import asdict, dataclass
 
 import psutil
+from rich.text import Text
 
+from penstock.cli.console import Cell
 from penstock.stack import cassandra, elasticsearch, fleet, haproxy, http_probe, keycloak, nats, ports, process
 from penstock.stack.place import Place
 
@@ -26,14 +28,13 @@ class Part:
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def row(self) -> tuple[str, ...]:
+    def row(self) -> tuple[Cell, ...]:
         """For a table of text."""
         colour = {"ready": "green", "down": "red"}.get(self.state, "yellow")
         listens = " ".join(str(port) for port in self.ports.values())
         since = "" if self.up_seconds is None else f"{self.up_seconds:.0f} s"
         memory = "" if self.memory is None else f"{self.memory / 2**20:.0f} MiB"
-        state = f"[{colour}]{self.state}[/]"
-        return self.name, state, str(self.pid or ""), listens, since, memory
+        return self.name, Text(self.state, colour), str(self.pid or ""), listens, since, memory
 
     @property
     def says(self) -> str:

@@ -211,7 +211,7 @@ async def test_query_commands_show_their_answers(ingress: Ingress, asked: list[t
     assert all(part in out for part in ("web-1", "hello", "0.9995", KEY, "1 found"))
     assert asked[0][1]["filters"] == [
         {"field": "level", "op": "in", "value": ["error", "fatal"]},
-        {"field": "value", "op": "gte", "value": 0.5},
+        {"field": "value", "op": "gte", "value": "0.5"},
     ]
     assert (await as_json(ingress, "similar", KEY))["hits"][0]["key"] == KEY
     assert (await as_json(ingress, "anomalies", "--from", "2026-11-01T00:00:00Z"))["hits"]
@@ -243,3 +243,45 @@ async def test_the_example_needs_nothing_but_http(ingress: Ingress) -> None:
     )  # fmt: skip
     out, _ = await Command(process).process.communicate()
     assert out.decode().startswith("202 accepted ")
+
+
+async def opened(ingress: Ingress, count: int = 1) -> None:
+    async def followed() -> bool:
+        return f"penstock_tail_open {count}.0" in (await ingress.client.get("/metrics")).text
+
+    await until(followed)
+
+
+async def test_each_event_is_in_the_pipe_at_once_whatever_it_holds(ingress: Ingress) -> None:
+    tailing = await penstock(ingress, "tail", "--json", PYTHONUNBUFFERED="")
+    await opened(ingress)
+    assert tailing.process.stdout is not None
+    for number, text in enumerate(("table 4\u2028no onions", "a\u2029b\x85c\x0bd\x0ce\x1cf", "x\ry", "plain")):
+        await ingress.send(event(f"pipe-{number}", data={"message": text}))
+        async with asyncio.timeout(BOUND):
+            line = await tailing.process.stdout.readline()
+        assert json.loads(line)["event"]["data"]["message"] == text
+    tailing.process.terminate()
+    await tailing.end()
+
+
+async def test_a_tail_whose_key_is_revoked_says_so_and_fails(ingress: Ingress) -> None:
+    made = await as_json(ingress, "key", "create", "--identity", "tails", "--datasets", "logs", "--roles", "reader")
+    tailing = await penstock(ingress, "tail", PENSTOCK_KEY=made["key"])
+    await opened(ingress)
+    await (await penstock(ingress, "key", "revoke", made["id"])).end()
+    code, _, err = await tailing.end()
+    assert (code, "UNAUTHENTICATED" in err) == (1, True), err
+
+
+async def test_a_tail_comes_back_after_a_restart_and_has_missed_nothing(ingress: Ingress) -> None:
+    tailing = await penstock(ingress, "tail", "--json", "--most", "3", "--entity", "comes-back")
+    await opened(ingress)
+    for number in range(3):
+        if number == 1:
+            await ingress.stop_process()
+            await ingress.start()
+        assert (await ingress.send(event(f"back-{number}", subject="comes-back"))).status_code == 202
+    code, out, err = await tailing.end()
+    assert (code, [json.loads(line)["event"]["id"] for line in out.splitlines()]) == (0, ["back-0", "back-1", "back-2"])
+    assert "trying again" in err

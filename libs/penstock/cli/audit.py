@@ -15,6 +15,7 @@ from penstock.audit.seal import seal_keys
 from penstock.audit.settings import SealSettings
 from penstock.auth.connect import connect_as
 from penstock.broker import Broker, StoredMessage
+from penstock.cli.console import print_line
 from penstock.errors import Refused
 from penstock.events import timestamps
 from penstock.rpc.client import ask
@@ -48,7 +49,9 @@ def search(
         print(jsonlib.dumps(found))
         return
     for entry in found:
-        print(_line(entry))
+        print_line(_line(entry))
+    if not found:
+        print_line("no records")
 
 
 @app.command("verify")

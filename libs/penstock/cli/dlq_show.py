@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from penstock.cli.show import print_json
+from penstock.cli.console import print_json, print_table
+from penstock.cli.printable import shown
 from penstock.rpc.messages import (
     DeadLetter,
     DeadLetterGroups,
@@ -24,14 +23,15 @@ from penstock.rpc.messages import (
 
 MOST_CHARACTERS = 20_000  # of a payload on the terminal; --raw and export have all of it
 INCOMPLETE = "the dead letters are still being read: every number is 'at least'"
+GROUPS = (
+    "worker", "code", "type", "publisher", "form", "redrives", "messages", "dead_letters", "first", "last", "numbers"
+)  # fmt: skip
 MARK = "◀── fails here"
 
 
 def printable(text: str) -> str:
     """The text with everything escaped that could act on a terminal or hide; line breaks stay."""
-    return "".join(
-        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode() for each in text
-    )
+    return shown(text, lines=True)
 
 
 def groups(found: DeadLetterGroups, json: bool) -> None:
@@ -39,16 +39,14 @@ def groups(found: DeadLetterGroups, json: bool) -> None:
     if json:
         print_json(found.to_json())
         return
-    table = Table("worker", "code", "type", "publisher", "form", "redrives", "messages", "dead_letters", box=None)
-    for title in ("first", "last", "numbers"):
-        table.add_column(title)
+    rows = []
     for each in found.groups:
         named = (each.worker, each.code, each.type, each.publisher, each.form, str(each.redrives))
         counted = (f"{each.messages:,}", f"{each.dead_letters:,}", each.first_at[:19], each.last_at[:19])
         numbers = f"{each.first_sequence}-{each.last_sequence}"
-        table.add_row(*(Text(printable(cell)) for cell in (*named, *counted, numbers)))
+        rows.append((*named, *counted, numbers))
+    print_table(GROUPS, rows, empty="no dead letters", whole=("numbers",))
     out = Console(highlight=False)
-    out.print(table if found.groups else "no dead letters")
     out.print(f"{found.messages:,} messages in {found.dead_letters:,} dead letters")
     _incomplete(out, found.complete)
 

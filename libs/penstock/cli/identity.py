@@ -16,6 +16,8 @@ from penstock.auth.denials import Denial, Denials, write
 from penstock.auth.permissions import permissions_of
 from penstock.broker import Broker
 from penstock.broker.server_connections import Connection, list_connections
+from penstock.cli.console import print_line
+from penstock.cli.printable import shown as printable
 from penstock.contracts import load
 from penstock.contracts.subjects import PERSON
 from penstock.errors import Refused
@@ -145,10 +147,13 @@ def _print(entries: list[dict[str, Any]], json: bool) -> None:
     for entry in entries:
         if "connects" in entry:
             state = "denied" if entry["denied"] else "allowed"
-            print(f"{entry['identity']:36} {entry['account']:5} {entry['connects']:6} {state:8} {entry['connections']}")
+            named = f"{entry['identity']:36} {entry['account']:5} {entry['connects']:6} {state:8}"
+            print_line(f"{named} {entry['connections']}")
         else:
             for name, value in entry.items():
-                print(f"{name}: {_text(value)}")
+                print(printable(f"{name}: {_text(value)}", lines=True))
+    if not entries:
+        print_line("no identities")
 
 
 def _text(value: object) -> str:

@@ -11,13 +11,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from penstock import atomic_file
 from penstock.audit import record
 from penstock.auth import api_keys
 from penstock.auth.connect import connect_as
 from penstock.cli.client import key_path
+from penstock.cli.console import Cell, print_table
 from penstock.contracts import load
 from penstock.errors import PenstockError
 from penstock.events import timestamps
@@ -82,14 +83,15 @@ def list_keys(as_json: As_json = False) -> None:
     if as_json:
         print(json.dumps([key.model_dump(mode="json", exclude={"sha256"}) for key in found.keys]))
         return
-    table = Table("id", "identity", "roles", "datasets", "types", "created", "state", box=None)
+    rows: list[tuple[Cell, ...]] = []
     for key in found.keys:
         state = (
-            "[red]revoked[/]" if key.revoked_at else "[green]valid[/]" if key.valid_at(now_ns) else "[red]expired[/]"
+            Text("valid", "green") if key.valid_at(now_ns) else Text("revoked" if key.revoked_at else "expired", "red")
         )
         names = (", ".join(sorted(each)) for each in (key.roles, key.datasets, key.types))
-        table.add_row(key.id, key.identity, *names, key.created_at[:19], state)
-    Console().print(table)
+        rows.append((key.id, key.identity, *names, key.created_at[:19], state))
+    headers = ("id", "identity", "roles", "datasets", "types", "created", "state")
+    print_table(headers, rows, empty="no keys; create one: penstock key create", whole=("id", "state"))
 
 
 @app.command()

@@ -15,6 +15,7 @@ from penstock.auth import issuers
 from penstock.cli.client import api_url, ask
 from penstock.cli.oidc import kept_login, sign_in
 from penstock.cli.oidc.provider import Provider
+from penstock.cli.printable import shown
 from penstock.errors import PenstockError, Refused
 from penstock.settings import load_settings
 
@@ -92,7 +93,7 @@ def whoami(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
 
 def _say(console: Console, found: dict[str, Any]) -> None:
-    console.print(f"{found['identity']} at {api_url()}", markup=False)
+    console.print(shown(f"{found['identity']} at {api_url()}"), markup=False)
     for name in ("roles", "datasets", "types"):
         console.print(f"  {name}: {', '.join(found[name]) or 'none'}", markup=False)
 

@@ -8,6 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
+from penstock.cli.printable import shown
 from penstock.contracts import problem
 from penstock.errors import PenstockError
 
@@ -78,7 +79,7 @@ def app() -> None:
     except PenstockError as error:
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         console.print(f"[bold red]{error.code}[/]", end=" ")
-        console.print(error.detail, markup=False)
+        console.print(shown(error.detail), markup=False)
         console.print(problem(error)["next_step"], markup=False, style="dim")
         sys.exit(1)
 

@@ -9,10 +9,9 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from penstock.auth.connect import connect_as
+from penstock.cli.console import print_table
 from penstock.rpc.client import ask
 from penstock.rpc.messages import RegisteredModel, RegisteredModels
 from penstock.settings import load_settings
@@ -32,13 +31,14 @@ def list_models(
     if json:
         print(jsonlib.dumps([one.to_json() for one in found], indent=2))
         return
-    table = Table("model", "version", "state", "events", "types", "trained", "activated", "digest", box=None)
+    rows = []
     for one in found:
-        rows = (one.manifest or {}).get("rows", "")
+        events = str((one.manifest or {}).get("rows", ""))
         types = ", ".join(one.types)
         trained, activated = (one.created_at or "")[:19], (one.activated_at or "")[:19]
-        table.add_row(one.name, str(one.version), one.state, str(rows), types, trained, activated, one.digest[:12])
-    Console().print(table)
+        rows.append((one.name, str(one.version), one.state, events, types, trained, activated, one.digest[:12]))
+    headers = ("model", "version", "state", "events", "types", "trained", "activated", "digest")
+    print_table(headers, rows, empty="no models; train one: penstock model train --activate", whole=("model", "state"))
 
 
 @app.command()

@@ -9,9 +9,11 @@ from datetime import timedelta
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
+from penstock.cli.console import Cell, print_json, print_table
+from penstock.cli.printable import shown
 from penstock.cli.replay_client import named_target
-from penstock.cli.show import print_json
 from penstock.rpc.messages import RebuiltIndex, ReplayPlan, ReplayReport, ReplayRun, ReplayRuns, ReplayStatus
 
 _STYLES = {"running": "green", "paused": "yellow", "failed": "bold red", "cancelled": "dim", "planned": "cyan"}
@@ -43,7 +45,7 @@ def plan(found: ReplayPlan, json: bool) -> None:
         f" {_time(found.seconds)} at {found.rate:,.0f} per second"
     )
     for warning in found.warnings:
-        out.print(f"[yellow]warning:[/] {warning}")
+        out.print(f"warning: {shown(warning)}", style="yellow", markup=False)
     if found.exact:
         out.print(f"to start it: penstock replay apply {found.hash}")
     else:
@@ -83,21 +85,14 @@ def runs(found: ReplayRuns, json: bool) -> None:
     if json:
         print_json(found.to_json())
         return
-    table = Table("run", "state", "target", "source", "planned", "rate", "since", "by", "reason", box=None)
+    rows: list[tuple[Cell, ...]] = []
     for each in found.runs:
         last = each.changes[-1] if each.changes else None
-        table.add_row(
-            each.id,
-            _state(each),
-            named_target(each.target, each.effect),
-            each.source,
-            f"{each.planned:,}",
-            f"{each.rate:,.0f}",
-            last.at[:19] if last else "",
-            last.by if last else "",
-            last.why if last else "",
-        )
-    Console().print(table if found.runs else "no runs")
+        target, numbers = named_target(each.target, each.effect), (f"{each.planned:,}", f"{each.rate:,.0f}")
+        change = (last.at[:19], last.by, last.why) if last else ("", "", "")
+        rows.append((each.id, Text.from_markup(_state(each)), target, each.source, *numbers, *change))
+    headers = ("run", "state", "target", "source", "planned", "rate", "since", "by", "reason")
+    print_table(headers, rows, empty="no runs", whole=("run",))
 
 
 def status(found: ReplayStatus, json: bool) -> None:
@@ -122,10 +117,11 @@ def status(found: ReplayStatus, json: bool) -> None:
         f" {found.instances} replicas working"
     )
     if found.why:
-        out.print(f"  [yellow]{found.why}[/]")
+        out.print(f"  {shown(found.why)}", style="yellow", markup=False)
     if found.run.changes:
         last = found.run.changes[-1]
-        out.print(f"  since {last.at[:19]} by {last.by}: {last.why or 'no reason given'}", style="dim")
+        since = f"  since {last.at[:19]} by {last.by}: {last.why or 'no reason given'}"
+        out.print(shown(since), style="dim", markup=False)
 
 
 def report(found: ReplayReport, json: bool) -> None:

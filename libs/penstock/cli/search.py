@@ -6,12 +6,10 @@ import re
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from penstock.cli.client import ask
-from penstock.cli.show import print_hits, print_json
+from penstock.cli.console import print_json
+from penstock.cli.show import print_hits, print_timeline
 from penstock.errors import Refused
 from penstock.events import is_key
 
@@ -144,17 +142,14 @@ def timeline(
     if as_json:
         print_json(page)
         return
-    table = Table("time", "type", "event", "key", box=None, header_style="dim", pad_edge=False)
-    for entry in page["entries"]:
-        table.add_row(entry["time"][:23].replace("T", " "), entry["type"], escape(entry["summary"]), entry["key"])
-    console = Console()
-    console.print(table)
-    if page.get("cursor"):
-        console.print(f"[dim]next page: --cursor {page['cursor']}[/]", soft_wrap=True)
+    print_timeline(page)
 
 
 def condition(text: str) -> dict[str, Any]:
-    """A condition as /v1/search takes it, e.g. `level=error`; several values with commas. Raises QUERY_INVALID."""
+    """A condition as /v1/search takes it, e.g. `level=error`; several values with commas. Raises QUERY_INVALID.
+
+    Values are sent as text: the type of the field decides what they are.
+    """
     match = _CONDITION.fullmatch(text)
     if match is None:
         raise Refused("QUERY_INVALID", f"{text!r} is not like level=error, value>=0.5 or logger^org.")
@@ -162,19 +157,8 @@ def condition(text: str) -> dict[str, Any]:
     if sign == "=" and value == "*":
         return {"field": field, "op": "exists"}
     if sign == "=" and "," in value:
-        return {"field": field, "op": "in", "value": [_value(each) for each in value.split(",")]}
-    return {"field": field, "op": _OPERATORS[sign], "value": value if sign == "^" else _value(value)}
-
-
-def _value(text: str) -> str | int | float | bool:
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+        return {"field": field, "op": "in", "value": value.split(",")}
+    return {"field": field, "op": _OPERATORS[sign], "value": value}
 
 
 def _range(since: str | None, until: str | None) -> dict[str, str] | None:

@@ -3,42 +3,68 @@
 from __future__ import annotations
 
 import json
+import re
 from html import unescape
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
+from penstock.cli.console import Cell, console, print_line, print_table
+from penstock.cli.printable import shown
 from penstock.contracts import dig, load
 
+MOST_SHOWN = 400  # characters of an event's text in a table on a terminal; a pipe gets all
+_MARK = re.compile("</?em>")
 _ANOMALY = ((0.999, "bold red"), (0.99, "red"), (0.95, "yellow"))
 
 
-def print_json(body: Any) -> None:
-    """One line of JSON."""
-    print(json.dumps(body, ensure_ascii=False))
-
-
 def print_hits(page: dict[str, Any], *, score: str = "") -> None:
-    """The hits of a page, the key under each; `score` is the title of the column with their score, "" for none."""
-    table = Table(*([score] if score else []), "unusual", "time", "event", box=None, header_style="dim", pad_edge=False)
-    table.columns[-2].no_wrap = True
-    table.columns[-1].overflow = "fold"
+    """The hits of a page with their keys; `score` is the title of the column with their score, "" for none."""
+    on_terminal = console().is_terminal
+    rows: list[list[Cell]] = []
     for hit in page["hits"]:
-        row = []
+        row: list[Cell] = []
         if score:
             row.append("" if hit.get("score") is None else f"{hit['score']:.3f}")
-        moment = hit["time"][:19].replace("T", " ")
-        event = f"[cyan]{escape(hit['entity'][:32])}[/] {_text(hit)}\n[dim]{hit['key']}[/]"
-        table.add_row(*row, _anomaly(hit.get("anomaly")), moment, event)
-    console = Console()
-    console.print(table if page["hits"] else "nothing found")
+        row += [_anomaly(hit.get("anomaly")), hit["time"][:19].replace("T", " ")]
+        rows.append([*row, _on_terminal(hit)] if on_terminal else [*row, hit["key"], hit["entity"], _text(hit).plain])
+    headers = [
+        *([score] if score else []),
+        "unusual",
+        "time",
+        *(["event"] if on_terminal else ["key", "entity", "event"]),
+    ]
+    print_table(headers, rows, empty="nothing found", whole=("unusual", score))
     total = page.get("total")
     if total:
-        console.print(f"[dim]{'at least ' if total['relation'] == 'gte' else ''}{total['value']:,} found[/]")
+        print_line(f"{'at least ' if total['relation'] == 'gte' else ''}{total['value']:,} found", style="dim")
+    next_page(page)
+
+
+def print_timeline(page: dict[str, Any]) -> None:
+    """The entries of a timeline with their keys."""
+    on_terminal = console().is_terminal
+    rows: list[list[Cell]] = []
+    for entry in page["entries"]:
+        moment, text = entry["time"][:23].replace("T", " "), _indented(entry["summary"])
+        if on_terminal:
+            rows.append([moment, with_key(Text(text), f"{entry['key']} {entry['type']}")])
+        else:
+            rows.append([moment, entry["type"], entry["key"], entry["summary"]])
+    headers = ["time", "event"] if on_terminal else ["time", "type", "key", "event"]
+    print_table(headers, rows, empty=f"no events of {page['entity']}", whole=("time",))
+    next_page(page)
+
+
+def next_page(page: dict[str, Any]) -> None:
+    """How to get what follows, if anything does."""
     if page.get("cursor"):
-        console.print(f"[dim]next page: --cursor {page['cursor']}[/]", soft_wrap=True)
+        print_line(f"next page: --cursor {page['cursor']}", style="dim")
+
+
+def with_key(text: Text, key: str) -> Text:
+    """The text, and under it the key of the event, which is needed whole."""
+    return Text.assemble(text, "\n", (key, "dim"))
 
 
 def summary(record: dict[str, Any]) -> str:
@@ -54,26 +80,39 @@ def summary(record: dict[str, Any]) -> str:
     return " · ".join(found) or json.dumps(data, ensure_ascii=False)[:500]
 
 
-def record_line(record: dict[str, Any]) -> str:
+def record_line(record: dict[str, Any]) -> Text:
     """A record as one line, with colours."""
-    moment = record["time"][:23].replace("T", " ")
-    return f"[dim]{moment}[/] [cyan]{escape(record['entity'])}[/] {escape(summary(record))}"
+    moment, entity = record["time"][:23].replace("T", " "), shown(record["entity"])
+    return Text.assemble((moment, "dim"), " ", (entity, "cyan"), " ", _indented(summary(record)))
 
 
-def _text(hit: dict[str, Any]) -> str:
+def _on_terminal(hit: dict[str, Any]) -> Text:
+    text = _text(hit)
+    if len(text) > MOST_SHOWN:
+        text = Text.assemble(text[:MOST_SHOWN], "…")
+    return with_key(Text.assemble((shown(hit["entity"]), "cyan"), " ", text), hit["key"])
+
+
+def _text(hit: dict[str, Any]) -> Text:
     marked = next((texts[0] for texts in (hit.get("highlight") or {}).values() if texts), None)
     if marked is not None:
         # The index escapes the text for HTML and marks the words that were found in it.
-        plain = escape(unescape(marked.replace("<em>", "\1").replace("</em>", "\2")))
-        return plain.replace("\1", "[bold green]").replace("\2", "[/]")
+        text = Text()
+        for number, part in enumerate(_MARK.split(marked)):
+            text.append(_indented(unescape(part)), style="bold green" if number % 2 else None)
+        return text
     if hit.get("record"):
-        return escape(summary(hit["record"])[:400])
-    return escape((hit.get("anomaly") or {}).get("pattern") or hit["type"])
+        return Text(_indented(summary(hit["record"])))
+    return Text(_indented((hit.get("anomaly") or {}).get("pattern") or hit["type"]))
 
 
-def _anomaly(anomaly: dict[str, Any] | None) -> str:
+def _indented(text: str) -> str:
+    """Lines behind the first stand in from it, so that no event looks like two."""
+    return shown(text, lines=True).replace("\n", "\n    ")
+
+
+def _anomaly(anomaly: dict[str, Any] | None) -> Text:
     if anomaly is None:
-        return "[dim]-[/]"
+        return Text("-", style="dim")
     style = next((style for bound, style in _ANOMALY if anomaly["score"] >= bound), "")
-    text = f"{anomaly['score']:.4f}"
-    return f"[{style}]{text}[/]" if style else text
+    return Text(f"{anomaly['score']:.4f}", style=style)

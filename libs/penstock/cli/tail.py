@@ -1,22 +1,27 @@
-"""penstock tail: follows events as they are stored."""
+"""penstock tail: follows events as they are stored, and comes back where the connection was lost."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import httpx
 import orjson
 import typer
-from rich.console import Console
 
 from penstock.cli.client import api_url, headers, raise_for, unreachable
+from penstock.cli.console import console, print_json, print_line
 from penstock.cli.search import AsJson, Datasets, Entity, Types
-from penstock.cli.show import print_json, record_line
+from penstock.cli.show import record_line
+from penstock.errors import PenstockError, Refused, Unavailable
 
 app = typer.Typer()
 
 SILENCE = 45.0  # seconds; the API sends a heartbeat every 15
+PATIENCE = 30.0  # seconds for which a lost connection is tried again
+FIRST_WAIT, LONGEST_WAIT = 0.25, 5.0  # seconds between two tries
+RETRIED = ("INGRESS_UNAVAILABLE",)  # reasons for which the API ends a tail that may be followed again
 
 
 @app.command()
@@ -29,15 +34,21 @@ def tail(
 ) -> None:
     """Follow events as they are stored, until Ctrl-C."""
     params = {"dataset": datasets, "type": types, "entity": entity}
-    console = Console(highlight=False, soft_wrap=True)
+    out = console()
     seen = 0
     try:
         for kind, body in follow({name: value for name, value in params.items() if value}):
             if kind == "gap":
                 missed = "some" if body["dropped"] is None else f"{body['dropped']:,}"
-                Console(stderr=True).print(f"[yellow]{missed} events were skipped here[/]")
+                print_line(f"{missed} events were skipped here", style="yellow", stderr=True)
+            elif kind == "lost":
+                print_line(f"{body['reason']}; trying again for {PATIENCE:.0f} s", style="yellow", stderr=True)
             elif kind == "event":
-                print_json(body) if as_json else console.print(record_line(body))
+                if as_json:
+                    print_json(body)
+                else:
+                    out.print(record_line(body))
+                    out.file.flush()
                 seen += 1
                 if seen == most:
                     return
@@ -46,26 +57,72 @@ def tail(
 
 
 def follow(params: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The server-sent events: (kind, data). Raises PenstockError if the API refuses or cannot be reached."""
+    """The server-sent events as (kind, data), and `lost` when the connection is.
+
+    It is opened again where it was lost. Raises PenstockError if the API refuses, ends the tail for good, or cannot be
+    reached: at once the first time, later after PATIENCE seconds.
+    """
+    position, deadline, wait = "", 0.0, FIRST_WAIT
+    while True:
+        try:
+            for kind, body, id in _frames(params, position):
+                position, deadline, wait = id or position, 0.0, FIRST_WAIT
+                if kind == "end":
+                    raise _ended(body)
+                yield kind, body
+            failure = Unavailable("INGRESS_UNAVAILABLE", f"{api_url()} has closed the connection")
+        except httpx.TransportError as error:
+            failure = unreachable(error)
+        except Unavailable as error:
+            failure = error
+        if deadline == 0.0:
+            if not position and failure.code != "INGRESS_UNAVAILABLE":
+                raise failure
+            yield "lost", {"reason": failure.detail}
+            deadline = time.monotonic() + PATIENCE
+        if time.monotonic() + wait > deadline:
+            raise failure
+        time.sleep(wait)
+        wait = min(wait * 2, LONGEST_WAIT)
+
+
+def _ended(body: dict[str, Any]) -> PenstockError:
+    code = str(body.get("code", "INTERNAL"))
+    if code in RETRIED:
+        return Unavailable(code, f"{api_url()} is stopping")
+    return Refused(code, f"{api_url()} has ended the tail: the credentials are no longer good for it")
+
+
+def _frames(params: dict[str, Any], position: str) -> Iterator[tuple[str, dict[str, Any], str]]:
     timeout = httpx.Timeout(10.0, read=SILENCE)
-    try:
-        with httpx.stream("GET", f"{api_url()}/v1/tail", params=params, headers=headers(), timeout=timeout) as response:
-            if not response.is_success:
-                response.read()
-            raise_for(response)
-            yield from parse(response.iter_lines())
-    except httpx.TransportError as error:
-        raise unreachable(error) from None
+    sent = headers() | ({"last-event-id": position} if position else {})
+    with httpx.stream("GET", f"{api_url()}/v1/tail", params=params, headers=sent, timeout=timeout) as response:
+        if not response.is_success:
+            response.read()
+        raise_for(response)
+        yield from parse(lines(response.iter_bytes()))
 
 
-def parse(lines: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Server-sent events from their lines."""
-    kind, data = "message", ""
+def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of an event stream: they end with a line feed, and with nothing else that an event may hold."""
+    begun = b""
+    for chunk in chunks:
+        *whole, begun = (begun + chunk).split(b"\n")
+        yield from (line.removesuffix(b"\r") for line in whole)
+
+
+def parse(lines: Iterable[bytes]) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Server-sent events as (kind, data, id) from their lines."""
+    kind, data, id = "message", b"", ""
     for line in lines:
-        if line.startswith("event: "):
-            kind = line[7:]
-        elif line.startswith("data: "):
-            data += line[6:]
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"event":
+            kind = value.decode()
+        elif name == b"data":
+            data += value
+        elif name == b"id":
+            id = value.decode()
         elif not line and data:
-            yield kind, orjson.loads(data)
-            kind, data = "message", ""
+            yield kind, orjson.loads(data), id
+            kind, data, id = "message", b"", ""

@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from penstock.cli.console import print_json, print_line
 from penstock.cli.options import By, Json, Reason, user
 from penstock.cli.replay_client import ask_once
-from penstock.cli.show import print_json
 from penstock.rpc.messages import ResumedWorker, WorkerReplica, WorkerReplicas
 
 app = typer.Typer(no_args_is_help=True, help="Workers: their replicas, and their brakes.")
@@ -86,4 +85,4 @@ def _status(body: dict[str, Any]) -> WorkerReplicas:
 
 
 def _print(text: str) -> None:
-    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+    print_line(text)

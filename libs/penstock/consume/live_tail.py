@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from penstock.broker import Message, time_ns
+from penstock.broker import Message, StoredMessage, time_ns
 from penstock.contracts import Contracts
 from penstock.contracts.subjects import parse_event, tail, tailed
 from penstock.errors import Refused, Unavailable
@@ -35,7 +35,7 @@ class Copies:
 
     def __init__(self, contracts: Contracts, checker: Checker) -> None:
         self._checker = checker
-        self._streams = frozenset(name for name, stream in contracts.streams.items() if stream.door is not None)
+        self.streams = frozenset(name for name, stream in contracts.streams.items() if stream.door is not None)
 
     def event_of(self, message: Message) -> Event:
         """The event that was stored. Raises Refused for what is no copy, or breaks the contract."""
@@ -45,10 +45,14 @@ class Copies:
             stored_at_ns = time_ns(headers["Nats-Time-Stamp"])
         except (KeyError, ValueError):
             raise Refused("SUBJECT_INVALID", f"{message.subject} is no copy of a stored message") from None
-        if stream not in self._streams or message.subject != tail(subject):
+        if stream not in self.streams or message.subject != tail(subject):
             raise Refused("SUBJECT_MISMATCH", f"{message.subject} is not a copy of what a stream stored")
         own = {name: value for name, value in headers.items() if not name.startswith("Nats-")}
         return self._checker.delivered(_Copy(subject, message.data, own, stream, sequence, stored_at_ns))
+
+    def stored(self, message: StoredMessage) -> Event:
+        """The event of a message as its stream gives it. Raises Refused for what breaks the contract."""
+        return self._checker.delivered(message)
 
 
 class Follower:

@@ -6,7 +6,9 @@ here fails there, and nothing that Elasticsearch would calculate with (dates lik
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address, ip_network
+from math import isfinite
 from typing import Any
 
 from penstock.contracts import FieldKind
@@ -17,6 +19,10 @@ from penstock.rpc.messages import Filter
 SHORTEST_PREFIX = 2  # characters; one alone stands for half of an index
 LONGEST_PREFIX = 256
 _LONG = 1 << 63
+LONGEST_NUMBER = 64  # characters
+_INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_BOOLEANS: dict[str | bool, bool] = {True: True, False: False, "true": True, "false": False}
 _ORDERS = {"gte", "lte", "gt", "lt"}
 _UNORDERED = {"boolean": "a boolean", "geo_point": "a place", "text": "full text"}
 
@@ -34,7 +40,7 @@ def fit(value: Any, asked: Filter, kind: FieldKind) -> Any:
         case "long" | "double":
             found = _number(value, kind)
         case "boolean":
-            found = value if isinstance(value, bool) else None
+            found = _BOOLEANS.get(value) if isinstance(value, str | bool) else None
         case "date":
             found = _moment(value)
         case "ip":
@@ -55,7 +61,14 @@ def _beginning(value: Any, asked: Filter, kind: FieldKind) -> str:
 
 
 def _number(value: Any, kind: FieldKind) -> int | float | None:
+    if isinstance(value, str) and len(value) <= LONGEST_NUMBER:  # as a shell or a form gives it
+        if _INTEGER.fullmatch(value):
+            value = int(value)
+        elif _DECIMAL.fullmatch(value):
+            value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float) and not isfinite(value):
         return None
     return value if kind == "double" or -_LONG <= value < _LONG else None
 

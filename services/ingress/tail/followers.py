@@ -1,8 +1,10 @@
 """tail.> (copies of what the streams store) → checked → filtered for each follower → server-sent events.
 
 event: open    the subscription is in place; what is stored from now on comes
-event: event   one stored record, as from GET /v1/events/{key}; `id` is stream:sequence
-event: gap     `dropped` records did not fit the follower's queue, or (null) the connection to the broker broke
+event: event   one stored record, as from GET /v1/events/{key}; `id` is stream:sequence for each stream, with commas
+event: gap     `dropped` records did not fit the follower's queue; null where nobody knows how many are missing: the
+               connection to the broker broke, or too much was stored since the Last-Event-ID
+event: end     no more will come; `code` says why
 : beat         a comment, after some seconds without any of these
 """
 
@@ -18,8 +20,9 @@ from penstock.consume import Copies
 from penstock.contracts import Contracts
 from penstock.contracts.subjects import TAIL, parse_event, partition, tailed
 from penstock.errors import Refused, Unavailable
-from penstock.events import Checker, record
+from penstock.events import Checker, Event
 from penstock.services.ingress import metrics
+from penstock.services.ingress.tail.missed import Missed, frame_of, last_of
 
 MOST_FOLLOWERS = 64
 QUEUE_EVENTS = 500
@@ -41,20 +44,29 @@ class Follower:
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
         self.pp = None if wanted.entity is None else partition(wanted.entity)
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[tuple[bytes, str, int]] = deque()
+        self._missed: Missed | None = None
         self._size = 0
         self._dropped = 0
         self._broken = False
         self._closed = False
         self._news = asyncio.Event()
 
-    def push(self, frame: bytes) -> None:
-        """Queues a frame, or counts it as dropped."""
+    def resume(self, missed: Missed) -> None:
+        """What was stored while the client was away comes first."""
+        self._missed = missed
+
+    def wants(self, event: Event) -> bool:
+        """Whether the client gets the event."""
+        return event.type.type in self.wanted.types and self.wanted.entity in (None, event.entity)
+
+    def push(self, frame: bytes, event: Event) -> None:
+        """Queues the frame of an event, or counts it as dropped."""
         if self._dropped or len(self._queue) >= QUEUE_EVENTS or self._size + len(frame) > QUEUE_BYTES:
             self._dropped += 1
             metrics.TAIL_GAPS.inc()
         else:
-            self._queue.append(frame)
+            self._queue.append((frame, event.stream, event.sequence))
             self._size += len(frame)
         self._news.set()
 
@@ -71,6 +83,11 @@ class Follower:
     async def frames(self) -> AsyncIterator[bytes]:
         """What the client gets, until `close`."""
         yield b"event: open\ndata: {}\n\n"
+        passed: dict[str, int] = {}
+        if self._missed is not None:
+            async for frame in self._missed.frames(self.wants, self.pp):
+                yield frame
+            passed = self._missed.positions
         while not self._closed:
             try:
                 async with asyncio.timeout(BEAT_SECONDS):
@@ -80,9 +97,10 @@ class Follower:
                 continue
             self._news.clear()
             while self._queue:
-                frame = self._queue.popleft()
+                frame, stream, sequence = self._queue.popleft()
                 self._size -= len(frame)
-                yield frame
+                if sequence > passed.get(stream, 0):  # else it was among what the client had missed
+                    yield frame
             if self._dropped:  # only now is there room again, so the gap is behind all that was queued
                 dropped, self._dropped = self._dropped, 0
                 yield b'event: gap\ndata: {"dropped":%d}\n\n' % dropped
@@ -100,9 +118,13 @@ class Tail:
         self._broker: Broker | None = None
         self._subscription: Subscription | None = None
         self._turn = asyncio.Lock()
+        self._positions: dict[str, int] = {}  # the last sequence of each stream
 
-    async def open(self, broker: Broker, wanted: Wanted) -> Follower:
-        """A new follower, subscribed. Raises Unavailable OVERLOADED when there are too many already."""
+    async def open(self, broker: Broker, wanted: Wanted, after: str = "") -> Follower:
+        """A new follower, subscribed; `after` is the id of the last event that the client has seen.
+
+        Raises Unavailable OVERLOADED when there are too many already.
+        """
         if len(self._followers) >= MOST_FOLLOWERS:
             raise Unavailable("OVERLOADED", f"{MOST_FOLLOWERS} clients follow already", retry_after=10)
         follower = Follower(wanted)
@@ -110,12 +132,16 @@ class Tail:
         metrics.TAILS.set(len(self._followers))
         try:
             async with self._turn:
-                if self._subscription is None:
+                begins = self._subscription is None
+                if begins:
                     self._subscription = await broker.subscribe(TAIL, self._take)
                 if self._broker is not broker:
                     self._broker = broker
                     broker.on_reconnect(self._broke)
             await broker.flush()
+            if begins:
+                self._positions = {name: await last_of(broker, name) for name in self._copies.streams}
+            follower.resume(Missed(broker, self._copies, after))
         except BaseException:
             await self.leave(follower)
             raise
@@ -145,14 +171,11 @@ class Tail:
             interested = [f for f in self._followers if about.type in f.wanted.types and f.pp in (None, about.pp)]
             if not interested:
                 return
-            frame, entity = self._frame(message)
+            event = self._copies.event_of(message)
         except Refused:
             return  # what the stores will not keep is not shown either
+        self._positions[event.stream] = event.sequence
+        frame = frame_of(event, self._positions)
         for follower in interested:
-            if follower.wanted.entity in (None, entity):
-                follower.push(frame)
-
-    def _frame(self, message: Message) -> tuple[bytes, str]:
-        event = self._copies.event_of(message)
-        head = f"event: event\nid: {event.stream}:{event.sequence}\ndata: "
-        return head.encode() + record(event) + b"\n\n", event.entity
+            if follower.wants(event):
+                follower.push(frame, event)

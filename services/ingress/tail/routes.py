@@ -19,6 +19,7 @@ from penstock.services.ingress.queries.parameters import TailParameters
 from penstock.services.ingress.tail.followers import Follower, Tail, Wanted
 
 RECHECK_SECONDS = 2.0  # after which a tail of credentials that were withdrawn ends
+STOPPING = "INGRESS_UNAVAILABLE"  # the code with which a tail ends that may be followed again
 _SSE = {"text/event-stream": {"example": 'event: event\nid: EVENTS_HTTP:17\ndata: {"key":…}\n\n'}}
 _NO_BUFFERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
@@ -32,7 +33,7 @@ def router(contracts: Contracts, link: Link, tail: Tail) -> APIRouter:
         request: Request, caller: FromCaller, wanted: Annotated[TailParameters, Query()]
     ) -> StreamingResponse:
         """Follows events as they are stored, as server-sent events: `open`, `event`, `gap`; `end` when the credentials
-        are no longer good."""
+        are no longer good or the API stops. With `Last-Event-ID`, what was stored since comes first."""
         caller.must_tail()
         datasets = caller.readable(wanted.dataset or None)
         types = {t.type for t in contracts.types.values() if t.dataset in datasets}
@@ -40,11 +41,15 @@ def router(contracts: Contracts, link: Link, tail: Tail) -> APIRouter:
             types &= set(wanted.type)
         connected = await link.use()
         await audit_record.write(connected.broker, caller, "tail", {"datasets": datasets, "types": sorted(types)})
-        follower = await tail.open(connected.broker, Wanted(frozenset(types), wanted.entity))
+        follower = await tail.open(connected.broker, Wanted(frozenset(types), wanted.entity), _last_seen(request))
         frames = _frames(tail, follower, _still(request, caller))
         return StreamingResponse(frames, media_type="text/event-stream", headers=_NO_BUFFERS)
 
     return routes
+
+
+def _last_seen(request: Request) -> str:
+    return request.headers.get("last-event-id", "")
 
 
 async def _still(request: Request, caller: HttpCaller) -> str:
@@ -66,8 +71,8 @@ async def _frames(tail: Tail, follower: Follower, until: Coroutine[Any, Any, str
     try:
         async for frame in follower.frames():
             yield frame
-        if guard.done():
-            yield b'event: end\ndata: {"code":"%b"}\n\n' % guard.result().encode()
+        code = guard.result() if guard.done() else STOPPING
+        yield b'event: end\ndata: {"code":"%b"}\n\n' % code.encode()
     finally:
         guard.cancel()
         await tail.leave(follower)
