@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from rich.console import Console
 from rich.table import Table
 
-from penstock.cli.replay_show import size
 from penstock.cli.console import print_json
+from penstock.cli.replay_show import size
 from penstock.rpc.messages import IndexMapping, IndexMappings, MappingChange
 
 _STYLES = {"current": "green", "differs": "yellow", "unknown": "cyan"}
