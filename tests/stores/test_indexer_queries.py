@@ -136,6 +136,11 @@ async def test_a_hit_shows_the_stored_record_and_what_was_found(corpus: Corpus) 
     ("filter", "found"),
     [
         ({"field": "level", "value": "error"}, {0, 1}),
+        ({"field": "level", "value": "ERR"}, {0, 1}),
+        ({"field": "level", "value": "Warning"}, {4}),
+        ({"field": "level", "op": "prefix", "value": "ER"}, {0, 1}),
+        ({"field": "level", "op": "in", "value": ["E", "unusual"]}, {0, 1}),
+        ({"field": "pid", "value": "7"}, {0}),
         ({"field": "level", "op": "in", "value": ["warn", "info"]}, {2, 3, 4}),
         ({"field": "pid", "op": "gte", "value": 8}, {1, 2}),
         ({"field": "pid", "op": "exists", "value": False}, {3, 4}),

@@ -30,6 +30,12 @@ from penstock.scoring.patterns import TOKENS, VOCABULARY, Patterns, token_id
         ("from fe80::1 port 22 ssh2", "from <ip> port <n> ssh<n>"),
         ("failure; uid=0 user=root rhost=10.0.0.1", "failure; uid=<n> user=<v> rhost=<ip>"),
         ("rc=-1 t=3.25 n=1,024", "rc=<n> t=<n> n=<n>"),
+        ("exited with status 137 after 5 s", "exited with status 137 after <n> s"),
+        ("worker 7 exit code: 1", "worker <n> exit code: 1"),
+        ("connect failed: errno=111 after 3 tries", "connect failed: errno=111 after <n> tries"),
+        ("SQLSTATE[23505] duplicate key 77", "SQLSTATE[23505] duplicate key <n>"),
+        ("level=info status_code=503 bytes=7", "level=<v> status_code=503 bytes=<n>"),
+        ("status 4711/4712 of 9, code 123456", "status <n>/<n> of <n>, code <n>"),
         ("std::vector Foo::bar facade", "std::vector Foo::bar facade"),
         ("delete blk_1 blk_22 blk_333", "delete blk_<n>"),
         ("", ""),
@@ -37,6 +43,40 @@ from penstock.scoring.patterns import TOKENS, VOCABULARY, Patterns, token_id
 )
 def test_values_are_masked_and_words_stay(text: str, pattern: str) -> None:
     assert Patterns().read(text).text == pattern
+
+
+ACCESS = '203.0.113.{host} - {user} "{method} /pay/{item} HTTP/1.1" {status} {size} "-" "curl/8.{minor}"'
+
+
+def test_a_status_is_a_code_and_the_other_numbers_of_an_access_log_are_values() -> None:
+    patterns = Patterns()
+
+    def pattern(status: int, **values: int) -> str:
+        numbers = {"host": 7, "item": 12, "size": 512, "minor": 5} | values
+        return patterns.read(ACCESS.format(user="-", method="GET", status=status, **numbers)).id
+
+    statuses = (200, 201, 301, 404, 429, 500, 503)
+    assert len({pattern(status) for status in statuses}) == len(statuses)
+    for status in statuses:
+        assert {pattern(status, host=8), pattern(status, item=9), pattern(status, size=70_000)} == {pattern(status)}
+    shown = patterns.read(ACCESS.format(host=1, user="-", method="GET", item=2, status=500, size=3, minor=4)).text
+    assert shown == '<ip> - - "GET <path> HTTP/<n>" 500 <n> "-" "curl/<n>"'
+
+
+@pytest.mark.parametrize(
+    ("ok", "failed"),
+    [
+        ('{"path":"/pay","status":200,"ms":12}', '{"path":"/pay","status":502,"ms":90}'),
+        ("GET /pay -> HTTP/2 200 in 12 ms", "GET /pay -> HTTP/2 500 in 31 ms"),
+        ("job 17 finished, exit status 0", "job 17 finished, exit status 1"),
+        ("response code=0", "response code=13"),
+    ],
+)
+def test_success_and_failure_differ(ok: str, failed: str) -> None:
+    patterns = Patterns()
+    one, other = patterns.read(ok), patterns.read(failed)
+    assert one.id != other.id
+    assert one.tokens != other.tokens
 
 
 def test_lines_that_differ_in_values_share_pattern_and_tokens() -> None:

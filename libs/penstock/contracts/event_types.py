@@ -19,6 +19,7 @@ class Indexed(Data):
 
     kind: FieldKind = Field(alias="as")
     search: bool = Field(False, description="full-text queries look here")
+    compare: Literal["exact", "level"] = Field("exact", description="level: without case, and with all usual spellings")
 
 
 class TimeBounds(Data):

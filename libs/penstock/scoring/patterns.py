@@ -3,6 +3,9 @@
     "Received block blk_-160899 of size 91178 from /10.250.10.6"
     → pattern "Received block blk_<n> of size <n> from /<ip>", tokens [Received, block, blk_<n>, of, …]
 
+A number is a value, and masked, unless the words before it say that it is a code: an HTTP status, an exit status, an
+error code. `"GET /pay HTTP/1.1" 200 12` and `… 500 98` are two patterns, `"GET /pay HTTP/<n>" 200 <n>` and `… 500 <n>`.
+
 Speed comes from two memories. All digits become 0 first (one C call), so that most lines of a pattern are the same
 text already; lines not met yet are cut into words, and nearly every word has been met.
 """
@@ -17,13 +20,27 @@ from zlib import crc32
 
 from penstock.recent_cache import RecentCache
 
-MASKS_VERSION = 1  # raise it whenever a line's pattern or tokens may change: old models then no longer fit
+MASKS_VERSION = 2  # raise it whenever a line's pattern or tokens may change: old models then no longer fit
 TOKENS = 48  # token ids of a text that the model sees
 VOCABULARY = 16_384  # token ids are 1..VOCABULARY-1; 0 is padding
 TEXT_READ = 4_096  # characters of a text that count
 PATTERN_KEPT = 512  # characters of a pattern that are kept to be shown
 
 _ZEROS = str.maketrans("123456789", "000000000")
+# The digits of codes are written so until the masks are through.
+_DIGITS, _KEPT = "0123456789", "\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19"
+_KEEP, _SHOW = str.maketrans(_DIGITS, _KEPT), str.maketrans(_KEPT, _DIGITS)
+_CODE = re.compile(
+    r"""
+    (?: HTTP/\d(?:\.\d)?"?[ ]
+      | (?<![A-Za-z])(?:(?:http|exit|return|error|response)[ _-]?)?
+        (?:status[ _-]?code|status|code)["']?(?:\s?[=:]\s?|[ ])["']?
+      | (?<![A-Za-z])(?:errno|signal|SQLSTATE)["']?[ =:\[]{1,2}
+    )
+    (\d{1,5})(?![\w.:/-])
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 # On a word whose digits are all 0. The first alternative that fits wins.
 _MASK = re.compile(
     r"""
@@ -76,7 +93,11 @@ class Patterns:
 
     def read(self, text: str) -> Pattern:
         """The pattern of a text; the empty text has the empty pattern."""
-        zeroed = text[:TEXT_READ].translate(_ZEROS)
+        read = text[:TEXT_READ]
+        low = read.lower()
+        if "http/" in low or "code" in low or "status" in low or "err" in low or "sqlst" in low or "signal" in low:
+            read = _CODE.sub(_kept, read)
+        zeroed = read.translate(_ZEROS)
         pattern = self._lines.get(zeroed)
         if pattern is None:
             pattern = self._read(zeroed)
@@ -102,7 +123,7 @@ class Patterns:
         raw = whole.encode("utf-8", "surrogatepass")
         kept = ids[:TOKENS]
         return Pattern(
-            text=whole[:PATTERN_KEPT],
+            text=whole[:PATTERN_KEPT].translate(_SHOW),
             id=blake2b(raw, digest_size=8).hexdigest(),
             hash=crc32(raw) & 0x7FFFFFFF,
             tokens=pack(f"<{len(kept)}i", *kept).ljust(4 * TOKENS, b"\0"),
@@ -118,6 +139,10 @@ def _read_word(word: str) -> tuple[str, tuple[int, ...]]:
             tokens.append(name)
         tokens.append(piece.strip("=.-"))
     return _PATH.sub("<path>", _VALUE.sub("<v>", masked)), tuple(token_id(token) for token in tokens if token)
+
+
+def _kept(match: re.Match[str]) -> str:
+    return match[0][: match.start(1) - match.start()] + match[1].translate(_KEEP)
 
 
 def _mask(match: re.Match[str]) -> str:

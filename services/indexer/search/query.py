@@ -10,6 +10,7 @@ import orjson
 
 from penstock.errors import Refused
 from penstock.rpc.messages import Filter, TimeRange
+from penstock.services.indexer.search.levels import spellings_of
 from penstock.services.indexer.search.scope import Field, Scope, Where
 from penstock.services.indexer.search.values import fit
 
@@ -96,6 +97,8 @@ def condition(asked: Filter, field: Field) -> Json:
     values = [fit(each, asked, field.kind) for each in (value if isinstance(value, list) else [value])]
     if field.kind == "text":
         return _in_text(asked, path, values)
+    if field.is_level and asked.op in ("eq", "in", "prefix"):
+        return _in_level(asked, path, values)
     match asked.op:
         case "eq":
             return {"term": {path: values[0]}}
@@ -105,6 +108,14 @@ def condition(asked: Filter, field: Field) -> Json:
             return {"prefix": {path: {"value": values[0]}}}
         case _:
             return {"range": {path: {asked.op: values[0]}}}
+
+
+def _in_level(asked: Filter, path: str, values: list[str]) -> Json:
+    if asked.op == "prefix":
+        return {"prefix": {path: {"value": values[0], "case_insensitive": True}}}
+    spellings = sorted({spelling for value in values for spelling in spellings_of(value)})
+    terms = [{"term": {path: {"value": spelling, "case_insensitive": True}}} for spelling in spellings]
+    return terms[0] if len(terms) == 1 else {"bool": {"should": terms, "minimum_should_match": 1}}
 
 
 def _in_text(asked: Filter, path: str, values: list[Any]) -> Json:

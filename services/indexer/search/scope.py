@@ -26,6 +26,7 @@ class Field:
     path: str
     kind: FieldKind
     search: bool = False
+    is_level: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Scope:
             return Field(path, "date" if name == "@stored_at" else "keyword")
         for event_type in self.types:
             if (indexed := event_type.indexed.get(name)) is not None:
-                return Field(_DATA[where] + name, indexed.kind, indexed.search)
+                return Field(_DATA[where] + name, indexed.kind, indexed.search, indexed.compare == "level")
         raise Refused("QUERY_INVALID", f"{name!r} is not an indexed field of {self.names}; /v1/types lists them")
 
     def searched(self, where: Where) -> dict[str, Field]:
