@@ -154,6 +154,36 @@ async def test_requests_are_answered_while_both_sides_renew_their_tokens(rig: Au
     assert failed <= asked / 100
 
 
+@pytest.mark.parametrize(
+    ("server", "service", "operation", "is_idempotent"),
+    [("indexer", "search", "count", True), ("operator", "registry", "activate", False)],
+)
+async def test_only_an_idempotent_request_outlives_the_connection_it_was_sent_on(
+    rig: AuthorityRig, server: str, service: str, operation: str, is_idempotent: bool
+) -> None:
+    """It takes longer than a hand-over waits for answers: it is sent again, once, and not if that could do harm."""
+    serving = await rig.token(server, lambda: rig.mint.token(f"penstock-{server}", life=3600))
+    ingress = await rig.token("ingress", lambda: rig.mint.token("penstock-ingress", life=4))
+    handed_over, seen = asyncio.Event(), []
+    ingress.on_reconnect(handed_over.set)
+
+    async def slow(request: dict[str, object], _: object) -> dict[str, object]:
+        seen.append(request)
+        async with asyncio.timeout(BOUND):
+            await handed_over.wait()
+        return request
+
+    responder = await serve(serving, service, {operation: slow}, concurrency=8)
+    asking = ask(ingress, service, operation, {"number": 1}, timeout=BOUND)
+    if is_idempotent:
+        assert await asking == {"number": 1}
+    else:
+        with pytest.raises(Unavailable, match="before the connection was renewed"):
+            await asking
+    await responder.stop()
+    assert len(seen) == (2 if is_idempotent else 1)
+
+
 async def test_work_resumes_after_a_while_without_tokens(rig: AuthorityRig) -> None:
     issuing = True
 

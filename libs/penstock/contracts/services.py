@@ -10,10 +10,11 @@ from penstock.contracts.data import Data
 
 
 class Operation(Data):
-    """One operation: `request` and `reply` name models of penstock.rpc.messages."""
+    """One operation: `request` and `reply` name models of penstock.rpc.messages. `idempotent`: may be sent again."""
 
     meaning: str
     timeout: timedelta
+    idempotent: bool = False
     request: str
     reply: str
 

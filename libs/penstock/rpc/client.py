@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from penstock.broker import Broker, Message
-from penstock.contracts import subjects
+from penstock.contracts import load, subjects
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.rpc.caller import ON_BEHALF, TRACEPARENT, Person, json_object
 
@@ -26,18 +27,40 @@ async def ask(
     timeout: float = 5.0,
     traceparent: str = "",
 ) -> dict[str, Any]:
-    """Asks and awaits the answer. Raises the answering side's error, or SERVICE_UNAVAILABLE, or TIMED_OUT."""
-    headers = {TIMEOUT: f"{timeout:.3f}"}
+    """Asks and awaits the answer. Raises the answering side's error, or SERVICE_UNAVAILABLE, or TIMED_OUT.
+
+    When the connection breaks before the answer, or is renewed while it takes longer than a hand-over waits, an
+    idempotent operation is asked once more, in what is left of the timeout; any other raises BROKER_UNAVAILABLE.
+    """
+    headers: dict[str, str] = {}
     if on_behalf is not None:
         person = {"name": on_behalf.name, "datasets": sorted(on_behalf.datasets), "roles": sorted(on_behalf.roles)}
         headers[ON_BEHALF] = orjson.dumps(person).decode()
     if traceparent:
         headers[TRACEPARENT] = traceparent
     subject = subjects.ask(service, operation, broker.identity)
-    message = await broker.request(subject, orjson.dumps(request), timeout=timeout, headers=headers)
+    payload = orjson.dumps(request)
+    deadline = time.monotonic() + timeout
+    try:
+        message = await _request(broker, subject, payload, headers, timeout)
+    except Unavailable as error:
+        left = deadline - time.monotonic()
+        broke = error.code == "BROKER_UNAVAILABLE" and not broker.closed.is_set()
+        if not broke or left <= 0 or not _idempotent(service, operation):
+            raise
+        message = await _request(broker, subject, payload, headers, left)
     if message.raw_headers and ERROR in message.headers:
         raise _error(message)
     return json_object(message.data)
+
+
+async def _request(broker: Broker, subject: str, payload: bytes, headers: dict[str, str], timeout: float) -> Message:
+    return await broker.request(subject, payload, timeout=timeout, headers=headers | {TIMEOUT: f"{timeout:.3f}"})
+
+
+def _idempotent(service: str, operation: str) -> bool:
+    known = load().services.get(service)
+    return known is not None and operation in known.operations and known.operations[operation].idempotent
 
 
 def _error(message: Message) -> PenstockError:
