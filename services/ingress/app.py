@@ -15,14 +15,14 @@ from penstock.auth import issuers
 from penstock.auth.api_keys import KeyFile
 from penstock.auth.token_verifier import OidcVerifier
 from penstock.contracts import Contracts
-from penstock.errors import PenstockError, Refused
-from penstock.events import ijson
+from penstock.errors import PenstockError
 from penstock.services.ingress.access.api_keys import KeyCallers
 from penstock.services.ingress.access.authenticate import Authenticator
 from penstock.services.ingress.access.tokens import TokenCallers
 from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.http import describe, documentation, health
 from penstock.services.ingress.http.dispatch import HttpApp, as_problem
+from penstock.services.ingress.http.refusals import as_refusal, methods
 from penstock.services.ingress.queries import audit, routes
 from penstock.services.ingress.queries.ask import WorkerClient
 from penstock.services.ingress.submit.accept import Accept
@@ -64,10 +64,11 @@ class Ingress:
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
-    found = as_refusal(error)
+    found = as_refusal(error, request)
     status, headers, body = as_problem(found, request.scope["request_id"])
-    if isinstance(error, HTTPException) and error.headers:
-        headers += [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
+    if found.code == "METHOD_UNKNOWN":
+        allowed = methods(request.url.path, request.app.openapi()["paths"])
+        headers.append((b"allow", ", ".join(allowed).encode()))
     response = Response(body, status)
     response.raw_headers = headers
     return response
@@ -75,26 +76,6 @@ async def _answer_error(request: Request, error: Exception) -> Response:
 
 async def _answer_defect(request: Request, _: Exception) -> Response:
     return await _answer_error(request, PenstockError("INTERNAL", "the request could not be worked on"))
-
-
-def as_refusal(error: Exception) -> PenstockError:
-    """Our error for one of the framework's."""
-    match error:
-        case PenstockError():
-            return error
-        case RequestValidationError():
-            first: dict[str, Any] = error.errors()[0]
-            path = [part for part in first["loc"][1:] if isinstance(part, str | int)]
-            if first["type"] == "json_invalid":
-                return Refused("JSON_INVALID", str(first.get("ctx", {}).get("error", "the body is not JSON")))
-            return Refused("QUERY_INVALID", first["msg"], pointer=ijson.pointer(path))
-        case HTTPException(status_code=404):
-            return Refused("NOT_FOUND", "there is no such path; see /docs")
-        case HTTPException(status_code=405):
-            return Refused("METHOD_UNKNOWN", "this path has no such method")
-        case _:
-            cause = error.__cause__
-            return cause if isinstance(cause, PenstockError) else Refused("QUERY_INVALID", "the body cannot be read")
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

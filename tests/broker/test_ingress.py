@@ -221,7 +221,7 @@ async def test_the_request_id_comes_back(ingress: Ingress) -> None:
     given = await ingress.send(event("l-1"), x_request_id="my-id-7")
     made = await ingress.client.get("/v1/nothing", headers={"x-request-id": "bad id"})
     assert given.headers["x-request-id"] == "my-id-7"
-    assert (made.status_code, made.json()["code"]) == (404, "NOT_FOUND")
+    assert (made.status_code, made.json()["code"]) == (404, "PATH_UNKNOWN")
     assert made.headers["x-request-id"] == made.json()["request_id"] != "bad id"
 
 

@@ -224,7 +224,7 @@ async def test_public_paths_need_no_credentials_and_pass_none_on(edge: Edge, ups
 )
 async def test_unknown_paths_are_not_found(edge: Edge, upstream: Upstream, path: str) -> None:
     answer = await edge.get(KEY, path)
-    assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+    assert (answer.status_code, answer.json()["code"]) == (404, "PATH_UNKNOWN")
     assert upstream.seen == []
 
 

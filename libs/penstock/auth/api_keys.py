@@ -101,7 +101,8 @@ def create(
     if not subjects.is_token(identity) or identity in contracts.identities:
         raise Refused(
             "KEY_INVALID",
-            f"{identity!r} is not a name for a caller: it must match [a-z][a-z0-9_]* and not be one of the fleet's",
+            f"{identity!r} is not a name for a caller: lower-case letters, digits and _, with a letter first, and "
+            "not one of the fleet",
         )
     for kind, names, known in (
         ("dataset", datasets := frozenset(datasets), contracts.datasets),
@@ -157,7 +158,7 @@ def _read(path: Path) -> _File:
     except OSError as error:
         raise Refused("KEY_INVALID", f"{path} cannot be read: {error.strerror}") from None
     except ValidationError:
-        raise Refused("KEY_INVALID", f"{path} is not a whole file of keys") from None
+        raise Refused("KEY_INVALID", f"{path} is not a whole file of keys; restore it, or move it away") from None
 
 
 def _checked(path: Path, number: int, entry: dict[str, Any]) -> Key | str:

@@ -19,6 +19,7 @@ from penstock.errors import Refused
 from penstock.events import ijson, timestamps
 from penstock.events.event import Event
 from penstock.events.event_key import event_key
+from penstock.events.violation import sentence
 
 MAX_EVENT_BYTES = 256 * 1024
 # Between the ingress's clock and the stream's lies a commit, and perhaps a skew: a worker is that much more lenient,
@@ -159,11 +160,11 @@ def _violation(validator: jsonschema_rs.Validator, value: Any) -> Refused:
         path.append(unexpected[0])
         if len(path) == 1:
             code = "ATTRIBUTE_UNKNOWN"
-    return Refused(code, _shorten(error.message), pointer=ijson.pointer(path))
+    return Refused(code, _shorten(sentence(error)), pointer=ijson.pointer(path))
 
 
-def _shorten(sentence: str, most: int = 300) -> str:
-    return sentence if len(sentence) <= most else f"{sentence[: most // 2]} … {sentence[-most // 2 :]}"
+def _shorten(text: str, most: int = 300) -> str:
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
 
 
 def _in_bounds(event_type: EventType, time_ns: int, now_ns: int, slack_ns: int) -> None:

@@ -7,6 +7,7 @@ remains when the strings are taken out, at C speed.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -84,8 +85,6 @@ def _depth(structure: bytes) -> int:
 
 def _first_duplicate(raw: bytes) -> str:
     """The pointer's last part for the first member given twice; the slow reader, only once we know there is one."""
-    import json
-
     found: list[str] = []
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -106,9 +105,25 @@ def pointer(path: list[str | int]) -> str:
 
 
 def _refusal(error: orjson.JSONDecodeError) -> Refused:
-    sentence = str(error)
-    if "infinity" in sentence:
-        return Refused("NUMBER_UNFIT", sentence)
-    if "depth" in sentence:
-        return Refused("NESTED_TOO_DEEP", sentence)
-    return Refused("JSON_INVALID", sentence)
+    if "infinity" in error.msg:
+        return Refused("NUMBER_UNFIT", f"{_at(error)}, a number is beyond double precision")
+    if "depth" in error.msg:
+        return Refused("NESTED_TOO_DEEP", f"more than {MAX_DEPTH} levels of objects and arrays")
+    return Refused("JSON_INVALID", fault(error))
+
+
+def fault(error: ValueError) -> str:
+    """Where a text is not JSON, and why; for the errors of orjson, of json and of decoding."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"the text is not UTF-8 at byte {error.start}"
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    if not error.doc.strip():
+        return "the text is empty"
+    if "UTF-8" in error.msg:
+        return "the text is not UTF-8"
+    return f"{_at(error)}: {error.msg[:1].lower()}{error.msg[1:]}"
+
+
+def _at(error: json.JSONDecodeError) -> str:
+    return f"at line {error.lineno}, column {error.colno}"

@@ -11,7 +11,7 @@ from penstock.auth.api_keys import Key, KeyFile
 from penstock.contracts import Contracts
 from penstock.errors import Refused
 from penstock.services.ingress.access.caller import HttpCaller, http_caller
-from penstock.services.ingress.access.credentials import bearer
+from penstock.services.ingress.access.credentials import KEY_PREFIX, bearer
 from penstock.services.ingress.access.edge_identity import must_agree
 
 
@@ -26,9 +26,12 @@ class KeyCallers:
 
     async def verify(self, scope: Scope) -> HttpCaller:
         """The caller whose key stands in `Authorization: Bearer`."""
-        key = self.keys.find(bearer(scope), self._now_ns())
+        sent = bearer(scope)
+        key = self.keys.find(sent, self._now_ns())
         if key is None or key.identity in self._contracts.identities:
-            raise Refused("UNAUTHENTICATED", "the key is not known, or it is revoked or has expired")
+            if not sent.startswith(KEY_PREFIX):
+                raise Refused("UNAUTHENTICATED", "the credentials are not an API key, which begins with pk_")
+            raise Refused("UNAUTHENTICATED", "the API key is unknown, revoked or expired")
         must_agree(scope)
         known = self._callers.get(key.id)
         if known is None or known[0] is not key:

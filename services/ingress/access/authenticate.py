@@ -11,9 +11,7 @@ from starlette.types import Scope
 
 from penstock.errors import Refused
 from penstock.services.ingress.access.caller import HttpCaller
-from penstock.services.ingress.access.credentials import Verifier, bearer
-
-KEY_PREFIX = "pk_"
+from penstock.services.ingress.access.credentials import KEY_PREFIX, Verifier, bearer
 
 
 class Authenticator:

@@ -26,20 +26,24 @@ class HttpCaller:
     tails: bool
     asks: frozenset[str]
 
+    @property
+    def _roles(self) -> str:
+        return f"{self.identity} has {'the roles ' + ', '.join(sorted(self.roles)) if self.roles else 'no roles'}"
+
     def must_send(self) -> None:
         """Raises Refused FORBIDDEN unless one of its roles sends."""
         if not self.sends:
-            raise Refused("FORBIDDEN", f"{self.identity} has no role that sends events")
+            raise Refused("FORBIDDEN", f"{self._roles}, and may not send events")
 
     def must_tail(self) -> None:
         """Raises Refused FORBIDDEN unless one of its roles follows events."""
         if not self.tails:
-            raise Refused("FORBIDDEN", f"{self.identity} has no role that follows events")
+            raise Refused("FORBIDDEN", f"{self._roles}, and may not follow events")
 
     def must_ask(self, service: str, operation: str) -> None:
         """Raises Refused FORBIDDEN unless one of its roles asks this."""
         if f"{service}.{operation}" not in self.asks:
-            raise Refused("FORBIDDEN", f"{self.identity} has no role that asks {service}.{operation}")
+            raise Refused("FORBIDDEN", f"{self._roles}, and may not ask for {service}.{operation}")
 
     def readable(self, datasets: Iterable[str] | None) -> list[str]:
         """The datasets to look into: those named, else all that it may read.

@@ -55,7 +55,7 @@ ACCEPTED: Json = {
         {"index": 0, "status": "accepted", "key": RECORD["key"], "stream": "EVENTS_HTTP", "sequence": 17},
     ],
 }
-VIOLATION = Refused("SCHEMA_VIOLATION", '"message" is a required property', pointer="/data")
+VIOLATION = Refused("SCHEMA_VIOLATION", "`data.message` is missing", pointer="/data")
 
 
 @lru_cache(maxsize=64)

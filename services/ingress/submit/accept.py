@@ -25,6 +25,7 @@ from penstock.services.ingress.http.protocol import BODY_IS_HERE
 from penstock.services.ingress.submit.request import MAX_EVENTS, Request
 
 KEYS_REMEMBERED = 32_768  # so that a sender who tries again is told `duplicate`, and the fleet is spared the work
+EXPECTED = {"structured": "an event as a JSON object", "batched": "events as a JSON array"}
 SLICE = 200  # events checked before others get their turn
 
 _EVENTS = {status: metrics.EVENTS.labels(status) for status in ("accepted", "duplicate", "refused", "unavailable")}
@@ -49,6 +50,8 @@ class Accept:
         with self._budget.lease() as lease:
             mode = mode_of(headers)
             body = await read_body(receive, headers.get(b"content-length"), lease, here=BODY_IS_HERE in scope)
+            if not body and mode != "binary":
+                raise Refused("JSON_INVALID", f"the body is empty; send {EXPECTED[mode]}")
             if mode == "batched":
                 guessed = guess(body, MAX_EVENTS)
                 request = Request(guessed or split(body, MAX_EVENTS), caller, headers, body, guessed=bool(guessed))

@@ -9,7 +9,8 @@ from pydantic.functional_validators import AfterValidator
 
 from penstock.contracts.subjects import TOKEN, TYPE
 from penstock.errors import Refused
-from penstock.events import ijson, is_key, timestamps
+from penstock.events import is_key, timestamps
+from penstock.rpc.messages.violation import violation
 
 # Members outside an event's data that filters, sorting and counting know, and where the stored record has them.
 # A field without `@` is a path in the data, as the type's `indexed` lists it: `level`, `exception.type`.
@@ -87,10 +88,8 @@ class Request(WireModel):
         try:
             return cls.model_validate(request)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            # Members, not the branches of a union or a validator that pydantic names between them.
-            members = [part for part in first["loc"] if not str(part).startswith(("function-", "constrained-"))]
-            raise Refused("QUERY_INVALID", first["msg"], pointer=ijson.pointer(members)) from None
+            sentence, pointer = violation(error.errors(include_url=False, include_input=False), request)
+            raise Refused("QUERY_INVALID", sentence, pointer=pointer) from None
 
 
 class Reply(WireModel):

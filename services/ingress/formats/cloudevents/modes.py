@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 import orjson
 
 from penstock.errors import Refused
+from penstock.events import ijson
 
 Mode = Literal["structured", "batched", "binary"]
 Headers = Iterable[tuple[bytes, bytes]]
@@ -34,7 +35,9 @@ def mode_of(headers: dict[bytes, bytes]) -> Mode:
         case media if b"ce-specversion" in headers and (media == b"application/json" or media.endswith(b"+json")):
             return "binary"
         case media:
-            raise Refused("CONTENT_TYPE_UNKNOWN", f"{media.decode('latin-1')[:128]!r} is none of the three modes")
+            sent = media.decode("latin-1")[:128]
+            said = f"the Content-Type is {sent}" if sent else "there is no Content-Type"
+            raise Refused("CONTENT_TYPE_UNKNOWN", f"{said}; send one event as application/cloudevents+json")
 
 
 def from_binary(headers: Headers, body: bytes) -> bytes:
@@ -55,7 +58,7 @@ def from_binary(headers: Headers, body: bytes) -> bytes:
         try:
             orjson.loads(body)  # alone, so that nothing in it can end the member and begin another
         except orjson.JSONDecodeError as error:
-            raise Refused("JSON_INVALID", f"the data: {error}", pointer="/data") from None
+            raise Refused("JSON_INVALID", f"the data: {ijson.fault(error)}", pointer="/data") from None
         members["data"] = body
     return b"{" + b",".join(orjson.dumps(name) + b":" + value for name, value in members.items()) + b"}"
 

@@ -12,6 +12,7 @@ import re
 from itertools import chain
 
 from penstock.errors import Refused
+from penstock.events import ijson
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _TO_BRACKET = re.compile(rb'(?:[^][{}"]++|' + _STRING + rb")*+[][{}]", re.DOTALL)
@@ -82,8 +83,10 @@ def check_grammar(body: bytes) -> None:
     """Raises Refused JSON_INVALID unless the body is one JSON value by grammar, whatever its numbers and strings."""
     try:
         json.loads(body.decode(), parse_int=_ignore, parse_float=_ignore, parse_constant=_constant)
-    except (ValueError, RecursionError) as error:
-        raise _not_json(str(error)) from None
+    except ValueError as error:
+        raise _not_json(ijson.fault(error)) from None
+    except RecursionError:
+        raise _not_json("too many levels of objects and arrays") from None
 
 
 def _scalars(between: bytes, *, first: bool, last: bool) -> list[bytes]:
