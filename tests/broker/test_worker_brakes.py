@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -15,10 +12,10 @@ from penstock.consume import Delivery, Done, Drop, Outcome
 from penstock.runtime import Parts, Source
 from penstock.services.operator.__main__ import build
 from penstock.settings import Settings
-from penstock.stack.place import CHECKOUT
 from tests.support.broker_rig import CONSUMER, STREAM, Rig
 from tests.support.records import records_of
-from tests.support.until import BOUND, until
+from tests.support.until import until
+from tests.support.worker_command import worker
 from tests.support.workers import RunningWorker
 
 
@@ -44,18 +41,6 @@ class Store:
 
     async def parts(self, _: Broker, __: Settings) -> Parts:
         return Parts(sources=[Source(stream=STREAM, consumer=CONSUMER, decode=lambda each: each, handle=self.handle)])
-
-
-async def worker(rig: Rig, *arguments: str) -> tuple[int, str, str]:
-    """One run of `penstock worker`: exit code, output, errors."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "penstock.cli.main", "worker", *arguments,
-        env={**os.environ, **rig.place.environment(), "COLUMNS": "200"}, cwd=CHECKOUT,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    async with asyncio.timeout(2 * BOUND):
-        out, errors = await process.communicate()
-    return process.returncode or 0, out.decode(), errors.decode()
 
 
 async def test_a_closed_brake_is_shown_and_opened_with_the_command(operator: Rig) -> None:

@@ -1,6 +1,7 @@
 """A worker to try the runner with, as the indexer: `python -m tests.support.sample_worker <folder>`.
 
-It writes what it handled to <folder>/handled; while <folder>/slow exists a batch takes a second.
+It writes what it handled to <folder>/handled; while <folder>/slow exists a batch takes a second, and while
+<folder>/broken exists everything is refused, and nothing handled.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ async def handle(batch: list[Text]) -> list[Outcome]:
     if (FOLDER / "slow").exists():
         (FOLDER / "in_hand").touch()
         await asyncio.sleep(1)
+    if (FOLDER / "broken").exists():
+        return [Drop("SINK_REFUSED", "broken mapping")] * len(batch)
     with (FOLDER / "handled").open("a") as file:
         file.writelines(f"{each.text}\n" for each in batch)
     return [
