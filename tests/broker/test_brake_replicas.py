@@ -14,9 +14,9 @@ import pytest
 
 from penstock.services.operator.__main__ import build
 from tests.support.broker_rig import Rig
+from tests.support.command import worker
 from tests.support.sample_process import Sample, start_sample
 from tests.support.until import until
-from tests.support.worker_command import worker
 from tests.support.workers import RunningWorker
 
 PUBLISHERS = ("one", "two", "three")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import re
 import shlex
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,9 +13,9 @@ import pytest
 from penstock.services.operator.__main__ import build
 from penstock.stack.place import CHECKOUT
 from tests.support.broker_rig import Rig, Sink, subject
+from tests.support.command import dlq
 from tests.support.dead_letters import fail
 from tests.support.replay_hosts import Replica
-from tests.support.until import BOUND
 from tests.support.workers import RunningWorker
 
 
@@ -26,18 +23,6 @@ from tests.support.workers import RunningWorker
 async def operator(rig: Rig) -> AsyncIterator[Rig]:
     async with RunningWorker(rig, "operator", build):
         yield rig
-
-
-async def dlq(rig: Rig, *arguments: str) -> tuple[int, str, str]:
-    """One run of `penstock dlq`: exit code, output, errors."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "penstock.cli.main", "dlq", *arguments,
-        env={**os.environ, **rig.place.environment(), "COLUMNS": "250"}, cwd=CHECKOUT,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    async with asyncio.timeout(BOUND):
-        out, errors = await process.communicate()
-    return process.returncode or 0, out.decode(), errors.decode()
 
 
 async def test_from_the_list_to_a_patched_redrive(operator: Rig, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from penstock.services.operator.__main__ import build
 from tests.support.bare_replica import BareReplica
 from tests.support.broker_rig import Rig
-from tests.support.replay_command import replay
+from tests.support.command import replay
 from tests.support.replay_console import put
 from tests.support.workers import RunningWorker
 

@@ -15,7 +15,7 @@ from penstock.errors import PenstockError, Refused
 from penstock.replay.subscriber import Replayed
 from penstock.services.operator.__main__ import build
 from tests.support.broker_rig import Rig
-from tests.support.replay_command import replay
+from tests.support.command import replay
 from tests.support.replay_console import Console
 from tests.support.subscribers import as_, planned
 from tests.support.until import BOUND, until

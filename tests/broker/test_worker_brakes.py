@@ -13,9 +13,9 @@ from penstock.runtime import Parts, Source
 from penstock.services.operator.__main__ import build
 from penstock.settings import Settings
 from tests.support.broker_rig import CONSUMER, STREAM, Rig
+from tests.support.command import worker
 from tests.support.records import records_of
 from tests.support.until import until
-from tests.support.worker_command import worker
 from tests.support.workers import RunningWorker
 
 

@@ -14,9 +14,9 @@ from penstock.elasticsearch.templates import templates
 from penstock.rpc.client import ask
 from penstock.rpc.messages import IndexMappings
 from tests.support.broker_rig import Rig
+from tests.support.command import penstock
 from tests.support.deliveries import CONTRACTS, line, sample
 from tests.support.rebuilds import everywhere, sources
-from tests.support.replay_command import penstock
 from tests.support.replay_console import Console
 
 LOGS, METRICS = "events-logs-2026", "events-metrics-2026-11"

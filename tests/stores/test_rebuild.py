@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from elasticsearch import AsyncElasticsearch
 
-from penstock.broker import Broker
 from penstock.errors import PenstockError
-from penstock.rpc.client import ask
 from penstock.rpc.messages import RebuiltIndex, ReplayRun
 from tests.support.broker_rig import Rig
+from tests.support.command import replay
 from tests.support.deliveries import line
 from tests.support.rebuilds import everywhere, scores_everywhere, sources
-from tests.support.replay_command import replay
 from tests.support.replay_console import Console
+from tests.support.searches import searching
 from tests.support.until import until
 
 LOGS = "events-logs-2026"
+QUESTION = {"datasets": ["logs"]}
 REBUILD: dict[str, Any] = {
     "target": "indexer",
     "source": "store",
@@ -31,38 +28,6 @@ REBUILD: dict[str, Any] = {
     "match": {"datasets": ["logs"]},
 }
 LONG = 90.0  # seconds; the machine may be busy
-
-
-class Searches:
-    """Questions one after the other; `totals` are their answers."""
-
-    def __init__(self, broker: Broker) -> None:
-        self.totals: list[int] = []
-        self.failures: list[str] = []
-        self._broker = broker
-
-    async def ask(self) -> int:
-        question = {"datasets": ["logs"]}
-        total: int = (await ask(self._broker, "search", "count", question, timeout=10.0))["total"]
-        return total
-
-    async def go_on(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            try:
-                self.totals.append(await self.ask())
-            except PenstockError as error:
-                self.failures.append(str(error))
-
-
-@asynccontextmanager
-async def searching(rig: Rig) -> AsyncIterator[Searches]:
-    searches, stop = Searches(await rig.broker("dashboard")), asyncio.Event()
-    task = asyncio.create_task(searches.go_on(stop))
-    try:
-        yield searches
-    finally:
-        stop.set()
-        await task
 
 
 async def behind(client: AsyncElasticsearch, alias: str) -> str:
@@ -88,7 +53,7 @@ async def test_an_index_is_rebuilt_under_searches_and_live_traffic_and_rolled_ba
 ) -> None:
     events = await everywhere(workers, [line(f"before {number}", host=f"host_{number % 30}") for number in range(400)])
     await client.indices.refresh(index=LOGS)
-    async with searching(workers) as searches:
+    async with searching(await workers.broker("dashboard"), QUESTION) as searches:
         run = await console.apply(await console.plan(**REBUILD))
         live = await everywhere(workers, [line(f"during {number}", host=f"host_{number % 30}") for number in range(60)])
         status = await console.in_state(run, "done", "failed", bound=LONG)
@@ -126,7 +91,7 @@ async def test_an_index_deleted_by_mistake_comes_back_from_the_store_alone(
     events += (more := await everywhere(workers, [line(f"meanwhile {number}") for number in range(10)]))
     before |= await sources(client, LOGS, more)
 
-    async with searching(workers) as searches:
+    async with searching(await workers.broker("dashboard"), QUESTION) as searches:
         run = await rebuilt(console)
         assert await sources(client, LOGS, events) == before
         await until(lambda: searches.totals and searches.totals[-1] == count + 10, LONG)
