@@ -58,9 +58,10 @@ class Backlog:
         return pending if self.last is None or self.last is newest else self.last.pending
 
     def behind(self, held: int) -> float:
-        """Age in seconds of the newest delivery, as long as it or others wait to be handled."""
+        """Age in seconds of the newest delivery, as long as it or others wait to be handled. What was left at the
+        newest delivery may have gone to other replicas since: until the next look it counts as waiting."""
         last = self.last
-        if last is None or not (last.pending or held):
+        if last is None or not (self.pending or held):
             return 0.0
         return max(0.0, time.time() - last.stored_at_ns / 1e9)
 

@@ -12,6 +12,7 @@ from penstock.replay import metrics
 from penstock.stopping import set_within
 
 ACTIVE = 1.0  # seconds since the last live delivery
+OUTDATED = 1.0  # seconds behind, from which on a lane's numbers are looked up
 LOOK_EVERY = 0.01  # seconds between looks while live messages wait
 
 
@@ -29,8 +30,9 @@ class LiveTraffic:
         return sum([lane.pending for lane in self._lanes])
 
     async def look(self) -> None:
-        """Brings `pending` up to date."""
-        await asyncio.gather(*(lane.look() for lane in self._lanes if lane.batch_waiting))
+        """Brings `pending` and `behind` up to date, where deliveries say too little: to a lane that is full, or when
+        other replicas took what was left."""
+        await asyncio.gather(*(lane.look() for lane in self._lanes if lane.batch_waiting or lane.behind > OUTDATED))
 
     @property
     def behind(self) -> float:
