@@ -34,3 +34,9 @@ INDICES_MADE = counter(
     unit="indices",
     remedy="many in a short time: events spread over many periods; see the bounds of their types",
 )
+OLD_REFUSED = counter(
+    "penstock_rebuilt_index_refused_total",
+    "Events that are in the live index, and that the index which is kept for a rollback refused",
+    unit="events",
+    remedy="after a rollback they would be missing: drop the rebuild once the new index is trusted",
+)

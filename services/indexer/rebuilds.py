@@ -11,11 +11,12 @@ import structlog
 from pydantic import ValidationError
 
 from penstock.broker import Broker, Keys
-from penstock.consume import Done, Outcome
+from penstock.consume import Done, Drop, Outcome
 from penstock.errors import PenstockError, Unavailable
 from penstock.replay import rebuild
 from penstock.replay.run import BUCKET, NOTIFICATION
 from penstock.services.indexer.bulk import Bulker, Line, VerdictOf
+from penstock.services.indexer.metrics import OLD_REFUSED
 from penstock.services.indexer.verdicts import by_operator, of_item
 from penstock.stopping import first_set
 
@@ -74,7 +75,9 @@ class MirroredBulker:
         self._rebuilds = rebuilds
 
     async def send(self, lines: Sequence[Line], verdict_of: VerdictOf = of_item) -> list[Outcome]:
-        """One outcome per line; it is done when it is in both. Raises Unavailable while the rebuilds are not known."""
+        """One outcome per line; it is done when it is in both. After the swap the index beside is the old one, and what
+        it refuses is done all the same: its mapping may be why there is a new one. Raises Unavailable while the
+        rebuilds are not known."""
         rebuilds = await self._rebuilds.current()
         twice = [place for place, line in enumerate(lines) if line.alias in rebuilds] if rebuilds else []
         if not twice:
@@ -82,7 +85,9 @@ class MirroredBulker:
         copies = [beside(lines[place], optional=True) for place in twice]
         outcomes = await self._bulker.send([*lines, *copies], verdict_of)
         for place, copied in zip(twice, outcomes[len(lines) :], strict=True):
-            if isinstance(outcomes[place], Done) and not isinstance(copied, Done):
+            if isinstance(copied, Drop) and rebuilds[lines[place].alias].state != "filling":
+                OLD_REFUSED.inc()
+            elif isinstance(outcomes[place], Done) and not isinstance(copied, Done):
                 outcomes[place] = copied
         return outcomes[: len(lines)]
 
