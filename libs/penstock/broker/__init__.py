@@ -1,6 +1,7 @@
 """One NATS connection: publish, request, subscribe, and the JetStream API. Knows no identity and no setting.
 
 connection        Broker: one connection, kept up
+lifecycle         makes the connection, and makes it anew
 nats_client       nats-py, with our reader and writer; everything that reaches into it
 protocol          bytes ↔ messages
 answers           the answers that a connection awaits
