@@ -23,10 +23,11 @@ from penstock.services.operator.replay.mapping_operations import MappingOperatio
 from penstock.services.operator.replay.operations import Operations, SourcePlanner
 from penstock.services.operator.replay.planning import Planner
 from penstock.services.operator.replay.rebuild_operations import RebuildOperations
-from penstock.services.operator.replay.rebuilding import Rebuilding, Swapping
+from penstock.services.operator.replay.rebuilding import Rebuilding
 from penstock.services.operator.replay.runs import Runs
 from penstock.services.operator.replay.store_planning import StorePlanner
 from penstock.services.operator.replay.supply import Supplies, Supply
+from penstock.services.operator.replay.swapping import Swapping
 from penstock.services.operator.replay.to_subscriber import ToSubscriber
 from penstock.services.operator.settings import load_operator_settings
 from penstock.services.operator.workers.operations import WorkerOperations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 
 import structlog
@@ -13,7 +14,7 @@ from penstock.consume import LaneOptions, Limits
 from penstock.contracts import load
 from penstock.errors import PenstockError
 from penstock.events import Checker
-from penstock.rpc.server import serve
+from penstock.rpc.server import Operation, serve
 from penstock.runtime import Parts, Source, main
 from penstock.scoring.score import read_score
 from penstock.services.writer import audit_rows
@@ -22,6 +23,7 @@ from penstock.services.writer.queries import statements
 from penstock.services.writer.queries.operations import Operations
 from penstock.services.writer.queries.replay_pages import ReplayPages
 from penstock.services.writer.queries.statements import Reads
+from penstock.services.writer.queries.table_operations import TableOperations
 from penstock.services.writer.settings import WriterSettings
 from penstock.services.writer.store import Store
 from penstock.services.writer.verdicts import unreachable
@@ -50,12 +52,20 @@ async def build(broker: Broker, settings: WriterSettings) -> Parts:
     store_reads = Reads(store)
     writer = Writer(store, length)
     operations = Operations(contracts, store_reads, length)
-    pages = ReplayPages(broker, store_reads, length)
+    pages, tables = ReplayPages(broker, store_reads, length), TableOperations(store, store_reads, length)
     source = partial(Source, consumer=NAME, options=_OPTIONS)
     streams = [name for name, stream in contracts.streams.items() if stream.door is not None]
     return Parts(
         sources=(
-            *(source(stream=stream, decode=checker.delivered, handle=writer.events) for stream in streams),
+            *(
+                source(
+                    stream=stream,
+                    decode=checker.delivered,
+                    handle=writer.events,
+                    replayed=partial(writer.replayed, checker.delivered),
+                )
+                for stream in streams
+            ),
             source(stream="AUDIT", decode=audit_rows.read, handle=writer.audit),
             source(stream="SCORES", decode=partial(read_score, contracts=contracts), handle=writer.scores),
         ),
@@ -67,16 +77,22 @@ async def build(broker: Broker, settings: WriterSettings) -> Parts:
             "audit": operations.audit,
         },
         unready_reason=lambda: f"Cassandra: {store_reads.unready_reason}" if store_reads.unready_reason else "",
-        background=(lambda stop: reach(store, store_reads, stop), lambda stop: _answer_replays(broker, pages, stop)),
+        background=(
+            lambda stop: reach(store, store_reads, stop),
+            lambda stop: _answer_operator(broker, "store_replay", pages.all, stop),
+            lambda stop: _answer_operator(broker, "tables", tables.all, stop),
+        ),
         on_stop=(writer.stop,),
         close=store.close,
         push_backs=lambda: writer.push_backs,
     )
 
 
-async def _answer_replays(broker: Broker, pages: ReplayPages, stop: asyncio.Event) -> None:
+async def _answer_operator(
+    broker: Broker, service: str, operations: Mapping[str, Operation], stop: asyncio.Event
+) -> None:
     """A service of its own: what it serves is for the operator alone."""
-    responder = await serve(broker, "store_replay", {"periods": pages.periods, "page": pages.page}, concurrency=2)
+    responder = await serve(broker, service, operations, concurrency=2)
     await stop.wait()
     await responder.stop(0.3)
 

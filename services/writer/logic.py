@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import structlog
 
-from penstock.consume import Again, Done, Outcome, SinkRetry
+from penstock.consume import Again, Delivery, Done, Outcome, SinkRetry
 from penstock.consume.sink_retry import PATIENCE
 from penstock.events import Event
+from penstock.runtime import Replayed
 from penstock.scoring.score import Score
 from penstock.services.writer import audit_rows
 from penstock.services.writer.metrics import BATCH_SECONDS, BATCHES_FAILED
@@ -27,6 +29,7 @@ from penstock.services.writer.store import Store
 from penstock.services.writer.verdicts import of_error
 
 _log = structlog.get_logger(__name__)
+REBUILD = "rebuild"  # the effect of a run that fills a table beside the live one
 LARGEST_BATCH = 64 * 1024  # bytes of values; a batch of one partition is one mutation, so no server limit is near
 MOST_ROWS = 100  # messages of a batch
 IN_FLIGHT = 32  # batches; the group commit of Cassandra's log wants many at once
@@ -56,6 +59,14 @@ class Writer:
             Done({"stage": "stored", "key": event.key}) if event.reply_to and outcome is _DONE else outcome
             for event, outcome in zip(batch, outcomes, strict=True)
         ]
+
+    def replayed(self, decode: Callable[[Delivery], Event], effect: str) -> Replayed[Event]:
+        """Events of a replay; those of a rebuild go to tables that are filled beside the live ones."""
+        return Replayed(decode, self.filled if effect == REBUILD else self.events)
+
+    async def filled(self, batch: Sequence[Event]) -> list[Outcome]:
+        """One outcome per event of a rebuild."""
+        return await self._write([replace(event_rows(event, self._length), fill=True) for event in batch])
 
     async def scores(self, batch: Sequence[Score]) -> list[Outcome]:
         """One outcome per score."""
@@ -112,6 +123,7 @@ class Writer:
         try:
             if rows[0].noted and (missing := self._known.missing([rows[0].period])):
                 await self._known.note(missing)
+            await self._store.generations.refresh()  # and nothing is waited for between this and the write
             answer = self._store.write(rows)
         except Exception as error:  # noqa: BLE001 - verdicts.of_error knows what the driver can raise
             answer = asyncio.get_running_loop().create_future()

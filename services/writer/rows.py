@@ -32,13 +32,15 @@ _PP = [_SMALLINT(pp) for pp in range(64)]
 @dataclass(slots=True)
 class Rows:
     """All rows of one message, all in one partition. `statements`: table and the bound values of its insert; `size`:
-    their bytes; `noted`: whether its period stands in the table `periods`."""
+    their bytes; `noted`: whether its period stands in the table `periods`; `fill`: the rows go to tables that are
+    filled beside the live ones, and nowhere else."""
 
     period: str
     pp: int
     size: int
     statements: tuple[tuple[Table, bytes], ...]
     noted: bool = True
+    fill: bool = False
 
 
 def bound(*values: bytes) -> bytes:

@@ -19,11 +19,13 @@ from penstock.errors import PenstockError, Unavailable
 from penstock.services.writer import batch_frames
 from penstock.services.writer.batch_frames import Frames
 from penstock.services.writer.driver_futures import Bridge
-from penstock.services.writer.rows import COLUMNS, Rows, Table, routing_key
+from penstock.services.writer.generations import LIST, SET, Generations, both, table_of
+from penstock.services.writer.rows import COLUMNS, Rows, routing_key
 from penstock.services.writer.settings import WriterSettings
 
 _log = structlog.get_logger(__name__)
 REQUEST_SECONDS = 10.0
+TRUNCATE_SECONDS = 20.0
 _CONNECT_SECONDS = 5.0
 _LENGTHS = "SELECT DISTINCT length FROM {keyspace}.periods"
 
@@ -79,9 +81,10 @@ class Store:
         self._session: Session | None = None
         self._bridge = Bridge()
         # The driver forgets a statement that nobody holds, and could not prepare it again on a node that is new to it.
-        self._inserts: dict[Table, PreparedStatement] = {}
-        self._heads: dict[Table, bytes] = {}  # of the inserts in a batch
-        self._prepared: dict[str, PreparedStatement] = {}
+        self._inserts: dict[str, PreparedStatement] = {}
+        self._heads: dict[str, bytes] = {}  # of the inserts in a batch
+        self._prepared: dict[tuple[str, str | None], PreparedStatement] = {}  # by statement and the table that it reads
+        self.generations = Generations(lambda: self.read(LIST))
         self.request_timeout = REQUEST_SECONDS
 
     async def open(self, statements: Iterable[str]) -> None:
@@ -101,8 +104,15 @@ class Store:
 
             _same_period(session.execute(prepare(_LENGTHS)), self._settings.cassandra_period)
             session.client_protocol_handler = Frames
-            inserts = {table: prepare(_insert(table, columns)) for table, columns in COLUMNS.items()}
-            prepared = {statement: prepare(statement) for statement in statements}
+            inserts = {
+                name: prepare(_insert(name, columns)) for table, columns in COLUMNS.items() for name in both(table)
+            }
+            prepared = {
+                (statement, name): prepare(statement if name is None else statement.replace(f".{table}", f".{name}", 1))
+                for statement in (*statements, LIST, SET)
+                for table in (table_of(statement),)
+                for name in (both(table) if table else (None,))
+            }
         except BaseException:
             cluster.shutdown()
             raise
@@ -121,13 +131,20 @@ class Store:
         return self._session is not None
 
     def write(self, rows: Sequence[Rows]) -> asyncio.Future[Any]:
-        """Writes rows of one partition as one batch, which is one mutation: all of them or none."""
+        """Writes rows of one partition as one batch, which is one mutation: all of them or none.
+
+        Raises Unavailable where rows are to fill a table, and none is being filled."""
         session = self._connected()
+        places = self.generations.filled if rows[0].fill else self.generations.written
         batch = BatchStatement(BatchType.UNLOGGED)
         batch.routing_key = routing_key(rows[0].period, rows[0].pp)
         heads = self._heads
         # Encoded already, so they go where the driver's own `add` would put them, for `Frames` to find.
-        statements = [heads[table] + values for row in rows for table, values in row.statements]
+        statements = [
+            heads[name] + values for row in rows for table, values in row.statements for name in places.get(table, ())
+        ]
+        if not statements:
+            raise Unavailable("STORE_UNAVAILABLE", "no table is filled beside the live one any more: cancel the run")
         batch._statements_and_parameters = statements
         response = session.execute_async(batch, timeout=self.request_timeout)
         future = self._bridge.future(response)
@@ -138,12 +155,21 @@ class Store:
         response.add_callbacks(let_go, let_go)
         return future
 
-    def read(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> asyncio.Future[Any]:
-        """Asks one of the statements given to `open`; resolves with its first page of rows."""
+    def read(
+        self, statement: str, values: Sequence[Any] | Mapping[str, Any] = (), *, table: str | None = None
+    ) -> asyncio.Future[Any]:
+        """Asks one of the statements given to `open`; resolves with its first page of rows. `table`: of one that exists
+        twice; left out: the live one."""
         session = self._connected()
-        return self._bridge.future(
-            session.execute_async(self._prepared[statement], values, timeout=self.request_timeout)
-        )
+        if table is None and (named := table_of(statement)) is not None:
+            table = self.generations.of[named].live
+        prepared = self._prepared[statement, table]
+        return self._bridge.future(session.execute_async(prepared, values, timeout=self.request_timeout))
+
+    def truncate(self, table: str) -> asyncio.Future[Any]:
+        """Removes all rows of a table; it needs every node of the cluster."""
+        statement = f"TRUNCATE {self._settings.cassandra_keyspace}.{table}"
+        return self._bridge.future(self._connected().execute_async(statement, timeout=TRUNCATE_SECONDS))
 
     def _connected(self) -> Session:
         if self._session is None:
@@ -160,6 +186,6 @@ def _same_period(rows: Iterable[Any], chosen: str) -> None:
             )
 
 
-def _insert(table: Table, columns: tuple[str, ...]) -> str:
+def _insert(table: str, columns: tuple[str, ...]) -> str:
     places = ", ".join("?" * len(columns))
     return f"INSERT INTO {{keyspace}}.{table} ({', '.join(columns)}) VALUES ({places}) USING TIMESTAMP ?"  # noqa: S608 - our names

@@ -14,7 +14,7 @@ from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.logic import Indexer
 from penstock.services.operator import __main__ as operator_main
 from penstock.services.writer import __main__ as writer_main
-from penstock.services.writer import migrate
+from penstock.services.writer import generations, migrate
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries import statements
 from penstock.services.writer.store import Store
@@ -61,8 +61,11 @@ async def store(cassandra: Processes) -> AsyncIterator[Store]:
     with cassandra_roles.admin(place) as admin:
         admin.set_keyspace(place.cassandra_keyspace)
         migrate.migrate(admin, migrate.read())
-        for table in ("events", "timeline", "scores", "periods"):
+        for table in ("events", "events_b", "timeline", "timeline_b", "scores", "periods"):
             admin.execute(f"TRUNCATE {table}")
+        for name in generations.SECOND:
+            first = "UPDATE generations SET live = %s, beside = null WHERE part = 'all' AND name = %s IF EXISTS"
+            admin.execute(first, (name, name))
     store = Store(place)
     await store.open(statements.ALL)
     yield store

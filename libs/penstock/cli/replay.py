@@ -46,6 +46,7 @@ def plan(
     target: Annotated[str, typer.Argument(help="indexer, writer or scorer; subscriber:NAME for a subscriber.")],
     source: Annotated[Source, typer.Option(help="What to replay.")] = Source.events,
     effect: Annotated[str, typer.Option(help="rebuild: fill a new index, then swap it with the live one.")] = "",
+    table: Annotated[str, typer.Option(help="events or timeline: the table of Cassandra to rebuild.")] = "",
     period: Annotated[str, typer.Option(help="Period by event time: 2026, 2026-11; with --source store.")] = "",
     since: Annotated[str, typer.Option(help="How far back: 90m, 2h, 7d.")] = "",
     begin: Annotated[
@@ -85,6 +86,7 @@ def plan(
     body: dict[str, Any] = {
         **target_of(target),
         **({"effect": effect} if effect else {}),
+        **({"table": table} if table else {}),
         **({"period": period} if period else {}),
         "source": source.value,
         "time": {name: each for name, each in times.items() if each},

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from penstock.broker import Broker, StreamInfo
 from penstock.contracts import duration
@@ -104,3 +105,20 @@ async def _older(broker: Broker, info: StreamInfo, begin: int) -> bool:
     """Whether the stream has dropped messages, and so perhaps some from after `begin`."""
     oldest = await broker.jetstream.get(info.name, sequence=info.first_seq)
     return oldest.stored_at_ns > begin and info.first_seq != int(info.config.get("first_seq", 1) or 1)
+
+
+def of_period(period: str) -> tuple[int, int]:
+    """Unix nanoseconds of a year, month or day, the end not included. Raises Refused REPLAY_BOUNDS_INVALID."""
+    parts = [int(part) for part in period.split("-")]
+    year, month, day = (*parts, 1, 1)[:3]
+    try:
+        first = datetime(year, month, day, tzinfo=UTC)
+        if len(parts) == 1:
+            end = first.replace(year=first.year + 1)
+        elif len(parts) == 2:
+            end = (first + timedelta(days=31)).replace(day=1)
+        else:
+            end = first + timedelta(days=1)
+    except ValueError:
+        raise Refused("REPLAY_BOUNDS_INVALID", f"{period} is no year, month or day", pointer="/period") from None
+    return int(first.timestamp()) * 1_000_000_000, int(end.timestamp()) * 1_000_000_000

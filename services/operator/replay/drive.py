@@ -110,7 +110,10 @@ class Drive:
                 self.run = await self._runs.move(run.id, "failed", ACTOR, f"{part.stream} was created anew")
                 return await self._close()
         if supplied.counted and ledger.total >= run.planned:
-            if self._complete is not None and (failed := await self._complete(run, ledger)):
+            failed = await self._complete(run, ledger) if self._complete is not None else ""
+            if failed is None:
+                return False
+            if failed:
                 self.run = await self._runs.move(run.id, "failed", ACTOR, failed)
                 return await self._close()
             found = ledger.all

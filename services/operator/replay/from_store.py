@@ -36,13 +36,17 @@ class FromStore:
     def __init__(self, runs: Runs, run: Run) -> None:
         if run.store is None:
             raise ValueError(f"run {run.id} has no selection of the store")
-        self.selection: StoreSelection = run.store
         self._runs = runs
         self._pages = store_pages.Pages(runs.broker)
-        self._places = store_pages.partitions(run.store)
+        self.read(run.store)
         self._place = Place()
         self._revision = -1  # of the place in the bucket; -1: not read yet
         self._turn: asyncio.Task[None] | None = None
+
+    def read(self, selection: StoreSelection) -> None:
+        """What is read, from its beginning."""
+        self.selection = selection
+        self._places = store_pages.partitions(selection)
 
     async def start(self, run: Run, slot: str) -> tuple[ReplayRange, ...]:
         """Nothing has to be made."""

@@ -1,4 +1,5 @@
-"""The rebuilds of indices: their documents in the bucket, and svc.index.* as the operator asks it."""
+"""The rebuilds of indices and tables: their documents in the bucket, and svc.index.* and svc.tables.* as the operator
+asks them."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from penstock.services.operator.replay.runs import Runs
 _log = structlog.get_logger("penstock.operator.replay")
 
 TIMEOUT = 30.0  # seconds
+TABLE = "table-"  # before the name of a table, where indices have their alias
 
 
 class RebuiltIndices:
@@ -49,9 +51,7 @@ class RebuiltIndices:
         found, revision = await self.find(alias)
         if found is None:
             there = await self._ask("list", {"alias": alias})
-            numbers = [int(name.rpartition("-g")[2]) for name in there.all]
-            # Never the first: live traffic makes that one, where the period has none.
-            found = Rebuild(alias=alias, run=run, index=f"{alias}-g{max([1, *numbers]) + 1}")
+            found = Rebuild(alias=alias, run=run, index=_next(alias, there))
             await self._ask("prepare", {"alias": alias, "index": found.index})
             await self._put(found, revision)
         if found.run != run:
@@ -59,9 +59,11 @@ class RebuiltIndices:
         return found
 
     async def check(self, alias: str, keys: list[str]) -> CheckedIndex:
-        """What the index beside the live one holds."""
-        body = {"alias": alias, "keys": keys}
-        return CheckedIndex.model_validate(await ask(self._runs.broker, "index", "check", body, timeout=TIMEOUT))
+        """What the index or table beside the live one holds."""
+        answer = await ask(
+            self._runs.broker, service_of(alias), "check", {"alias": alias, "keys": keys}, timeout=TIMEOUT
+        )
+        return CheckedIndex.model_validate(answer)
 
     async def is_live(self, found: Rebuild) -> bool:
         """Whether the new index is the live one."""
@@ -99,7 +101,27 @@ class RebuiltIndices:
         self._runs.notify()
 
     async def _ask(self, operation: str, body: dict[str, Any]) -> Indices:
-        return Indices.model_validate(await ask(self._runs.broker, "index", operation, body, timeout=TIMEOUT))
+        service = service_of(body["alias"])
+        return Indices.model_validate(await ask(self._runs.broker, service, operation, body, timeout=TIMEOUT))
+
+
+def is_table(alias: str) -> bool:
+    """Whether it names the tables of a name in Cassandra, and not the indices of a period."""
+    return alias.startswith(TABLE)
+
+
+def service_of(alias: str) -> str:
+    """Who serves requests about it."""
+    return "tables" if is_table(alias) else "index"
+
+
+def _next(alias: str, there: Indices) -> str:
+    """The name of what is filled: of two tables the other one, of indices the next generation."""
+    if is_table(alias):
+        return next(name for name in there.all if name != there.live)
+    numbers = [int(name.rpartition("-g")[2]) for name in there.all]
+    # Never the first: live traffic makes that one, where the period has none.
+    return f"{alias}-g{max([1, *numbers]) + 1}"
 
 
 def busy(found: Rebuild) -> str:

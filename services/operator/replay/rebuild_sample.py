@@ -14,6 +14,7 @@ from penstock.replay.run import Run
 from penstock.rpc.messages import MAX_CHECKED, StoreSelection
 from penstock.scoring import vectors
 from penstock.services.operator.replay import store_pages
+from penstock.services.operator.replay.bounds import of_period
 
 Json = dict[str, Any]
 TOLERANCE = 1e-4  # of the numbers of a vector, which Elasticsearch keeps by direction and length
@@ -29,7 +30,7 @@ async def take(broker: Broker, run: Run) -> dict[str, Json]:
     places = store_pages.partitions(selection)
     records: dict[str, Json] = {}
     for place in random.sample(places, min(len(places), MAX_CHECKED)):
-        page = await pages.ask(place, _key_at(_moment(selection)), streams, selection, most=LOOKS, show=True)
+        page = await pages.ask(place, _key_at(_moment(selection, place[0])), streams, selection, most=LOOKS, show=True)
         if not page.records:
             page = await pages.ask(place, None, streams, selection, most=LOOKS, show=True)
         records |= dict(list(page.records.items())[:1])
@@ -60,10 +61,13 @@ def _without_vector(body: Json) -> Json:
     return {name: value for name, value in body.items() if name != "vector"}
 
 
-def _moment(selection: StoreSelection) -> int:
-    """Unix milliseconds within the bounds of a selection."""
-    begin = timestamps.parse(selection.match.begin) if selection.match.begin else 0
-    end = timestamps.parse(selection.match.end) if selection.match.end else time.time_ns()
+def _moment(selection: StoreSelection, period: str) -> int:
+    """Unix milliseconds within the bounds of a selection and a period of it."""
+    begin, end = of_period(period)
+    if selection.match.begin:
+        begin = max(begin, timestamps.parse(selection.match.begin))
+    if selection.match.end:
+        end = min(end, timestamps.parse(selection.match.end))
     return random.randint(begin, max(min(end, time.time_ns()), begin)) // 1_000_000  # noqa: S311 - a sample
 
 

@@ -1,9 +1,10 @@
-"""A run that rebuilds an index: an index beside the live one, live lines in both, the store's records, check, swap.
+"""A run that rebuilds an index or a table: one beside the live one, live data in both, the store's records, swap.
 
     index made ─▶ every indexer writes live lines to both (rebuild.LEASE) ─▶ end of the streams read ─▶ writer is there
-    ─▶ records up to that end are fed ─▶ counts and samples agree ─▶ swap
+    ─▶ records up to that end are fed ─▶ counts and samples agree ─▶ swap (swapping.py)
 
 What is stored behind that end is delivered to an indexer that writes it to both; what lies before it is in the store.
+It is the same with writers and the two tables of a name.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ from penstock.broker import StreamInfo
 from penstock.contracts import Contracts
 from penstock.errors import Unavailable
 from penstock.replay import rebuild
-from penstock.replay.ledger import Ledger
 from penstock.replay.origin import SCORES
 from penstock.replay.run import Run
 from penstock.rpc.messages import ReplayRange
-from penstock.services.operator.replay import rebuild_sample
+from penstock.services.operator.replay import store_pages
 from penstock.services.operator.replay.from_store import FromStore
 from penstock.services.operator.replay.indices import RebuiltIndices
 from penstock.services.operator.replay.runs import Runs
@@ -28,7 +28,7 @@ WRITER = "writer"
 
 
 class Rebuilding(FromStore):
-    """Feeds the run once both indices are kept current."""
+    """Feeds the run once both are kept current."""
 
     def __init__(self, runs: Runs, contracts: Contracts, run: Run) -> None:
         super().__init__(runs, run)
@@ -46,7 +46,7 @@ class Rebuilding(FromStore):
         await self._indices.open(run.alias, run.id)
         self._opened_at = self._opened_at or time.monotonic()
         if time.monotonic() - self._opened_at < rebuild.LEASE + MARGIN:
-            raise Unavailable("SERVICE_UNAVAILABLE", "indexers may not know of the rebuild yet", retry_after=1)
+            raise Unavailable("SERVICE_UNAVAILABLE", "workers may not know of the rebuild yet", retry_after=1)
         if not self._ends:
             # In this order: a score that lies before the end of SCORES is in the store, and one behind it, whose event
             # may lie before the end of its stream, is written to both.
@@ -56,37 +56,19 @@ class Rebuilding(FromStore):
             info, writer = self._ends[name], await self._broker.jetstream.consumer_info(name, WRITER)
             if (writer.pending or writer.ack_pending) and writer.ack_floor_stream_seq < info.last_seq:
                 raise Unavailable("SERVICE_UNAVAILABLE", f"the writer is not at {name} {info.last_seq} yet")
+        await self._read_new_periods(run)
         planned = {part.stream: part for part in run.ranges}
         return tuple(_range(self._ends[name], planned.get(name)) for name in self.selection.lives)
 
-
-class Swapping:
-    """Ends a rebuild whose records all have an outcome."""
-
-    def __init__(self, runs: Runs) -> None:
-        self._broker = runs.broker
-        self._indices = RebuiltIndices(runs)
-
-    async def complete(self, run: Run, ledger: Ledger) -> str:
-        """Checks the new index and swaps it in; why that is not done, or nothing."""
-        found, revision = await self._indices.of_run(run.id)
-        if found.state != "filling":
-            return ""
-        if await self._indices.is_live(found):  # swapped by a leader that was killed before it could note it
-            await self._indices.swap(found, revision)
-            return ""
-        outcomes = ledger.all
-        if outcomes.parked or outcomes.filtered:
-            return f"{outcomes.parked + outcomes.filtered} records could not be indexed; the live index stays"
-        records = await rebuild_sample.take(self._broker, run)
-        checked = await self._indices.check(run.alias, list(records))
-        if checked.count < ledger.total:
-            return f"{found.index} holds {checked.count} documents of {ledger.total} records; the live index stays"
-        wrong = [key for key, record in records.items() if not rebuild_sample.holds(checked.documents.get(key), record)]
-        if wrong:
-            return f"{found.index} differs from the store in {len(wrong)} of {len(records)}, like {wrong[0]}"
-        await self._indices.swap(found, revision)
-        return ""
+    async def _read_new_periods(self, run: Run) -> None:
+        """Records that came since the plan may be the first ones of a period."""
+        match = self.selection.match
+        periods = await store_pages.periods(self._broker, match.begin, match.end)
+        if new := [each for each in periods if each not in self.selection.periods]:
+            why = f"since the plan there are records of {', '.join(new)}"
+            selection = self.selection.model_copy(update={"periods": periods})
+            await self._runs.widen(run.id, selection, why)
+            self.read(selection)
 
 
 def _range(info: StreamInfo, planned: ReplayRange | None) -> ReplayRange:

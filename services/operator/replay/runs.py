@@ -15,7 +15,7 @@ from penstock.errors import Refused, Unavailable
 from penstock.events import timestamps
 from penstock.replay.plan import hash_of, plan_key
 from penstock.replay.run import BUCKET, NOTIFICATION, Holder, Run, State, run_key, target_key
-from penstock.rpc.messages import ReplayPlan, ReplayStatus
+from penstock.rpc.messages import ReplayPlan, ReplayStatus, StoreSelection
 from penstock.services.operator.replay import consumers
 
 _log = structlog.get_logger("penstock.operator.replay")
@@ -107,6 +107,10 @@ class Runs:
             return run.model_copy(update={"ranges": ranges, "planned": sum(planned.values())})
 
         return await self._change(id, changed, "recounted", "operator", why)
+
+    async def widen(self, id: str, store: StoreSelection, why: str) -> Run:
+        """Has a run read more of the store than was planned, before anything is read."""
+        return await self._change(id, lambda run: run.model_copy(update={"store": store}), "recounted", "operator", why)
 
     async def finish(self, run: Run) -> None:
         """Removes the consumers of a run that has ended, and frees its target."""

@@ -127,7 +127,7 @@ class StoreCounts:
 def fingerprint(request: PlanReplay) -> str:
     """What is counted for a request; not how fast it is replayed, and why."""
     body: dict[str, Any] = request.to_json()
-    counted = {name: body.get(name) for name in ("target", "effect", "time", "match", "period")}
+    counted = {name: body.get(name) for name in ("target", "effect", "time", "match", "period", "table")}
     return sha256(orjson.dumps(counted, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

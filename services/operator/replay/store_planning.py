@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -19,14 +18,15 @@ from penstock.rpc.messages import (
     RecordMatch,
     ReplayCounts,
     ReplayEffect,
+    ReplayMatch,
     ReplayPlan,
     ReplayRange,
     StoredUpTo,
     StoreSelection,
 )
 from penstock.services.operator.replay import filters, store_pages
-from penstock.services.operator.replay.bounds import moment
-from penstock.services.operator.replay.indices import RebuiltIndices, busy
+from penstock.services.operator.replay.bounds import moment, of_period
+from penstock.services.operator.replay.indices import TABLE, RebuiltIndices, busy
 from penstock.services.operator.replay.planning import MUTED, STORE_FACTOR
 from penstock.services.operator.replay.runs import Runs
 from penstock.services.operator.replay.store_count import SECONDS, StoreCount, StoreCounts, fingerprint, name_of
@@ -58,6 +58,8 @@ class StorePlanner:
         """The plan, stored under its hash. Raises Refused with a REPLAY_… code."""
         effect, does = self._does(request)
         alias = await self._alias(request) if effect == "rebuild" else ""
+        if request.table is not None and (request.target, effect) != ("writer", "rebuild"):
+            raise Refused("REPLAY_UNSUPPORTED", "only the writer rebuilds a table", pointer="/table")
         if not request.reason.strip():
             raise Refused("REPLAY_REASON_MISSING", "no reason is given", pointer="/reason")
         if request.count is not None:
@@ -120,6 +122,8 @@ class StorePlanner:
 
     @staticmethod
     def _does(request: PlanReplay) -> tuple[ReplayEffect, str]:
+        if (request.target, request.effect) == ("writer", "rebuild"):
+            return "rebuild", "fill the table anew beside the live one, check it, and swap the two"
         if (request.target, request.effect) == ("indexer", "rebuild"):
             return "rebuild", "make the period's index anew beside the live one, check it, and swap the two"
         known = DOES_SCORES.get(request.target) if request.match.models else DOES.get(request.target)
@@ -150,7 +154,21 @@ class StorePlanner:
         )
 
     async def _alias(self, request: PlanReplay) -> str:
-        """Of the index that is to be rebuilt: a whole period of one dataset. Raises Refused."""
+        """Of what is to be rebuilt: a table, or the index of a whole period of one dataset. Raises Refused."""
+        alias = self._table_alias(request) if request.target == "writer" else self._index_alias(request)
+        found, _ = await self._indices.find(alias)
+        if found is not None:
+            raise Refused("CONFLICT", busy(found))
+        return alias
+
+    @staticmethod
+    def _table_alias(request: PlanReplay) -> str:
+        bounded = request.period is not None or request.time is not None
+        if request.table is None or bounded or request.match != ReplayMatch():
+            raise Refused("REPLAY_FILTER_INVALID", "a table is rebuilt whole: give its name, events or timeline, only")
+        return f"{TABLE}{request.table}"
+
+    def _index_alias(self, request: PlanReplay) -> str:
         match = request.match
         if len(match.datasets) != 1 or request.period is None:
             raise Refused("REPLAY_FILTER_INVALID", "a rebuild needs one dataset and its period, and nothing else")
@@ -162,11 +180,7 @@ class StorePlanner:
             raise Refused("REPLAY_FILTER_INVALID", f"{request.period} is no period of {name}")
         scored_by = _model_version(match.models)
         read = names.events_read(name) if scored_by is None else names.scored_read(*scored_by, name)
-        alias = names.period_alias(read, request.period)
-        found, _ = await self._indices.find(alias)
-        if found is not None:
-            raise Refused("CONFLICT", busy(found))
-        return alias
+        return names.period_alias(read, request.period)
 
     async def _infos(self) -> list[tuple[StreamInfo, ConsumerInfo]]:
         jetstream = self._broker.jetstream
@@ -211,10 +225,12 @@ def _model_version(models: list[str]) -> tuple[str, int] | None:
 
 def _times(request: PlanReplay) -> tuple[int, int | None]:
     """Unix nanoseconds, the end not included. Raises Refused REPLAY_UNBOUNDED or REPLAY_BOUNDS_INVALID."""
+    if request.table is not None:
+        return 0, None
     if request.period is not None:
         if request.time is not None and (request.time.from_ or request.time.to):
             raise Refused("REPLAY_BOUNDS_INVALID", "give a period or times, not both")
-        return _of_period(request.period)
+        return of_period(request.period)
     if request.time is None or request.time.from_ is None:
         raise Refused("REPLAY_UNBOUNDED", "no time says where to begin")
     now_ns = time.time_ns()
@@ -223,22 +239,6 @@ def _times(request: PlanReplay) -> tuple[int, int | None]:
     if end is not None and begin >= end:
         raise Refused("REPLAY_BOUNDS_INVALID", "`from` does not lie before `to`")
     return begin, end
-
-
-def _of_period(period: str) -> tuple[int, int]:
-    parts = [int(part) for part in period.split("-")]
-    year, month, day = (*parts, 1, 1)[:3]
-    try:
-        first = datetime(year, month, day, tzinfo=UTC)
-        if len(parts) == 1:
-            end = first.replace(year=first.year + 1)
-        elif len(parts) == 2:
-            end = (first + timedelta(days=31)).replace(day=1)
-        else:
-            end = first + timedelta(days=1)
-    except ValueError:
-        raise Refused("REPLAY_BOUNDS_INVALID", f"{period} is no year, month or day", pointer="/period") from None
-    return int(first.timestamp()) * 1_000_000_000, int(end.timestamp()) * 1_000_000_000
 
 
 def _written(info: StreamInfo, writer: ConsumerInfo) -> int:

@@ -55,7 +55,8 @@ class Supply(Protocol):
 
 
 Supplies = Mapping[str, Callable[[Run], Supply]]  # by source, or `subscriber`; streams where there is none
-Complete = Callable[[Run, Ledger], Awaitable[str]]  # ends a run that is all done; why it failed, or nothing
+# Ends a run that is all done; why it failed, or nothing. None: it is at work on it, and is called again.
+Complete = Callable[[Run, Ledger], Awaitable[str | None]]
 
 
 class FromStreams:

@@ -20,6 +20,7 @@ from penstock.events import key_time_ms, timestamps
 from penstock.replay import origin
 from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import FedPage, FeedPage, RecordMatch, StoredPeriods, StoredUpTo, StorePeriods, StreamSpan
+from penstock.rpc.server import Operation
 from penstock.services.writer.periods import Length, period
 from penstock.services.writer.queries.statements import PAGE, PAGE_SCORES, PERIODS, Reads
 from penstock.services.writer.queries.stored import (
@@ -44,6 +45,11 @@ class ReplayPages:
         self._broker = broker
         self._reads = reads
         self._length = length
+
+    @property
+    def all(self) -> dict[str, Operation]:
+        """By name, as the contract has them."""
+        return {"periods": self.periods, "page": self.page}
 
     async def periods(self, request: Json, _: RequestCaller) -> Json:
         """StorePeriods → StoredPeriods."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from cassandra import OperationTimedOut, ReadTimeout
@@ -32,12 +32,34 @@ PAGE_SCORES = (
     "SELECT key, model, version, dataset, score FROM {keyspace}.scores "
     "WHERE period = ? AND pp = ? AND (key, model, version) > (?, ?, ?) LIMIT ?"
 )
+COUNT_PAGE = "SELECT key FROM {keyspace}.events WHERE period = ? AND pp = ? AND key > ? LIMIT ?"
+COUNT_ENTITY = (
+    "SELECT entity, key FROM {keyspace}.timeline WHERE period = ? AND pp = ? AND entity = ? AND key < ? LIMIT ?"
+)
+COUNT_ENTITIES = "SELECT entity, key FROM {keyspace}.timeline WHERE period = ? AND pp = ? AND entity > ? LIMIT ?"
+ENTRY = "SELECT type, publisher FROM {keyspace}.timeline WHERE period = ? AND pp = ? AND entity = ? AND key = ?"
 AUDIT = (
     "SELECT sequence, subject, stored_at, names, record FROM {keyspace}.audit "
     "WHERE day = ? AND hour = ? AND sequence < ? LIMIT ?"
 )
 ALIVE = "SELECT key FROM system.local WHERE key = 'local'"
-ALL = (NOTE, LIST, GET, TIMELINE, SCORES, COUNT_EVENTS, COUNT_SCORES, PAGE, PAGE_SCORES, AUDIT, ALIVE)
+ALL = (
+    NOTE,
+    LIST,
+    GET,
+    TIMELINE,
+    SCORES,
+    COUNT_EVENTS,
+    COUNT_SCORES,
+    PAGE,
+    PAGE_SCORES,
+    COUNT_PAGE,
+    COUNT_ENTITY,
+    COUNT_ENTITIES,
+    ENTRY,
+    AUDIT,
+    ALIVE,
+)
 _LOOK_SECONDS, _LOOK_EVERY = 3.0, 2.0
 
 
@@ -48,11 +70,24 @@ class Reads:
         self._store = store
         self.unready_reason: str | None = "not reached yet"
 
-    async def read(self, statement: str, values: Sequence[Any] = ()) -> Any:
-        """The first page of rows. Raises Unavailable."""
+    async def read(self, statement: str, values: Sequence[Any] = (), *, table: str | None = None) -> Any:
+        """The first page of rows; `table` as in Store.read. Raises Unavailable."""
         if self.unready_reason is not None:
             raise Unavailable("STORE_UNAVAILABLE", f"Cassandra: {self.unready_reason}", retry_after=2)
-        return await self._read(statement, values)
+
+        async def reading() -> Any:
+            await self._store.generations.refresh()
+            return await self._store.read(statement, values, table=table)
+
+        return await as_ours(reading())
+
+    async def truncate(self, table: str) -> None:
+        """Removes all rows of a table. Raises Unavailable."""
+        await as_ours(self._store.truncate(table))
+
+    async def look_at_generations(self) -> None:
+        """Reads now which tables are live. Raises Unavailable."""
+        await as_ours(self._store.generations.look())
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Keeps `unready_reason` true to the cluster until `stop`, once the store is open."""
@@ -64,7 +99,7 @@ class Reads:
         """Asks once whether Cassandra answers."""
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
-                await self._read(ALIVE)
+                await as_ours(self._store.read(ALIVE))
         except TimeoutError:
             self.unready_reason = f"no answer within {_LOOK_SECONDS:.0f} s"
         except Unavailable as error:
@@ -72,13 +107,15 @@ class Reads:
         else:
             self.unready_reason = None
 
-    async def _read(self, statement: str, values: Sequence[Any] = ()) -> Any:
-        try:
-            return await self._store.read(statement, values)
-        except (OperationTimedOut, ReadTimeout) as error:
-            raise Unavailable("TIMED_OUT", f"Cassandra did not answer in time: {error}"[:300], retry_after=1) from error
-        except (asyncio.CancelledError, Unavailable):
-            raise
-        except Exception as error:  # the driver's errors have no common base
-            text = f"{type(error).__name__}: {error}"[:300]
-            raise Unavailable("STORE_UNAVAILABLE", text, retry_after=2) from error
+
+async def as_ours(answer: Awaitable[Any]) -> Any:
+    """What Cassandra answers. Raises Unavailable."""
+    try:
+        return await answer
+    except (OperationTimedOut, ReadTimeout) as error:
+        raise Unavailable("TIMED_OUT", f"Cassandra did not answer in time: {error}"[:300], retry_after=1) from error
+    except (asyncio.CancelledError, Unavailable):
+        raise
+    except Exception as error:  # the driver's errors have no common base
+        text = f"{type(error).__name__}: {error}"[:300]
+        raise Unavailable("STORE_UNAVAILABLE", text, retry_after=2) from error

@@ -49,7 +49,16 @@ from penstock.rpc.messages.fields import (
     Vector,
     Words,
 )
-from penstock.rpc.messages.index import MAX_CHECKED, CheckedIndex, CheckIndex, IndexRef, IndexTarget, Indices
+from penstock.rpc.messages.index import (
+    MAX_CHECKED,
+    CheckedIndex,
+    CheckIndex,
+    CountTable,
+    IndexRef,
+    IndexTarget,
+    Indices,
+    TableCount,
+)
 from penstock.rpc.messages.mappings import MAX_MAPPINGS, IndexMapping, IndexMappings, ListMappings, MappingChange
 from penstock.rpc.messages.operator import (
     ApplyReplay,
@@ -173,6 +182,7 @@ __all__ = [
     "CheckedIndex",
     "ClosedBrake",
     "CountQuery",
+    "CountTable",
     "Counts",
     "Cursor",
     "Datasets",
@@ -271,6 +281,7 @@ __all__ = [
     "StoredPeriods",
     "StoredUpTo",
     "StreamSpan",
+    "TableCount",
     "Time",
     "TimeRange",
     "TimelineEntry",

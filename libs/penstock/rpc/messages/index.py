@@ -1,4 +1,7 @@
-"""svc.index.*: the indices of one period, one generation after another; only an indexer writes to Elasticsearch."""
+"""svc.index.*: the indices of one period, one generation after another; only an indexer writes to Elasticsearch.
+
+svc.tables.*: the two tables of a name, of which one is live, by the same requests; only a writer writes to Cassandra.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,18 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
+from penstock.contracts.subjects import PARTITIONS
 from penstock.rpc.messages.fields import Key, Reply, Request
 
 MAX_CHECKED = 100
-Alias = Annotated[str, StringConstraints(pattern="^(events|scored)-[a-z0-9_]+(-[a-z0-9_]+)?-[0-9]{4}(-[0-9]{2}){0,2}$")]
-Index = Annotated[str, StringConstraints(pattern="^(events|scored)-[a-z0-9_-]+-g[1-9][0-9]*$", max_length=255)]
+_ALIAS = "(events|scored)-[a-z0-9_]+(-[a-z0-9_]+)?-[0-9]{4}(-[0-9]{2}){0,2}"
+_INDEX = "(events|scored)-[a-z0-9_-]+-g[1-9][0-9]*"
+Alias = Annotated[str, StringConstraints(pattern=f"^({_ALIAS}|table-(events|timeline))$")]
+Index = Annotated[str, StringConstraints(pattern=f"^({_INDEX}|(events|timeline)(_b)?)$", max_length=255)]
 
 
 class IndexRef(Request):
-    """The indices of one write alias, like events-logs-2026."""
+    """The indices of one write alias, like events-logs-2026, or the tables of a name, like table-timeline."""
 
     alias: Alias
 
@@ -41,7 +47,23 @@ class Indices(Reply):
 
 
 class CheckedIndex(Reply):
-    """Documents in all, and those that were found by key."""
+    """Documents in all, and those that were found by key. Of a table: the records of the keys that it has rightly."""
 
     count: int
     documents: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class CountTable(IndexRef):
+    """A page of one partition of the table beside the live one, behind the place `after`."""
+
+    period: Annotated[str, StringConstraints(pattern="^[0-9]{4}(-[0-9]{2}){0,2}$")]
+    pp: int = Field(ge=0, lt=PARTITIONS)
+    after: Annotated[str, StringConstraints(max_length=2048)] | None = None
+
+
+class TableCount(Reply):
+    """Rows of the page; `end`: the partition holds no more."""
+
+    count: int
+    after: str | None = None
+    end: bool = False
