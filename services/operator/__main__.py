@@ -10,7 +10,7 @@ from penstock.contracts import load
 from penstock.replay.run import Run
 from penstock.rpc.server import serve
 from penstock.runtime import Parts, main
-from penstock.services.operator.dead_letters import feed, metrics
+from penstock.services.operator.dead_letters import feed, metrics, refusals
 from penstock.services.operator.dead_letters.index import Index
 from penstock.services.operator.dead_letters.operations import DeadLetterOperations
 from penstock.services.operator.dead_letters.redrive_plan import RedrivePlanner
@@ -48,7 +48,7 @@ async def build(broker: Broker, _: Settings) -> Parts:
         "store": StorePlanner(broker, contracts, runs),
     }
     approval = load_operator_settings().approval
-    operations = Operations(broker, contracts, runs, approval, planners, partial(feed.refusals, runs.keys))
+    operations = Operations(broker, contracts, runs, approval, planners, partial(refusals.of_run, runs.keys))
     dead_letters = DeadLetterOperations(broker, index)
 
     async def answer_dead_letters(stop: asyncio.Event) -> None:

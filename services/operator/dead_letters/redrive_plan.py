@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
 
 from penstock.broker import Broker, Keys
 from penstock.contracts import Contracts, subscribers
@@ -18,23 +14,18 @@ from penstock.replay.plan import sealed
 from penstock.rpc.messages import (
     DeadLetterMatch,
     PlanReplay,
-    ReplayCounts,
     ReplayPlan,
     ReplayRange,
 )
 from penstock.services.operator.dead_letters import patch
 from penstock.services.operator.dead_letters.choose import Choice, Chooser
-from penstock.services.operator.dead_letters.chosen import Chosen, Span
+from penstock.services.operator.dead_letters.chosen import Chosen
 from penstock.services.operator.dead_letters.index import STREAM, Index
+from penstock.services.operator.dead_letters.redrive_counts import RedriveCounts
 from penstock.services.operator.dead_letters.select import bounded, select
-from penstock.services.operator.replay.breakdown import Breakdown
 from penstock.services.operator.replay.counting import Counters
 
 MOST_DEAD_LETTERS = 100_000  # in one plan, which reads each
-MOST_SPANS = 500  # counted one by one
-BROKEN_DOWN = 20  # spans whose messages are also counted by type and day
-SECONDS = 20.0  # for the counts
-RANGES = "(of ranges)"  # type and day of messages of ranges beyond BROKEN_DOWN
 
 
 class RedrivePlanner:
@@ -45,7 +36,7 @@ class RedrivePlanner:
         self._contracts = contracts
         self._keys = keys
         self._index = index
-        self._counters = counters
+        self._counts = RedriveCounts(broker, contracts, counters)
         self._chooser = Chooser(broker, contracts)
 
     async def plan(self, request: PlanReplay, actor: str) -> ReplayPlan:
@@ -55,13 +46,13 @@ class RedrivePlanner:
         match = _match(request)
         sequences, exhausted = await self._select(match)
         choice = await self._chooser.choose(request.target, sequences)
-        choice.spans, exact = await self._count(choice.spans)
+        choice.spans, exact = await self._counts.of_spans(choice.spans)
         choice.spans = [span for span in choice.spans if span.planned]
         chosen = choice.chosen()
         ranges = _ranges(choice, request.target)
         if not ranges:
             raise Refused("REPLAY_EMPTY", f"no dead letter of {request.target} matches; {_left_out(choice, exhausted)}")
-        counts, size = await self._counts(choice)
+        counts, size = await self._counts.of_choice(choice)
         plan = sealed(
             ReplayPlan(
                 at=timestamps.text(time.time_ns()),
@@ -108,7 +99,7 @@ class RedrivePlanner:
         for part in plan.ranges:
             if (await self._broker.jetstream.stream_info(part.stream)).epoch != part.epoch:
                 raise Refused("REPLAY_PLAN_CHANGED", f"{part.stream} was created anew since")
-        found, exact = await self._count(chosen.spans)
+        found, exact = await self._counts.of_spans(chosen.spans)
         if not exact:
             raise Refused("REPLAY_INCOMPLETE", "the messages of the ranges could not be counted now")
         for span, now in zip(chosen.spans, found, strict=True):
@@ -155,45 +146,6 @@ class RedrivePlanner:
             )
         return found, exhausted
 
-    async def _count(self, spans: Sequence[Span]) -> tuple[list[Span], bool]:
-        """The spans with their numbers of messages, and whether all are exact."""
-        if len(spans) > MOST_SPANS:
-            raise Refused(
-                "REPLAY_FILTER_INVALID",
-                f"the ranges are {len(spans)} parts of their streams; at most {MOST_SPANS} go into one plan",
-            )
-        deadline = time.monotonic() + SECONDS
-        counts = await asyncio.gather(
-            *(
-                self._counters.count(span.stream, (span.filter,), span.first, span.last, deadline=deadline)
-                for span in spans
-            )
-        )
-        found = [replace(span, planned=count.number) for span, count in zip(spans, counts, strict=True)]
-        return found, all(count.exact for count in counts)
-
-    async def _counts(self, choice: Choice) -> tuple[ReplayCounts, int]:
-        """All numbers, and the bytes."""
-        sent = choice.sent
-        tables = [Counter(each.type for each in sent), Counter(each.publisher for each in sent)]
-        tables.append(Counter(each.day for each in sent))
-        size = choice.bytes
-        for span in choice.spans:
-            info = choice.infos[span.stream]
-            size += span.planned * info.bytes // max(info.messages, 1)
-        if len(choice.spans) <= BROKEN_DOWN:
-            breakdown = Breakdown(self._broker, self._counters, self._contracts, time.monotonic() + SECONDS)
-            parts = [_part(span, choice) for span in choice.spans]
-            found, _ = await breakdown.of(parts)
-            for table, more in zip(tables, (found.by_type, found.by_publisher, found.by_day), strict=True):
-                table.update(more)
-        else:
-            for table in tables:
-                table[RANGES] += sum(span.planned for span in choice.spans)
-        by_type, by_publisher, by_day = (dict(sorted(table.items())) for table in tables)
-        total = len(sent) + sum(span.planned for span in choice.spans)
-        return ReplayCounts(total=total, by_type=by_type, by_publisher=by_publisher, by_day=by_day), size
-
 
 def _match(request: PlanReplay) -> DeadLetterMatch:
     wanted = request.match
@@ -208,17 +160,6 @@ def _match(request: PlanReplay) -> DeadLetterMatch:
             "sequences": spans,
         }
     ).model_copy(update={"time": request.time})
-
-
-def _part(span: Span, choice: Choice) -> ReplayRange:
-    return ReplayRange(
-        stream=span.stream,
-        epoch=choice.infos[span.stream].epoch,
-        first=span.first,
-        last=span.last,
-        filters=(span.filter,),
-        planned=span.planned,
-    )
 
 
 def _ranges(choice: Choice, target: str) -> tuple[ReplayRange, ...]:
