@@ -158,7 +158,7 @@ def _read(path: Path) -> _File:
     except OSError as error:
         raise Refused("KEY_INVALID", f"{path} cannot be read: {error.strerror}") from None
     except ValidationError:
-        raise Refused("KEY_INVALID", f"{path} is not a whole file of keys; restore it, or move it away") from None
+        raise Refused("KEY_INVALID", f"{path} is not a whole file of keys") from None
 
 
 def _checked(path: Path, number: int, entry: dict[str, Any]) -> Key | str:
