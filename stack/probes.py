@@ -9,6 +9,7 @@ import time
 import httpx
 import orjson
 
+from penstock.cli.trust import trusted
 from penstock.events import timestamps
 
 STAGES = ("stored", "indexed", "scored")
@@ -25,7 +26,7 @@ async def time_stages(url: str, key: str, *, count: int, at_once: int, every: fl
         "content-type": "application/cloudevents+json",
         "prefer": f"wait={PATIENCE}",
     }
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=PATIENCE + 10) as http:
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=PATIENCE + 10, verify=trusted(url)) as http:
         room = asyncio.Semaphore(at_once)
 
         async def probe(event: bytes) -> None:

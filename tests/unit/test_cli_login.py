@@ -18,6 +18,7 @@ import pytest
 from penstock.cli import client
 from penstock.cli.oidc import kept_login, sign_in
 from penstock.cli.oidc.provider import Provider, TokenRefused
+from penstock.contracts import step_in_shell
 from penstock.errors import PenstockError, Refused
 from tests.support.until import BOUND
 
@@ -112,6 +113,30 @@ def test_a_denied_device_login_stops_polling(issuer: Issuer, error: str) -> None
     issuer.answers = [refused(error)]
     with pytest.raises(TokenRefused, match=error):
         sign_in.with_device(Provider.discover(issuer.url), "people", "openid", lambda _: None, wait=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("missing", "device", "browser"),
+    [
+        (("device_authorization_endpoint", "authorization_endpoint"), "for programs only", "for programs only"),
+        (("device_authorization_endpoint",), "try --browser", None),
+        (("authorization_endpoint",), None, "try without --browser"),
+    ],
+    ids=["the local issuer", "a browser only", "a device only"],
+)
+def test_a_login_that_an_issuer_does_not_offer_says_at_once_what_is_possible(
+    issuer: Issuer, missing: tuple[str, ...], device: str | None, browser: str | None
+) -> None:
+    for name in missing:
+        del issuer.document[name]
+    provider = Provider.discover(issuer.url)
+    for sign, words in ((sign_in.with_device, device), (sign_in.with_browser, browser)):
+        if words is not None:
+            with pytest.raises(Refused, match=words) as refused:
+                sign(provider, "people", "openid", lambda _: None)
+            assert refused.value.code == "LOGIN_UNSUPPORTED"
+    assert issuer.asked == []
+    assert "penstock key create --save" in step_in_shell("LOGIN_UNSUPPORTED")
 
 
 @pytest.mark.parametrize(

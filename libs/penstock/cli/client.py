@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from penstock.cli.oidc import kept_login
+from penstock.cli.trust import must_be_trusted, trusted
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.settings import load_settings
 
@@ -18,8 +19,11 @@ TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 
 
 def api_url() -> str:
-    """PENSTOCK_URL, else the local stack's ingress."""
-    return os.environ.get("PENSTOCK_URL", "").rstrip("/") or f"http://127.0.0.1:{load_settings().local_port('ingress')}"
+    """PENSTOCK_URL, else the local stack's ingress. Raises Refused SETTING_INVALID."""
+    url = os.environ.get("PENSTOCK_URL", "").strip().rstrip("/")
+    if url and not url.startswith(("http://", "https://")):
+        raise Refused("SETTING_INVALID", f"PENSTOCK_URL is {url!r}; it must begin with https:// or http://")
+    return url or f"http://127.0.0.1:{load_settings().local_port('ingress')}"
 
 
 def key_path() -> Path:
@@ -66,11 +70,16 @@ class Bearer(httpx.Auth):
         yield request
 
 
+def client(timeout: httpx.Timeout = TIMEOUT) -> httpx.Client:
+    """A client of the API with the caller's credentials."""
+    return httpx.Client(base_url=api_url(), headers=headers(), timeout=timeout, verify=trusted(api_url()))
+
+
 def ask(method: str, path: str, *, body: dict[str, Any] | None = None, params: Any = None) -> dict[str, Any]:
     """One request to the API. Raises PenstockError as the API responds, SERVICE_UNAVAILABLE if it cannot be reached."""
     try:
-        with httpx.Client(base_url=api_url(), headers=headers(), timeout=TIMEOUT) as client:
-            response = client.request(method, path, json=body, params=params)
+        with client() as http:
+            response = http.request(method, path, json=body, params=params)
     except httpx.TransportError as error:
         raise unreachable(error) from None
     raise_for(response)
@@ -94,5 +103,12 @@ def raise_for(response: httpx.Response) -> None:
 
 
 def unreachable(error: httpx.TransportError) -> Unavailable:
-    """The API cannot be reached."""
-    return Unavailable("SERVICE_UNAVAILABLE", f"{api_url()} cannot be reached: {error or type(error).__name__}")
+    """The API cannot be reached. Raises Refused CERTIFICATE_UNTRUSTED where nothing but that is the reason."""
+    url = api_url()
+    must_be_trusted(url, error)
+    reason = str(error) or "the connection was lost"
+    if isinstance(error, httpx.TimeoutException):
+        reason = "no answer in time"
+    elif isinstance(error, httpx.RemoteProtocolError | httpx.ReadError) and url.startswith("http:"):
+        reason += "; does it speak https?"
+    return Unavailable("SERVICE_UNAVAILABLE", f"{url} cannot be reached: {reason}")

@@ -63,10 +63,12 @@ def create(
     )
     if save:
         atomic_file.replace(key_path(), text + "\n")
+    console = Console(stderr=True, highlight=False)
+    if not key.roles:
+        console.print("this key may do nothing yet: create one with --types, --datasets or --roles", style="yellow")
     if as_json:
         print(json.dumps({"key": text, "id": key.id, "identity": key.identity}))
         return
-    console = Console(stderr=True, highlight=False)
     console.print(f"key {key.id} of {key.identity}, roles: {', '.join(sorted(key.roles)) or 'none'}")
     console.print(f"written to {key_path()}" if save else "printed only once; keep it in a file or in PENSTOCK_KEY:")
     if not save:

@@ -6,11 +6,8 @@ import importlib
 import sys
 
 import typer
-from rich.console import Console
 
-from penstock.cli.printable import shown
-from penstock.contracts import problem
-from penstock.errors import PenstockError
+from penstock.cli.failure import failure_of, print_failure
 
 # A module with `app: typer.Typer` → the group that its commands form, or their names at the top level. Only the module
 # that the command line names is loaded: some are slow to import, and an image with few extras cannot load them all.
@@ -72,15 +69,15 @@ def load_groups(word: str = "") -> None:
 
 
 def app() -> None:
-    """The entry point. An error with a code is printed, with exit status 1; any other is a defect: a traceback."""
+    """The entry point. A failure is printed with its code, with exit status 1; a defect with its traceback."""
     load_groups(sys.argv[1] if len(sys.argv) > 1 else "")
     try:
         cli()
-    except PenstockError as error:
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
-        console.print(f"[bold red]{error.code}[/]", end=" ")
-        console.print(shown(error.detail), markup=False)
-        console.print(problem(error)["next_step"], markup=False, style="dim")
+    except Exception as error:
+        failure = failure_of(error)
+        if failure is None:
+            raise
+        print_failure(failure)
         sys.exit(1)
 
 

@@ -17,6 +17,7 @@ from penstock.cli.printable import shown
 from penstock.cli.shipping import zones
 from penstock.cli.shipping.batches import Shipped, Shipper
 from penstock.cli.shipping.sources import Files, Problems, paths
+from penstock.contracts import step_in_shell
 from penstock.errors import PenstockError
 
 app = typer.Typer()
@@ -113,6 +114,7 @@ def _report(shipped: Shipped, source: Files, seconds: float, *, own_zone: bool) 
     for code, refusals in shipped.refused.items():
         console.print(f"[red]{code}[/] {refusals.count:,} times, first:", end=" ")
         console.print(shown(f"{refusals.detail} (at {refusals.pointer or '/'}) in {refusals.event}"), markup=False)
+        console.print(f"  {step_in_shell(code)}", markup=False, style="dim")
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     for file, reason in source.problems.found:
         errors.print(shown(f"{file}: {reason}"), markup=False, style="red")

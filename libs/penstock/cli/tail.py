@@ -10,7 +10,7 @@ import httpx
 import orjson
 import typer
 
-from penstock.cli.client import api_url, headers, raise_for, unreachable
+from penstock.cli.client import api_url, client, raise_for, unreachable
 from penstock.cli.console import console, print_json, print_line
 from penstock.cli.search import AsJson, Datasets, Entity, Types
 from penstock.cli.show import record_line
@@ -95,8 +95,8 @@ def _ended(body: dict[str, Any]) -> PenstockError:
 
 def _frames(params: dict[str, Any], position: str) -> Iterator[tuple[str, dict[str, Any], str]]:
     timeout = httpx.Timeout(10.0, read=SILENCE)
-    sent = headers() | ({"last-event-id": position} if position else {})
-    with httpx.stream("GET", f"{api_url()}/v1/tail", params=params, headers=sent, timeout=timeout) as response:
+    sent = {"last-event-id": position} if position else {}
+    with client(timeout) as http, http.stream("GET", "/v1/tail", params=params, headers=sent) as response:
         if not response.is_success:
             response.read()
         raise_for(response)

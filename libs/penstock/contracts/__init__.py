@@ -3,7 +3,7 @@
 from penstock.contracts.event_types import EventType, FieldKind, Indexed, ScoreInput
 from penstock.contracts.expand import api_prefix, bucket_stream, bucket_subjects, consumers, operations, subscribers
 from penstock.contracts.load import Contracts, find_root, load
-from penstock.contracts.problems import problem
+from penstock.contracts.problems import problem, step_in_shell
 from penstock.contracts.values import dig, duration, period_of
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "operations",
     "period_of",
     "problem",
+    "step_in_shell",
     "subscribers",
 ]

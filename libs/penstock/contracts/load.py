@@ -32,6 +32,7 @@ class ErrorEntry(Data):
     status: int
     title: str
     next_step: str
+    in_shell: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ def find_root() -> Path:
     configured = load_settings().contracts
     if configured is not None:
         return configured
+    return shipped_root()
+
+
+def shipped_root() -> Path:
+    """The contracts of this release: the checkout's, else the copy inside the installed package."""
     checkout = ROOT / "contracts"
     return checkout if checkout.is_dir() else Path(__file__).parents[1] / "_contracts"
 

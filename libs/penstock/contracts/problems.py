@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.contracts.load import load
+from penstock.contracts.load import load, shipped_root
 from penstock.errors import PenstockError
 
 
@@ -22,3 +22,10 @@ def problem(error: PenstockError) -> dict[str, Any]:
     if error.pointer:
         body["pointer"] = error.pointer
     return body
+
+
+def step_in_shell(code: str) -> str:
+    """What whoever runs a command can do about an error, by this release: the settings may be what is wrong."""
+    errors = load(shipped_root()).errors
+    entry = errors.get(code) or errors["INTERNAL"]
+    return entry.in_shell or entry.next_step

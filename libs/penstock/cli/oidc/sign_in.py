@@ -30,10 +30,10 @@ def with_device(
 ) -> dict[str, Any]:
     """The token endpoint's answer, once the person has agreed in any browser; `show` gets the address and the code.
 
-    Raises Refused LOGIN_FAILED: denied, too late, or the provider has no such flow for this client.
+    Raises Refused LOGIN_FAILED: denied or too late; LOGIN_UNSUPPORTED: the provider has no such flow.
     """
     if not provider.device:
-        raise Refused("LOGIN_FAILED", f"{provider.issuer} offers no device flow; try --browser")
+        raise _unsupported(provider, "no device flow", "try --browser" if provider.authorization else "")
     verifier, challenge = pkce()
     begun = provider.ask(
         provider.device,
@@ -70,10 +70,10 @@ def with_browser(
 ) -> dict[str, Any]:
     """The token endpoint's answer, after the person's browser came back to this machine; `show` gets the address.
 
-    Raises Refused LOGIN_FAILED.
+    Raises Refused LOGIN_FAILED or LOGIN_UNSUPPORTED.
     """
     if not provider.authorization:
-        raise Refused("LOGIN_FAILED", f"{provider.issuer} has no authorization endpoint; try without --browser")
+        raise _unsupported(provider, "no sign-in page", "try without --browser" if provider.device else "")
     verifier, challenge = pkce()
     state = secrets.token_urlsafe(24)
     with _Waiting(("127.0.0.1", 0), _Back) as server:
@@ -98,6 +98,14 @@ def with_browser(
         code=code,
         redirect_uri=redirect,
         code_verifier=verifier,
+    )
+
+
+def _unsupported(provider: Provider, lack: str, other: str) -> Refused:
+    """With the other way to sign in, if the issuer has it; the local stack's own issuer has neither."""
+    return Refused(
+        "LOGIN_UNSUPPORTED",
+        f"{provider.issuer} has {lack}; {other}" if other else f"{provider.issuer} has tokens for programs only",
     )
 
 

@@ -16,6 +16,7 @@ import httpx
 import orjson
 
 from penstock.cli.client import TIMEOUT, Bearer, api_url, raise_for, unreachable
+from penstock.cli.trust import trusted
 from penstock.errors import Refused, Unavailable
 from penstock.events import MAX_EVENT_BYTES
 
@@ -78,7 +79,9 @@ class Shipper:
         queue: asyncio.Queue[list[bytes] | None] = asyncio.Queue(maxsize=self._concurrency)
         limits = httpx.Limits(max_connections=self._concurrency)
         async with (
-            httpx.AsyncClient(base_url=api_url(), auth=Bearer(), timeout=TIMEOUT, limits=limits) as client,
+            httpx.AsyncClient(
+                base_url=api_url(), auth=Bearer(), timeout=TIMEOUT, limits=limits, verify=trusted(api_url())
+            ) as client,
             asyncio.TaskGroup() as tasks,
         ):
             for _ in range(self._concurrency):
