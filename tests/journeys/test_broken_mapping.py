@@ -1,0 +1,207 @@
+"""A deploy breaks the mapping of an event type. What Elasticsearch then refuses becomes dead letters, or, where it is
+most of what publishers send, is kept by the brake. The deploy is rolled back, the index rebuilt beside the live one and
+swapped, the dead letters are redriven or the brake is opened: everything is found, and no search has failed meanwhile.
+
+The commands are those of the runbook "bad deploy" in docs/replay.md. DEAD_LETTERS=10000 for as many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from penstock.broker import Broker
+from penstock.stack import process
+from tests.support.command import output_of, run_command
+from tests.support.full_stack import PUBLISHERS, FullStack
+from tests.support.searches import Searches, searching
+from tests.support.until import until
+
+DEAD_LETTERS = int(os.environ.get("DEAD_LETTERS") or 600)
+BATCH = 200
+INDEXERS = ("indexer_0", "indexer_1")
+TEMPLATE = "/_component_template/penstock-events-metrics"
+LONG = 240.0
+
+
+class BadDeploy:
+    """An indexer that has put a template in which a sample's value is an object. It shows in the next new index, so the
+    samples are of a month that has none."""
+
+    def __init__(self, stack: FullStack, month: str) -> None:
+        self.stack = stack
+        self.month = month
+        self.sent = 0  # samples
+        self._number = 0
+
+    async def deploy(self) -> None:
+        """Puts the template."""
+        async with httpx.AsyncClient(base_url=self.stack.place.elasticsearch) as http:
+            [found] = (await http.get(TEMPLATE)).raise_for_status().json()["component_templates"]
+            template = found["component_template"]
+            properties = template["template"]["mappings"]["properties"]["event"]["properties"]["data"]["properties"]
+            properties["value"] = {"type": "object"}
+            (await http.put(TEMPLATE, json={"template": template["template"]})).raise_for_status()
+
+    async def roll_back(self) -> None:
+        """The indexers of before start, one after the other, and put their templates."""
+        for name in INDEXERS:
+            await asyncio.to_thread(process.stop, self.stack.place, name)
+            await self.stack.again(name)
+
+    async def send(self, samples: int, share: float) -> None:
+        """So many samples, among log lines of the same publishers; `share`: of all events."""
+        goal = self.sent + samples
+        while self.sent < goal:
+            await asyncio.gather(*(self._post(publisher, goal, share) for publisher in PUBLISHERS))
+
+    async def _post(self, publisher: str, goal: int, share: float) -> None:
+        events: list[bytes] = []
+        owed = 0.0
+        while len(events) < BATCH:
+            owed += share
+            if is_sample := owed >= 1.0 and self.sent < goal:
+                owed -= 1.0
+                self.sent += 1
+            events.append(self._event(publisher, is_sample))
+        body = b"[" + b",".join(events) + b"]"
+        while (answer := await self.stack.post(publisher, body, "cloudevents-batch+json")).status_code == 503:
+            pass
+        assert answer.status_code == 202, answer.text
+        self.stack.accepted |= {result["key"] for result in answer.json()["results"]}
+
+    def _event(self, publisher: str, is_sample: bool) -> bytes:
+        self._number += 1
+        event: dict[str, Any] = {"specversion": "1.0", "source": f"/{publisher}"}
+        event["id"] = f"mapping-{self.month}-{time.time_ns()}-{self._number}"
+        if is_sample:
+            event |= {"type": "metric.sample.v1", "subject": f"series-{self._number % 31}"}
+            event |= {"time": f"{self.month}-15T12:00:00Z", "data": {"name": "load", "value": 1.0 + self._number}}
+        else:
+            event |= {"type": "log.line.v1", "subject": f"host-{self._number % 61}"}
+            event |= {"time": f"{self.month}-15T12:00:00Z", "data": {"message": f"request {self._number} done"}}
+        return orjson.dumps(event)
+
+    # -- what the operator does
+
+    async def penstock(self, *arguments: str) -> str:
+        return await output_of(self.stack.place, *arguments, bound=LONG)
+
+    async def open_dead_letters(self) -> int:
+        """Messages that the indexer refused, as `penstock dlq stats` has them."""
+        stats = json.loads(await self.penstock("dlq", "stats", "--json"))
+        codes = {"worker": "indexer", "code": "SINK_REFUSED"}
+        return sum([group["messages"] for group in stats["open"] if codes.items() <= group.items()])
+
+    async def rebuild(self) -> str:
+        """The index of the month, from the store; the run."""
+        period = ("--source", "store", "--effect", "rebuild", "--dataset", "metrics", "--period", self.month)
+        plan = await self.penstock("replay", "plan", "indexer", *period, "--reason", "mapping repaired", "--json")
+        run = f"rebuild-{self.month}"
+        await self.penstock("replay", "apply", json.loads(plan)["hash"], "--run", run, "--watch", "--json")
+        await self.penstock("replay", "report", run)
+        return run
+
+    async def redrive(self) -> None:
+        """The dead letters, with its proof."""
+        why = ("--code", "SINK_REFUSED", "--since", "2h", "--reason", "mapping repaired")
+        hash = json.loads(await self.penstock("dlq", "plan", "indexer", *why, "--json"))["hash"]
+        await self.penstock("dlq", "redrive", hash, "--watch", "--json")
+        await self.penstock("replay", "report", f"r-{hash[:12]}")
+
+
+@pytest.fixture
+async def indexers(full_stack: FullStack) -> AsyncIterator[None]:
+    """Two of them, so that searches go on while one starts."""
+    other = INDEXERS[1]
+    full_stack.settings_of[other] = full_stack.place.model_copy(update={"fleet": {"indexer": 2}})
+    await full_stack.again(other)
+    yield
+    await asyncio.to_thread(process.stop, full_stack.place, other)
+    del full_stack.settings_of[other]
+
+
+@pytest.fixture
+async def dashboard(full_stack: FullStack) -> AsyncIterator[Broker]:
+    broker = await Broker.connect(full_stack.place.nats, "dashboard", full_stack.place.credentials_folder)
+    yield broker
+    await broker.drain()
+
+
+def samples_of(month: str) -> dict[str, Any]:
+    """The question for all of them."""
+    return {"datasets": ["metrics"], "time": {"from": f"{month}-01T00:00:00Z", "to": f"{month}-28T00:00:00Z"}}
+
+
+async def found(searches: Searches, count: int) -> None:
+    """Waits until a search finds so many; none may have failed."""
+    await until(lambda: searches.totals[-1:] == [count], LONG, lambda: f"{count} found, not {searches.totals[-1:]}")
+    assert not searches.failures
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("indexers")
+async def test_dead_letters_of_a_broken_mapping_are_found_after_rebuild_and_redrive(
+    full_stack: FullStack, dashboard: Broker
+) -> None:
+    deploy = BadDeploy(full_stack, "2024-03")
+    await full_stack.settled()
+    before = await deploy.open_dead_letters()
+    async with searching(dashboard, samples_of(deploy.month)) as searches:
+        await deploy.deploy()
+        await deploy.send(DEAD_LETTERS, share=0.4)
+        await full_stack.settled()
+        full_stack.note(f"{deploy.sent} samples sent")
+        await until(lambda: _equals(deploy.open_dead_letters, before + DEAD_LETTERS), LONG)
+        groups = await deploy.penstock("dlq", "list", "--worker", "indexer", "--code", "SINK_REFUSED", "--since", "2h")
+        assert "metric.sample.v1" in groups
+        full_stack.note("found with dlq stats")
+        await deploy.roll_back()
+        run = await deploy.rebuild()
+        full_stack.note("rebuilt")
+        await deploy.send(50, share=0.4)  # the old index still stands beside the new one, and refuses them
+        await deploy.redrive()
+        full_stack.note("redriven")
+        await found(searches, DEAD_LETTERS + 50)
+        await deploy.penstock("replay", "drop", run)
+        await full_stack.settled()
+        assert await deploy.open_dead_letters() == before
+        await found(searches, DEAD_LETTERS + 50)
+    full_stack.note(f"{len(searches.totals)} searches, none failed")
+    full_stack.letters = len(await full_stack.dead_letters())
+    await full_stack.assert_complete()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("indexers")
+async def test_what_the_brake_kept_is_found_after_rebuild_and_resume(full_stack: FullStack, dashboard: Broker) -> None:
+    deploy = BadDeploy(full_stack, "2024-05")
+    await full_stack.settled()
+    async with searching(dashboard, samples_of(deploy.month)) as searches:
+        await deploy.deploy()
+        await deploy.send(600, share=0.9)
+        for name in INDEXERS:
+            await full_stack.unready(name, "the brake is closed")
+        code, out, _ = await run_command(full_stack.place, "worker", "status", "indexer")
+        assert code == 3
+        assert "SINK_REFUSED" in out
+        await deploy.roll_back()
+        await deploy.rebuild()
+        resume = ("worker", "resume", "indexer", "--reason", "mapping repaired")
+        _, out, errors = await run_command(full_stack.place, *resume)
+        assert "the brake is open" in out, errors  # replicas that were stopped a moment ago are named, too
+        await found(searches, 600)
+        await deploy.penstock("replay", "drop", f"rebuild-{deploy.month}")
+    await full_stack.assert_complete()
+
+
+async def _equals(look: Any, count: int) -> bool:
+    return bool(await look() == count)
