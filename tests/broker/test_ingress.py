@@ -141,7 +141,6 @@ async def test_a_refused_event_has_its_codes_own_status(ingress: Ingress, kept: 
 @pytest.mark.parametrize(
     ("body", "content_type", "status", "code"),
     [
-        (b"[]", BATCHED, 400, "BATCH_EMPTY"),
         (b"[" + b"{}," * 5000 + b"{}]", BATCHED, 413, "BATCH_TOO_LONG"),
         (b'[{"a":1}, {"b":tru}]', BATCHED, 400, "JSON_INVALID"),
         (b"{}", BATCHED, 400, "JSON_INVALID"),

@@ -55,6 +55,41 @@ def refusal(raw: bytes, **where: Any) -> Refused:
     return caught.value
 
 
+def with_null(*names: str, **changes: Any) -> bytes:
+    return orjson.dumps(orjson.loads(line(**changes)) | dict.fromkeys(names))
+
+
+@pytest.mark.parametrize("name", ["dataschema", "datacontenttype", "traceparent", "tracestate", "some_extension"])
+def test_an_attribute_that_is_null_is_absent(name: str) -> None:
+    found = CHECKER.at_ingress(with_null(name), publisher="shop", door="http", now_ns=NOW)
+    plain = CHECKER.at_ingress(line(), publisher="shop", door="http", now_ns=NOW)
+    assert (found.value, orjson.loads(found.raw), found.key) == (plain.value, orjson.loads(plain.raw), plain.key)
+
+
+def test_a_time_that_is_null_is_that_of_arrival() -> None:
+    found = CHECKER.at_ingress(with_null("time"), publisher="shop", door="http", now_ns=NOW)
+    assert found.raw.count(b'"time"') == 1
+    assert orjson.loads(found.raw)["time"] == timestamps.text(NOW)
+    direct = CHECKER.delivered(Delivered(with_null("dataschema")))
+    assert "dataschema" not in direct.value
+
+
+@pytest.mark.parametrize(("name", "code"), [("subject", "ENVELOPE_INVALID"), ("id", "ENVELOPE_INVALID")])
+def test_a_required_attribute_that_is_null_is_missing(name: str, code: str) -> None:
+    assert refusal(with_null(name)).code == code
+
+
+def test_numbers_keep_their_digits_beside_an_attribute_that_is_null() -> None:
+    data = {"requestParameters": {"n": 12345678901234567890}, "eventSource": "s", "eventName": "n"}
+    raw = with_null("dataschema", type="cloud.audit.v1", data=data)
+    assert CHECKER.at_ingress(raw, publisher="shop", door="http", now_ns=NOW).raw.count(b"12345678901234567890") == 1
+
+
+@pytest.mark.parametrize("media", ["Application/JSON", "APPLICATION/vnd.x+Json; v=1", "application/json\t;v=1"])
+def test_media_types_compare_without_case(media: str) -> None:
+    CHECKER.at_ingress(line(datacontenttype=media), publisher="shop", door="http", now_ns=NOW)
+
+
 def test_ingress_and_worker_give_an_event_the_same_key() -> None:
     at_ingress = CHECKER.at_ingress(line(), publisher="billing", door="nats", now_ns=NOW)
     behind = CHECKER.delivered(Delivered(line()))

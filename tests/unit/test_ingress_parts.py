@@ -28,6 +28,9 @@ STORED = Stored("EVENTS_HTTP", 7)
         ({b"content-type": b"application/json", b"ce-specversion": b"1.0"}, "binary"),
         ({b"content-type": b"application/vnd.x+json; v=1", b"ce-specversion": b"1.0"}, "binary"),
         ({b"content-type": b"application/cloudevents+json", b"ce-specversion": b"1.0"}, "structured"),
+        ({b"content-type": b"APPLICATION/JSON", b"ce-specversion": b"1.0"}, "binary"),
+        ({b"content-type": b"application/cloudevents+json", b"content-encoding": b"Identity"}, "structured"),
+        ({b"content-type": b"application/cloudevents+json", b"content-encoding": b"identity, IDENTITY"}, "structured"),
     ],
 )
 def test_the_mode_follows_from_the_headers(headers: dict[bytes, bytes], mode: str) -> None:
@@ -40,13 +43,37 @@ def test_the_mode_follows_from_the_headers(headers: dict[bytes, bytes], mode: st
         {},
         {b"content-type": b"application/json"},
         {b"content-type": b"text/plain", b"ce-specversion": b"1.0"},
-        {b"content-type": b"application/cloudevents+json", b"content-encoding": b"gzip"},
     ],
 )
 def test_other_requests_are_refused(headers: dict[bytes, bytes]) -> None:
     with pytest.raises(Refused) as refused:
         mode_of(headers)
     assert refused.value.code == "CONTENT_TYPE_UNKNOWN"
+
+
+@pytest.mark.parametrize("codings", [b"gzip", b"GZIP", b"identity, br", b"x"])
+def test_encoded_bodies_are_refused(codings: bytes) -> None:
+    with pytest.raises(Refused) as refused:
+        mode_of({b"content-type": b"application/cloudevents+json", b"content-encoding": codings})
+    assert refused.value.code == "CONTENT_ENCODING_UNKNOWN"
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        (b'"till 7"', "till 7"),
+        (b'"a \\"quoted\\" word"', 'a "quoted" word'),
+        (b'"%E2%82%AC 7"', "€ 7"),
+        (b'"back\\\\slash"', "back\\slash"),
+        (b'one "inner" quote', 'one "inner" quote'),
+        (b'"', '"'),
+        (b'""', ""),
+        (b"plain", "plain"),
+    ],
+)
+def test_attributes_in_quotes_are_unquoted(header: bytes, value: str) -> None:
+    raw = from_binary([(b"content-type", b"application/json"), (b"ce-subject", header)], b"{}")
+    assert orjson.loads(raw)["subject"] == value
 
 
 def test_binary_mode_keeps_the_data_and_decodes_the_attributes() -> None:

@@ -103,10 +103,9 @@ def test_what_is_no_array_is_refused(body: Any) -> None:
     assert refused.value.code == "JSON_INVALID"
 
 
-def test_an_empty_batch_has_its_own_code() -> None:
-    with pytest.raises(Refused) as refused:
-        split(b" [ \n] ", 10)
-    assert refused.value.code == "BATCH_EMPTY"
+@pytest.mark.parametrize("body", [b"[]", b" [ \n] "])
+def test_an_empty_batch_holds_no_event(body: bytes) -> None:
+    assert split(body, 10) == []
 
 
 @pytest.mark.parametrize("item", [b"{}", b"1", b'"a,b"'])

@@ -28,6 +28,14 @@ def test_time_zones_are_converted_to_utc() -> None:
     assert timestamps.parse("2026-01-31T04:00:00.000-08:00") == noon
 
 
+def test_letters_are_of_either_case_and_leap_seconds_are_the_next_second() -> None:
+    assert timestamps.parse("2026-01-31t12:00:00z") == timestamps.parse("2026-01-31T12:00:00Z")
+    midnight = timestamps.parse("2017-01-01T00:00:00Z")
+    assert timestamps.parse("2016-12-31T23:59:60Z") == midnight
+    assert timestamps.parse("2017-01-01T00:59:60.5+01:00") == midnight + 500_000_000
+    assert timestamps.parse("2016-12-31T15:59:60-08:00") == midnight
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -40,7 +48,8 @@ def test_time_zones_are_converted_to_utc() -> None:
         "2026-01-31T12:00:00.Z",
         "2026-01-31T12:00:00.1234567890Z",
         "2026-01-31T12:00:00+24:00",
-        "2026-01-31T12:00:00z",
+        "2026-01-31T23:59:60+01:00",
+        "2026-01-31T23:59:61Z",
         "2026-01-31T12:00:00Z\n",
         "٢٠٢٦-01-31T12:00:00Z",
         "0000-01-01T00:00:00Z",

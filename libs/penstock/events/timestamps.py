@@ -8,7 +8,8 @@ from functools import lru_cache
 
 from penstock.errors import Refused
 
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))\Z", re.ASCII)
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))\Z", re.ASCII)
+_DAY = 86_400
 _EPOCH = datetime(1970, 1, 1)
 _NS = 1_000_000_000
 
@@ -16,14 +17,16 @@ _NS = 1_000_000_000
 def parse(text: str) -> int:
     """Unix nanoseconds (UTC) of an RFC 3339 timestamp.
 
-    Raises Refused TIME_INVALID: no zone, more than nine decimals, a leap second or a day that does not exist.
+    A leap second, which is the last one of a day in UTC, is the second behind it, as in Unix time. Raises Refused
+    TIME_INVALID: no zone, more than nine decimals, or a day that does not exist.
     """
     match = _RFC3339.match(text)
     if match is None:
         raise Refused("TIME_INVALID", f"{text[:64]!r} is not an RFC 3339 timestamp with a zone", pointer="/time")
     day_and_time, fraction, sign, hours, minutes = match.groups()
+    leap = day_and_time.endswith(":60")
     try:
-        seconds = _seconds(day_and_time)
+        seconds = _seconds(day_and_time[:-2] + "59") + 1 if leap else _seconds(day_and_time)
     except ValueError as error:
         raise Refused("TIME_INVALID", f"{text!r}: {error}", pointer="/time") from None
     if sign is not None:
@@ -31,6 +34,8 @@ def parse(text: str) -> int:
             raise Refused("TIME_INVALID", f"{text!r}: the zone is out of range", pointer="/time")
         offset = int(hours) * 3600 + int(minutes) * 60
         seconds += -offset if sign == "+" else offset
+    if leap and seconds % _DAY:
+        raise Refused("TIME_INVALID", f"{text!r}: second 60 is no leap second there", pointer="/time")
     return seconds * _NS + (int(fraction.ljust(9, "0")) if fraction else 0)
 
 

@@ -119,6 +119,8 @@ def as_problem(error: PenstockError, request_id: str) -> tuple[int, Headers, byt
     if isinstance(error, Unavailable):
         headers.append(retry_after(error))
     headers += challenge(members["status"], error)
+    if error.code == "CONTENT_ENCODING_UNKNOWN":
+        headers.append((b"accept-encoding", b"identity"))  # RFC 9110 section 12.5.3
     body = orjson.dumps(members)
     headers.append((b"content-length", b"%d" % len(body)))
     return members["status"], headers, body

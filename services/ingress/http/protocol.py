@@ -1,8 +1,12 @@
-"""uvicorn's HTTP/1.1, without trailers, and with head and body of an answer in one write.
+"""uvicorn's HTTP/1.1, without trailers and upgrades, and with head and body of an answer in one write.
 
 Without trailers: uvicorn 0.54 on httptools adds trailer fields to the header fields that the application gets. A proxy
 sets and removes header fields only, so they must stay apart (RFC 9110 section 6.5.1: a recipient must not merge
 trailers unless it knows that this is safe).
+
+Without upgrades: a client may offer another protocol (a Java client offers HTTP/2 with each plain request), and a
+server may ignore that (RFC 9110 section 7.8). httptools ends a request with such an offer behind its head, and its body
+would be lost: the head is read again without the offer.
 
 In one write: uvicorn writes the head by itself. With one small event a request, two calls of the system and two packets
 were a tenth of its cost.
@@ -13,8 +17,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+_OFFER = (b"upgrade", b"http2-settings")
 BODY_IS_HERE = "penstock.body_is_here"  # member of the ASGI scope: all of the request has been read
 
 
@@ -25,13 +31,45 @@ class Protocol(HttpToolsProtocol):
         """Called once, when somebody connects."""
         super().connection_made(cast(asyncio.Transport, _Gathering(transport)))
 
+    def data_received(self, data: bytes) -> None:
+        """Called with what has come; as uvicorn has it, but for offers to upgrade."""
+        self._unset_keepalive_if_required()
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                if self.parser.get_method() == b"CONNECT":
+                    self.send_400_response("CONNECT is not supported.")
+                    return
+                data = self._without_offer() + data[offer.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+            except httptools.HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+                return
+            else:
+                return
+
+    def _without_offer(self) -> bytes:
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                options = [option.strip() for option in value.split(b",")]
+                value = b", ".join(option for option in options if option.lower() not in _OFFER)
+            if value and name not in _OFFER:
+                lines.append(name + b": " + value)
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
     def on_headers_complete(self) -> None:
         """Called by the parser; what it reports later goes into a list that nobody reads."""
+        if self.parser.should_upgrade():
+            return  # they come again, without the offer
         self.scope["headers"] = list(self.headers)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Called by the parser behind the body."""
+        if self.parser.should_upgrade():
+            return
         self.scope[BODY_IS_HERE] = True  # type: ignore[literal-required]
         super().on_message_complete()
 

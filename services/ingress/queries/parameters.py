@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from penstock.rpc.messages import (
     MAX_HITS,
@@ -20,10 +21,19 @@ from penstock.rpc.messages import (
 )
 
 
+def _with_plus(value: Any) -> Any:
+    return _BLANK_ZONE.sub(r"+\1", value) if isinstance(value, str) else value
+
+
+_BLANK_ZONE = re.compile(r" (\d\d:\d\d)\Z")
+# In a query, + stands for a blank; nobody means a blank before the zone of a time.
+QueryTime = Annotated[Time, BeforeValidator(_with_plus)]
+
+
 class Scope(Request):
     dataset: list[Token] = Field([], max_length=32, description="only these datasets; repeatable")
-    from_: Time | None = Field(None, alias="from", description="earliest event time, inclusive")
-    to: Time | None = Field(None, description="latest event time, exclusive")
+    from_: QueryTime | None = Field(None, alias="from", description="earliest event time, inclusive")
+    to: QueryTime | None = Field(None, description="latest event time, exclusive")
     cursor: Cursor | None = Field(None, description="`cursor` of the previous page")
 
     def scope(self) -> dict[str, Any]:

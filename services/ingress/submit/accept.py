@@ -122,7 +122,7 @@ class Accept:
         if stored is not None:
             request.results.duplicate(index, event.key, stored)
             return
-        request.add(index, event, stamped="time" not in value)
+        request.add(index, event, stamped=value.get("time") is None)
 
     async def _commit(self, request: Request) -> None:
         """Publishes, and enters what became of each event."""

@@ -96,7 +96,7 @@ class Results:
         if self._unavailable is not None:
             status, headers = 503, [PROBLEM, retry_after(self._unavailable)]
             members = problem(self._unavailable)
-        elif self._refused == count:
+        elif count and self._refused == count:
             members, headers = problem(self._errors[0]), [PROBLEM]
             status = members["status"] if len({problem(error)["status"] for error in self._errors}) == 1 else 400
             members["status"] = status

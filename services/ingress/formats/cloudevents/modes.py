@@ -9,6 +9,7 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protoc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Literal
 from urllib.parse import unquote_to_bytes
@@ -20,13 +21,16 @@ from penstock.events import ijson
 
 Mode = Literal["structured", "batched", "binary"]
 Headers = Iterable[tuple[bytes, bytes]]
+_ESCAPED = re.compile(rb"\\(.)")
 
 
 def mode_of(headers: dict[bytes, bytes]) -> Mode:
-    """Which mode a request is in. Raises Refused CONTENT_TYPE_UNKNOWN."""
+    """Which mode a request is in. Raises Refused CONTENT_TYPE_UNKNOWN or CONTENT_ENCODING_UNKNOWN."""
     content_type = headers.get(b"content-type", b"")
-    if headers.get(b"content-encoding", b"identity") != b"identity":
-        raise Refused("CONTENT_TYPE_UNKNOWN", "compressed bodies are not taken")
+    codings = headers.get(b"content-encoding")
+    if codings and any(each.strip() not in (b"", b"identity") for each in codings.lower().split(b",")):
+        detail = f"the body is encoded as {codings.decode('latin-1')[:64]!r}; bodies are taken as they are"
+        raise Refused("CONTENT_ENCODING_UNKNOWN", detail)
     match content_type.partition(b";")[0].strip().lower():
         case b"application/cloudevents+json":
             return "structured"
@@ -34,6 +38,8 @@ def mode_of(headers: dict[bytes, bytes]) -> Mode:
             return "batched"
         case media if b"ce-specversion" in headers and (media == b"application/json" or media.endswith(b"+json")):
             return "binary"
+        case b"":
+            raise Refused("CONTENT_TYPE_UNKNOWN", "the request has no Content-Type")
         case media:
             sent = media.decode("latin-1")[:128]
             said = f"the Content-Type is {sent}" if sent else "there is no Content-Type"
@@ -64,9 +70,11 @@ def from_binary(headers: Headers, body: bytes) -> bytes:
 
 
 def _add(members: dict[str, bytes], attribute: str, value: bytes) -> None:
-    """An attribute, given as percent-encoded UTF-8."""
+    """An attribute, given as percent-encoded UTF-8, perhaps in quotes (section 3.1.3.2)."""
     if attribute in members:
         raise Refused("MEMBER_DUPLICATE", f"the header of {attribute} is there twice", pointer=f"/{attribute}")
+    if attribute != "datacontenttype" and len(value) > 1 and value[:1] == value[-1:] == b'"':
+        value = _ESCAPED.sub(rb"\1", value[1:-1])
     try:
         members[attribute] = orjson.dumps(unquote_to_bytes(value.decode("ascii")).decode())
     except UnicodeDecodeError:

@@ -42,7 +42,7 @@ def guess(body: bytes, most: int) -> list[bytes]:
 def split(body: bytes, most: int) -> list[bytes]:
     """The items of a JSON array, in order; their insides are not looked at.
 
-    Raises Refused: JSON_INVALID, BATCH_EMPTY or BATCH_TOO_LONG (more than `most`).
+    Raises Refused: JSON_INVALID or BATCH_TOO_LONG (more than `most`).
     """
     to_bracket = _TO_BRACKET.match
     items: list[bytes] = []
@@ -68,8 +68,6 @@ def split(body: bytes, most: int) -> list[bytes]:
                 if body[end - 1 :].strip(_WHITE) != b"]":
                     break
                 items += _scalars(body[after : end - 1], first=not items, last=True)
-                if not items:
-                    raise Refused("BATCH_EMPTY", "the batch is an empty array")
                 if len(items) > most:
                     break
                 return items
