@@ -17,15 +17,16 @@ from bench.ceilings.records import stored_events
 from bench.ceilings.timed import timed
 from penstock.events import Event, record
 from penstock.services.writer.periods import period
+from penstock.services.writer.position import position
 from penstock.services.writer.settings import WriterSettings
 from penstock.services.writer.store import open_cluster
 from penstock.services.writer.summary import summary
 
 EVENTS_IN_BATCH, IN_FLIGHT = 50, 32
-EVENT = "INSERT INTO {}.events (period, pp, key, dataset, record) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?"
+EVENT = "INSERT INTO {}.events (period, pp, key, position, dataset, record) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
 ENTRY = (
-    "INSERT INTO {}.timeline (period, pp, entity, key, type, publisher, summary) VALUES (?, ?, ?, ?, ?, ?, ?) "
-    "USING TIMESTAMP ?"
+    "INSERT INTO {}.timeline (period, pp, entity, key, event, type, publisher, summary) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
 )
 
 Values = tuple[Any, ...]
@@ -35,8 +36,9 @@ def values(event: Event) -> tuple[Values, Values]:
     """The values of the two rows of an event."""
     place = (period("month", event.time_ms), event.pp)
     key, at, type = UUID(event.key), event.stored_at_ns // 1000, event.type
-    entry = (*place, event.entity, key, type.type, event.publisher, summary(type, event.value["data"]), at)
-    return (*place, key, type.dataset, record(event), at), entry
+    where = UUID(bytes=position(*divmod(event.time_ns, 1_000_000), event.sequence, event.door, key.bytes)[4:])
+    entry = (*place, event.entity, where, key, type.type, event.publisher, summary(type, event.value["data"]), at)
+    return (*place, key, where, type.dataset, record(event), at), entry
 
 
 def run(count: int, server: int, keyspace: str) -> None:

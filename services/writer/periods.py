@@ -15,17 +15,17 @@ from penstock.contracts import period_of
 from penstock.rpc.messages import TimeRange
 
 Length = Literal["day", "month", "year"]
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
 
 
 def period(length: Length, time_ms: int) -> str:
     """The period that Unix milliseconds fall in: 2026-11-21, 2026-11 or 2026."""
-    return _period(length, time_ms // _DAY_MS)
+    return _period(length, time_ms // DAY_MS)
 
 
 @lru_cache(maxsize=65_536)
 def _period(length: Length, day: int) -> str:
-    return period_of(length, day * _DAY_MS)
+    return period_of(length, day * DAY_MS)
 
 
 def overlapping(length: Length, periods: Iterable[str], time: TimeRange | None) -> list[str]:

@@ -6,6 +6,7 @@ v4, section 3), and writing them here costs a fifth of what the driver's general
 
 from __future__ import annotations
 
+from binascii import unhexlify
 from dataclasses import dataclass
 from functools import lru_cache
 from struct import Struct
@@ -13,19 +14,20 @@ from typing import Literal
 
 from penstock.events import Event, key_partition, key_time_ms, record
 from penstock.scoring.score import Score
-from penstock.services.writer.periods import Length, period
+from penstock.services.writer.periods import DAY_MS, Length, period
+from penstock.services.writer.position import position
 from penstock.services.writer.summary import summary
 
 Table = Literal["events", "timeline", "scores", "audit"]
 COLUMNS: dict[Table, tuple[str, ...]] = {
-    "events": ("period", "pp", "key", "dataset", "record"),
-    "timeline": ("period", "pp", "entity", "key", "type", "publisher", "summary"),
+    "events": ("period", "pp", "key", "position", "dataset", "record"),
+    "timeline": ("period", "pp", "entity", "key", "event", "type", "publisher", "summary"),
     "scores": ("period", "pp", "key", "model", "version", "dataset", "score"),
     "audit": ("day", "hour", "sequence", "subject", "stored_at", "names", "record"),
 }
-_SMALLINT, _INT, _BIGINT = Struct(">h").pack, Struct(">i").pack, Struct(">q").pack
+_SMALLINT, _INT = Struct(">h").pack, Struct(">i").pack
 _LENGTH = _INT  # a [value] on the wire has its length before it
-_KEY, _TIMESTAMP = _LENGTH(16), _LENGTH(8)
+_KEY, _TIMESTAMP = _LENGTH(16), Struct(">iq").pack
 _PP = [_SMALLINT(pp) for pp in range(64)]
 
 
@@ -50,19 +52,21 @@ def bound(*values: bytes) -> bytes:
 
 def event_rows(event: Event, length: Length) -> Rows:
     """The rows of an event: the same bytes whenever and however often it is delivered."""
-    type, in_period = event.type, period(length, event.time_ms)
-    place, key_value = _place(in_period, event.pp), _KEY + uuid_bytes(event.key)
-    written_at = _TIMESTAMP + _BIGINT(event.stored_at_ns // 1000)
+    type, (ms, ns) = event.type, divmod(event.time_ns, 1_000_000)
+    in_period, place = _partition(length, ms // DAY_MS, event.pp)
+    key = uuid_bytes(event.key)
+    at, key_value = position(ms, ns, event.sequence, event.door, key), _KEY + key
+    written_at = _TIMESTAMP(8, event.stored_at_ns // 1000)
     stored, entity, text = record(event), event.entity.encode(), summary(type, event.value["data"]).encode()
-    row = b"".join((place, key_value, _name(type.dataset), _LENGTH(len(stored)), stored, written_at))
+    row = b"".join((place, key_value, at, _name(type.dataset), _LENGTH(len(stored)), stored, written_at))
     entry = b"".join(
         (
             place,
             _LENGTH(len(entity)),
             entity,
+            at,
             key_value,
-            _name(type.type),
-            _name(event.publisher),
+            _names(type.type, event.publisher),
             _LENGTH(len(text)),
             text,
             written_at,
@@ -83,10 +87,17 @@ def score_rows(score: Score, length: Length) -> Rows:
             _name(score.dataset),
             _LENGTH(len(score.raw)),
             score.raw,
-            _TIMESTAMP + _BIGINT(score.stored_at_ns // 1000),
+            _TIMESTAMP(8, score.stored_at_ns // 1000),
         )
     )
     return Rows(in_period, score.pp, len(row), (("scores", row),))
+
+
+@lru_cache(maxsize=16_384)
+def _partition(length: Length, day: int, pp: int) -> tuple[str, bytes]:
+    """The period of a day since 1970, and the values of the partition key."""
+    in_period = period(length, day * DAY_MS)
+    return in_period, _place(in_period, pp)
 
 
 @lru_cache(maxsize=16_384)
@@ -100,9 +111,14 @@ def _name(text: str) -> bytes:
     return bound(text.encode())
 
 
+@lru_cache(maxsize=16_384)
+def _names(type: str, publisher: str) -> bytes:
+    return _name(type) + _name(publisher)
+
+
 def uuid_bytes(text: str) -> bytes:
     """The 16 bytes of a key."""
-    return bytes.fromhex(text.replace("-", ""))
+    return unhexlify(text.replace("-", ""))
 
 
 def partition_of(text: str, length: Length) -> tuple[str, int]:

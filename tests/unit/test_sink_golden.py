@@ -98,7 +98,7 @@ def unbound(row: bytes) -> list[bytes]:
 
 
 def text(column: str, value: bytes) -> Any:
-    if column == "key":
+    if column in ("key", "event", "position"):
         return str(UUID(bytes=value))
     if column in ("pp", "version"):
         return int.from_bytes(value, "big")

@@ -21,6 +21,9 @@ Json = dict[str, Any]
 # Lucene takes terms of at most 32,766 bytes. `ignore_above` counts UTF-16 units, of at most 3 bytes each.
 IGNORE_ABOVE = 8191
 KEYWORD: Json = {"type": "keyword", "ignore_above": IGNORE_ABOVE}
+# What results of equal milliseconds are sorted by is in no index of its own: it is read where they meet.
+NANOSECONDS: Json = {"type": "date_nanos", "index": False, "ignore_malformed": True}
+SEQUENCE: Json = {"type": "long", "index": False, "ignore_malformed": True}
 DATE: Json = {"type": "date", "format": "strict_date_optional_time", "ignore_malformed": True}
 LONG: Json = {"type": "long", "ignore_malformed": True}
 DOUBLE: Json = {"type": "double", "ignore_malformed": True}
@@ -69,7 +72,8 @@ def event_mapping(types: Iterable[EventType]) -> Json:
     """The mapping of the stored record (penstock.events.event.record) of a dataset's events."""
     data = _mapping(_indexed(types))
     event = json_object({"id": KEYWORD, "source": KEYWORD, "type": KEYWORD, "subject": KEYWORD, "data": data})
-    return _root({**_provenance(), "door": KEYWORD, "event": event})
+    time = {**DATE, "fields": {"ns": NANOSECONDS}}
+    return _root({**_provenance(), "time": time, "sequence": SEQUENCE, "door": KEYWORD, "event": event})
 
 
 def score_mapping(types: Iterable[EventType]) -> Json:

@@ -14,9 +14,11 @@ from penstock.errors import Refused
 from penstock.events import is_key
 from penstock.rpc.messages import Request
 
-Kind = Literal["key", "time", "score", "place"]  # time in Unix milliseconds; place in a list
+# time in Unix milliseconds; place in a list; natural: a number of 63 bits
+Kind = Literal["key", "time", "score", "place", "natural"]
 _NOT_PART = {"cursor", "size"}
 _MOST = 1 << 53
+_LONG = 1 << 63
 
 
 def write(request: Request, after: list[Any]) -> str:
@@ -24,15 +26,16 @@ def write(request: Request, after: list[Any]) -> str:
     return urlsafe_b64encode(orjson.dumps([_fingerprint(request), *after])).decode().rstrip("=")
 
 
-def read(request: Request, cursor: str, kinds: Sequence[Kind]) -> list[Any]:
-    """The sort values in a cursor, of these kinds. Raises Refused QUERY_INVALID when it is not one of this request."""
+def read(request: Request, cursor: str, *choices: Sequence[Kind]) -> list[Any]:
+    """The sort values in a cursor, of the kinds of one of the choices. Raises Refused QUERY_INVALID when it is not one
+    of this request."""
     try:
         found: list[Any] = orjson.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         fingerprint, *after = found
     except (binascii.Error, orjson.JSONDecodeError, TypeError, ValueError):
         fingerprint, after = "", []
-    of_these_kinds = len(after) == len(kinds) and all(map(_is, after, kinds))
-    if fingerprint != _fingerprint(request) or not of_these_kinds:
+    fits = any(len(after) == len(kinds) and all(map(_is, after, kinds)) for kinds in choices)
+    if fingerprint != _fingerprint(request) or not fits:
         raise Refused("QUERY_INVALID", "the cursor does not belong to this request", pointer="/cursor")
     return after
 
@@ -46,6 +49,8 @@ def _is(value: Any, kind: Kind) -> bool:
             return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST
         case "time":
             return isinstance(value, int) and not isinstance(value, bool) and -_MOST < value < _MOST
+        case "natural":
+            return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LONG
         case "score":
             return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
 

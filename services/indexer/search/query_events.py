@@ -10,7 +10,7 @@ from penstock.elasticsearch import names
 from penstock.errors import Refused
 from penstock.events import key_time_ms
 from penstock.rpc.messages import SearchPage, SearchQuery
-from penstock.services.indexer.search import cursor, query
+from penstock.services.indexer.search import cursor, order, query
 from penstock.services.indexer.search.anomalies import COUNTED, by_score, next_cursor, total_of
 from penstock.services.indexer.search.elastic import Elastic
 from penstock.services.indexer.search.hits import SHOWN, Found, with_records
@@ -39,8 +39,7 @@ async def answer(
     )
     after = None
     if request.cursor is not None:
-        first: cursor.Kind = "time" if by == "time" else "score"
-        after = cursor.read(request, request.cursor, ["place"] if request.boost_anomaly else [first, "key"])
+        after = _after(request, request.cursor, by)
     if request.boost_anomaly:
         return await _boosted(contracts, elastic, models, request, scope, wanted, after)
     if by == "anomaly":
@@ -57,12 +56,20 @@ async def answer(
     return SearchPage(hits=hits, total=total, cursor=next_cursor(request, found, covered))
 
 
+def _after(request: SearchQuery, text: str, by: str) -> list[Any]:
+    """The sort values, or the place in the list, that a cursor holds."""
+    if by == "time":
+        found = cursor.read(request, text, order.VALUES, order.VALUES_BEFORE)
+        return order.continued(found, request.order)
+    return cursor.read(request, text, ["place"] if request.boost_anomaly else ["score", "key"])
+
+
 def _body(request: SearchQuery, scope: Scope, wanted: Json, by: str) -> Json:
-    first = "time" if by == "time" else "_score"
+    by_relevance = [{"_score": {"order": request.order}}, {"key": {"order": request.order}}]
     body: Json = {
         "query": wanted,
         "size": request.size,
-        "sort": [{first: {"order": request.order}}, {"key": {"order": request.order}}],
+        "sort": order.by_time(request.order) if by == "time" else by_relevance,
         "_source": False,
         "track_total_hits": COUNTED,
     }

@@ -16,9 +16,11 @@ from penstock.stopping import set_within
 PERIODS = LIST
 GET = "SELECT key, dataset, record FROM {keyspace}.events WHERE period = ? AND pp = ? AND key IN ?"
 TIMELINE = (
-    "SELECT key, type, publisher, summary FROM {keyspace}.timeline "
+    "SELECT key, event, type, publisher, summary FROM {keyspace}.timeline "
     "WHERE period = ? AND pp = ? AND entity = ? AND key >= ? AND key < ? LIMIT ?"
 )
+POSITIONS = "SELECT key, position FROM {keyspace}.events WHERE period = ? AND pp = ? AND key IN ?"
+STANDING = "SELECT key FROM {keyspace}.timeline WHERE period = ? AND pp = ? AND entity = ? AND key IN ?"
 SCORES = "SELECT key, model, version, score FROM {keyspace}.scores WHERE period = ? AND pp = ? AND key IN ?"
 # Filtering reads whole partitions, as counting does anyway.
 COUNT_EVENTS = (
@@ -34,10 +36,10 @@ PAGE_SCORES = (
 )
 COUNT_PAGE = "SELECT key FROM {keyspace}.events WHERE period = ? AND pp = ? AND key > ? LIMIT ?"
 COUNT_ENTITY = (
-    "SELECT entity, key FROM {keyspace}.timeline WHERE period = ? AND pp = ? AND entity = ? AND key < ? LIMIT ?"
+    "SELECT entity, key, event FROM {keyspace}.timeline WHERE period = ? AND pp = ? AND entity = ? AND key < ? LIMIT ?"
 )
-COUNT_ENTITIES = "SELECT entity, key FROM {keyspace}.timeline WHERE period = ? AND pp = ? AND entity > ? LIMIT ?"
-ENTRY = "SELECT type, publisher FROM {keyspace}.timeline WHERE period = ? AND pp = ? AND entity = ? AND key = ?"
+COUNT_ENTITIES = "SELECT entity, key, event FROM {keyspace}.timeline WHERE period = ? AND pp = ? AND entity > ? LIMIT ?"
+ENTRY = "SELECT event, type, publisher FROM {keyspace}.timeline WHERE period = ? AND pp = ? AND entity = ? AND key = ?"
 AUDIT = (
     "SELECT sequence, subject, stored_at, names, record FROM {keyspace}.audit "
     "WHERE day = ? AND hour = ? AND sequence < ? LIMIT ?"
@@ -48,6 +50,8 @@ ALL = (
     LIST,
     GET,
     TIMELINE,
+    POSITIONS,
+    STANDING,
     SCORES,
     COUNT_EVENTS,
     COUNT_SCORES,

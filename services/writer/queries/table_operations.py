@@ -16,6 +16,7 @@ from penstock.rpc.caller import RequestCaller
 from penstock.rpc.server import Operation
 from penstock.services.writer.generations import SET, Generation, both
 from penstock.services.writer.periods import Length
+from penstock.services.writer.position import position_of
 from penstock.services.writer.queries.statements import (
     COUNT_ENTITIES,
     COUNT_ENTITY,
@@ -100,10 +101,11 @@ class TableOperations:
         if name == "events":
             after = UUID(wanted.after) if wanted.after else _FIRST
             rows = list(await self._reads.read(COUNT_PAGE, (*partition, after, PAGE), table=beside))
-            place = str(rows[-1].key) if rows else None
+            count, place = len(rows), str(rows[-1].key) if rows else None
         else:
             rows, place = await self._entries(partition, wanted.after, beside)
-        return messages.TableCount(count=len(rows), after=place, end=len(rows) < PAGE).to_json()
+            count = len({row.event or row.key for row in rows})  # one sent again meanwhile stands there twice
+        return messages.TableCount(count=count, after=place, end=len(rows) < PAGE).to_json()
 
     async def check(self, request: Json, _: RequestCaller) -> Json:
         """CheckIndex → CheckedIndex: what the table beside the live one says of some keys."""
@@ -115,7 +117,7 @@ class TableOperations:
         return messages.CheckedIndex(count=len(documents), documents=documents).to_json()
 
     async def _entries(self, partition: tuple[str, int], after: str | None, table: str) -> tuple[list[Any], str | None]:
-        """Of a timeline: the rest of an entity, whose keys descend, and then other entities."""
+        """Of a timeline: the rest of an entity, whose positions descend, and then other entities."""
         rows: list[Any] = []
         entity = ""
         if after is not None:
@@ -135,9 +137,10 @@ class TableOperations:
         record = await self._event(key, None)
         if record is None:
             return None
-        values = (*partition_of(key, self._length), record["entity"], UUID(key))
+        values = (*partition_of(key, self._length), record["entity"], position_of(record))
         rows = list(await self._reads.read(ENTRY, values, table=table))
-        is_of_it = rows and (rows[0].type, rows[0].publisher) == (record["event"]["type"], record["publisher"])
+        wanted = (UUID(key), record["event"]["type"], record["publisher"])
+        is_of_it = rows and (rows[0].event, rows[0].type, rows[0].publisher) == wanted
         return record if is_of_it else None
 
     async def _list(self, alias: str) -> Json:

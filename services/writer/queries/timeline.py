@@ -1,7 +1,8 @@
 """TimelineQuery → periods, newest first → slices of one entity → entries
 
-A key begins with the milliseconds of its event's time, so a range of time is a range of keys and a key is a place in
-the walk. Periods that hold nothing are never looked into (table `periods`).
+A position begins with the milliseconds of its event's time, so a range of time is a range of positions, and a position
+is a place in the walk. Rows of before there were positions have the event's key in that column, which begins alike.
+Periods that hold nothing are never looked into (table `periods`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from uuid import UUID
 
 from penstock.contracts import EventType, subjects
 from penstock.errors import Refused
-from penstock.events import is_key, key_time_ms, timestamps
+from penstock.events import is_key, timestamps
 from penstock.rpc.messages import TimelineEntry, TimelinePage, TimelineQuery
 from penstock.services.writer.periods import Length, overlapping, period
+from penstock.services.writer.position import time_ns_of
 from penstock.services.writer.queries.statements import PERIODS, TIMELINE, Reads
+from penstock.services.writer.queries.timeline_rows import valid
 from penstock.services.writer.queries.timeline_scores import with_scores
 
 _ABREAST = 8  # periods asked at once
@@ -32,11 +35,11 @@ async def page(reads: Reads, length: Length, request: TimelineQuery, types: Mapp
     periods = [name for name in overlapping(length, noted, request.time) if name <= _period(high, length)]
     entries: list[TimelineEntry] = []
     seen, before = 0, high
-    async for row in _walk(reads, request, low, high, periods):
-        event_type = types.get(row.type)
+    last = high
+    async for row, event_type in _walk(reads, request, types, low, high, periods):
         if len(entries) == request.limit and event_type is not None:
             await with_scores(reads, length, entries)
-            return TimelinePage(entity=request.entity, entries=entries, cursor=entries[-1].key)
+            return TimelinePage(entity=request.entity, entries=entries, cursor=str(last))
         # A cursor says that there is more, so what may not be read must not make one, nor stand in it: only a long walk
         # over it ends the page, and then between two milliseconds.
         if seen >= MOST_SEEN and _ms(row.key) < _ms(before):
@@ -45,14 +48,20 @@ async def page(reads: Reads, length: Length, request: TimelineQuery, types: Mapp
         seen, before = seen + 1, row.key
         if event_type is not None:
             entries.append(_entry(row, event_type))
+            last = row.key
     await with_scores(reads, length, entries)
     return TimelinePage(entity=request.entity, entries=entries)
 
 
 async def _walk(
-    reads: Reads, request: TimelineQuery, low: UUID, high: UUID, periods: Sequence[str]
-) -> AsyncIterator[Any]:
-    """Rows of the entity, newest first, beginning below `high`."""
+    reads: Reads,
+    request: TimelineQuery,
+    types: Mapping[str, EventType],
+    low: UUID,
+    high: UUID,
+    periods: Sequence[str],
+) -> AsyncIterator[tuple[Any, EventType | None]]:
+    """Rows of the entity, newest first, beginning below `high`; with their types, where they are to be shown."""
     pp = subjects.partition(request.entity)
     most = request.limit + 1
 
@@ -63,8 +72,10 @@ async def _walk(
         group = periods[begin : begin + _ABREAST]
         for name, rows in zip(group, await asyncio.gather(*(slice(name, high) for name in group)), strict=True):
             while True:
+                readable = [row for row in rows if row.type in types]
+                shown = await valid(reads, (name, pp), request.entity, readable)
                 for row in rows:
-                    yield row
+                    yield row, types[row.type] if row.key in shown else None
                 if len(rows) < most:
                     break
                 rows = await slice(name, rows[-1].key)
@@ -94,10 +105,10 @@ def _period(high: UUID, length: Length) -> str:
 
 
 def _entry(row: Any, event_type: EventType) -> TimelineEntry:
-    text = str(row.key)
+    time_ns = _ms(row.key) * 1_000_000 if row.event is None else time_ns_of(row.key)
     return TimelineEntry(
-        key=text,
-        time=timestamps.text(key_time_ms(text) * 1_000_000),
+        key=str(row.event or row.key),
+        time=timestamps.text(time_ns),
         type=row.type,
         dataset=event_type.dataset,
         publisher=row.publisher,
