@@ -39,7 +39,7 @@ def indices(found: list[IndexMapping], json: bool) -> None:
         out.print("\nunknown: created before indices carried their mapping; only types are compared", style="dim")
     if differing:
         documents = sum(each.documents for each in differing)
-        out.print(f"\nto rebuild {len(differing)} indices of {documents:,} documents: penstock migrate apply")
+        out.print(f"\nto rebuild {len(differing)} indices, {documents:,} documents: penstock migrate apply --reason …")
 
 
 def steps(json: bool) -> Callable[[int, int, IndexMapping | None], None]:

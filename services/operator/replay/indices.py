@@ -28,20 +28,23 @@ class RebuiltIndices:
 
     async def find(self, alias: str) -> tuple[Rebuild | None, int]:
         """The rebuild of an alias that is open, and the revision of its document."""
+        found, revision = await self._find(alias)
+        return (found if found is not None and found.open else None), revision
+
+    async def _find(self, alias: str) -> tuple[Rebuild | None, int]:
         try:
             entry = await self._runs.keys.get(rebuild.key(alias))
         except Refused as error:
             if error.code != "NOT_FOUND":
                 raise
             return None, 0
-        found = Rebuild.model_validate_json(entry.value)
-        return (found if found.open else None), entry.revision
+        return Rebuild.model_validate_json(entry.value), entry.revision
 
-    async def of_run(self, run: str) -> tuple[Rebuild, int]:
-        """The open rebuild of a run. Raises Refused NOT_FOUND."""
+    async def of_run(self, run: str, *, dropped: bool = False) -> tuple[Rebuild, int]:
+        """The rebuild of a run: one that is open or, with `dropped`, was the last to be. Raises Refused NOT_FOUND."""
         found, _ = await self._runs.get(run)
-        opened, revision = await self.find(found.alias) if found.alias else (None, 0)
-        if opened is None or opened.run != run:
+        opened, revision = await self._find(found.alias) if found.alias else (None, 0)
+        if opened is None or opened.run != run or not (opened.open or dropped):
             raise Refused("NOT_FOUND", f"run {run} has no index beside the live one (any more)")
         return opened, revision
 
@@ -82,12 +85,15 @@ class RebuiltIndices:
         if found.state != "swapped" or there.beside is None:
             why = f"nothing is beside {found.index}" if found.state == "swapped" else f"it is {found.state}"
             raise Refused("CONFLICT", f"the rebuild of {found.alias} cannot be rolled back: {why}")
-        there = await self._ask("swap", {"alias": found.alias, "index": there.beside})
+        if there.live == found.index:  # and not swapped back already, by a request whose end nobody saw
+            there = await self._ask("swap", {"alias": found.alias, "index": there.beside})
         return await self._moved(found, revision, "rolled_back", there)
 
     async def drop(self, found: Rebuild, revision: int) -> RebuiltIndex:
-        """Deletes the index beside the live one; nothing is written to it from now on."""
-        await self._moved(found, revision, "dropped", None)
+        """Deletes the index beside the live one; nothing is written to it from now on. May be asked for again, as long
+        as nobody has begun another rebuild."""
+        if found.open:
+            await self._moved(found, revision, "dropped", None)
         return _shown(found.model_copy(update={"state": "dropped"}), await self._ask("drop", {"alias": found.alias}))
 
     async def _moved(self, found: Rebuild, revision: int, state: Any, there: Indices | None) -> RebuiltIndex:

@@ -43,6 +43,6 @@ class RebuildOperations:
         run, _ = await self._runs.get(wanted.run)
         if not run.ended:
             raise Refused("CONFLICT", f"run {run.id} is {run.state}; cancel it first")
-        found, revision = await self._indices.of_run(wanted.run)
+        found, revision = await self._indices.of_run(wanted.run, dropped=True)
         await self._runs.audit("discard", run, actor_of(caller, wanted.by), wanted.reason)
         return (await self._indices.drop(found, revision)).to_json()

@@ -66,8 +66,9 @@ class TableOperations:
         name, now = await self._look(wanted.alias)
         if now.live == wanted.index:
             raise Refused("CONFLICT", f"{wanted.index} is live")
+        # Also when it is kept current already: nothing is fed before this, and what is in it may be of another rebuild.
+        await self._reads.truncate(wanted.index)
         if now.beside != wanted.index:
-            await self._reads.truncate(wanted.index)
             await self._set(name, now, Generation(now.live, wanted.index))
         return await self._list(wanted.alias)
 
