@@ -27,6 +27,15 @@ def encode(outcomes: Outcomes) -> bytes:
 
 
 def decode(data: bytes) -> dict[str, dict[Kind, list[int]]]:
-    """The sequences in a record. Raises ValueError when it is not one."""
+    """The sequences in a record; a subscriber may also give a plain list of them. Raises ValueError when it is not
+    one."""
     body = orjson.loads(data)
-    return {stream: {kind: sequence_set.decode(text) for kind, text in kinds.items()} for stream, kinds in body.items()}
+    return {stream: {kind: _sequences(found) for kind, found in kinds.items()} for stream, kinds in body.items()}
+
+
+def _sequences(found: str | list[int]) -> list[int]:
+    if isinstance(found, str):
+        return sequence_set.decode(found)
+    if not all(type(each) is int for each in found):
+        raise ValueError("a sequence is no integer")
+    return found

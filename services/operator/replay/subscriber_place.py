@@ -15,23 +15,26 @@ from penstock.replay import sequence_set
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Messages that were sent together: `end` is the highest sequence that one of them has on REPLAY."""
+    """Messages that were sent together: `end` is the highest sequence that one of them has on REPLAY, `at` when they
+    were sent, Unix seconds."""
 
     end: int
+    at: int
     stream: str
     sequences: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`part` and `after`: the range of the run, and the last sequence in it that was sent or left out. `closed`: the
-    run has ended, and what is still on REPLAY is taken back."""
+    """`part` and `after`: the range of the run, and the last sequence in it that was sent or left out. `life`: of
+    REPLAY, from its creation on. `closed`: the run has ended, and what is still on REPLAY is taken back."""
 
     part: int = 0
     after: int = 0
     fed: int = 0
     done: bool = False
     closed: bool = False
+    life: str = ""
     pages: tuple[Page, ...] = ()
 
     def behind(self, after: int, fed: int, page: Page | None) -> Place:
@@ -42,6 +45,13 @@ class Place:
     def next_part(self, parts: int) -> Place:
         """The place at the beginning of the next range, or at the end of the last."""
         return replace(self, part=self.part + 1, after=0, done=self.part + 1 >= parts)
+
+    def acknowledged(self, floor: int, oldest: int, life: str) -> list[Page]:
+        """The pages at or below `floor`; never those sent before `oldest` (Unix seconds), which may have expired
+        instead, and none that were sent to another REPLAY than that of `life`."""
+        if life != self.life:
+            return []
+        return [page for page in self.pages if page.end <= floor and page.at >= oldest]
 
     def without(self, pages: Sequence[Page]) -> Place:
         """The place when these pages are acknowledged."""
@@ -70,7 +80,9 @@ class Places:
             self.place, self._revision = Place(), 0
         else:
             body = orjson.loads(entry.value)
-            pages = [Page(p["end"], p["stream"], tuple(sequence_set.decode(p["sequences"]))) for p in body["pages"]]
+            pages = [
+                Page(**{**each, "sequences": tuple(sequence_set.decode(each["sequences"]))}) for each in body["pages"]
+            ]
             self.place, self._revision = Place(**{**body, "pages": tuple(pages)}), entry.revision
         return self.place
 
@@ -81,10 +93,10 @@ class Places:
 
     async def _write(self, place: Place) -> None:
         pages = [
-            {"end": page.end, "stream": page.stream, "sequences": sequence_set.encode(page.sequences)}
+            {"end": page.end, "at": page.at, "stream": page.stream, "sequences": sequence_set.encode(page.sequences)}
             for page in place.pages
         ]
-        members = {name: getattr(place, name) for name in ("part", "after", "fed", "done", "closed")}
+        members = {name: getattr(place, name) for name in ("part", "after", "fed", "done", "closed", "life")}
         try:
             value = orjson.dumps({**members, "pages": pages})
             self._revision = await self._keys.put(self._key, value, expected=self._revision)

@@ -19,7 +19,7 @@ import structlog
 
 from penstock.broker import Message, StoredMessage, request_many
 from penstock.consume import ACK
-from penstock.contracts import Contracts, nats_subjects
+from penstock.contracts import Contracts, load, nats_subjects
 from penstock.contracts.subjects import replay_log
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.events import Checker
@@ -45,6 +45,8 @@ MOST_PAGES = 200  # that are not acknowledged; beyond it the place would not fit
 TURN_SECONDS = 1.0  # of feeding at a time
 WAIT_SECONDS = 0.3  # that a look waits for it
 CLOSE_SECONDS = 6.0  # that the end of a run waits for what is being sent
+# For which what is sent is certain to be there; REPLAY lets it expire an hour later.
+KEPT_SECONDS = int(load().streams[STREAM_NAME].max_age.total_seconds()) - 3600
 BACK_MESSAGES = 64  # taken back at a time
 
 
@@ -64,6 +66,7 @@ class ToSubscriber:
         self._closing = False
         self._floor = (0, time.monotonic())  # of the consumer's acknowledgements at the last look; since when
         self._fault = ""
+        self._lost = False  # whether messages left REPLAY without an acknowledgement
 
     async def start(self, run: Run, slot: str) -> tuple[ReplayRange, ...]:
         """Nothing has to be made: a subscriber has its consumer at all times."""
@@ -116,6 +119,8 @@ class ToSubscriber:
         """What keeps the run from going on, as far as it is the subscriber."""
         target, (_, since) = self._run.target, self._floor
         silent = time.monotonic() - since
+        if self._lost:
+            return f"messages left REPLAY before {target} acknowledged them; cancel the run and plan the rest again"
         if self._fault:
             return self._fault
         if in_hand and silent > TURN_SECONDS * 5:
@@ -129,7 +134,14 @@ class ToSubscriber:
     async def _settle(self, ledger: Ledger, floor: int) -> None:
         """Records what is acknowledged up to `floor` as confirmed, but for what has an outcome already."""
         place = await self._places.read()
-        pages = [page for page in place.pages if page.end <= floor]
+        info = await self._broker.jetstream.stream_info(STREAM_NAME)
+        oldest = int(time.time()) - KEPT_SECONDS
+        life = f"{info.epoch}/{info.config.get('first_seq')}"
+        if not place.life:
+            await self._places.change(lambda place: replace(place, life=life))
+            place = self._places.place
+        pages = place.acknowledged(floor, oldest, life)
+        self._lost = bool(place.pages) and (place.pages[0].at < oldest or life != place.life)
         if not pages or place.closed:
             return
         found: dict[str, dict[Kind, list[int]]] = {}
@@ -188,7 +200,7 @@ class ToSubscriber:
         end = await self._publisher.publish([_outgoing(each, part.epoch) for each in chosen])
         if left_out := [each.sequence for each in messages if each not in chosen]:
             await self._record({part.stream: {"filtered": left_out}})
-        page = Page(end, part.stream, tuple(each.sequence for each in chosen)) if chosen else None
+        page = Page(end, int(time.time()), part.stream, tuple(each.sequence for each in chosen)) if chosen else None
         await self._places.change(lambda now: now.behind(messages[-1].sequence, len(messages), page))
 
     def _matches(self, message: StoredMessage) -> bool:
