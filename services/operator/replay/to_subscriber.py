@@ -9,41 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import orjson
-import structlog
 
-from penstock.broker import Message, StoredMessage, request_many
+from penstock.broker import Message, request_many
 from penstock.consume import ACK
 from penstock.contracts import Contracts, load, nats_subjects
 from penstock.contracts.subjects import replay_log
-from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.events import Checker
+from penstock.errors import Unavailable
 from penstock.replay.ledger import Ledger
-from penstock.replay.origin import EVENT_ID, STREAM_NAME
+from penstock.replay.origin import STREAM_NAME
 from penstock.replay.outcomes import Kind, encode
-from penstock.replay.pace import Pace
 from penstock.replay.run import Run
 from penstock.rpc.messages import ReplayRange
-from penstock.services.operator.replay.ordered_reader import OrderedReader
-from penstock.services.operator.replay.page_publisher import Outgoing, PagePublisher
 from penstock.services.operator.replay.runs import Runs
-from penstock.services.operator.replay.subscriber_place import Page, Place, Places
+from penstock.services.operator.replay.subscriber_feed import SubscriberFeed
+from penstock.services.operator.replay.subscriber_place import Places
 from penstock.services.operator.replay.supply import Supplied
 
-_log = structlog.get_logger("penstock.operator.replay")
-
-PAGE = 256  # messages between two places
-PAGE_SECONDS = 0.2  # of the rate in a page
 AHEAD_SECONDS = 1.0  # of the rate that the subscriber may have waiting and in hand together,
 AHEAD_LEAST, AHEAD_MOST = 256, 5000  # but so many messages at least and at most
-MOST_PAGES = 200  # that are not acknowledged; beyond it the place would not fit its key
-TURN_SECONDS = 1.0  # of feeding at a time
-WAIT_SECONDS = 0.3  # that a look waits for it
+WAIT_SECONDS = 0.3  # that a look waits for what is being sent
+SILENT_SECONDS = 5.0  # without an acknowledgement, after which the status says so
 CLOSE_SECONDS = 6.0  # that the end of a run waits for what is being sent
 # For which what is sent is certain to be there; REPLAY lets it expire an hour later.
 KEPT_SECONDS = int(load().streams[STREAM_NAME].max_age.total_seconds()) - 3600
@@ -54,18 +42,12 @@ class ToSubscriber:
     """Sends one run. Only a running one is fed, at the rate that its driver allows."""
 
     def __init__(self, runs: Runs, contracts: Contracts, run: Run) -> None:
-        self.pace = Pace()
         self._run = run
         self._broker = runs.broker
-        self._checker = Checker(contracts)
         self._places = Places(runs.keys, run.id)
-        self._publisher = PagePublisher(runs.broker, run.id, run.target)
-        self._reader: tuple[int, OrderedReader] | None = None  # of the range with that number
-        self._unsent: list[StoredMessage] = []  # read, and not sent yet
+        self._feed = SubscriberFeed(runs.broker, contracts, run, self._places)
         self._turn: asyncio.Task[None] | None = None
-        self._closing = False
         self._floor = (0, time.monotonic())  # of the consumer's acknowledgements at the last look; since when
-        self._fault = ""
         self._lost = False  # whether messages left REPLAY without an acknowledgement
 
     async def start(self, run: Run, slot: str) -> tuple[ReplayRange, ...]:
@@ -84,7 +66,7 @@ class ToSubscriber:
         in_flight = info.pending + info.ack_pending
         room = int(min(max(run.rate * AHEAD_SECONDS, AHEAD_LEAST), AHEAD_MOST)) - in_flight
         if run.state == "running" and room > 0 and not place.done and (self._turn is None or self._turn.done()):
-            self._turn = asyncio.create_task(self._feed(room), name=f"feed {run.id}")
+            self._turn = asyncio.create_task(self._feed.turn(room), name=f"feed {run.id}")
         if self._turn is not None:
             await asyncio.wait([self._turn], timeout=WAIT_SECONDS)
         place = self._places.place
@@ -92,14 +74,14 @@ class ToSubscriber:
             left=max(run.planned - place.fed, 0) + info.pending,
             in_hand=info.ack_pending,
             settled=place.done and not place.pages,
-            pace=self.pace,
+            pace=self._feed.pace,
             why=self._why(info.pending, info.ack_pending, info.waiting),
             instances=int(info.waiting > 0),
         )
 
     async def close(self, run: Run, ledger: Ledger) -> None:
         """Takes back what the subscriber has not acknowledged. Raises Unavailable while it has some in hand."""
-        self._closing = True
+        self._feed.ending = True
         if self._turn is not None:
             await asyncio.wait([self._turn], timeout=CLOSE_SECONDS)
             if not self._turn.done():
@@ -121,9 +103,9 @@ class ToSubscriber:
         silent = time.monotonic() - since
         if self._lost:
             return f"messages left REPLAY before {target} acknowledged them; cancel the run and plan the rest again"
-        if self._fault:
-            return self._fault
-        if in_hand and silent > TURN_SECONDS * 5:
+        if self._feed.fault:
+            return self._feed.fault
+        if in_hand and silent > SILENT_SECONDS:
             return f"{target} has {in_hand} messages in hand and has acknowledged none for {silent:.0f} s"
         if pending and not in_hand and not waiting:
             return f"{target} does not fetch: {pending} messages wait for it"
@@ -148,70 +130,8 @@ class ToSubscriber:
         for page in pages:
             new = [each for each in page.sequences if ledger.outcome(page.stream, each) is None]
             found.setdefault(page.stream, {}).setdefault("confirmed", []).extend(new)
-        await self._record(found)
-        await self._places.change(lambda place: place.without(pages))
-
-    async def _record(self, found: dict[str, dict[Kind, list[int]]]) -> None:
         await self._broker.publish(replay_log(self._broker.identity, self._run.id), encode(found))
-
-    # -- sending
-
-    async def _feed(self, room: int) -> None:
-        """Sends up to `room` messages. What fails is tried again at the next look."""
-        until = time.monotonic() + TURN_SECONDS
-        try:
-            await self._places.read()
-            while room > 0 and not self._closing and (left := until - time.monotonic()) > 0:
-                place = self._places.place
-                if place.done or len(place.pages) >= MOST_PAGES:
-                    break
-                most = max(min(PAGE, room, int(self.pace.rate * PAGE_SECONDS)), 1)
-                if not self._unsent:
-                    self._unsent = await self._read(place, most)
-                if not self._unsent:
-                    await self._places.change(lambda place: place.next_part(len(self._run.ranges)))
-                    continue
-                taken = False
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(left):
-                        taken = await self.pace.take(len(self._unsent))
-                if not taken:
-                    break
-                await self._send(place, self._unsent)
-                room -= len(self._unsent)
-                self._unsent = []
-            self._fault = ""
-        except PenstockError as error:
-            if error.code == "CONFLICT":  # another leads, and is further
-                self._unsent, self._reader = [], None
-            elif error.detail != self._fault:
-                _log.warning("subscriber_not_fed", run=self._run.id, code=error.code, reason=error.detail)
-            self._fault = error.detail
-
-    async def _read(self, place: Place, most: int) -> list[StoredMessage]:
-        if self._reader is None or self._reader[0] != place.part:
-            part = self._run.ranges[place.part]
-            self._reader = (place.part, OrderedReader(self._broker, part, place.after))
-        return await self._reader[1].page(most)
-
-    async def _send(self, place: Place, messages: Sequence[StoredMessage]) -> None:
-        part = self._run.ranges[place.part]
-        chosen = [each for each in messages if self._matches(each)]
-        end = await self._publisher.publish([_outgoing(each, part.epoch) for each in chosen])
-        if left_out := [each.sequence for each in messages if each not in chosen]:
-            await self._record({part.stream: {"filtered": left_out}})
-        page = Page(end, int(time.time()), part.stream, tuple(each.sequence for each in chosen)) if chosen else None
-        await self._places.change(lambda now: now.behind(messages[-1].sequence, len(messages), page))
-
-    def _matches(self, message: StoredMessage) -> bool:
-        """Whether the conditions hold that no subject expresses."""
-        if not self._run.match:
-            return True
-        try:
-            event: Any = self._checker.delivered(message)
-        except Refused:
-            return False
-        return all(getattr(event, name) == wanted for name, wanted in self._run.match.items())
+        await self._places.change(lambda place: place.without(pages))
 
     # -- taking back
 
@@ -233,16 +153,3 @@ class ToSubscriber:
                 return count == BACK_MESSAGES
 
             await request_many(self._broker, pull, body, take, timeout=2.0)
-
-
-def _outgoing(message: StoredMessage, epoch: int) -> Outgoing:
-    try:
-        id = orjson.loads(message.data)["id"]
-    except (ValueError, KeyError, TypeError):
-        id = ""
-    headers = {name: value[:64] for name, value in message.headers.items() if name == "traceparent"}
-    if isinstance(id, str) and id:
-        headers[EVENT_ID] = id
-    return Outgoing(
-        message.stream, message.sequence, message.stored_at_ns, epoch, message.subject, message.data, headers
-    )
