@@ -91,6 +91,19 @@ async def test_a_saved_key_is_found_by_the_other_commands(ingress: Ingress) -> N
     assert (code, json.loads(out or "{}").get("accepted")) == (0, 1), err
 
 
+async def test_what_is_said_of_one_host_is_stored_as_it_was_read(rig: Rig, ingress: Ingress, tmp_path: Path) -> None:
+    log = tmp_path / "syslog"
+    log.write_text("".join(f"Nov 20 10:00:00 ordered-{n % 3} till[4]: step {n}\n" for n in range(900)))
+    first = await rig.next_sequence("EVENTS_HTTP")
+    sent = await as_json(ingress, "send", str(log), "--batch", "50", "--concurrency", "8")
+    assert sent["accepted"] == 900
+    steps: dict[str, list[int]] = {}
+    for message in await rig.stored("EVENTS_HTTP", first):
+        stored = json.loads(message.data)
+        steps.setdefault(stored["subject"], []).append(int(stored["data"]["message"].split()[-1]))
+    assert steps == {f"ordered-{host}": list(range(host, 900, 3)) for host in range(3)}
+
+
 async def test_files_are_sent_once_however_often(ingress: Ingress, tmp_path: Path) -> None:
     lines = [f"2026-11-20T10:00:00.{n:03d}Z line {n}\n" for n in range(700)]
     (tmp_path / "app.log").write_text("".join(lines))

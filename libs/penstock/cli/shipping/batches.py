@@ -1,6 +1,7 @@
 """events → batches → POST /v1/events, several at a time → counts by result.
 
-Only events that cannot be stored now are sent again, after a delay; sending an event twice is safe.
+All events of an entity go the same way, one batch after the other, so that they are stored as they were read. Only
+events that cannot be stored now are sent again, after a delay; sending an event twice is safe.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 import httpx
 import orjson
@@ -54,8 +56,19 @@ class Shipped:
         return self.accepted + self.duplicate + sum(each.count for each in self.refused.values())
 
 
+def entity_of(event: bytes) -> bytes:
+    """What an event is about, as far as order goes; empty where it is none."""
+    try:
+        value = orjson.loads(event)
+        found = value.get("subject")
+        return (str(value.get("source")) + str(value.get("id")) if found is None else str(found)).encode()
+    except (orjson.JSONDecodeError, AttributeError):
+        return b""
+
+
 class Shipper:
-    """Sends batches of up to `batch` events, `concurrency` at a time; gives up a batch after `patience` seconds.
+    """Sends batches of up to `batch` events, `concurrency` at a time, each of other entities; gives up a batch after
+    `patience` seconds.
 
     `seen` is called with the API's result for each event that got one.
     """
@@ -76,7 +89,7 @@ class Shipper:
 
     async def run(self, events: Iterable[bytes], progress: Callable[[Shipped], None] = lambda _: None) -> Shipped:
         """Sends all events. Raises PenstockError for what stops everything, e.g. UNAUTHENTICATED."""
-        queue: asyncio.Queue[list[bytes] | None] = asyncio.Queue(maxsize=self._concurrency)
+        queues: list[asyncio.Queue[list[bytes] | None]] = [asyncio.Queue(maxsize=1) for _ in range(self._concurrency)]
         limits = httpx.Limits(max_connections=self._concurrency)
         async with (
             httpx.AsyncClient(
@@ -84,30 +97,34 @@ class Shipper:
             ) as client,
             asyncio.TaskGroup() as tasks,
         ):
-            for _ in range(self._concurrency):
+            for queue in queues:
                 tasks.create_task(self._send_all(client, queue, progress))
-            for batch in self._batches(events):
-                await queue.put(batch)
-            for _ in range(self._concurrency):
+            for lane, batch in self._batches(events):
+                await queues[lane].put(batch)
+                await asyncio.sleep(0)  # it is on its way while the next ones are read
+            for queue in queues:
                 await queue.put(None)
         return self.shipped
 
-    def _batches(self, events: Iterable[bytes]) -> Iterable[list[bytes]]:
-        batch: list[bytes] = []
-        size = 0
+    def _batches(self, events: Iterable[bytes]) -> Iterable[tuple[int, list[bytes]]]:
+        """Batches, and which of the senders each is for."""
+        batches: list[list[bytes]] = [[] for _ in range(self._concurrency)]
+        sizes = [0] * self._concurrency
         for event in events:
             self.shipped.read += 1
             if len(event) > MAX_EVENT_BYTES:
                 detail = f"the event has {len(event)} bytes; at most {MAX_EVENT_BYTES} are taken"
                 self._refuse("EVENT_TOO_LARGE", {"detail": detail}, event)
                 continue
-            if batch and (len(batch) == self._batch or size + len(event) > BATCH_BYTES):
-                yield batch
-                batch, size = [], 0
+            lane = crc32(entity_of(event)) % self._concurrency
+            batch = batches[lane]
+            if batch and (len(batch) == self._batch or sizes[lane] + len(event) > BATCH_BYTES):
+                yield lane, batch
+                batch = batches[lane] = []
+                sizes[lane] = 0
             batch.append(event)
-            size += len(event) + 1
-        if batch:
-            yield batch
+            sizes[lane] += len(event) + 1
+        yield from ((lane, batch) for lane, batch in enumerate(batches) if batch)
 
     async def _send_all(
         self, client: httpx.AsyncClient, queue: asyncio.Queue[list[bytes] | None], progress: Callable[[Shipped], None]
