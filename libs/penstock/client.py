@@ -22,7 +22,7 @@ from penstock.broker import Broker
 from penstock.consume import Copies, Follower
 from penstock.contracts import load, operations, subjects, subscribers
 from penstock.errors import PenstockError, Refused
-from penstock.events import Checker, Event, timestamps
+from penstock.events import Checker, Event, Stamps, timestamps
 from penstock.publish import REPLY_TO, Outgoing, Receipt, Receipts, Submission, publish_singly
 from penstock.replay.subscriber import Replayed, replayed_to
 from penstock.rpc import messages
@@ -51,6 +51,7 @@ class Publisher:
         self.identity = broker.identity
         self._contracts = load()
         self._checker = Checker(self._contracts)
+        self._stamps = Stamps()
         self._waiting: Receipts | None = None
 
     def event(
@@ -65,8 +66,9 @@ class Publisher:
     ) -> bytes:
         """A CloudEvent as JSON. `entity` is what it is about: the unit of order, and of timelines.
 
-        Whoever may have to send an event again gives `id` and `time_ns`: the same source, id and time are the same
-        event everywhere, however often it is sent.
+        It has the present time unless `time_ns` is given, so the same bytes can be published again and are the same
+        event. Whoever makes the event again gives `id` and `time_ns`: the same source, id and time are the same event
+        everywhere, however often it is sent.
         """
         event: dict[str, Any] = {
             "specversion": "1.0",
@@ -84,7 +86,8 @@ class Publisher:
         after so many seconds.
 
         Raises Refused (the event breaks a rule, or the identity may not publish it) or Unavailable (try again: if the
-        event was stored after all, nothing comes of it twice).
+        event was stored after all, nothing comes of it twice). An event without `time` gets the present one; published
+        again on the same connection within an hour, it gets the same.
         """
         [result] = await self.publish_many([event], wait=wait, traceparent=traceparent)
         if isinstance(result, PenstockError):
@@ -174,7 +177,9 @@ class Publisher:
             raw = item if isinstance(item, bytes) else orjson.dumps(item)
         except TypeError as error:
             raise Refused("JSON_INVALID", f"the event cannot be written as JSON: {error}") from None
-        event = self._checker.at_ingress(raw, publisher=self.identity, door="nats", now_ns=now_ns)
+        raw, value = self._checker.parse(raw)
+        now_ns = self._stamps.of(self.identity, raw, value, now_ns)
+        event = self._checker.accept(raw, value, publisher=self.identity, door="nats", now_ns=now_ns, stamp=True)
         allowed = self._contracts.identities[self.identity].publishes
         if "*" not in allowed and event.type.type not in allowed:
             raise Refused("FORBIDDEN", f"identity {self.identity} may not publish {event.type.type}", pointer="/type")

@@ -121,6 +121,15 @@ async def test_an_event_without_a_time_is_stamped(ingress: Ingress, kept: Any) -
     assert "stamped" not in plain
 
 
+async def test_an_event_without_a_time_that_is_sent_again_is_the_same_one(ingress: Ingress, kept: Any) -> None:
+    same, other = event("f-3", time=None), event("f-3", time=None, data={"message": "other"})
+    [first] = (await ingress.send(same)).json()["results"]
+    again, _ = (await ingress.send([same, event("f-4")])).json()["results"]
+    assert (again["status"], again["key"]) == ("duplicate", first["key"])
+    assert (await ingress.send(other)).json()["results"][0]["status"] == "accepted"
+    assert len(await kept()) == 3
+
+
 async def test_a_refused_event_has_its_codes_own_status(ingress: Ingress, kept: Any) -> None:
     large = event("g-1", data={"message": "m", "labels": {str(n): "x" * 1000 for n in range(300)}})
     for body, status, code, pointer in (

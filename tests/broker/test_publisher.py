@@ -48,6 +48,15 @@ async def test_a_published_event_is_stored_where_the_workers_look(billing: Publi
     assert published == Published(event.key, STREAM, message.sequence)
 
 
+async def test_an_event_without_a_time_that_is_published_again_is_the_same_one(billing: Publisher, rig: Rig) -> None:
+    event = orjson.loads(billing.event("log.line.v1", {"message": "paid"}, entity="shop-1"))
+    del event["time"]
+    first, again = await billing.publish(event), await billing.publish(dict(event))
+    assert first.key == again.key
+    assert first.sequence != again.sequence
+    assert len({message.data for message in await rig.stored(STREAM, first.sequence)}) == 1
+
+
 async def test_many_events_get_a_result_each_in_their_order(billing: Publisher, rig: Rig) -> None:
     events: list[Any] = [billing.event("log.line.v1", {"message": str(n)}, entity="shop-1") for n in range(500)]
     events[3] = billing.event("log.line.v1", {}, entity="shop-1")

@@ -106,7 +106,9 @@ def events_path() -> Json:
                 "CloudEvents 1.0 in structured, batched or binary mode; up to 5000 events and "
                 f"{MAX_BODY >> 20} MiB a request. 202 means that every event is on disk, unless `durable` and the "
                 "header `Penstock-Durable` say otherwise. Sending the same event again (same source, id "
-                "and time) is always safe."
+                "and time) is always safe. An event without a time is given the present one (`stamped` in its "
+                "result); sent again, it is the same event only if the same bytes reach the same ingress within an "
+                "hour and it has not restarted, so senders that try again set `time`."
             ),
             "parameters": [
                 _header(

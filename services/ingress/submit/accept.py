@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from penstock.broker import Stored
 from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Refused, Unavailable
-from penstock.events import Checker
+from penstock.events import Checker, Stamps
 from penstock.recent_cache import RecentCache
 from penstock.services.ingress import metrics
 from penstock.services.ingress.access.credentials import Verifier
@@ -39,6 +39,7 @@ class Accept:
         self._verifier = verifier
         self._link = link
         self._recent: RecentCache[str, Stored] = RecentCache(KEYS_REMEMBERED)
+        self._stamps = Stamps()
         self._budget = Budget()
         metrics.BODY_BYTES.set_function(lambda: self._budget.held)
 
@@ -102,7 +103,7 @@ class Accept:
                 self._check_one(request, index)
 
     def _check_one(self, request: Request, index: int) -> None:
-        caller, now_ns = request.caller, request.came_ns
+        caller = request.caller
         try:
             raw, value = self._checker.parse(request.items[index])
         except Refused as error:
@@ -110,6 +111,7 @@ class Accept:
                 raise _WrongCutError from None
             request.results.failed(index, error)
             return
+        now_ns = self._stamps.of(caller.identity, raw, value, request.came_ns)
         try:
             event = self._checker.accept(raw, value, publisher=caller.identity, door="http", now_ns=now_ns, stamp=True)
             if event.type.type not in caller.types:
