@@ -11,7 +11,9 @@ import orjson
 import pytest
 
 from penstock import Publisher
+from penstock.contracts import load
 from penstock.errors import PenstockError, Refused
+from penstock.events.records import read_record
 from penstock.replay.subscriber import Replayed
 from penstock.services.operator.__main__ import build
 from tests.support.broker_rig import Rig
@@ -121,6 +123,9 @@ async def test_a_plain_nats_client_needs_a_pull_and_an_acknowledgement(operator:
             found.append(message)
             await message.ack()
     await client.drain()
+    for message in found:
+        record = read_record(load(), message.subject, message.headers, message.data)
+        assert record.type.record == "replayed.v1"
     first = found[0]
     assert first.subject.startswith("replay.alerting.evt.")
     assert first.subject.endswith(".nats.billing.log.line.v1")

@@ -55,7 +55,7 @@ def test_the_examples_use_every_described_member(name: str) -> None:
 
 def test_every_stream_that_holds_no_events_and_is_ours_has_record_types() -> None:
     described = {record.stream for record in CONTRACTS.records.values()}
-    assert described == {"SCORES", "DLQ", "AUDIT", None}
+    assert described == {"SCORES", "DLQ", "AUDIT", "REPLAY", None}
     assert CONTRACTS.records["tail.v1"].stream is None
 
 

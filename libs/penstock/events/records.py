@@ -1,4 +1,4 @@
-"""a message of SCORES, DLQ, AUDIT or tail.> → its record type (contracts/records), and whether it keeps to it."""
+"""message of SCORES, DLQ, AUDIT, REPLAY or tail.> → its record type (contracts/records), and whether it keeps to it."""
 
 from __future__ import annotations
 
