@@ -19,7 +19,7 @@ FOLDERS = ("contracts", "libs", "services", "stack", "tests", "bench", "docs", "
 _LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)]*)?\)")
 _PATH = re.compile(rf"(?<![\w./<>-])((?:{'|'.join(FOLDERS)}|penstock)/[\w./*-]*[\w*])")
 _CODE = re.compile(r"`([^`\n]+)`")
-_STEP = re.compile(r"`(?P<name>[A-Za-z_][\w.]*)` in \[[^\]]*\]\((?P<path>[^)]+\.py)\)")
+_STEP = re.compile(r"`(?P<name>[A-Za-z_][\w.]*)`\s+in\s+\[[^\]]*\]\((?P<path>[^)]+\.py)\)")
 
 
 def text_of(document: str) -> str:
@@ -74,3 +74,24 @@ def test_every_function_is_in_the_file_that_is_named_for_it(document: str) -> No
     folder = (ROOT / document).parent
     assert [each for each in named if each[0] not in symbols((folder / each[1]).resolve())] == []
     assert len(named) > 20 or document != ARCHITECTURE
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_test_that_is_named_is_named_with_its_file(document: str) -> None:
+    named = re.findall(r"`(test_\w+)`", text_of(document))
+    with_file = [step["name"] for step in _STEP.finditer(text_of(document)) if step["name"].startswith("test_")]
+    assert sorted(named) == sorted(with_file)
+
+
+@pytest.mark.parametrize(
+    ("document", "heading", "untested"),
+    [("README.md", "What is guaranteed", set()), ("SECURITY.md", "Trust boundaries", {"10"})],
+)
+def test_every_guarantee_names_the_tests_that_prove_it(document: str, heading: str, untested: set[str]) -> None:
+    [section] = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", text_of(document), re.MULTILINE | re.DOTALL)
+    promised = set(re.findall(r"^(\d+)\. \*\*", section, re.MULTILINE))
+    tested = {
+        number for number, tests in re.findall(r"^\| (\d+) \| (.*) \|$", section, re.MULTILINE) if "`test_" in tests
+    }
+    assert len(promised) > 5
+    assert promised - untested == tested
