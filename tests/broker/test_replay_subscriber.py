@@ -9,12 +9,14 @@ from typing import Any
 import nats
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from penstock import Publisher
 from penstock.contracts import load
 from penstock.errors import PenstockError, Refused
 from penstock.events.records import read_record
 from penstock.replay.subscriber import Replayed
+from penstock.rpc.messages import ReplayPlan, ReplayRun
 from penstock.services.operator.__main__ import build
 from tests.support.broker_rig import Rig
 from tests.support.command import replay
@@ -192,6 +194,16 @@ async def _all_confirmed(console: Console, run: Any, count: int) -> bool:
     return (await console.status(run)).outcomes.confirmed == count
 
 
+async def _applied(console: Console, plan: ReplayPlan) -> ReplayRun | None:
+    """The run, once the target is free."""
+    try:
+        return await console.apply(plan)
+    except Refused as error:
+        if error.code != "REPLAY_TARGET_BUSY":
+            raise
+        return None
+
+
 async def test_what_a_cancelled_run_left_is_taken_back(operator: Rig, console: Console, alerting: Publisher) -> None:
     first, _ = await planned(operator, console, 500)
     run = await console.apply(first)
@@ -202,21 +214,34 @@ async def test_what_a_cancelled_run_left_is_taken_back(operator: Rig, console: C
     await until(waiting)
     await console.change("cancel", run)
     second, lines = await planned(operator, console, 20)
-
-    async def applied() -> Any:
-        try:
-            return await console.apply(second)
-        except Refused as error:
-            if error.code != "REPLAY_TARGET_BUSY":
-                raise
-            return None
-
-    other = await until(applied)
+    other = await until(lambda: _applied(console, second))
     found = await received(alerting, len(lines))
     assert {each.run for each in found} == {other.id}
     assert (await console.in_state(other, "done", "failed")).outcomes.confirmed == len(lines)
     cancelled = await console.status(run)
     assert cancelled.outcomes.total == 0
+
+
+async def test_a_cancelled_run_waits_for_what_its_subscriber_has_in_hand_and_says_so_once(
+    operator: Rig, console: Console, alerting: Publisher
+) -> None:
+    plan, _ = await planned(operator, console, 20)
+    run = await console.apply(plan)
+    with capture_logs() as logs:
+        async with alerting.replayed() as events:
+            in_hand = await anext(events)
+            await console.change("cancel", run)
+            next_plan, lines = await planned(operator, console, 3)
+            with pytest.raises(PenstockError, match="being closed"):
+                await console.apply(next_plan)
+            await until(lambda: any(each["event"] == "replay_not_driven" for each in logs))
+            in_hand.confirm()
+        other = await until(lambda: _applied(console, next_plan))
+    waits = [each["reason"] for each in logs if each["event"] == "replay_not_driven" and each["run"] == run.id]
+    assert len(waits) == len(set(waits)) >= 1, waits
+    assert "in hand" in waits[0]
+    await received(alerting, len(lines))
+    assert (await console.in_state(other, "done", "failed")).outcomes.confirmed == len(lines)
 
 
 async def test_the_command_names_a_subscriber_by_a_form_of_its_own(operator: Rig) -> None:

@@ -77,7 +77,7 @@ class RunLanes:
         self._brake = Brake(host.worker, "replay")
         self._handles: Mapping[str, Handle] = {source.stream: source.handle(run) for source in host.sources}
         self._at_work: list[Lane] = []
-        self._told = (0, host.push_backs())  # handled messages and push-backs, up to the last report
+        self._reported = (0, host.push_backs())  # handled messages and push-backs, up to the last report
 
     def pause(self) -> None:
         """Begins nothing more until the operator allows it."""
@@ -183,7 +183,7 @@ class RunLanes:
             await set_within(self._stop, progress.EVERY)
 
     async def _ask(self) -> None:
-        host, (handled, push_backs) = self._host, self._told
+        host, (handled, push_backs) = self._host, self._reported
         await host.live.look()
         now = (self._outcomes.handled, host.push_backs())
         body = ReplayProgress(
@@ -202,6 +202,6 @@ class RunLanes:
         except PenstockError as error:
             _log.debug("replay_progress_failed", run=self.run.id, reason=str(error))
         else:
-            self._told = now
+            self._reported = now
             if not self._stop.is_set():
                 self._pace.grant(allowance.rate if allowance.state == "running" else 0.0, allowance.seconds)

@@ -36,7 +36,7 @@ class States:
 
     async def changed(self, end: int) -> dict[int, Sets]:
         """The chunks that somebody changed since the last call, by number; every one of them at first. What has
-        dead letters from `end` on, which the caller does not know yet, is told again the next time."""
+        dead letters from `end` on, which the caller does not know yet, is given again the next time."""
         last = (await self._jetstream.stream_info(key_stream(BUCKET))).last_seq
         if last == self._seen:
             return {}

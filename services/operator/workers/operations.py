@@ -52,7 +52,7 @@ class WorkerOperations:
         return WorkerReplicas(replicas=self._replicas.all(WorkersQuery.read(request).worker)).to_json()
 
     async def resume(self, request: Json, caller: RequestCaller) -> Json:
-        """ResumeWorker → ResumedWorker. On the audit trail before any replica is told."""
+        """ResumeWorker → ResumedWorker. On the audit trail before any replica is notified."""
         require(caller, SERVICE, "resume")
         wanted = ResumeWorker.read(request)
         if not wanted.reason.strip():
