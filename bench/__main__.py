@@ -54,6 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("--events", type=int, default=200_000, help="backlog of the workers")
     parser.add_argument("--seconds", type=float, default=20, help="length of each load, in seconds")
+    parser.add_argument("--workers", default=",".join(replay.SINKS), help="whose replays are measured")
     parser.add_argument("--minutes", type=float, default=10, help="length of the memory run, in minutes")
     parser.add_argument("--rate", type=float, default=memory.RATE, help="events a second of the memory run")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each contestant of compare")

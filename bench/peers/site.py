@@ -7,14 +7,13 @@ of the fleet. A set has two consumers, <set>_indexer and <set>_writer.
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import sys
 from collections.abc import Iterable
 
 import httpx
-import nkeys  # type: ignore[import-untyped]
 
+from bench.admin import conf_with_admin, connect_admin, new_key
 from bench.fleet import Fleet
 from bench.peers import install
 from penstock.broker import Broker
@@ -144,30 +143,17 @@ async def open_site(base: Fleet) -> Site:
             )
     await _make_indices(base.place)
     await asyncio.to_thread(_make_tables, base.place)
-    core = await Broker.connect(base.place.nats, "bench", base.place.credentials_folder, prefix="$JS.API")
-    return Site(base, broker, core, password)
+    return Site(base, broker, await connect_admin(base.place), password)
 
 
 def _add_account(place: Place, password: str) -> None:
-    users = f'[{{nkey: "{_new_key(place, "peers")}"}}, {{user: "program", password: "{password}"}}]'
+    users = f'[{{nkey: "{new_key(place, "peers")}"}}, {{user: "program", password: "{password}"}}]'
     account = f'  PEERS: {{\n    jetstream: "enabled"\n    users: {users}\n  }}\n'
-    core = '    jetstream: "enabled"\n    users: [\n'
-    conf = nats.fleet_conf(place)
-    for marker, more in ((core, f'      {{nkey: "{_new_key(place, "bench")}"}}\n'), ("accounts: {\n", account)):
-        if conf.count(marker) != 1:
-            raise RuntimeError(f"the configuration of NATS has no place behind {marker!r}")
-        conf = conf.replace(marker, marker + more)
+    conf, marker = conf_with_admin(place), "accounts: {\n"
+    if conf.count(marker) != 1:
+        raise RuntimeError(f"the configuration of NATS has no place behind {marker!r}")
+    conf = conf.replace(marker, marker + account)
     nats.wait_ready(place, nats.start(place, conf))
-
-
-def _new_key(place: Place, name: str) -> str:
-    """Creates a seed among the credentials; returns its public key."""
-    seed = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
-    path = place.credentials_folder / f"{name}.nk"
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(seed)
-    public: str = nkeys.from_seed(bytearray(seed)).public_key.decode()
-    return public
 
 
 async def _make_indices(place: Place) -> None:

@@ -57,7 +57,7 @@ async def test_shards_of_a_stream_become_one_lane_that_holds_as_much() -> None:
     ]
     found = replay_sources(NO_BROKER, sources)
     assert [source.stream for source in found] == ["A", "B"]
-    assert found[0].options.in_flight == 8
+    assert (found[0].options.batch, found[0].options.in_flight) == (1000, 2)
     assert found[0].options.bounds == Limits(messages=4096, bytes=32, batch_bytes=2)
 
 

@@ -16,9 +16,9 @@ from penstock.runtime.parts import Source
 from penstock.runtime.replies import reply
 
 HandleValues = Callable[[list[Any]], Awaitable[list[Outcome]]]
-# Batches in flight of one lane that stands for many: more would leave no whole batch in the queue, as the consumer lets
-# only so many messages be unsettled.
-MOST_IN_FLIGHT = 8
+# A lane that stands for many handles larger batches instead of more of them: each costs a record and a turn of the
+# loop, and nobody waits for its messages. So many messages are also one group of a GroupCommitter.
+LARGEST_BATCH = 1000
 _FILTERED = Done(unwritten="filtered")
 
 
@@ -59,10 +59,13 @@ def matching(handle: HandleValues, match: Mapping[str, str]) -> HandleValues:
 def _together(options: Sequence[LaneOptions]) -> LaneOptions:
     """Those of one lane that holds and works on as much as these together."""
     first, bounds = options[0], [each.bounds for each in options]
+    if len(options) == 1:
+        return first
     limits = Limits(
         messages=sum([each.messages for each in bounds]),
         bytes=sum([each.bytes for each in bounds]),
         batch_bytes=first.bounds.batch_bytes,
     )
-    in_flight = min(sum([each.in_flight for each in options]), MOST_IN_FLIGHT)
-    return replace(first, in_flight=in_flight, limits=limits)
+    at_work = sum([each.batch * each.in_flight for each in options])
+    batch = max(min(sum([each.batch for each in options]), LARGEST_BATCH), first.batch)
+    return replace(first, batch=batch, in_flight=max(at_work // batch, 1), limits=limits)
