@@ -41,7 +41,12 @@ class Ingress:
         tokens = TokenCallers(OidcVerifier(issuers.read(settings.issuers)), contracts) if settings.oidc else None
         verifier = Authenticator(KeyCallers(keys, contracts), tokens, self.link.is_denied)
         app = FastAPI(
-            title=describe.TITLE, summary=describe.SUMMARY, lifespan=self._lifespan, docs_url=None, redoc_url=None
+            title=describe.TITLE,
+            summary=describe.SUMMARY,
+            lifespan=self._lifespan,
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
         )
         app.state.verifier = verifier
         workers = WorkerClient(contracts, self.link)

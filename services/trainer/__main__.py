@@ -13,7 +13,7 @@ import orjson
 import structlog
 
 from penstock.auth.connect import connect_as
-from penstock.contracts import Contracts, load
+from penstock.contracts import Contracts, load, problem
 from penstock.elasticsearch.client import connect
 from penstock.elasticsearch.settings import ElasticsearchSettings
 from penstock.errors import PenstockError, Refused
@@ -77,7 +77,7 @@ async def register(package: bytes, arguments: argparse.Namespace, place: Setting
 
 
 def main(words: list[str]) -> int:
-    """Exit code 0 when the version is registered (and active, with --activate)."""
+    """Exit code 0 when the version is registered (and active, with --activate); the version, or the error, as JSON."""
     arguments, place, known = parse_arguments(words), ElasticsearchSettings(), load()
     configure_logging(place.log_level, "trainer")
     logging.getLogger("tensorflow").setLevel(logging.WARNING)
@@ -94,6 +94,7 @@ def main(words: list[str]) -> int:
         model = asyncio.run(register(package, arguments, place))
     except PenstockError as error:
         _log.error("training_failed", code=error.code, reason=error.detail)
+        print(orjson.dumps(problem(error)).decode())
         return 1
     print(orjson.dumps(model.to_json()).decode())
     return 0

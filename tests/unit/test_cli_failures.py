@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from penstock.cli import model
 from penstock.contracts import load, step_in_shell
+from penstock.errors import PenstockError
 from penstock.stack import certificate
 from penstock.stack.place import CHECKOUT, Place
 from tests.support.sentences import MACHINE
@@ -77,6 +79,29 @@ def test_a_command_that_cannot_go_on_says_what_to_do(
     assert words in err
     assert "Traceback" not in err
     assert not MACHINE.search(err), err
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (
+            '{"code": "HISTORY_TOO_SHORT", "detail": "3 events are there to train on; 100 are needed"}',
+            "HISTORY_TOO_SHORT",
+        ),
+        ("killed", "CHILD_DIED"),
+        ("", "CHILD_DIED"),
+    ],
+)
+def test_a_training_that_fails_is_an_error_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, code: str
+) -> None:
+    trainer = tmp_path / "trainer"
+    trainer.write_text(f"#!/bin/sh\necho '{said}'\nexit 1\n")
+    trainer.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(trainer))
+    with pytest.raises(PenstockError) as failed:
+        model.train(model="surprise", limit=100, activate=False, reason="")
+    assert failed.value.code == code
 
 
 class Answers(BaseHTTPRequestHandler):

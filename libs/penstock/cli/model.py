@@ -12,6 +12,7 @@ import typer
 
 from penstock.auth.connect import connect_as
 from penstock.cli.console import print_table
+from penstock.errors import PenstockError, Refused
 from penstock.rpc.client import ask
 from penstock.rpc.messages import RegisteredModel, RegisteredModels
 from penstock.settings import load_settings
@@ -63,9 +64,17 @@ def train(
     """Train a new version on the events in Elasticsearch and register it."""
     # A process of its own: TensorFlow is for the trainer, not for the command line.
     words = ["--model", model, "--limit", str(limit), "--reason", reason, *(["--activate"] if activate else [])]
-    done = subprocess.run([sys.executable, "-m", "penstock.services.trainer", *words], check=False)  # noqa: S603
-    if done.returncode:
-        raise typer.Exit(done.returncode)
+    command = [sys.executable, "-m", "penstock.services.trainer", *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603
+    *_, said = [b"", *done.stdout.splitlines()]
+    if done.returncode == 0:
+        print(said.decode())
+        return
+    try:
+        problem = jsonlib.loads(said)
+        raise Refused(problem["code"], problem["detail"])
+    except (ValueError, KeyError, TypeError):
+        raise PenstockError("CHILD_DIED", f"the trainer exited with status {done.returncode}; see above") from None
 
 
 def _ask(operation: str, request: dict[str, Any]) -> dict[str, Any]:
