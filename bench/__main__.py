@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import broker, compare, edge, end_to_end, growth, identity, ingress, memory, replay, workers
+from bench import broker, compare, edge, end_to_end, growth, identity, ingress, memory, replay, replay_beside, workers
 from bench.fleet import fleet_on
 from penstock.stack.place import CHECKOUT, Place
 
@@ -27,6 +27,7 @@ PARTS = {
     "identity": identity.measure,
     "workers": workers.measure,
     "replay": replay.measure,
+    "replay_beside": replay_beside.measure,
     "end_to_end": end_to_end.measure,
     "memory": memory.measure,
     "compare": compare.measure,
@@ -55,6 +56,10 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=200_000, help="backlog of the workers")
     parser.add_argument("--seconds", type=float, default=20, help="length of each load, in seconds")
     parser.add_argument("--workers", default=",".join(replay.SINKS), help="whose replays are measured")
+    parser.add_argument("--kinds", default="restore,repair", help="of the indexer's replays")
+    parser.add_argument(
+        "--replay-rate", type=float, default=replay_beside.RATE, help="events a second of replay_beside"
+    )
     parser.add_argument("--minutes", type=float, default=10, help="length of the memory run, in minutes")
     parser.add_argument("--rate", type=float, default=memory.RATE, help="events a second of the memory run")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each contestant of compare")

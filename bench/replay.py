@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from statistics import mean
 
@@ -37,7 +37,7 @@ from penstock.replay.run import Range, Run
 
 SINKS = {"indexer": "elasticsearch", "writer": "cassandra", "scorer": None}
 KINDS = {"indexer": ("restore", "repair"), "writer": ("repair",), "scorer": ("repair",)}
-LIVE = 100_000  # events of a live figure
+LIVE = 60_000  # events of a live figure
 TRAINED_ON = 20_000
 CHUNK = 200_000  # events made at a time
 _PATIENCE = 900.0
@@ -126,10 +126,11 @@ async def measure(base: Fleet, arguments: argparse.Namespace, console: Console) 
                 await _model(base, admin, driver, filler, console)
             drains = Drains(base, admin, driver, filler, worker, console)
             await base.start(f"{worker}_0")
-            await _figures(base, drains, worker, arguments.events)
+            kinds = [kind for kind in KINDS[worker] if worker != "indexer" or kind in arguments.kinds.split(",")]
+            await _figures(base, drains, worker, kinds, arguments.events)
             await base.stop(f"{worker}_0")
             live = mean(drains.rates["live"])
-            for kind in KINDS[worker]:
+            for kind in kinds:
                 ratio = mean(drains.rates[kind]) / live
                 table.add_row(worker, kind, f"{ratio:.2f}")
                 drains.rows.append({"worker": worker, "replay": kind, "of_live": round(ratio, 3)})
@@ -141,11 +142,11 @@ async def measure(base: Fleet, arguments: argparse.Namespace, console: Console) 
     return rows
 
 
-async def _figures(base: Fleet, drains: Drains, worker: str, events: int) -> None:
+async def _figures(base: Fleet, drains: Drains, worker: str, kinds: Sequence[str], events: int) -> None:
     most = min(LIVE, events)
     await drains.live(await drains.backlog(most), most)
     planned = await drains.backlog(events)
-    for kind in KINDS[worker]:
+    for kind in kinds:
         if kind == "restore":
             await lose(base)
         await drains.replay(kind, planned)
