@@ -9,6 +9,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
 from penstock.contracts import Contracts
 from penstock.elasticsearch import names
+from penstock.elasticsearch.failure import reason_of
 from penstock.elasticsearch.templates import templates
 from penstock.errors import PenstockError, Unavailable
 from penstock.services.indexer.metrics import INDICES_MADE
@@ -107,7 +108,7 @@ def _type(error: ApiError) -> str:
 
 def unavailable(error: ApiError | TransportError, what: str) -> PenstockError:
     """Elasticsearch's error as ours."""
-    text = f"{what}: {str(error)[:300]}"
+    text = f"{what}: {reason_of(error)[:300]}"
     if isinstance(error, ApiError) and error.meta.status < 500 and error.meta.status not in _PASSING:
         return PenstockError("STORE_UNAVAILABLE", text, retry_after=15)
     return Unavailable("STORE_UNAVAILABLE", text, retry_after=5)

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import structlog
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from penstock import atomic_file, secret_file
 from penstock.contracts import Contracts
+from penstock.contracts.model_file import read_model
 from penstock.errors import Refused
 
 _log = structlog.get_logger("penstock.issuer")
@@ -93,8 +94,10 @@ def _entries(file: Path) -> dict[str, Client]:
     if not file.exists():
         return {}
     try:
-        found = _File.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")) or {}).clients
-    except (OSError, yaml.YAMLError, ValidationError) as error:
+        found = read_model(file, _File).clients
+    except OSError as error:
+        raise Refused("ISSUERS_INVALID", f"{file} cannot be read: {error.strerror}") from None
+    except ValueError as error:
         raise Refused("ISSUERS_INVALID", f"{file}: {error}") from None
     for client in found:
         _require_id(client)

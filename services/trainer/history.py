@@ -14,6 +14,7 @@ from typing import Any
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
 from penstock.contracts import Contracts, EventType
+from penstock.elasticsearch.failure import reason_of
 from penstock.errors import Refused, Unavailable
 
 PAGE = 2_000
@@ -43,7 +44,7 @@ def read_history(client: Elasticsearch, contracts: Contracts, *, types: list[str
     try:
         return _read(client, selected, limit, seed)
     except (ApiError, TransportError) as error:
-        raise Unavailable("STORE_UNAVAILABLE", f"Elasticsearch: {error}") from error
+        raise Unavailable("STORE_UNAVAILABLE", f"Elasticsearch: {reason_of(error)}") from error
 
 
 def _read(client: Elasticsearch, types: list[EventType], limit: int, seed: int) -> History:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel, ConfigDict
 
+from penstock.auth import issuers
 from penstock.contracts import load, wording
+from penstock.contracts.model_file import read_model
 from penstock.errors import Refused
 from penstock.events import Checker, timestamps
 from penstock.rpc import messages
@@ -132,3 +137,37 @@ def test_each_attribute_and_member_of_a_wrong_kind_is_refused_in_words(value: An
     refused = refusals(check, (json.dumps(event).encode() for event in wrong))
     assert len(refused) > 5
     assert [error.detail for error in refused if MACHINE.search(error.detail)] == []
+
+
+class Shop(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    tills: list[int] = []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"name: [", "it is not YAML at line"),
+        (b"\xff", "it is not"),
+        (b"", "`name` is missing"),
+        (b"- 1", "the file must be an object"),
+        (b"{name: a, till: 1}", "`till` is not a member of the file"),
+        (b"{name: a, tills: [1, x]}", "`tills[1]` must be a whole number"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_words(tmp_path: Path, text: bytes, words: str) -> None:
+    (tmp_path / "shop.yaml").write_bytes(text)
+    with pytest.raises(ValueError, match=re.escape(words)) as refused:
+        read_model(tmp_path / "shop.yaml", Shop)
+    assert not MACHINE.search(str(refused.value))
+
+
+def test_an_issuers_file_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "issuers.yaml").write_text("issuers: [{issuer: 'https://id.test', audience: penstock, gives: [all]}]")
+    with pytest.raises(Refused) as refused:
+        issuers.read(tmp_path / "issuers.yaml")
+    assert refused.value.code == "ISSUERS_INVALID"
+    assert "`issuers[0].gives[0]` must be" in refused.value.detail
+    assert not MACHINE.search(refused.value.detail)

@@ -86,8 +86,8 @@ def read_seal(payload: bytes) -> Seal:
             str(body["key"]),
             base64.b64decode(body["signature"], validate=True),
         )
-    except (ValueError, KeyError, TypeError, binascii.Error) as error:
-        raise Refused("TRAIL_BROKEN", f"a seal cannot be read: {type(error).__name__}") from None
+    except (ValueError, KeyError, TypeError, binascii.Error):
+        raise Refused("TRAIL_BROKEN", "a seal cannot be read: a member is missing or not valid") from None
 
 
 def _head(body: Any) -> Head:

@@ -20,10 +20,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from penstock.auth.secure_url import is_secure
+from penstock.contracts.model_file import read_model
 from penstock.errors import Refused
 
 # Signatures with a public key only. An HMAC key would be a secret that this side could also forge tokens with, and
@@ -75,10 +75,10 @@ class _File(BaseModel):
 def read(path: Path) -> tuple[Issuer, ...]:
     """The issuers in the file. Raises Refused ISSUERS_INVALID."""
     try:
-        issuers = _File.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).issuers
+        issuers = read_model(path, _File).issuers
     except OSError as error:
         raise Refused("ISSUERS_INVALID", f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, ValidationError) as error:
+    except ValueError as error:
         raise Refused("ISSUERS_INVALID", f"{path}: {error}") from None
     names = [each.issuer for each in issuers]
     if len(set(names)) != len(names):

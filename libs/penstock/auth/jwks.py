@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jose import jwk  # type: ignore[import-untyped]
 from jose.exceptions import JOSEError  # type: ignore[import-untyped]
 
+from penstock.auth.http_failure import reason_of
 from penstock.auth.issuers import Issuer
 from penstock.errors import PenstockError, Unavailable
 
@@ -78,7 +79,7 @@ class KeySet:
         try:
             await self._read()
         except (OSError, httpx.HTTPError) as error:
-            raise Unavailable("ISSUER_UNAVAILABLE", f"no keys: {type(error).__name__}: {error}") from None
+            raise Unavailable("ISSUER_UNAVAILABLE", f"no keys of {self._issuer.issuer}: {reason_of(error)}") from None
         return list(self._keys.values())
 
     async def _read(self) -> None:

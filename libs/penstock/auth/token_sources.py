@@ -23,6 +23,7 @@ import structlog
 
 from penstock import secret_file
 from penstock.auth import issuers
+from penstock.auth.http_failure import reason_of
 from penstock.auth.secure_url import is_secure
 from penstock.broker import Token, TokenSource
 from penstock.contracts import load
@@ -60,7 +61,7 @@ class ClientCredentials(TokenSource):
                 )
         except httpx.HTTPError as error:
             raise Unavailable(
-                "ISSUER_UNAVAILABLE", f"token endpoint {self.url}: {type(error).__name__}", retry_after=2
+                "ISSUER_UNAVAILABLE", f"token endpoint {self.url}: {reason_of(error)}", retry_after=2
             ) from None
         if answer.status_code in (400, 401, 403):
             raise Refused("CREDENTIALS_INVALID", f"{self.url} refuses client {self._client}: {_error(answer)}")

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from penstock.auth.http_failure import reason_of
 from penstock.cli.oidc import kept_login
 from penstock.cli.trust import must_be_trusted, trusted
 from penstock.errors import PenstockError, Refused, Unavailable
@@ -106,9 +107,7 @@ def unreachable(error: httpx.TransportError) -> Unavailable:
     """The API cannot be reached. Raises Refused CERTIFICATE_UNTRUSTED where nothing but that is the reason."""
     url = api_url()
     must_be_trusted(url, error)
-    reason = str(error) or "the connection was lost"
-    if isinstance(error, httpx.TimeoutException):
-        reason = "no answer in time"
-    elif isinstance(error, httpx.RemoteProtocolError | httpx.ReadError) and url.startswith("http:"):
+    reason = reason_of(error)
+    if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError) and url.startswith("http:"):
         reason += "; does it speak https?"
     return Unavailable("SERVICE_UNAVAILABLE", f"{url} cannot be reached: {reason}")

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from penstock.cli.printable import shown
 from penstock.contracts import step_in_shell
+from penstock.contracts.model_violation import violation
 from penstock.errors import PenstockError, Refused
 
 
@@ -41,8 +42,6 @@ def _settings_names() -> set[str]:
 
 
 def _setting(error: ValidationError) -> Refused:
-    from penstock.rpc.messages.violation import violation  # slow to import, and needed in this case only
-
     errors = error.errors(include_url=False, include_input=False)
     for each in errors:
         name, *rest = each["loc"] or ("",)

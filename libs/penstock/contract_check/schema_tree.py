@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.events.ijson import pointer
+from penstock.contracts.wording import pointer
 
 Schema = Mapping[str, Any]
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+_JSON_MEDIA = "application/json or another media type of JSON"
+_INDEX = "an index like events-logs-2026, or table-events or table-timeline"
+_REBUILT_INDEX = "an index of a rebuild like events-logs-2026-g2, or one of its tables like events_b"
 _VERSION_OF_TYPE = "an event type with its version, like log.line.v1"
 PATTERNS = {
     # events
@@ -19,7 +22,7 @@ PATTERNS = {
     r"^[0-9a-f]{32}$": "32 hexadecimal digits in lower case",
     r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$": "a W3C traceparent",
     r"^[a-z][a-z0-9_]*$": "lower-case letters, digits and _, with a letter first",
-    r"^application/([A-Za-z0-9.+_-]+\+)?json( *;.*)?$": "application/json or another media type of JSON",
+    r"^[Aa][Pp][Pp][Ll][Ii][Cc][Aa][Tt][Ii][Oo][Nn]/([A-Za-z0-9.+_-]+\+)?[Jj][Ss][Oo][Nn]([ \t]*;.*)?$": _JSON_MEDIA,
     # requests
     r"^[a-z][a-z0-9_]{0,63}$": "a name of at most 64 lower-case letters, digits and _, with a letter first",
     r"^[a-z0-9][a-z0-9_-]{0,63}$": "a name of at most 64 lower-case letters, digits, _ and -",
@@ -31,8 +34,8 @@ PATTERNS = {
     r"^[0-9a-f]{8,64}$": "the first 8 to 64 hexadecimal digits of a plan's hash",
     r"^[0-9a-f-]{36}(/[a-z][a-z0-9_]*/[0-9]+)?$": "the id of a dead letter, as a list shows it",
     r"^[0-9]{4}(-[0-9]{2}){0,2}$": "a period like 2026, 2026-01 or 2026-01-31",
-    r"^(events|scored)-[a-z0-9_]+(-[a-z0-9_]+)?-[0-9]{4}(-[0-9]{2}){0,2}$": "an index like events-logs-2026",
-    r"^(events|scored)-[a-z0-9_-]+-g[1-9][0-9]*$": "an index of a rebuild like events-logs-2026-g2",
+    r"^((events|scored)-[a-z0-9_]+(-[a-z0-9_]+)?-[0-9]{4}(-[0-9]{2}){0,2}|table-(events|timeline))$": _INDEX,
+    r"^((events|scored)-[a-z0-9_-]+-g[1-9][0-9]*|(events|timeline)(_b)?)$": _REBUILT_INDEX,
 }
 TYPES = {
     "string": "text",
@@ -65,3 +68,8 @@ def name(path: Sequence[str | int], whole: str) -> str:
 def count(limit: int, what: str) -> str:
     """`1 item`, `2 items`."""
     return f"{limit} {what}{'' if limit == 1 else 's'}"
+
+
+def pointer(path: Sequence[str | int]) -> str:
+    """An RFC 6901 JSON pointer."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import jsonschema_rs
 import yaml
 
-from penstock.contracts import Contracts, EventType
+from penstock.contracts import Contracts, EventType, wording
 from penstock.contracts.subjects import Door, parse_event, partition
 from penstock.errors import Refused
 from penstock.events import ijson, timestamps
@@ -169,7 +169,7 @@ def _violation(validator: jsonschema_rs.Validator, value: Any) -> Refused:
         path.append(unexpected[0])
         if len(path) == 1:
             code = "ATTRIBUTE_UNKNOWN"
-    return Refused(code, _shorten(sentence(error)), pointer=ijson.pointer(path))
+    return Refused(code, _shorten(sentence(error)), pointer=wording.pointer(path))
 
 
 def _shorten(text: str, most: int = 300) -> str:

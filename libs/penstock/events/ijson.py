@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from penstock.contracts.wording import pointer
 from penstock.errors import Refused
 
 MAX_DEPTH = 32
@@ -97,11 +98,6 @@ def _first_duplicate(raw: bytes) -> str:
 
     json.loads(raw, object_pairs_hook=members)
     return pointer([found[0]]) if found else ""
-
-
-def pointer(path: list[str | int]) -> str:
-    """An RFC 6901 JSON pointer."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
 def _refusal(error: orjson.JSONDecodeError) -> Refused:

@@ -8,10 +8,11 @@ from typing import Any
 
 import jsonschema_rs
 
-from penstock.contracts import Contracts
+from penstock.contracts import Contracts, wording
 from penstock.contracts.records import RecordType
 from penstock.errors import Refused
 from penstock.events import ijson
+from penstock.events.violation import sentence
 
 _SERVERS = "Nats-"  # how the names of headers begin that belong to the broker
 
@@ -60,7 +61,7 @@ def record_type(contracts: Contracts, subject: str, headers: Mapping[str, str]) 
         raise Refused("RECORD_INVALID", f"no record type has the subject {subject[:256]!r}", pointer="/subject")
     name = next(iter(found[0].fixed_headers))
     names = " or ".join(type.fixed_headers[name] for type in found)
-    raise Refused("RECORD_INVALID", f"{name} must be {names}", pointer=ijson.pointer(["headers", name]))
+    raise Refused("RECORD_INVALID", f"{name} must be {names}", pointer=wording.pointer(["headers", name]))
 
 
 def _check(validator: jsonschema_rs.Draft202012Validator, value: Any, type: RecordType, part: str) -> None:
@@ -69,4 +70,6 @@ def _check(validator: jsonschema_rs.Draft202012Validator, value: Any, type: Reco
     error = next(iter(validator.iter_errors(value)))
     unexpected = getattr(error.kind, "unexpected", None)
     path = [part, *error.instance_path, *(unexpected[:1] if unexpected else ())]
-    raise Refused("RECORD_INVALID", f"{type.record}: {error.message[:300]}", pointer=ijson.pointer(path))
+    raise Refused(
+        "RECORD_INVALID", f"{type.record}: {sentence(error, 'the record')[:300]}", pointer=wording.pointer(path)
+    )

@@ -27,8 +27,8 @@ def parse(text: str) -> int:
     leap = day_and_time.endswith(":60")
     try:
         seconds = _seconds(day_and_time[:-2] + "59") + 1 if leap else _seconds(day_and_time)
-    except ValueError as error:
-        raise Refused("TIME_INVALID", f"{text!r}: {error}", pointer="/time") from None
+    except ValueError:
+        raise Refused("TIME_INVALID", f"{text!r} is a day or time that does not exist", pointer="/time") from None
     if sign is not None:
         if int(hours) > 23 or int(minutes) > 59:
             raise Refused("TIME_INVALID", f"{text!r}: the zone is out of range", pointer="/time")

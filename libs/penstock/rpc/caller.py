@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from penstock.errors import Refused
+from penstock.events import ijson
 
 ON_BEHALF = "x-on-behalf"
 TRACEPARENT = "traceparent"
@@ -65,7 +66,7 @@ def json_object(data: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise Refused("JSON_INVALID", f"not JSON: {error}") from None
+        raise Refused("JSON_INVALID", ijson.fault(error)) from None
     if not isinstance(value, dict):
         raise Refused("QUERY_INVALID", "not an object")
     return value

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from elasticsearch import ApiError, AsyncElasticsearch, ConnectionTimeout, TransportError
 
+from penstock.elasticsearch.failure import reason_of
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.stopping import set_within
 
@@ -38,7 +39,7 @@ class Elastic:
         try:
             await self._pings.cluster.health(filter_path="status", local=True)
         except (ApiError, TransportError) as error:
-            self.unready_reason = f"{type(error).__name__}: {error.message}"[:200]
+            self.unready_reason = reason_of(error)[:200]
         else:
             self.unready_reason = None
 
@@ -103,7 +104,7 @@ def _ours(error: ApiError | TransportError) -> PenstockError:
         # inside: it is for the log.
         _log.error("search_refused", reason=_reason(error))
         return Refused("QUERY_INVALID", "the index does not take it; ask for less, or report it")
-    what = _reason(error) if isinstance(error, ApiError) else error.message
+    what = _reason(error) if isinstance(error, ApiError) else reason_of(error)
     return Unavailable("STORE_UNAVAILABLE", f"Elasticsearch: {what}"[:400], retry_after=2)
 
 

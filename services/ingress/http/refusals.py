@@ -12,9 +12,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from penstock.contracts import wording
+from penstock.contracts.model_violation import violation
 from penstock.errors import PenstockError, Refused
 from penstock.events import ijson
-from penstock.rpc.messages.violation import violation
 
 Paths = Mapping[str, Collection[str]]
 

@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from cassandra import OperationTimedOut, ReadTimeout
+from cassandra.cluster import NoHostAvailable
 
 from penstock.errors import Unavailable
 from penstock.services.writer.noted_periods import LIST, NOTE
 from penstock.services.writer.store import Store
+from penstock.services.writer.verdicts import unreachable
 from penstock.stopping import set_within
 
 PERIODS = LIST
@@ -107,7 +109,7 @@ class Reads:
         except TimeoutError:
             self.unready_reason = f"no answer within {_LOOK_SECONDS:.0f} s"
         except Unavailable as error:
-            self.unready_reason = error.detail
+            self.unready_reason = error.detail.removeprefix("Cassandra: ")
         else:
             self.unready_reason = None
 
@@ -121,5 +123,5 @@ async def as_ours(answer: Awaitable[Any]) -> Any:
     except (asyncio.CancelledError, Unavailable):
         raise
     except Exception as error:  # the driver's errors have no common base
-        text = f"{type(error).__name__}: {error}"[:300]
+        text = f"Cassandra: {unreachable(error) if isinstance(error, NoHostAvailable) else error}"[:300]
         raise Unavailable("STORE_UNAVAILABLE", text, retry_after=2) from error

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from penstock.auth.http_failure import reason_of
 from penstock.auth.secure_url import is_secure
 from penstock.errors import Refused, Unavailable
 
@@ -97,7 +98,7 @@ def _answer(method: str, url: str, form: dict[str, str] | None = None) -> dict[s
         with httpx.Client(timeout=TIMEOUT, follow_redirects=False) as http:
             answer = http.request(method, url, data=form, headers={"accept": "application/json"})
     except httpx.HTTPError as error:
-        raise Unavailable("ISSUER_UNAVAILABLE", f"{url}: {error or type(error).__name__}", retry_after=2) from None
+        raise Unavailable("ISSUER_UNAVAILABLE", f"{url}: {reason_of(error)}", retry_after=2) from None
     body: Any = None
     with suppress(ValueError):
         body = answer.json() if len(answer.content) <= LONGEST else None

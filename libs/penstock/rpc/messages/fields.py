@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic.functional_validators import AfterValidator
 
+from penstock.contracts.model_violation import violation
 from penstock.contracts.subjects import TOKEN, TYPE
 from penstock.errors import Refused
 from penstock.events import is_key, timestamps
-from penstock.rpc.messages.violation import violation
 
 # Members outside an event's data that filters, sorting and counting know, and where the stored record has them.
 # A field without `@` is a path in the data, as the type's `indexed` lists it: `level`, `exception.type`.

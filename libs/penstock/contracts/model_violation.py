@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a request → the sentence and the pointer that its sender reads."""
+"""What pydantic finds wrong with a request or a file → the sentence and the pointer that its author reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from penstock.contracts import wording
-from penstock.events import ijson
 
 Path = list[str | int]
 _NUMBER, _WHOLE_NUMBER, _TEXT = "a number", "a whole number", "text"
@@ -44,8 +43,8 @@ def violation(errors: Sequence[ErrorDetails], value: Any, *, whole: str = "the r
         kinds = dict.fromkeys(_KINDS[error["type"]] for error in of_member)
         if _NUMBER in kinds:
             kinds.pop(_WHOLE_NUMBER, None)
-        return f"{named} must be {wording.one_of(kinds)}", ijson.pointer(path)
-    return _sentence(rule, path, named, whole), ijson.pointer(path)
+        return f"{named} must be {wording.one_of(kinds)}", wording.pointer(path)
+    return _sentence(rule, path, named, whole), wording.pointer(path)
 
 
 def _path(error: ErrorDetails, value: Any) -> Path:
