@@ -64,6 +64,21 @@ def test_a_new_key_works_at_once_and_a_revoked_one_soon_no_more(tmp_path: Path) 
     assert api_keys.read(path).keys[0].revoked_at is not None
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_key_that_a_file_has_twice_is_revoked_in_both_places(tmp_path: Path, first: bool) -> None:
+    path = tmp_path / "keys.json"
+    text, key = create(path)
+    body = json.loads(path.read_text())
+    path.write_text(json.dumps({**body, "keys": body["keys"] * 2}))
+    api_keys.revoke(path, key.id, now_ns=NOW)
+    assert [each.revoked_at is not None for each in api_keys.read(path).keys] == [True, True]
+    assert api_keys.KeyFile(path).find(text, NOW) is None
+    merged = json.loads(path.read_text())["keys"]
+    merged[0 if first else 1].pop("revoked_at")
+    path.write_text(json.dumps({**body, "keys": merged}))
+    assert api_keys.KeyFile(path).find(text, NOW) is None
+
+
 def test_a_key_expires(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     text, _ = create(path, expires_at="2026-11-21T00:00:01Z")

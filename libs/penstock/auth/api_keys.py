@@ -133,15 +133,23 @@ def create(
 
 
 def revoke(path: Path, id: str, *, now_ns: int, before_write: Callable[[Key], None] = lambda _: None) -> Key:
-    """Revokes a key; its entry stays. `before_write` is called first. Raises Refused NOT_FOUND."""
+    """Revokes a key in all of its entries, which stay: a file that was merged by hand may have two. `before_write` is
+    called first. Raises Refused NOT_FOUND."""
     with _edit(path) as file:
-        for number, entry in enumerate(file.keys):
-            if entry.get("id") == id and isinstance(key := _checked(path, number, entry), Key):
-                before_write(key)
-                revoked = key.model_copy(update={"revoked_at": key.revoked_at or timestamps.text(now_ns)})
-                file.keys[number] = _plain(revoked)
-                return revoked
-        raise Refused("NOT_FOUND", f"there is no key {id!r} in {path}")
+        found = [
+            (number, _checked(path, number, each)) for number, each in enumerate(file.keys) if each.get("id") == id
+        ]
+        keys = [(number, key) for number, key in found if isinstance(key, Key)]
+        if not keys:
+            raise Refused("NOT_FOUND", f"there is no key {id!r} in {path}")
+        before_write(keys[0][1])
+        revoked = [
+            (number, key.model_copy(update={"revoked_at": key.revoked_at or timestamps.text(now_ns)}))
+            for number, key in keys
+        ]
+        for number, key in revoked:
+            file.keys[number] = _plain(key)
+        return revoked[0][1]
 
 
 def read(path: Path) -> Entries:
@@ -225,7 +233,8 @@ class KeyFile:
                 _log.error("keys_unreadable", code=error.code, reason=error.detail)
             self.fault = error.detail
             return
-        self._keys = {key.sha256: key for key in found.keys}
+        # Of two entries of one key the revoked one counts.
+        self._keys = {key.sha256: key for key in sorted(found.keys, key=lambda key: key.revoked_at is not None)}
         if found.faults and found.faults != self._left_out:
             _log.error("keys_left_out", reasons=found.faults)
         self._left_out = found.faults
