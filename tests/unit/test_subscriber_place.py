@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
+import orjson
 import pytest
 
-from penstock.replay.outcomes import decode
+from penstock.replay.outcomes import Outcomes, decode, encode
 from penstock.services.operator.replay.subscriber_place import Page, Place
 
 PAGES = (
@@ -42,6 +45,13 @@ def test_the_ranges_end_one_after_the_other() -> None:
     first = Place(after=7).next_part(2)
     assert (first.part, first.after, first.done) == (1, 0, False)
     assert first.next_part(2).done
+
+
+def test_a_record_of_something_longer_than_a_sequence_is_refused_before_it_takes_time() -> None:
+    with pytest.raises(ValueError, match="more than 64 bits"):
+        decode(orjson.dumps({"EVENTS_NATS": {"parked": b64encode(b"\xff" * 11).decode()}}))
+    highest: Outcomes = {"EVENTS_NATS": {"parked": [1, (1 << 64) - 1]}}
+    assert decode(encode(highest)) == highest
 
 
 def test_an_outcome_record_may_be_a_plain_list() -> None:

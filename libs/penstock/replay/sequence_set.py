@@ -5,6 +5,8 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 
+_BITS = 64  # of a sequence; without a bound, unpacking what is none would take time by the square of its length
+
 
 def encode(sequences: Iterable[int]) -> str:
     """The set as base64."""
@@ -28,6 +30,8 @@ def decode(text: str) -> list[int]:
 def _unpack(packed: bytes) -> Iterator[int]:
     value = shift = before = 0
     for byte in packed:
+        if shift >= _BITS:
+            raise ValueError(f"a sequence has more than {_BITS} bits")
         value |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:
