@@ -84,14 +84,18 @@ class TableOperations:
         return await self._list(wanted.alias)
 
     async def drop(self, request: Json, _: RequestCaller) -> Json:
-        """IndexRef → Indices: empties the table beside the live one, once nobody reads or writes it any more."""
+        """IndexRef → Indices: empties the table that is not live, once nobody reads or writes it any more. Also one
+        that is not kept current any more: whoever dropped it before may have been killed before it was empty."""
         alias = messages.IndexRef.read(request).alias
         name, now = await self._look(alias)
         if now.beside is not None:
             await self._set(name, now, Generation(now.live))
-            await asyncio.sleep(LEASE + 1.0)
-            await self._reads.truncate(now.beside)
-            _log.info("table_dropped", table=name, emptied=now.beside)
+        await asyncio.sleep(LEASE + 1.0)
+        name, now = await self._look(alias)
+        if now.beside is None:  # or another rebuild has begun, and has emptied it
+            (other,) = (table for table in both(name) if table != now.live)
+            await self._reads.truncate(other)
+            _log.info("table_dropped", table=name, emptied=other)
         return await self._list(alias)
 
     async def count(self, request: Json, _: RequestCaller) -> Json:
