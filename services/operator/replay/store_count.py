@@ -62,10 +62,11 @@ class StoreCount(BaseModel):
     async def go_on(self, broker: Broker, seconds: float) -> None:
         """Counts for so long, and a page of each partition at hand at least. Raises PenstockError when the store fails
         before anything was counted."""
-        deadline, before, partitions = time.monotonic() + seconds, (self.done, dict(self.begun)), self.partitions
-        waiting = list(self.begun)
+        deadline, partitions = time.monotonic() + seconds, self.partitions
+        waiting, pages_read = list(self.begun), 0
 
         async def work() -> None:
+            nonlocal pages_read
             pages = store_pages.Pages(broker)
             while waiting or self.next < len(partitions):
                 if waiting:
@@ -76,6 +77,7 @@ class StoreCount(BaseModel):
                 while number in self.begun:
                     page = await pages.ask(partitions[number], self.begun[number], self.streams, self.selection)
                     self._add(page)
+                    pages_read += 1
                     self.begun[number] = page.last_key
                     if page.end:
                         del self.begun[number]
@@ -87,7 +89,7 @@ class StoreCount(BaseModel):
                 for _ in range(ABREAST):
                     group.create_task(work())
         except* PenstockError as failed:
-            if before == (self.done, self.begun):
+            if not pages_read:
                 raise failed.exceptions[0] from None
 
     def _add(self, page: FedPage) -> None:

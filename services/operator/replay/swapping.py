@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from typing import Any
 
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, Unavailable
 from penstock.replay.ledger import Ledger
 from penstock.replay.run import Run
 from penstock.rpc.client import ask
@@ -14,6 +16,7 @@ from penstock.services.operator.replay.indices import RebuiltIndices, is_table, 
 from penstock.services.operator.replay.runs import Runs
 
 ABREAST = 4  # partitions of a table counted at a time
+PATIENCE, PAUSE = 60.0, 1.0  # seconds for which a page that fails is asked for again, and between two tries
 
 
 class Swapping:
@@ -73,8 +76,7 @@ class Swapping:
                 page = TableCount(count=0)
                 while not page.end:
                     body = place | ({"after": page.after} if page.after is not None else {})
-                    answer = await ask(self._broker, service_of(run.alias), "count", body, timeout=store_pages.TIMEOUT)
-                    page = TableCount.model_validate(answer)
+                    page = TableCount.model_validate(await self._ask_patiently(service_of(run.alias), body))
                     total += page.count
 
         try:
@@ -84,3 +86,14 @@ class Swapping:
         except* PenstockError as failed:
             raise failed.exceptions[0] from None
         return total
+
+    async def _ask_patiently(self, service: str, body: dict[str, Any]) -> dict[str, Any]:
+        """One page. One that fails does not begin the whole count anew, unless it fails for PATIENCE seconds."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return await ask(self._broker, service, "count", body, timeout=store_pages.TIMEOUT)
+            except Unavailable:
+                if time.monotonic() >= until:
+                    raise
+                await asyncio.sleep(PAUSE)
