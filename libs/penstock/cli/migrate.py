@@ -85,14 +85,15 @@ def drop(
 ) -> None:
     """Delete the old indices of finished rebuilds. This cannot be undone."""
 
-    async def dropping() -> list[RebuiltIndex]:
+    async def dropping() -> None:
         async with Operator() as operator:
             body = {"reason": reason, "by": by or getpass.getuser()}
             found = await Migration(operator, datasets, periods, skip_unknown=False).indices()
-            return [await _drop(operator, each, body) for each in found if each.rebuild == "swapped"]
+            for each in found:
+                if each.rebuild == "swapped":  # shown one by one, as what is gone is gone when a later one fails
+                    replay_show.rebuilt(await _drop(operator, each, body), json)
 
-    for each in asyncio.run(dropping()):
-        replay_show.rebuilt(each, json)
+    asyncio.run(dropping())
 
 
 class Migration:
