@@ -14,10 +14,12 @@ _KINDS = {code: kind for kind, code in _CODES.items()}
 
 
 class Ledger:
-    """Which messages of a run have an outcome, and which. `foreign`: recorded, but in no range of the run."""
+    """Which messages of a run have an outcome, and which. `foreign`: recorded, but in no range of the run. `complete`:
+    all that was recorded when the log was read last is in it."""
 
     def __init__(self, ranges: Iterable[ReplayRange]) -> None:
         self.foreign = 0
+        self.complete = False
         parts = tuple(ranges)
         self._first = {part.stream: part.first for part in parts}
         self._length = {part.stream: part.last - part.first + 1 for part in parts}

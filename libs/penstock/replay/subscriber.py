@@ -62,7 +62,8 @@ class Subscriber:
         self._broker = broker
         self._checker = checker
         self._most = most
-        self._queue: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[int, Delivery]] = asyncio.Queue()
+        self._queued: set[int] = set()  # their sequences on REPLAY
         self._in_hand: set[str] = set()  # reply addresses that are not settled
         self._puller = Puller(broker, origin.STREAM_NAME, broker.identity, self._take, self._room, lambda: self._most)
 
@@ -82,7 +83,8 @@ class Subscriber:
             delivery = None
             with suppress(TimeoutError):
                 async with asyncio.timeout(CHECK_SECONDS):
-                    delivery = await self._queue.get()
+                    sequence, delivery = await self._queue.get()
+                    self._queued.discard(sequence)
             if delivery is None:
                 self._puller.check()
             elif (replayed := await self._replayed(delivery)) is not None:
@@ -116,8 +118,11 @@ class Subscriber:
             return None
 
     def _take(self, delivery: Delivery) -> None:
+        if delivery.sequence in self._queued:
+            return  # it has waited for a slow program for longer than ack_wait; that one settles both
+        self._queued.add(delivery.sequence)
         self._in_hand.add(delivery.reply)
-        self._queue.put_nowait(delivery)
+        self._queue.put_nowait((delivery.sequence, delivery))
 
     def _room(self) -> tuple[int, int]:
         return self._most - len(self._in_hand), HELD_BYTES

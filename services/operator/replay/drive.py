@@ -93,6 +93,8 @@ class Drive:
         await self._log.read()
         await self._write(None)
         await self._supply.close(self.run, self._log.ledger)
+        await self._log.read()  # what the supply counted at the end
+        await self._write(None)
         await self._runs.finish(self.run)
         return True
 
@@ -120,7 +122,7 @@ class Drive:
             why = f"{found.confirmed} confirmed, {found.skipped} skipped, {found.parked} parked"
             self.run = await self._runs.move(run.id, "done", ACTOR, why)
             return await self._close()
-        if run.state != "running" or not self._log.complete or not supplied.settled:
+        if run.state != "running" or not self._log.ledger.complete or not supplied.settled:
             self._unrecorded_since = 0.0
         elif not self._unrecorded_since:
             self._unrecorded_since = time.monotonic()
@@ -164,7 +166,7 @@ class Drive:
         total = self._log.ledger.total
         if seconds and self._total:
             self._rate += SMOOTHING * ((total - self._total) / seconds - self._rate)
-        self._total = total if self._log.complete else 0
+        self._total = total if self._log.ledger.complete else 0
         left = self.run.planned - total
         self._status = self._status.model_copy(
             update={

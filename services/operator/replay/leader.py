@@ -23,6 +23,7 @@ _log = structlog.get_logger("penstock.operator.replay")
 
 Json = dict[str, Any]
 TICK_SECONDS = 0.5
+DEFECT = "defect"
 IDLE_SECONDS = 1.0  # between looks while there is no run
 
 
@@ -95,6 +96,12 @@ class Leader:
                     del self._drives[id]
             except PenstockError as error:
                 self._log_fault(id, error)
+            except Exception:  # noqa: BLE001
+                # A defect, or a document of another version: it must not keep others from being driven, or end this
+                # replica and then the one that takes over.
+                if self._faults.get(id) != DEFECT:
+                    self._faults[id] = DEFECT
+                    _log.exception("replay_not_driven", run=id)
             else:
                 if self._faults.pop(id, None) is not None:
                     _log.info("replay_driven_again", run=id)

@@ -27,12 +27,11 @@ class Log:
         self._broker = broker
         # The target's, and the operator's own: what it could not feed.
         self._next = {replay_log(each, run.id): 1 for each in (run.target, broker.identity)}
-        self.complete = False  # all that was recorded when it was read last is known
 
     async def read(self, seconds: float = ALL) -> None:
         """Reads what was recorded since the last time, for so long at most; the rest is for the next call."""
         until = time.monotonic() + seconds
-        self.complete = all([await self._read(subject, until) for subject in self._next])
+        self.ledger.complete = all([await self._read(subject, until) for subject in self._next])
 
     async def _read(self, subject: str, until: float) -> bool:
         while page := await self._broker.jetstream.get_many(STREAM, subject=subject, sequence=self._next[subject]):

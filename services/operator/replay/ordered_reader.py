@@ -13,6 +13,7 @@ from penstock.rpc.messages import ReplayRange
 
 READ_MESSAGES = 256  # ahead, over all filters of a range
 READ_BYTES = 8 << 20
+PAGE_BYTES = 4 << 20
 LEAST = 8  # messages ahead of one filter
 
 
@@ -30,15 +31,17 @@ class OrderedReader:
         self._ended: set[str] = set()  # filters behind whose messages there are no more in the range
 
     async def page(self, most: int) -> list[StoredMessage]:
-        """Up to `most` messages; none when the range is at its end."""
+        """Up to `most` messages, fewer where they are large; none when the range is at its end."""
         page: list[StoredMessage] = []
-        while len(page) < most:
+        size = 0
+        while len(page) < most and size < PAGE_BYTES:
             await asyncio.gather(*(self._read(filter) for filter, ahead in self._ahead.items() if not ahead))
             heads = [(ahead[0].sequence, filter) for filter, ahead in self._ahead.items() if ahead]
             if not heads:
                 break
             _, filter = min(heads)
             page.append(self._ahead[filter].popleft())
+            size += len(page[-1].data)
         return page
 
     async def _read(self, filter: str) -> None:

@@ -29,6 +29,9 @@ _log = structlog.get_logger("penstock.operator.replay")
 PAGE = 256  # messages between two places
 PAGE_SECONDS = 0.2  # of the rate in a page
 MOST_PAGES = 200  # that are not acknowledged; beyond it the place would not fit its key
+# Of payloads that are not acknowledged: REPLAY is shared, and a subscriber that does not fetch must leave room in it.
+MOST_BYTES = 16 << 20
+LONGEST_ID = 256  # characters; an event that no worker would take can have one as long as the message
 TURN_SECONDS = 1.0  # of feeding at a time
 
 
@@ -46,6 +49,7 @@ class SubscriberFeed:
         self._publisher = PagePublisher(broker, run.id, run.target)
         self._reader: tuple[int, OrderedReader] | None = None  # of the range with that number
         self._unsent: list[StoredMessage] = []  # read, and not sent yet
+        self._read_at = (0, 0)  # part and place behind which that lies
 
     async def turn(self, room: int) -> None:
         """Sends up to `room` messages, for at most TURN_SECONDS. What fails is tried again at the next turn."""
@@ -59,22 +63,33 @@ class SubscriberFeed:
             elif error.detail != self.fault:
                 _log.warning("subscriber_not_fed", run=self._run.id, code=error.code, reason=error.detail)
             self.fault = error.detail
+        except Exception as error:  # noqa: BLE001 - nobody awaits the turn, so a defect would show nowhere
+            if self.fault != (fault := f"{type(error).__name__} while it is fed; the operator's log says more"):
+                _log.exception("subscriber_not_fed", run=self._run.id)
+            self.fault = fault
 
     async def _send_pages(self, room: int, until: float) -> None:
         while room > 0 and not self.ending and (left := until - time.monotonic()) > 0:
             place = self._places.place
-            if place.done or len(place.pages) >= MOST_PAGES:
+            if place.done or len(place.pages) >= MOST_PAGES or place.bytes_ahead >= MOST_BYTES:
                 return
+            if self._read_at != (place.part, place.after):  # sent by a write that seemed to have failed, or by another
+                self._unsent, self._reader, self._read_at = [], None, (place.part, place.after)
             if not self._unsent:
                 self._unsent = await self._read(place, max(min(PAGE, room, int(self.pace.rate * PAGE_SECONDS)), 1))
             if not self._unsent:
                 await self._places.change(lambda place: place.next_part(len(self._run.ranges)))
+                self._moved()
                 continue
             if not await self._may_send(len(self._unsent), left):
                 return
             await self._send(place, self._unsent)
             room -= len(self._unsent)
             self._unsent = []
+            self._moved()
+
+    def _moved(self) -> None:
+        self._read_at = (self._places.place.part, self._places.place.after)
 
     async def _may_send(self, messages: int, seconds: float) -> bool:
         with suppress(TimeoutError):
@@ -96,7 +111,8 @@ class SubscriberFeed:
             record = encode({part.stream: {"filtered": left_out}})
             await self._broker.publish(replay_log(self._broker.identity, self._run.id), record)
         sequences = tuple(each.sequence for each in chosen)
-        page = Page(end, int(time.time()), part.stream, sequences) if chosen else None
+        size = sum(len(each.data) for each in chosen)
+        page = Page(end, int(time.time()), part.stream, sequences, size) if chosen else None
         await self._places.change(lambda now: now.behind(messages[-1].sequence, len(messages), page))
 
     def _matches(self, message: StoredMessage) -> bool:
@@ -116,7 +132,7 @@ def _outgoing(message: StoredMessage, epoch: int) -> Outgoing:
     except (ValueError, KeyError, TypeError):
         id = ""
     headers = {name: value[:64] for name, value in message.headers.items() if name == "traceparent"}
-    if isinstance(id, str) and id:
+    if isinstance(id, str) and 0 < len(id) <= LONGEST_ID:
         headers[EVENT_ID] = id
     return Outgoing(
         message.stream, message.sequence, message.stored_at_ns, epoch, message.subject, message.data, headers

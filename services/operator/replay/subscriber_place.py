@@ -16,12 +16,13 @@ from penstock.replay import sequence_set
 @dataclass(frozen=True, slots=True)
 class Page:
     """Messages that were sent together: `end` is the highest sequence that one of them has on REPLAY, `at` when they
-    were sent, Unix seconds."""
+    were sent, Unix seconds, `bytes` their payloads'."""
 
     end: int
     at: int
     stream: str
     sequences: tuple[int, ...]
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,11 @@ class Place:
     closed: bool = False
     life: str = ""
     pages: tuple[Page, ...] = ()
+
+    @property
+    def bytes_ahead(self) -> int:
+        """Of the payloads that are not acknowledged."""
+        return sum(page.bytes for page in self.pages)
 
     def behind(self, after: int, fed: int, page: Page | None) -> Place:
         """The place behind a page; None: nothing of it had to be sent."""
@@ -93,7 +99,8 @@ class Places:
 
     async def _write(self, place: Place) -> None:
         pages = [
-            {"end": page.end, "at": page.at, "stream": page.stream, "sequences": sequence_set.encode(page.sequences)}
+            {name: getattr(page, name) for name in ("end", "at", "stream", "bytes")}
+            | {"sequences": sequence_set.encode(page.sequences)}
             for page in place.pages
         ]
         members = {name: getattr(place, name) for name in ("part", "after", "fed", "done", "closed", "life")}

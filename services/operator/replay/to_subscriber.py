@@ -48,6 +48,7 @@ class ToSubscriber:
         self._feed = SubscriberFeed(runs.broker, contracts, run, self._places)
         self._turn: asyncio.Task[None] | None = None
         self._floor = (0, time.monotonic())  # of the consumer's acknowledgements at the last look; since when
+        self._last_floor = -1  # up to which a run that has ended counts what is acknowledged; -1: not known yet
         self._lost = False  # whether messages left REPLAY without an acknowledgement
 
     async def start(self, run: Run, slot: str) -> tuple[ReplayRange, ...]:
@@ -58,8 +59,10 @@ class ToSubscriber:
     async def look(self, run: Run, ledger: Ledger) -> Supplied:
         """Counts what is acknowledged, and feeds for a moment where there is room."""
         info = await self._broker.jetstream.consumer_info(STREAM_NAME, run.target)
-        # As it was at the last look: what the subscriber recorded before it acknowledged is in the ledger by now.
-        await self._settle(ledger, self._floor[0])
+        # As it was at the last look: what the subscriber recorded before it acknowledged is in the ledger now, unless
+        # this leader is new, and still reads it.
+        if ledger.complete:
+            await self._settle(ledger, self._floor[0])
         if info.ack_floor_stream_seq != self._floor[0] or not info.ack_pending:
             self._floor = (info.ack_floor_stream_seq, time.monotonic())
         place = self._places.place
@@ -87,8 +90,13 @@ class ToSubscriber:
             if not self._turn.done():
                 raise Unavailable("SERVICE_UNAVAILABLE", f"run {run.id} is still being sent", retry_after=1)
         info = await self._broker.jetstream.consumer_info(STREAM_NAME, run.target)
-        if not (await self._places.read()).closed:
-            await self._settle(ledger, info.ack_floor_stream_seq)
+        place = await self._places.read()
+        if not place.closed:
+            if place.pages and self._last_floor < 0:  # what was recorded before that must be in the ledger first
+                self._last_floor = info.ack_floor_stream_seq
+                reason = f"what {run.target} has acknowledged of run {run.id} is still being counted"
+                raise Unavailable("SERVICE_UNAVAILABLE", reason, retry_after=1)
+            await self._settle(ledger, self._last_floor)
             await self._places.change(lambda place: replace(place, closed=True))
         if info.pending or info.ack_pending:
             await self._take_back()
