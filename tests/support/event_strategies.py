@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from penstock.contract_check.schema_tree import resolve, types
 from penstock.contracts import EventType
+from penstock.contracts.drift import OWN_NAMES
 
 MAX_DEPTH = 4  # of open objects; deeper ones are among the examples
 ANY_CHARACTER = st.characters(exclude_categories=["Cs"])
@@ -34,7 +35,7 @@ ODD = [
 
 def events(event_type: EventType) -> st.SearchStrategy[bytes]:
     """Events of the type as bytes; the check must take each of them."""
-    root = event_type.data
+    root = event_type.kept_data
     attribute = st.text(NO_CONTROL, min_size=1, max_size=40) | st.sampled_from(["𝄞" * 256, "/", "\ufeff", "Ⅷ"])
     envelope = st.fixed_dictionaries(
         {
@@ -83,6 +84,9 @@ def _string(root: Mapping[str, Any], node: Mapping[str, Any], depth: int) -> st.
 def _pattern(pattern: str, most: int) -> st.SearchStrategy[str]:
     if pattern == r"^[^\p{Cc}]+$":
         return st.text(NO_CONTROL, min_size=1, max_size=min(most, 20)) | st.sampled_from(["𝄞" * most, ".", " ", "a..b"])
+    if pattern == OWN_NAMES:
+        plain = st.text(NO_CONTROL.filter(lambda each: each != "."), min_size=1, max_size=min(most, 20))
+        return plain.filter(lambda name: name.strip() != "") | st.sampled_from(["𝄞" * most, "_id", "\u00a0a "])
     return st.from_regex(pattern.removesuffix("$") + r"\Z", alphabet=st.characters(max_codepoint=127)).filter(
         lambda text: len(text) <= most
     )
@@ -112,10 +116,19 @@ def json_object(root: Mapping[str, Any], node: Mapping[str, Any], depth: int) ->
         return st.dictionaries(names, _value(root, node["additionalProperties"], depth + 1), max_size=3)
     members = {name: _value(root, child, depth) for name, child in node["properties"].items()}
     required = set(node.get("required", ()))
-    return st.fixed_dictionaries(
+    described = st.fixed_dictionaries(
         {name: value for name, value in members.items() if name in required},
         optional={name: value for name, value in members.items() if name not in required},
     )
+    if not isinstance(node.get("additionalProperties"), Mapping):
+        return described
+    names = _pattern(node["propertyNames"]["pattern"], node["propertyNames"]["maxLength"])
+    more = st.dictionaries(names, _value(root, node["additionalProperties"], depth + 1), max_size=2)
+    return st.builds(lambda unknown, known: unknown | known, more.map(lambda each: _unknown(each, members)), described)
+
+
+def _unknown(found: dict[str, Any], described: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if name not in described}
 
 
 _OF_TYPE = {

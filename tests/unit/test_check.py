@@ -188,7 +188,7 @@ def test_a_publisher_s_wrong_subject_is_refused(subject: str, code: str) -> None
         (line(data_base64="AA=="), "ATTRIBUTE_UNKNOWN", "/data_base64"),
         (line(data=None), "ENVELOPE_INVALID", ""),
         (line(data={"message": 3}), "SCHEMA_VIOLATION", "/data/message"),
-        (line(data={"message": "x", "a~/b": 1}), "SCHEMA_VIOLATION", "/data/a~0~1b"),
+        (line(type="metric.sample.v1", data={"name": "x", "value": 1, "a~/b": 1}), "SCHEMA_VIOLATION", "/data/a~0~1b"),
         (line(time="yesterday"), "TIME_INVALID", "/time"),
         (line(datacontenttype="text/plain"), "ENVELOPE_INVALID", "/datacontenttype"),
         (line(data={"message": "x" * MAX_EVENT_BYTES}), "EVENT_TOO_LARGE", ""),

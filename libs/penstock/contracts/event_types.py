@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from penstock.contracts import drift
 from penstock.contracts.data import Data
 
 FieldKind = Literal["text", "keyword", "long", "double", "boolean", "date", "ip", "geo_point"]
@@ -56,6 +57,7 @@ class EventType(Data):
     time: TimeBounds
     retention: timedelta
     pii: tuple[str, ...] = ()
+    drift: Literal["refused", "kept"] = "refused"
     indexed: Mapping[str, Indexed]
     score: ScoreInput = ScoreInput()
     examples: tuple[str, ...] = ()
@@ -80,6 +82,11 @@ class EventType(Data):
     def future_ns(self) -> int:
         """The bound into the future, in nanoseconds."""
         return self.time.future // timedelta(microseconds=1) * 1000
+
+    @cached_property
+    def kept_data(self) -> Mapping[str, Any]:
+        """The schema of the data that are accepted: `data`, and what `drift` keeps beyond it."""
+        return drift.lenient(self.data) if self.drift == "kept" else self.data
 
     @cached_property
     def search_paths(self) -> tuple[str, ...]:

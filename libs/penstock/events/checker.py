@@ -20,6 +20,7 @@ from penstock.errors import Refused
 from penstock.events import ijson, timestamps
 from penstock.events.event import Event
 from penstock.events.event_key import event_key
+from penstock.events.metrics import DRIFTED
 from penstock.events.violation import sentence
 
 MAX_EVENT_BYTES = 256 * 1024
@@ -52,7 +53,10 @@ class Checker:
         self._types = contracts.types
         with (contracts.root / "envelope.yaml").open(encoding="utf-8") as file:
             envelope = yaml.safe_load(file)
-        self._validators = {name: _validator(envelope, event_type) for name, event_type in self._types.items()}
+        self._validators = {name: _validator(envelope, each, each.data) for name, each in self._types.items()}
+        # For what is not as described, so that the others cost no more.
+        drifting = {name: each for name, each in self._types.items() if each.drift == "kept"}
+        self._kept = {name: _validator(envelope, each, each.kept_data) for name, each in drifting.items()}
         self._envelope = jsonschema_rs.validator_for(envelope)
 
     def at_ingress(self, raw: bytes, *, publisher: str, door: Door, now_ns: int) -> Event:
@@ -146,16 +150,20 @@ class Checker:
             if validator is not None:
                 if validator.is_valid(value):
                     return self._types[name]  # type: ignore[index]
-                raise _violation(validator, value)
+                kept = self._kept.get(name)  # type: ignore[arg-type]
+                if kept is not None and kept.is_valid(value):
+                    DRIFTED.labels(name).inc()
+                    return self._types[name]  # type: ignore[index]
+                raise _violation(kept or validator, value)
         if not isinstance(value, dict) or not isinstance(value.get("type"), str):
             raise _violation(self._envelope, value)
         raise Refused("TYPE_UNKNOWN", f"{value['type'][:128]!r} is not a type of the contract", pointer="/type")
 
 
-def _validator(envelope: Mapping[str, Any], event_type: EventType) -> jsonschema_rs.Validator:
-    properties = {**envelope["properties"], "data": event_type.data}
+def _validator(envelope: Mapping[str, Any], event_type: EventType, data: Mapping[str, Any]) -> jsonschema_rs.Validator:
+    properties = {**envelope["properties"], "data": data}
     required = [*envelope["required"], *(["subject"] if event_type.entity.required else [])]
-    schema = {**envelope, "properties": properties, "required": required, "$defs": event_type.data.get("$defs", {})}
+    schema = {**envelope, "properties": properties, "required": required, "$defs": data.get("$defs", {})}
     return jsonschema_rs.Draft202012Validator(schema)
 
 
