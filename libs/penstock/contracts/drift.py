@@ -15,6 +15,7 @@ Json = dict[str, Any]
 OPEN = "kept_as_it_is"  # the name under $defs
 MOST_MEMBERS = 500
 MOST_CHARACTERS = 65_536
+MOST_OF_A_NAME = 5_000  # characters that an index of exact values takes, whatever they are
 _LARGEST = 1.7976931348623157e308
 _BOUNDS = {"maxLength": MOST_CHARACTERS, "minimum": -_LARGEST, "maximum": _LARGEST}
 _NAMES = {"pattern": r"^[^\p{Cc}]+$", "maxLength": 256}
@@ -57,7 +58,8 @@ def _kept(node: Mapping[str, Any], *, required: bool) -> Json:
         case "boolean" if not required:
             return {"enum": [True, False, "true", "false", None]}
         case "string" | ["string", "null"] if not required:
-            return {"type": ["string", "number", "boolean", "null"], **_BOUNDS}
+            most = max(node["maxLength"], MOST_OF_A_NAME)
+            return {"type": ["string", "number", "boolean", "null"], **_BOUNDS, "maxLength": most}
         case _:
             found = dict(node)
     kinds = found["type"] if isinstance(found["type"], list) else [found["type"]]
