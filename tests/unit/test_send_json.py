@@ -195,5 +195,15 @@ def test_a_damaged_line_does_not_swallow_those_behind_it() -> None:
     assert '{"a": {' in messages
 
 
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [("2026-11-20 10:00:00", "2026-11-20T10:00:00.000Z"), ("yesterday", "2026-11-21T00:00:00.000Z")],
+)
+def test_an_audit_record_is_kept_whatever_its_time(written: str, moment: str) -> None:
+    record = {"eventSource": "s3.amazonaws.com", "eventName": "Get", "eventTime": written, "eventID": written}
+    [event] = sent(json.dumps(record))
+    assert (event["type"], event["time"], event["data"]) == ("cloud.audit.v1", moment, record)
+
+
 def test_an_empty_batch_is_no_event() -> None:
     assert sent('{"Records": []}\n[]\n') == []

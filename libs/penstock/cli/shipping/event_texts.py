@@ -8,6 +8,7 @@ import orjson
 
 from penstock.cli.shipping import log_json
 from penstock.cli.shipping.documents import text_of
+from penstock.errors import Refused
 from penstock.events import MAX_EVENT_BYTES, timestamps
 
 MOST_CHARACTERS = 60_000  # of a message; the contract takes 65,536
@@ -25,14 +26,14 @@ def cloudevent(raw: bytes, value: dict[str, Any], time_ns: int) -> bytes:
     return raw.replace(b"{", b'{"time":"%s",' % timestamps.text(time_ns).encode(), 1)
 
 
-def cloudtrail(raw: bytes, record: dict[str, Any], id: str) -> bytes:
+def cloudtrail(raw: bytes, record: dict[str, Any], id: str, time_ns: int) -> bytes:
     """A CloudTrail record, its bytes as they are, under CloudTrail's own id."""
     envelope = {
         "specversion": "1.0",
         "id": _name(str(record.get("eventID") or id), 256),
         "source": _name(f"urn:aws:cloudtrail:{record.get('recipientAccountId') or ''}", 512),
         "type": "cloud.audit.v1",
-        "time": record["eventTime"],
+        "time": _rfc_3339(record["eventTime"], time_ns),
         "subject": _name(log_json.actor(record), 512),
     }
     return orjson.dumps(envelope)[:-1] + b',"data":' + raw + b"}"
@@ -66,6 +67,15 @@ def log_line(
         if len(text) <= MAX_EVENT_BYTES or most < _SPARE:
             return text, gone > 0
         most //= 2
+
+
+def _rfc_3339(text: str, time_ns: int) -> str:
+    """The text where it is a time as the standard has it, else the time that was made of it."""
+    try:
+        timestamps.parse(text)
+    except Refused:
+        return timestamps.text(time_ns)
+    return text
 
 
 def _name(text: str, most: int) -> str:

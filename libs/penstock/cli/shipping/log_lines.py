@@ -82,8 +82,7 @@ class LogFile:
             if "specversion" in value:
                 return cloudevent(line.raw, value, self._time(value.get("time")))
             if log_json.is_cloudtrail(value) and self._kind in (None, "cloud.audit.v1"):
-                self._time(value["eventTime"])
-                return cloudtrail(line.raw, value, record.id)
+                return cloudtrail(line.raw, value, record.id, self._time(value["eventTime"]))
             return self._of_members(record, value)
         if (members := logfmt.members(record.text)) is not None and not record.more and self._kind != "text":
             return self._of_members(record, members)
