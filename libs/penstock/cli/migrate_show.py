@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
-from penstock.cli.console import print_json
+from penstock.cli.console import Cell, print_json, print_table
 from penstock.cli.replay_show import size
 from penstock.rpc.messages import IndexMapping, IndexMappings, MappingChange
 
@@ -19,17 +19,12 @@ def indices(found: list[IndexMapping], json: bool) -> None:
     if json:
         print_json(IndexMappings(indices=found).to_json())
         return
-    table = Table("index", "mapping", "documents", "size", "rebuild", box=None)
+    rows: list[tuple[Cell, ...]] = []
     for each in found:
-        table.add_row(
-            each.index,
-            f"[{_STYLES[each.state]}]{each.state}[/]",
-            f"{each.documents:,}",
-            size(each.bytes),
-            f"{each.run} {each.rebuild}" if each.run else "",
-        )
+        state, rebuild = Text(each.state, _STYLES[each.state]), f"{each.run} {each.rebuild}" if each.run else ""
+        rows.append((each.index, state, f"{each.documents:,}", size(each.bytes), rebuild))
+    print_table(("index", "mapping", "documents", "size", "rebuild"), rows, empty="no indices", whole=("index",))
     out = Console(highlight=False, soft_wrap=True)
-    out.print(table if found else "no indices")
     for changes, names in _grouped(found).items():
         out.print(f"\n{', '.join(names)}:")
         for member, was, now in changes:
