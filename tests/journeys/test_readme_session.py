@@ -17,6 +17,7 @@ import pytest
 from penstock.stack.place import CHECKOUT
 from tests.support.default_stack import BOUND, DefaultStack
 from tests.support.processes import Processes
+from tests.support.until import until
 
 pytestmark = pytest.mark.timeout(600)
 EDGE = "https://127.0.0.1:7406"  # as the README has it, for the ports of a stack with its defaults
@@ -62,28 +63,38 @@ async def shell(stack: DefaultStack, folder: Path) -> asyncio.subprocess.Process
     )  # fmt: skip
 
 
+async def run(stack: DefaultStack, folder: Path, commands: str) -> list[dict[str, Any]]:
+    """The answers of commands that end by themselves."""
+    process = await shell(stack, folder)
+    async with asyncio.timeout(3 * BOUND):
+        out, err = await process.communicate(commands.encode())
+    assert process.returncode == 0, err
+    return values(out.decode())
+
+
 async def test_the_session_of_the_readme_runs_as_it_stands(stack: DefaultStack, tmp_path: Path) -> None:
     commands = session()
     assert commands.count(EDGE) == 1
     commands = commands.replace(EDGE, str(stack.client.base_url).rstrip("/"))
     *asked, follows = re.split(r"(?m)^(?=curl -sN )", commands)
-    process = await shell(stack, tmp_path)
-    async with asyncio.timeout(3 * BOUND):
-        out, err = await process.communicate("".join(asked).encode())
-    answers = values(out.decode())
-    assert (process.returncode, len(answers)) == (0, 6), (out, err)
-    first, second, search, similar, anomalies, timeline = answers
+    first, second, *answers = await run(stack, tmp_path, "".join(asked))
     assert (first["accepted"], second["accepted"]) == (1, 1)
-    assert first["results"][0]["key"] != second["results"][0]["key"]
-    assert {"indexed", "stored", "scored"} <= set(second["results"][0]["stages"])
-    key = second["results"][0]["key"]
-    assert key in {hit["key"] for hit in search["hits"]}
-    assert similar["hits"]
-    assert anomalies["hits"]
-    assert key in {entry["key"] for entry in timeline["entries"]}
-    beginning = "".join(
-        line for line in commands.splitlines(keepends=True) if line.startswith(("export ", "URL=", "curl()"))
-    )
+    assert second["results"][0]["stages"].keys() <= {"indexed", "stored", "scored"}
+    assert [answer.get("code") for answer in answers] == [None] * 4
+    keys = {result["key"] for answer in (first, second) for result in answer["results"]}
+    assert len(keys) == 2
+
+    # A machine may need longer than the session waits; the same questions are then answered in full.
+    lines = commands.splitlines(keepends=True)
+    beginning = "".join(line for line in lines if line.startswith(("export ", "URL=", "curl()")))
+    questions = "".join(line for line in lines if line.startswith("curl -s ") and "/v1/events" not in line)
+
+    async def answered() -> bool:
+        search, similar, anomalies, timeline = await run(stack, tmp_path, beginning + questions)
+        found = [{hit["key"] for hit in page["hits"]} for page in (search, similar, anomalies)]
+        return keys <= found[0] and all(found) and keys <= {entry["key"] for entry in timeline["entries"]}
+
+    await until(answered, 3 * BOUND)
     process = await shell(stack, tmp_path)
     assert process.stdin is not None
     assert process.stdout is not None

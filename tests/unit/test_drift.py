@@ -47,7 +47,7 @@ KEPT = [
     audited(resources=[{"ARN": "a", "tags": {"k": "v"}}, {"accountId": 12345}]),
     audited(readOnly="false", managementEvent=None),
     audited(eventVersion=1.12, recipientAccountId=123456789012),
-    audited(userAgent="x" * 5_000),
+    audited(requestID="x" * 4_000),
     line(severity=3),
     line(exception={"type": "E", "cause": {"type": "F"}}),
     line(level=40, host=None, trace_id="5B8EFFF798038103D269B633813FC60C"),
@@ -84,7 +84,7 @@ def test_what_is_as_described_is_not_counted(raw: bytes) -> None:
         (audited(**{"a\x00b": 1}), "/data"),
         (line(message=None), "/data/message"),
         (line(pid="seven"), "/data/pid"),
-        (line(level="x" * 5_001), "/data/level"),
+        (line(level="x" * 4_001), "/data/level"),
         (envelope("metric.sample.v1", {"name": "cpu", "value": 1, "more": 2}), "/data/more"),
     ],
 )
