@@ -10,7 +10,7 @@ import jsonschema_rs
 import orjson
 
 from penstock.contracts import Contracts
-from penstock.events.ijson import pointer
+from penstock.contracts.wording import pointer
 
 
 @dataclass(frozen=True, slots=True)
