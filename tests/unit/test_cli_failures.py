@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 import subprocess
@@ -10,12 +11,17 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from penstock.cli import model
+from penstock.cli import main, model
+from penstock.cli.failure import failure_of
 from penstock.contracts import load, step_in_shell
 from penstock.errors import PenstockError
+from penstock.settings import load_settings
 from penstock.stack import certificate
 from penstock.stack.place import CHECKOUT, Place
 from tests.support.sentences import MACHINE
@@ -162,3 +168,52 @@ def test_http_to_an_https_port_says_so(https: tuple[str, Path], tmp_path: Path) 
     url = https[0].replace("https:", "http:")
     status, err = penstock(tmp_path, "whoami", PENSTOCK_URL=url, PENSTOCK_KEY="pk_x")
     assert (status, "does it speak https?" in err) == (1, True), err
+
+
+# Without those that would start servers or rewrite the checkout, and one that is tested above.
+NOT_SWEPT = {("up",), ("demo",), ("fetch",), ("clean",), ("contracts", "render"), ("model", "train")}
+
+
+def commands_below(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, found in getattr(command, "commands", {}).items():
+        yield from commands_below(found, (*path, name))
+    if not hasattr(command, "commands"):
+        yield path, command
+
+
+def words_for(command: Any) -> list[str]:
+    """A value that cannot be right for everything that the command needs."""
+    needed = [each for each in command.params if each.required]
+    return [word for each in needed for word in ([each.opts[0]] if each.opts[0].startswith("-") else []) + ["no-such"]]
+
+
+@pytest.fixture
+def nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Settings of a stack that is not there: no servers, no credentials, no login."""
+    for name in [name for name in os.environ if name.startswith("PENSTOCK_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PENSTOCK_STATE", str(tmp_path))
+    monkeypatch.setenv("PENSTOCK_PORT_BASE", "64000")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
+def test_no_command_ends_in_a_traceback_where_nothing_runs(nothing_runs: None) -> None:
+    main.load_groups()
+    swept, defects = [], []
+    for path, command in commands_below(typer.main.get_command(main.cli)):
+        if path in NOT_SWEPT:
+            continue
+        result = CliRunner().invoke(main.cli, [*path, *words_for(command)])
+        swept.append(path)
+        error = result.exception
+        if error is None or isinstance(error, SystemExit):
+            continue
+        failure = failure_of(error) if isinstance(error, Exception) else None
+        if failure is None or MACHINE.search(failure.detail):
+            defects.append((" ".join(path), repr(error)[:300]))
+    assert len(swept) > 40
+    assert defects == []
