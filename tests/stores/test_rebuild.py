@@ -9,6 +9,7 @@ import pytest
 from elasticsearch import AsyncElasticsearch
 
 from penstock.errors import PenstockError
+from penstock.rpc.client import ask
 from penstock.rpc.messages import RebuiltIndex, ReplayRun
 from tests.support.broker_rig import Rig
 from tests.support.command import replay
@@ -90,12 +91,16 @@ async def test_an_index_deleted_by_mistake_comes_back_from_the_store_alone(
     # What comes meanwhile has an index made for it, which holds nothing else.
     events += (more := await everywhere(workers, [line(f"meanwhile {number}") for number in range(10)]))
     before |= await sources(client, LOGS, more)
+    # What a leader leaves that was killed between making an index and writing down whose it is.
+    left = {"alias": LOGS, "index": f"{LOGS}-g7"}
+    await ask(await workers.broker("operator"), "index", "prepare", left, timeout=LONG)
 
     async with searching(await workers.broker("dashboard"), QUESTION) as searches:
         run = await rebuilt(console)
         assert await sources(client, LOGS, events) == before
         await until(lambda: searches.totals and searches.totals[-1] == count + 10, LONG)
     assert not searches.failures
+    assert not await client.indices.exists(index=left["index"])
     with pytest.raises(PenstockError) as caught:
         await console.plan(**REBUILD)
     assert caught.value.code == "CONFLICT"

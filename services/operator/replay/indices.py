@@ -54,6 +54,9 @@ class RebuiltIndices:
         found, revision = await self.find(alias)
         if found is None:
             there = await self._ask("list", {"alias": alias})
+            if there.beside is not None and not is_table(alias):
+                # Of a request that was not finished. With two indices beside the live one neither could be written to.
+                there = await self._ask("drop", {"alias": alias})
             found = Rebuild(alias=alias, run=run, index=_next(alias, there))
             await self._ask("prepare", {"alias": alias, "index": found.index})
             await self._put(found, revision)
