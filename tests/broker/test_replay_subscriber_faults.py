@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
 from penstock.contracts import load, subjects
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, Refused
 from penstock.replay.ledger import Ledger
 from penstock.replay.run import Change, Holder, Run, run_key, target_key
 from penstock.replay.subscriber import Replayed
 from penstock.rpc.messages import ReplayPlan
 from penstock.services.operator.__main__ import build
 from penstock.services.operator.replay import ordered_reader, subscriber_feed
+from penstock.services.operator.replay.counting import Counters
+from penstock.services.operator.replay.planning import Planner
 from penstock.services.operator.replay.runs import Runs
 from penstock.services.operator.replay.subscriber_feed import SubscriberFeed
 from penstock.services.operator.replay.subscriber_place import Page, Places
@@ -179,6 +182,21 @@ async def test_a_slow_program_gets_nothing_twice_that_it_had_not_begun(operator:
         await console.in_state(run, "done", "failed")
     await operator.core.jetstream.ensure_consumer("REPLAY", info.config)
     assert found == lines
+
+
+async def test_a_plan_is_no_right_to_what_the_subscriber_followed_when_it_was_made(
+    operator: Rig, console: Console, runs: Runs
+) -> None:
+    plan, _ = await planned(operator, console, FEW)
+    contracts = load()
+    alerting = contracts.identities["alerting"]
+    await Planner(runs.broker, contracts, Counters(runs.broker)).count_again(plan)
+    for follows in ((), ("cloud.audit.v1",)):
+        narrower = alerting.model_copy(update={"follows": follows})
+        now = replace(contracts, identities={**contracts.identities, "alerting": narrower})
+        with pytest.raises(Refused) as caught:
+            await Planner(runs.broker, now, Counters(runs.broker)).count_again(plan)
+        assert caught.value.code == "REPLAY_RIGHT_MISSING"
 
 
 async def test_a_run_that_cannot_be_read_keeps_no_other_from_being_driven(

@@ -94,7 +94,11 @@ class Planner:
         return sealed(plan)
 
     async def count_again(self, plan: ReplayPlan) -> None:
-        """Raises Refused REPLAY_PLAN_CHANGED when the streams no longer hold what was planned."""
+        """Raises Refused REPLAY_PLAN_CHANGED when the streams no longer hold what was planned, and REPLAY_RIGHT_MISSING
+        when a subscriber may not have it any more."""
+        if plan.effect == "deliver":
+            subjects = [subject for part in plan.ranges for subject in part.filters]
+            subscriber_plan.refuse_beyond(self._contracts, plan.target, subjects)
         await asyncio.gather(*(self._check(part) for part in plan.ranges))
 
     async def _check(self, part: ReplayRange) -> None:

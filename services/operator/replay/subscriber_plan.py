@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from penstock.contracts import Contracts, subscribers
 from penstock.contracts.topology import REPLAY_STREAM
 from penstock.errors import Refused
 from penstock.rpc.messages import PlanReplay
-from penstock.services.operator.replay.filters import types_of
+from penstock.services.operator.replay.filters import NAMES, types_of
 
 MOST_FILTERS = 64  # of a stream: each is read by itself, so that messages come in their order
 
@@ -46,6 +48,18 @@ def does(contracts: Contracts, request: PlanReplay) -> str:
     if request.side_effects:
         raise Refused("REPLAY_UNSUPPORTED", f"only {target} knows what it does with them", pointer="/side_effects")
     return f"send each event to {target} on replay.{target}.<its subject>, until {target} has acknowledged it"
+
+
+def refuse_beyond(contracts: Contracts, target: str, filters: Iterable[str]) -> None:
+    """Raises Refused REPLAY_RIGHT_MISSING when the subjects are more than a subscriber follows. Plans are kept for
+    long, and rights may have been taken since."""
+    follows = contracts.identities[target].follows if target in subscribers(contracts) else ()
+    if "*" not in follows and (beyond := sorted({_type_of(filter) for filter in filters} - set(follows))):
+        raise Refused("REPLAY_RIGHT_MISSING", f"{target} does not follow {', '.join(beyond)} any more; plan again")
+
+
+def _type_of(filter: str) -> str:
+    return ".".join(filter.split(".")[NAMES["evt"][1] :]) or "all types"
 
 
 def refuse_many_filters(filters: dict[str, tuple[str, ...]]) -> None:
