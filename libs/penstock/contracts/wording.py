@@ -23,6 +23,7 @@ PATTERNS = {
     r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$": "a W3C traceparent",
     r"^[a-z][a-z0-9_]*$": "lower-case letters, digits and _, with a letter first",
     r"^[Aa][Pp][Pp][Ll][Ii][Cc][Aa][Tt][Ii][Oo][Nn]/([A-Za-z0-9.+_-]+\+)?[Jj][Ss][Oo][Nn]([ \t]*;.*)?$": _JSON_MEDIA,
+    r"^[^\p{Cc}.]*[^\p{Cc}.\s][^\p{Cc}.]*$": "text without dots and control characters",
     # requests
     r"^[a-z][a-z0-9_]{0,63}$": "a name of at most 64 lower-case letters, digits and _, with a letter first",
     r"^[a-z0-9][a-z0-9_-]{0,63}$": "a name of at most 64 lower-case letters, digits, _ and -",
