@@ -1,4 +1,5 @@
-"""The live lanes of this process, as a replay sees them: they go first."""
+"""The live lanes of this process, as a replay sees them: they go first, unless their brake is closed. Then they do
+nothing, and what repairs their sink may be the replay itself."""
 
 from __future__ import annotations
 
@@ -25,6 +26,10 @@ class LiveTraffic:
         self._changed_at = -ACTIVE
 
     @property
+    def _working(self) -> list[Lane]:
+        return [lane for lane in self._lanes if not lane.braked]
+
+    @property
     def pending(self) -> int:
         """Messages that wait for them, as far as deliveries say."""
         return sum([lane.pending for lane in self._lanes])
@@ -38,6 +43,11 @@ class LiveTraffic:
     def behind(self) -> float:
         """Age in seconds of what they handle now; 0 when nothing waits."""
         return max((lane.behind for lane in self._lanes), default=0.0)
+
+    @property
+    def working_behind(self) -> float:
+        """The same of those lanes whose brake is open."""
+        return max((lane.behind for lane in self._working), default=0.0)
 
     @property
     def is_active(self) -> bool:
@@ -57,4 +67,4 @@ class LiveTraffic:
                 return
 
     def _waiting(self) -> bool:
-        return any(lane.batch_waiting for lane in self._lanes)
+        return any(lane.batch_waiting for lane in self._working)

@@ -191,7 +191,7 @@ class RunLanes:
             instance=host.instance,
             handled=now[0] - handled,
             live_pending=host.live.pending,
-            live_behind=host.live.behind,
+            live_behind=host.live.working_behind,
             push_back=max(now[1] - push_backs, 0) + sum([lane.braked for lane in self._at_work]),
         )
         try:
