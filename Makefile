@@ -6,8 +6,8 @@ SHELL := bash
 
 BIN := .venv/bin
 READY := .venv/.ready
-# Two processes: one for all that needs the servers of the session, one for the rest (tests/conftest.py).
-PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
+# Two processes: one for all that needs the servers of the session, one for the rest (tests/support/groups.py).
+PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder
 
 ifdef IDP
 export PENSTOCK_IDP := $(IDP)

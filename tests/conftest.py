@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +18,7 @@ from penstock.stack.place import Place
 from tests.support.broker_rig import Rig
 from tests.support.broker_rig import conf as rig_conf
 from tests.support.full_stack import FullStack
+from tests.support.groups import SERVERS, Groups, group
 from tests.support.place_factory import PlaceFactory
 from tests.support.processes import Processes
 
@@ -25,9 +26,6 @@ from tests.support.processes import Processes
 KEPT = {"PENSTOCK_DATA", "PENSTOCK_CACHE", "PENSTOCK_JAVA_HOME"}
 # How long one example takes says more of the machine than of the code.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# What runs the servers of the session, or whole stacks: one process, one after the other. `make test` runs all other
-# files beside it, each file in one process.
-ON_SERVERS = {"stores", "stack", "journeys", "faults"}
 JAVA_SERVERS = {"elasticsearch": elasticsearch_server.start, "cassandra": cassandra_server.start}
 
 
@@ -42,15 +40,14 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups for pytest-xdist; the longest one begins first."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("servers" if _on_servers(item) else str(item.path)))
-    items.sort(key=lambda item: not _on_servers(item))
+    """The longest group begins first."""
+    items.sort(key=lambda item: group(item.nodeid) != SERVERS)
 
 
-def _on_servers(item: pytest.Item) -> bool:
-    folder = item.path.relative_to(Path(__file__).parent).parts[0]
-    return folder in ON_SERVERS or not JAVA_SERVERS.keys().isdisjoint(getattr(item, "fixturenames", ()))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    """Which process runs what, where there are several."""
+    return Groups(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
