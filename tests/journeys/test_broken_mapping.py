@@ -127,6 +127,7 @@ async def indexers(full_stack: FullStack) -> AsyncIterator[None]:
     yield
     await asyncio.to_thread(process.stop, full_stack.place, other)
     del full_stack.settings_of[other]
+    full_stack.letters = len(await full_stack.dead_letters())  # these are no surprise to the tests that follow
 
 
 @pytest.fixture
@@ -185,6 +186,7 @@ async def test_dead_letters_of_a_broken_mapping_are_found_after_rebuild_and_redr
 async def test_what_the_brake_kept_is_found_after_rebuild_and_resume(full_stack: FullStack, dashboard: Broker) -> None:
     deploy = BadDeploy(full_stack, "2024-05")
     await full_stack.settled()
+    before = await deploy.open_dead_letters()
     async with searching(dashboard, samples_of(deploy.month)) as searches:
         await deploy.deploy()
         await deploy.send(600, share=0.9)
@@ -200,8 +202,13 @@ async def test_what_the_brake_kept_is_found_after_rebuild_and_resume(full_stack:
         # of the old ones, which were stopped a moment ago, are named as not confirmed.
         code, out, errors = await run_command(full_stack.place, *resume)
         assert code in (0, 3), (out, errors)
+        # Among good events of a moment before, the first refusals may not have been share enough to close a brake.
+        if await deploy.open_dead_letters() > before:
+            await deploy.redrive()
         await found(searches, 600)
         await deploy.penstock("replay", "drop", f"rebuild-{deploy.month}")
+        assert await deploy.open_dead_letters() == before
+    full_stack.letters = len(await full_stack.dead_letters())
     await full_stack.assert_complete()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from penstock.rpc.caller import ON_BEHALF, TRACEPARENT, Person, json_object
 
 ERROR = "Nats-Service-Error"
 TIMEOUT = "x-timeout"  # seconds that the caller waits
+AWAY_SECONDS = 0.3  # for which nobody may answer while the only replica of a service renews its connection
+AWAY_PAUSE = 0.02
 
 
 async def ask(
@@ -55,7 +58,17 @@ async def ask(
 
 
 async def _request(broker: Broker, subject: str, payload: bytes, headers: dict[str, str], timeout: float) -> Message:
-    return await broker.request(subject, payload, timeout=timeout, headers=headers | {TIMEOUT: f"{timeout:.3f}"})
+    began = time.monotonic()
+    while True:
+        left = began + timeout - time.monotonic()
+        try:
+            return await broker.request(subject, payload, timeout=left, headers=headers | {TIMEOUT: f"{left:.3f}"})
+        except Unavailable as error:
+            # Nobody has taken it, so sending it again does nothing twice.
+            away = time.monotonic() + AWAY_PAUSE - began
+            if error.code != "SERVICE_UNAVAILABLE" or away >= min(AWAY_SECONDS, timeout):
+                raise
+            await asyncio.sleep(AWAY_PAUSE)
 
 
 def _idempotent(service: str, operation: str) -> bool:
