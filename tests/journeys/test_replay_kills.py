@@ -58,6 +58,7 @@ def _lose_scores(place: Place) -> None:
     lose_rows(place, "scores")
 
 
+ALWAYS = "2015-01-01T00:00:00Z"
 KINDS = (
     Kind("indexer", "store", partial(lose_indices, pattern="events-*")),
     Kind("writer", "events", lambda place: lose_rows(place, "events", "timeline")),
@@ -95,7 +96,8 @@ async def play(stack: FullStack, console: Console, chosen: random.Random, kind: 
     await stack.settled()
     letters = len(await stack.dead_letters())
     await asyncio.to_thread(kind.lose, stack.place)
-    since = timestamps.text(time.time_ns() - 2 * DAY_NS)
+    # From the store by the events' own time, and those of other journeys are years old.
+    since = ALWAYS if kind.source == "store" else timestamps.text(time.time_ns() - 2 * DAY_NS)
     async with stack.senders(batch=5, gap=0.5):
         rate = len(stack.accepted) / SPAN
         plan = await console.plan(kind.target, source=kind.source, time={"from": since}, rate=rate)
