@@ -9,7 +9,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
 from penstock.contracts import Contracts
 from penstock.elasticsearch import names
-from penstock.elasticsearch.failure import reason_of
+from penstock.elasticsearch.failure import described, reason_of
 from penstock.elasticsearch.templates import templates
 from penstock.errors import PenstockError, Unavailable
 from penstock.services.indexer.metrics import INDICES_MADE
@@ -101,9 +101,7 @@ class Indices:
 
 
 def _type(error: ApiError) -> str:
-    body = error.body
-    found = body.get("error") if isinstance(body, dict) else None
-    return str(found.get("type", "")) if isinstance(found, dict) else ""
+    return str(described(error).get("type", ""))
 
 
 def unavailable(error: ApiError | TransportError, what: str) -> PenstockError:

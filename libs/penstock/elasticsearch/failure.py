@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from elasticsearch import ApiError, ConnectionError, ConnectionTimeout, TransportError
 
 LONGEST = 500  # characters of what the server says
@@ -20,8 +22,12 @@ def reason_of(error: ApiError | TransportError) -> str:
             return "the connection failed"
 
 
+def described(error: ApiError) -> dict[str, Any]:
+    """What the server says of it: `type`, `reason`, perhaps `root_cause`; empty where it says nothing of that form."""
+    found = error.body.get("error") if isinstance(error.body, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
 def _said(error: ApiError) -> str:
     """The server's own sentence, where it gives one: it names the limit that was reached, or the member."""
-    found = error.body.get("error") if isinstance(error.body, dict) else None
-    reason = found.get("reason") if isinstance(found, dict) else None
-    return str(reason or error.message)[:LONGEST]
+    return str(described(error).get("reason") or error.message)[:LONGEST]

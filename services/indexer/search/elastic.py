@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from elasticsearch import ApiError, AsyncElasticsearch, ConnectionTimeout, TransportError
 
-from penstock.elasticsearch.failure import reason_of
+from penstock.elasticsearch.failure import described, reason_of
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.stopping import set_within
 
@@ -109,9 +109,8 @@ def _ours(error: ApiError | TransportError) -> PenstockError:
 
 
 def _reason(error: ApiError) -> str:
-    body = error.body
-    found = body.get("error") if isinstance(body, dict) else None
-    if not isinstance(found, dict):
+    found = described(error)
+    if not found:
         return str(error)[:300]
     causes = found.get("root_cause") or [found]
     return f"{causes[0].get('type')}: {causes[0].get('reason')}"[:300]
