@@ -1,4 +1,4 @@
-"""Servers with what runs on them, shared by the tests of one module."""
+"""A server with all identities, shared by the tests of one module."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from penstock.services.operator.__main__ import build as build_operator
 from penstock.stack import nats, up
-from tests.support.broker_rig import Rig
 from tests.support.place_factory import PlaceFactory
 from tests.support.raw_clients import RawClients
-from tests.support.replay_console import Console
-from tests.support.workers import RunningWorker
 
 
 @pytest.fixture(scope="module")
@@ -24,16 +20,3 @@ async def raw(place_factory: PlaceFactory, request: pytest.FixtureRequest) -> As
     yield raw
     await raw.close()
     up.clean(place)
-
-
-@pytest.fixture(scope="module")
-async def operator(rig: Rig) -> AsyncIterator[Rig]:
-    """The rig of the module, with an operator at work."""
-    async with RunningWorker(rig, "operator", build_operator):
-        yield rig
-
-
-@pytest.fixture(scope="module")
-async def console(operator: Rig) -> Console:
-    """Asks it."""
-    return Console(await operator.broker("replayer"))
