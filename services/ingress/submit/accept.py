@@ -94,6 +94,7 @@ class Accept:
             await self._check_all(request)
         if request.whole is not None and any(error.code == "JSON_INVALID" for error in request.results.errors):
             check_grammar(request.whole)
+        request.forget_input()
 
     async def _check_all(self, request: Request) -> None:
         for start in range(0, len(request.items), SLICE):
@@ -141,7 +142,7 @@ class Accept:
                     self._recent.put(key, result)
                     request.stored.append((index, key, stamped, result))
             self._link.committed(stored)
-        request.forget_bytes()
+        request.forget_events()
 
 
 class _WrongCutError(Exception):

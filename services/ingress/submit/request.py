@@ -71,9 +71,13 @@ class Request:
         self.outgoing.append(Outgoing(event.subject, event.raw, headers))
         self.pending.append((index, event.key, timestamps.text(event.time_ns) if stamped else ""))
 
-    def forget_bytes(self) -> None:
+    def forget_input(self) -> None:
+        """All is checked: from here on the events to publish count, and each byte is held once, not three times."""
+        self.items, self.whole = [], None
+
+    def forget_events(self) -> None:
         """From here on only the results count."""
-        self.items, self.whole, self.outgoing = [], None, []
+        self.outgoing = []
 
     async def wait(self) -> bool:
         """Enters the stored events, with the stages that they have passed when these were asked for."""
