@@ -7,7 +7,8 @@ A number is a value, and masked, unless the words before it say that it is a cod
 error code. `"GET /pay HTTP/1.1" 200 12` and `… 500 98` are two patterns, `"GET /pay HTTP/<n>" 200 <n>` and `… 500 <n>`.
 
 Speed comes from two memories. All digits become 0 first (one C call), so that most lines of a pattern are the same
-text already; lines not met yet are cut into words, and nearly every word has been met.
+text already; it is known of each where its codes stand, and only their digits are put back. Lines not met yet are cut
+into words, and nearly every word has been met.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
+from string import ascii_lowercase, ascii_uppercase
 from struct import pack
 from zlib import crc32
 
@@ -30,17 +32,23 @@ _ZEROS = str.maketrans("123456789", "000000000")
 # The digits of codes are written so until the masks are through.
 _DIGITS, _KEPT = "0123456789", "\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19"
 _KEEP, _SHOW = str.maketrans(_DIGITS, _KEPT), str.maketrans(_KEPT, _DIGITS)
+# On a line in lower case whose digits are all 0. Each alternative begins with a letter of its own, for which the
+# expression skips all others; what may stand before it is looked at where one was found.
 _CODE = re.compile(
     r"""
-    (?: HTTP/\d(?:\.\d)?"?[ ]
-      | (?<![A-Za-z])(?:(?:http|exit|return|error|response)[ _-]?)?
-        (?:status[ _-]?code|status|code)["']?(?:\s?[=:]\s?|[ ])["']?
-      | (?<![A-Za-z])(?:errno|signal|SQLSTATE)["']?[ =:\[]{1,2}
+    (?: http/0(?:\.0)?"?[ ]
+      | (?:status(?:[ _-]?code)?|code)["']?(?:\s?[=:]\s?|[ ])["']?
+      | (?:errno|signal|sqlstate)["']?[ =:\[]{1,2}
     )
     (\d{1,5})(?![\w.:/-])
     """,
-    re.VERBOSE | re.IGNORECASE,
+    re.VERBOSE,
 )
+_MAY_HAVE_MORE = ("status", "code")  # words before them that belong to the name: "exit code", "http-status"
+_MORE = re.compile(r"(?:\A|[^a-z])(?:(?:http|exit|return|error|response)[ _-]?)?\Z")
+_LONGEST_MORE = len("?response_")
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)  # and no other, so that all keep their places
+_BEFORE_CODES = ("http/", "status", "code", "errno", "signal", "sqlstate")  # a line without them needs no expression
 # On a word whose digits are all 0. The first alternative that fits wins.
 _MASK = re.compile(
     r"""
@@ -62,6 +70,8 @@ _MASK = re.compile(
 _PATH = re.compile(r"(?<![\w/.<>])(?:/[\w.+%$@~<>-]+){2,}/?|\b[A-Za-z]:\\[^\s\"',;|]+")
 _VALUE = re.compile(r"(?<==)[A-Za-z_][\w.@-]*(?=$|[\s,;)\]}\"'])")  # user=root: the name says more than the value
 _SPLIT = re.compile(r"[\[\](){}|,;:\"'!?*#&]+")
+
+Spans = tuple[tuple[int, int], ...]  # where the codes of a line begin and end
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +98,31 @@ class Patterns:
     """Turns texts into patterns, remembering lately met lines and words. One per process and thread."""
 
     def __init__(self, lines: int = 20_000, words: int = 50_000) -> None:
-        self._lines: RecentCache[str, Pattern] = RecentCache(lines)
+        self._lines: RecentCache[str, Pattern | Spans] = RecentCache(lines)
         self._words: RecentCache[str, tuple[str, tuple[int, ...]]] = RecentCache(words)
 
     def read(self, text: str) -> Pattern:
         """The pattern of a text; the empty text has the empty pattern."""
         read = text[:TEXT_READ]
-        low = read.lower()
-        if "http/" in low or "code" in low or "status" in low or "err" in low or "sqlst" in low or "signal" in low:
-            read = _CODE.sub(_kept, read)
         zeroed = read.translate(_ZEROS)
-        pattern = self._lines.get(zeroed)
-        if pattern is None:
-            pattern = self._read(zeroed)
-            if len(zeroed) <= 1_024:
-                self._lines.put(zeroed, pattern)
-        return pattern
+        known = self._lines.get(zeroed)
+        if known is None:
+            known = _codes(zeroed) or self._read(zeroed)
+            self._keep(zeroed, known)
+        return known if isinstance(known, Pattern) else self._with_codes(read, zeroed, known)
+
+    def _with_codes(self, read: str, zeroed: str, codes: Spans) -> Pattern:
+        for begin, end in codes:
+            zeroed = zeroed[:begin] + read[begin:end].translate(_KEEP) + zeroed[end:]
+        known = self._lines.get(zeroed)
+        if not isinstance(known, Pattern):
+            known = self._read(zeroed)
+            self._keep(zeroed, known)
+        return known
+
+    def _keep(self, line: str, known: Pattern | Spans) -> None:
+        if len(line) <= 1_024:
+            self._lines.put(line, known)
 
     def _read(self, zeroed: str) -> Pattern:
         words: list[str] = []
@@ -141,8 +160,19 @@ def _read_word(word: str) -> tuple[str, tuple[int, ...]]:
     return _PATH.sub("<path>", _VALUE.sub("<v>", masked)), tuple(token_id(token) for token in tokens if token)
 
 
-def _kept(match: re.Match[str]) -> str:
-    return match[0][: match.start(1) - match.start()] + match[1].translate(_KEEP)
+def _codes(zeroed: str) -> Spans:
+    low = zeroed.translate(_LOWER)
+    for word in _BEFORE_CODES:
+        if word in low:
+            return tuple(match.span(1) for match in _CODE.finditer(low) if _is_code(match))
+    return ()
+
+
+def _is_code(match: re.Match[str]) -> bool:
+    line, begin = match.string, match.start()
+    if line.startswith(_MAY_HAVE_MORE, begin):
+        return bool(_MORE.search(line, max(0, begin - _LONGEST_MORE), begin))
+    return line[begin] == "h" or begin == 0 or line[begin - 1] not in ascii_lowercase
 
 
 def _mask(match: re.Match[str]) -> str:
