@@ -32,5 +32,5 @@ def letter(message: StoredMessage) -> dict[str, Any]:
     }
     for name, header in _MEMBERS.items():
         if value := message.headers.get(header, "")[:LONGEST]:
-            entry[name] = int(value) if name in _NUMBERS and value.isdigit() else value
+            entry[name] = int(value) if name in _NUMBERS and value.isascii() and value.isdigit() else value
     return entry

@@ -100,7 +100,9 @@ def raise_for(response: httpx.Response) -> None:
         problem = {}
     kind: type[PenstockError] = Unavailable if response.status_code in (429, 503, 504) else Refused
     after = response.headers.get("retry-after", "")
-    raise kind(code, detail, pointer=problem.get("pointer", ""), retry_after=float(after) if after.isdigit() else None)
+    raise kind(
+        code, detail, pointer=problem.get("pointer", ""), retry_after=float(after) if after.isdecimal() else None
+    )
 
 
 def unreachable(error: httpx.TransportError) -> Unavailable:

@@ -214,7 +214,7 @@ def _model_version(models: list[str]) -> tuple[str, int] | None:
     if not models:
         return None
     model, _, version = models[0].rpartition("_v")
-    if len(models) > 1 or not model or not version.isdigit() or not int(version):
+    if len(models) > 1 or not model or not (version.isascii() and version.isdigit()) or not int(version):
         raise Refused(
             "REPLAY_FILTER_INVALID",
             "scores of the store are those of one model version, like lines_v3",
