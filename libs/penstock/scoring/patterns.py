@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from string import ascii_lowercase, ascii_uppercase
 from struct import pack
+from typing import TypeVar
 from zlib import crc32
 
 from penstock.recent_cache import RecentCache
@@ -94,6 +95,9 @@ def token_id(token: str) -> int:
     return crc32(token.encode("utf-8", "surrogatepass")) % (VOCABULARY - 1) + 1
 
 
+Known = TypeVar("Known", Pattern, Pattern | Spans)  # of a line
+
+
 class Patterns:
     """Turns texts into patterns, remembering lately met lines and words. One per process and thread."""
 
@@ -105,24 +109,19 @@ class Patterns:
         """The pattern of a text; the empty text has the empty pattern."""
         read = text[:TEXT_READ]
         zeroed = read.translate(_ZEROS)
-        known = self._lines.get(zeroed)
-        if known is None:
-            known = _codes(zeroed) or self._read(zeroed)
-            self._keep(zeroed, known)
+        known = self._lines.get(zeroed) or self._keep(zeroed, _codes(zeroed) or self._read(zeroed))
         return known if isinstance(known, Pattern) else self._with_codes(read, zeroed, known)
 
     def _with_codes(self, read: str, zeroed: str, codes: Spans) -> Pattern:
         for begin, end in codes:
             zeroed = zeroed[:begin] + read[begin:end].translate(_KEEP) + zeroed[end:]
         known = self._lines.get(zeroed)
-        if not isinstance(known, Pattern):
-            known = self._read(zeroed)
-            self._keep(zeroed, known)
-        return known
+        return known if isinstance(known, Pattern) else self._keep(zeroed, self._read(zeroed))
 
-    def _keep(self, line: str, known: Pattern | Spans) -> None:
+    def _keep(self, line: str, known: Known) -> Known:
         if len(line) <= 1_024:
             self._lines.put(line, known)
+        return known
 
     def _read(self, zeroed: str) -> Pattern:
         words: list[str] = []
