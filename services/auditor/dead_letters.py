@@ -18,6 +18,7 @@ _MEMBERS = {
     "key": dead_letter.KEY,
 }
 _NUMBERS = ("sequence", "delivered")
+_MOST = 2**53 - 1  # that a record's number may be; a larger one stays text
 LONGEST = 128  # characters; the headers are the worker's
 
 
@@ -32,5 +33,6 @@ def letter(message: StoredMessage) -> dict[str, Any]:
     }
     for name, header in _MEMBERS.items():
         if value := message.headers.get(header, "")[:LONGEST]:
-            entry[name] = int(value) if name in _NUMBERS and value.isascii() and value.isdigit() else value
+            number = dead_letter.number(message.headers, header) if name in _NUMBERS else None
+            entry[name] = value if number is None or number > _MOST else number
     return entry

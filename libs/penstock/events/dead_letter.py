@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 # Headers of a dead letter
 CODE = "x-penstock-code"
 REASON = "x-penstock-reason"
@@ -19,3 +21,9 @@ PREVIOUS = "x-penstock-previous"  # sequence on DLQ of the dead letter whose red
 REDRIVES = "x-penstock-redrives"  # how often the message was redriven before it failed again
 
 MOST_REDRIVES = 2  # of a message; the dead letter of one that failed after so many is parked
+
+
+def number(headers: Mapping[str, str], name: str) -> int | None:
+    """A header's number, of at most 19 digits; None where it is missing or none."""
+    text = headers.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None

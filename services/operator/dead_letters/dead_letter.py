@@ -10,7 +10,7 @@ import orjson
 
 from penstock.broker import StoredMessage
 from penstock.contracts import load, subjects
-from penstock.events import timestamps
+from penstock.events import dead_letter, timestamps
 from penstock.events.dead_letter import (
     CODE,
     COUNT,
@@ -60,8 +60,7 @@ def redrives_of(message: StoredMessage) -> int:
 
 def number(message: StoredMessage, header: str) -> int:
     """A header's number; 0 where there is none."""
-    text = message.headers.get(header, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+    return dead_letter.number(message.headers, header) or 0
 
 
 def range_of(message: StoredMessage) -> dict[str, Any]:
