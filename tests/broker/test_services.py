@@ -194,6 +194,20 @@ async def test_replicas_share_the_requests(rig: Rig, ingress: Broker, search: Se
     assert other.askers
 
 
+async def test_a_replica_that_stops_answers_what_is_on_its_way_to_it(rig: Rig, ingress: Broker, search: Search) -> None:
+    replica = await serve(await rig.broker("indexer"), "search", {"query": Search().query})
+    for _ in range(20):
+        await replica.broker.flush()
+        requests = [asyncio.create_task(ask(ingress, "search", "query", {"n": n})) for n in range(10)]
+        await asyncio.sleep(0)  # they are sent, and nobody has read them yet
+        await replica.stop()
+        async with asyncio.timeout(BOUND):
+            assert len(await asyncio.gather(*requests)) == 10
+        replica = await serve(replica.broker, "search", {"query": Search().query})
+    await replica.stop()
+    assert search.askers
+
+
 async def test_stopping_answers_requests_in_progress(
     rig: Rig, ingress: Broker, responder: Responder, search: Search
 ) -> None:

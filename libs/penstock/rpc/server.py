@@ -10,6 +10,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import orjson
@@ -71,7 +72,12 @@ class Responder:
         return len(self._tasks)
 
     async def stop(self, grace: float = 3.0) -> None:
-        """Takes no more requests, finishes those in progress within `grace` seconds."""
+        """Takes no more requests, finishes those that are on their way or in progress within `grace` seconds."""
+        for subscription in self._subscriptions:
+            subscription.leave()
+        if self.broker.connected:  # the server may have sent a request here before it reads this
+            with suppress(Unavailable):
+                await self.broker.flush(grace)
         for subscription in self._subscriptions:
             await subscription.stop()
         if self._tasks:
