@@ -38,6 +38,7 @@ quick: $(READY) ## check, and side by side the tests that need no server; for ev
 
 test-tools: $(READY)
 	@stack/install_test_tools.sh
+	@$(BIN)/python -m tests.support.npm_packages
 
 unit: test-tools
 	$(PYTEST) -q tests/unit tests/contracts

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Node.js and npm, which run the official AsyncAPI parser in tests/contracts. Only the tests need them, not the fleet.
+# Node.js and npm, which run the official AsyncAPI parser and a CloudEvents SDK. Only the tests need them, not the fleet.
 set -euo pipefail
 cd "$(dirname "$0")"
 

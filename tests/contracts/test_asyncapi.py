@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-import tempfile
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +12,9 @@ import yaml
 
 from penstock.contract_check import asyncapi
 from penstock.contracts import load, yaml_text
-from penstock.stack.place import Place
+from tests.support.npm_packages import NPM_SECONDS, installed
 
-SOURCES = Path(__file__).parent / "asyncapi"
-NPM_SECONDS = 400
 PARSE_SECONDS = 120
-NO_NPM = "npm is needed for this test: apt-get install -y nodejs npm (Node.js 18.18 or newer)"
 ERROR = 0  # the parser's severities: error, warning, information, hint
 
 MISTAKES: list[tuple[tuple[str, ...], object]] = [
@@ -33,29 +27,8 @@ pytestmark = pytest.mark.timeout(NPM_SECONDS + PARSE_SECONDS)
 
 @pytest.fixture(scope="module")
 def parser() -> Path:
-    """The folder with validate.mjs and its packages. It appears by one rename, so checkouts share it."""
-    files = sorted(path for path in SOURCES.iterdir() if path.is_file())
-    digest = sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
-    cache = Place().cache
-    target = cache / f"asyncapi-parser-{digest}"
-    if target.is_dir():
-        return target
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.fail(NO_NPM)
-    cache.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".asyncapi-parser-", dir=cache))
-    try:
-        for path in files:
-            shutil.copy(path, draft)
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=draft, capture_output=True, text=True, timeout=NPM_SECONDS, check=False)
-        assert done.returncode == 0, f"npm ci failed: {done.stderr[-2000:]}"
-        if not target.is_dir():  # else another checkout was quicker
-            draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return target
+    """The folder with validate.mjs and its packages."""
+    return installed("asyncapi-parser")
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ STORED = Stored("EVENTS_HTTP", 7)
         ({b"content-type": b"application/json", b"ce-specversion": b"1.0"}, "binary"),
         ({b"content-type": b"application/vnd.x+json; v=1", b"ce-specversion": b"1.0"}, "binary"),
         ({b"content-type": b"application/cloudevents+json", b"ce-specversion": b"1.0"}, "structured"),
+        ({b"ce-specversion": b"1.0"}, "binary"),
         ({b"content-type": b"APPLICATION/JSON", b"ce-specversion": b"1.0"}, "binary"),
         ({b"content-type": b"application/cloudevents+json", b"content-encoding": b"Identity"}, "structured"),
         ({b"content-type": b"application/cloudevents+json", b"content-encoding": b"identity, IDENTITY"}, "structured"),

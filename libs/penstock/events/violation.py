@@ -15,6 +15,8 @@ def sentence(error: ValidationError, whole: str = "the event") -> str:
     """Which member breaks which rule; the value itself is not in it, as it may be long or secret."""
     path, kind = list(error.instance_path), error.kind
     match kind:
+        case Kind.Required() if kind.property == "data" and _has_bytes(error.instance):
+            return "`data` is missing; send data as JSON there, for bytes in `data_base64` are not taken"
         case Kind.Required():
             return f"{wording.name([*path, kind.property], whole)} is missing"
         case Kind.AdditionalProperties():
@@ -24,6 +26,10 @@ def sentence(error: ValidationError, whole: str = "the event") -> str:
             return f"a name in {wording.name(path, whole)} must be {_rule(kind.error.kind)}"
         case _:
             return f"{wording.name(path, whole)} must be {_rule(kind)}"
+
+
+def _has_bytes(given: Any) -> bool:
+    return isinstance(given, dict) and "data_base64" in given
 
 
 def _rule(kind: Any) -> str:

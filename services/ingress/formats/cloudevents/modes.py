@@ -2,7 +2,7 @@
 
     structured   Content-Type: application/cloudevents+json         the body is the event
     batched      Content-Type: application/cloudevents-batch+json   the body is an array of events
-    binary       ce-specversion: 1.0, Content-Type: …json           the body is the data, the rest are ce- headers
+    binary       ce-specversion: 1.0, Content-Type: …json or none   the body is the data, the rest are ce- headers
 
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
 """
@@ -38,6 +38,8 @@ def mode_of(headers: dict[bytes, bytes]) -> Mode:
             return "batched"
         case media if b"ce-specversion" in headers and (media == b"application/json" or media.endswith(b"+json")):
             return "binary"
+        case b"" if b"ce-specversion" in headers:
+            return "binary"  # without a media type, data is JSON (JSON format, section 3.1)
         case b"":
             raise Refused("CONTENT_TYPE_UNKNOWN", "the request has no Content-Type")
         case media:
