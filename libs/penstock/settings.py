@@ -27,6 +27,10 @@ class Settings(BaseSettings):
     port: int | None = Field(None, description="HTTP port of this process; default: from port_base")
     instance: int = Field(0, ge=0, le=9, description="number of this replica on this machine")
 
+    check_seconds: float = Field(
+        20.0, ge=0.05, le=60, description="between two checks of what a process relies on: indices, tables, streams"
+    )
+
     nats_url: str = Field("", description="default: the local stack's server")
     credentials: Path | None = Field(None, description="folder with <identity>.nk; default: <state>/credentials")
     auth: Literal["nkeys", "callout"] = Field(

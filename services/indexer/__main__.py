@@ -18,12 +18,14 @@ from penstock.events import Checker
 from penstock.rpc.client import ask
 from penstock.rpc.messages import Embedding, LoadedModels
 from penstock.rpc.server import Operation, serve
-from penstock.runtime import Parts, Source, main
+from penstock.runtime import Parts, Source, Watch, main
 from penstock.scoring.score import read_score
 from penstock.services.indexer.bulk import Bulker
 from penstock.services.indexer.epochs import follow_epochs, read_epochs
 from penstock.services.indexer.generations import Generations
+from penstock.services.indexer.index_check import IndexCheck
 from penstock.services.indexer.indices import Indices
+from penstock.services.indexer.ledger import Ledger
 from penstock.services.indexer.logic import Indexer
 from penstock.services.indexer.mappings import LiveMappings
 from penstock.services.indexer.rebuilds import MirroredBulker, Rebuilds
@@ -52,7 +54,8 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
     checker = Checker(contracts)
     epochs = await read_epochs(broker, contracts)
     client = connect_async(settings)
-    indices = Indices(client, contracts)
+    ledger = Ledger(broker)
+    indices = Indices(client, contracts, ledger)
     bulker = Bulker(client, indices)
     rebuilds, generations = Rebuilds(broker), Generations(client, indices)
     of_indices = {**generations.operations, "mappings": LiveMappings(client, contracts).mappings}
@@ -91,6 +94,7 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
             "count": operations.count,
         },
         unready_reason=lambda: f"Elasticsearch: {elastic.unready_reason}" if elastic.unready_reason else "",
+        watches=(Watch("indices", IndexCheck(client, indices, ledger).check, settings.check_seconds),),
         background=(
             elastic.watch,
             lambda stop: _prepare(indices, stop),

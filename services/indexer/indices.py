@@ -10,9 +10,10 @@ from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 from penstock.contracts import Contracts
 from penstock.elasticsearch import names
 from penstock.elasticsearch.failure import described, reason_of
-from penstock.elasticsearch.templates import templates
-from penstock.errors import PenstockError, Unavailable
-from penstock.services.indexer.metrics import INDICES_MADE
+from penstock.elasticsearch.templates import component_name, templates
+from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.services.indexer.ledger import Ledger
+from penstock.services.indexer.metrics import INDICES_MADE, TEMPLATES_RESTORED
 
 _log = structlog.get_logger(__name__)
 _TIMEOUT = 30.0
@@ -20,16 +21,18 @@ _PASSING = (408, 429)  # a shard that has not started in time; a cluster with to
 
 
 class Indices:
-    """Templates and indices of one cluster."""
+    """Templates and indices of one cluster. `ledger`: where indices that become live are noted."""
 
-    def __init__(self, client: AsyncElasticsearch, contracts: Contracts) -> None:
+    def __init__(self, client: AsyncElasticsearch, contracts: Contracts, ledger: Ledger | None = None) -> None:
+        self._ledger = ledger
         self._client = client.options(request_timeout=_TIMEOUT)
         self._templates = templates(contracts)
         self._one = asyncio.Lock()
         self.prepared = False
 
     async def prepare(self) -> None:
-        """Puts the templates, and new members of the contracts into indices that exist. Raises as `create`."""
+        """Puts the templates, and new members of the contracts into indices that exist; later, templates that are
+        missing. Raises as `create`."""
         async with self._one:
             await self._prepare()
 
@@ -37,16 +40,20 @@ class Indices:
         """Makes the first index behind `alias` unless another indexer just did. Raises Unavailable, or
         PenstockError when an operator must act."""
         async with self._one:
-            await self._prepare()  # an index made without its template would guess its mapping
+            await self._prepare()
+            index = names.first_index(alias)
             try:
                 if await self._client.indices.exists_alias(name=alias):
                     return
-                await self._make(names.first_index(alias))
-                await self._show(names.first_index(alias), [alias, names.read_alias(alias)])
+                await self._make(index)
+                await self._show(index, [alias, names.read_alias(alias)])
+                uuid = await self._uuid(index)
             except (ApiError, TransportError) as error:
                 raise unavailable(error, f"{alias} cannot be made") from error
             INDICES_MADE.inc()
             _log.info("index_made", alias=alias)
+            if self._ledger is not None:
+                await self._ledger.made(alias, index, uuid)
 
     async def make(self, index: str) -> None:
         """An index of today's templates, without an alias. Raises as `create`."""
@@ -59,13 +66,22 @@ class Indices:
 
     async def _make(self, index: str) -> None:
         """The index, with its shards ready to be searched. One that is there already has a maker that is at work
-        beside us, or that died before its aliases."""
+        beside us, or that died before its aliases.
+
+        Its mapping is given here, so that it is never guessed, whatever became of the templates."""
+        component = self._templates["component"].get(component_name(index))
+        if component is None:
+            raise Refused("NOT_FOUND", f"{index} is of no dataset of the contracts")
         try:
-            await self._client.indices.create(index=index)
+            await self._client.indices.create(index=index, mappings=component["template"]["mappings"])
         except ApiError as error:
             if _type(error) != "resource_already_exists_exception":
                 raise
         await self._client.cluster.health(index=index, wait_for_status="yellow", timeout=f"{_TIMEOUT - 5:.0f}s")
+
+    async def _uuid(self, index: str) -> str:
+        found = await self._client.indices.get_settings(index=index, name="index.uuid")
+        return str(found.body[index]["settings"]["index"]["uuid"])
 
     async def _show(self, index: str, aliases: list[str]) -> None:
         # Only now, and both at once: who searches through an alias while a shard behind it starts gets an error.
@@ -73,18 +89,36 @@ class Indices:
         await self._client.indices.update_aliases(actions=actions)
 
     async def _prepare(self) -> None:
-        if self.prepared:
-            return
+        components, templates = self._templates["component"], self._templates["index"]
         try:
-            for name, body in self._templates["component"].items():
-                await self._client.cluster.put_component_template(name=name, **body)
-            for name, body in self._templates["index"].items():
-                await self._client.indices.put_index_template(name=name, **body)
-            for name, body in self._templates["index"].items():
-                await self._extend(name, body["index_patterns"])
+            # The names of the two kinds overlap.
+            has_components, has_templates = await self._found() if self.prepared else (set(), set())
+            missing = [*(components.keys() - has_components), *(templates.keys() - has_templates)]
+            for name in components.keys() - has_components:
+                await self._client.cluster.put_component_template(name=name, **components[name])
+            for name in templates.keys() - has_templates:
+                await self._client.indices.put_index_template(name=name, **templates[name])
+            if not self.prepared:
+                for name, body in templates.items():
+                    await self._extend(name, body["index_patterns"])
         except (ApiError, TransportError) as error:
             raise unavailable(error, "the index templates cannot be put") from error
+        if self.prepared and missing:
+            TEMPLATES_RESTORED.inc(len(missing))
+            _log.error("templates_restored", templates=sorted(missing))
         self.prepared = True
+
+    async def _found(self) -> tuple[set[str], set[str]]:
+        """The names of the component and index templates that are there; where there is none, the answer is 404."""
+        client = self._client.options(ignore_status=404)
+        components = await client.cluster.get_component_template(
+            name="penstock-*", filter_path="component_templates.name"
+        )
+        templates = await client.indices.get_index_template(name="penstock-*", filter_path="index_templates.name")
+        return (
+            {each["name"] for each in components.body.get("component_templates", ())},
+            {each["name"] for each in templates.body.get("index_templates", ())},
+        )
 
     async def _extend(self, template: str, patterns: list[str]) -> None:
         """Members that are new in the contracts become searchable from now on in indices that exist. What they say of

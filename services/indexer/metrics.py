@@ -40,3 +40,15 @@ OLD_REFUSED = counter(
     unit="events",
     remedy="after a rollback they would be missing: drop the rebuild once the new index is trusted",
 )
+INDICES_LOST = counter(
+    "penstock_index_lost_total",
+    "Indices that were made in place of one that was deleted, and hold only what came since",
+    unit="indices",
+    remedy="rebuild them: /readyz of the indexer names each, with the command",
+)
+TEMPLATES_RESTORED = counter(
+    "penstock_template_restored_total",
+    "Templates that were missing under a running indexer, and were put again",
+    unit="templates",
+    remedy="find out who deletes them; no index is made without its mapping meanwhile",
+)

@@ -33,8 +33,8 @@ LONG = 240.0
 
 
 class BadDeploy:
-    """An indexer that has put a template in which a sample's value is an object. It shows in the next new index, so the
-    samples are of a month that has none."""
+    """An indexer that has put a template in which a sample's value is an object, and has made an index from it: of a
+    month that has none yet."""
 
     def __init__(self, stack: FullStack, month: str) -> None:
         self.stack = stack
@@ -43,13 +43,20 @@ class BadDeploy:
         self._number = 0
 
     async def deploy(self) -> None:
-        """Puts the template."""
+        """Puts the template, and makes the index."""
         async with httpx.AsyncClient(base_url=self.stack.place.elasticsearch) as http:
             [found] = (await http.get(TEMPLATE)).raise_for_status().json()["component_templates"]
             template = found["component_template"]
             properties = template["template"]["mappings"]["properties"]["event"]["properties"]["data"]["properties"]
             properties["value"] = {"type": "object"}
             (await http.put(TEMPLATE, json={"template": template["template"]})).raise_for_status()
+            alias = f"events-metrics-{self.month}"
+            # As an indexer does: aliases only once the shard has started, or searches through them would fail.
+            (await http.put(f"/{alias}-g1", timeout=60.0)).raise_for_status()
+            started = {"wait_for_status": "yellow", "timeout": "30s"}
+            (await http.get(f"/_cluster/health/{alias}-g1", params=started, timeout=60.0)).raise_for_status()
+            actions = [{"add": {"index": f"{alias}-g1", "alias": each}} for each in (alias, "events-metrics")]
+            (await http.post("/_aliases", json={"actions": actions})).raise_for_status()
 
     async def roll_back(self) -> None:
         """The indexers of before start, one after the other, and put their templates."""

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from penstock.broker import Broker
 from penstock.consume import Delivery, LaneOptions, Outcome
 from penstock.rpc.server import Operation
+from penstock.runtime.watch import Watch
 from penstock.settings import Settings
 
 T = TypeVar("T")
@@ -46,10 +47,10 @@ class Parts:
     """What a worker is made of.
 
     `operations` are the requests of `service` that it serves, `concurrency` at a time. `unready_reason` says why its
-    sink is not ready (empty: it is), `note` what an operator should know of a worker that is ready. Nothing is pulled
-    before `may_consume` is set. `background` tasks run until the event is set. `on_stop` is called when the worker is
-    about to stop, before its lanes finish; `close` when they have. `push_backs` counts how often the sink asked for
-    less: a replay slows down when it grows.
+    sink is not ready (empty: it is), `note` what an operator should know of a worker that is ready; `watches` add to
+    both. Nothing is pulled before `may_consume` is set. `background` tasks run until the event is set. `on_stop` is
+    called when the worker is about to stop, before its lanes finish; `close` when they have. `push_backs` counts how
+    often the sink asked for less: a replay slows down when it grows.
     """
 
     sources: Sequence[Source[Any]] = ()
@@ -58,6 +59,7 @@ class Parts:
     concurrency: int = 32
     unready_reason: Callable[[], str] = lambda: ""
     note: Callable[[], str] = lambda: ""
+    watches: Sequence[Watch] = ()
     may_consume: asyncio.Event | None = None
     background: Sequence[Callable[[asyncio.Event], Awaitable[None]]] = ()
     on_stop: Sequence[Callable[[], None]] = ()

@@ -109,12 +109,15 @@ class Worker(Generic[S]):
         if self.stop.is_set():
             return ["stopping"]
         reasons = [self._parts.unready_reason(), *[lane.unready_reason() for lane in self._lanes]]
+        reasons += [reason for watch in self._parts.watches for reason in watch.reasons]
         return list(dict.fromkeys([reason for reason in reasons if reason]))  # the brake is the same for every lane
 
     def notes(self) -> list[str]:
         """What an operator should know although this process is ready."""
-        note = self._parts.note() if self._parts is not None else ""
-        return [note] if note else []
+        if self._parts is None:
+            return []
+        notes = [self._parts.note(), *[note for watch in self._parts.watches for note in watch.notes]]
+        return [note for note in notes if note]
 
     async def _connect(self) -> Broker | None:
         """The connection, or None when stopped before there was one."""
@@ -155,6 +158,7 @@ class Worker(Generic[S]):
             reporter = Reporter(broker, self._instance, self._brake, self._live, self.unready_reasons, self.notes)
             tasks.append(asyncio.create_task(reporter.run(self.stop), name="reports"))
         tasks += [asyncio.ensure_future(task(self.stop)) for task in parts.background]
+        tasks += [asyncio.create_task(watch.run(self.stop), name=watch.name) for watch in parts.watches]
         ends = [asyncio.create_task(self.stop.wait()), asyncio.create_task(broker.closed.wait())]
         _log.info("worker_started", lanes=len(parts.sources), service=parts.service)
         try:

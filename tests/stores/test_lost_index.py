@@ -1,0 +1,107 @@
+"""What is deleted in Elasticsearch under a running indexer is noticed without traffic, and named until it is whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from elasticsearch import AsyncElasticsearch
+
+from penstock.elasticsearch.mapping_version import META
+from penstock.elasticsearch.templates import templates
+from penstock.runtime import Worker
+from penstock.services.indexer import __main__ as indexer_main
+from penstock.services.operator import __main__ as operator_main
+from penstock.services.writer import __main__ as writer_main
+from penstock.services.writer.store import Store
+from tests.support.broker_rig import Rig
+from tests.support.command import replay
+from tests.support.deliveries import CONTRACTS, line, sample
+from tests.support.processes import Processes
+from tests.support.rebuilds import everywhere, sources
+from tests.support.until import until
+from tests.support.workers import RunningWorker
+
+LOGS, SAMPLES = "events-logs-2026", "events-metrics-2026-03"
+LONG = 90.0  # seconds; the machine may be busy
+Indexer = Worker[Any]
+
+
+@pytest.fixture
+async def running(
+    rig: Rig, store: Store, client: AsyncElasticsearch, cassandra: Processes, elasticsearch: Processes
+) -> AsyncIterator[Indexer]:
+    """The indexer, which checks often, beside a writer and an operator."""
+    del store, client  # have emptied them
+    place = cassandra.place
+    stores = {
+        "cassandra_port": place.cassandra,
+        "cassandra_password_file": place.cassandra_password,
+        "elasticsearch_url": elasticsearch.place.elasticsearch,
+        "check_seconds": 0.1,
+    }
+    settings = rig.place.model_copy(update=stores)
+    async with (
+        RunningWorker(rig, "writer", writer_main.build, settings=settings),
+        RunningWorker(rig, "indexer", indexer_main.build, settings=settings) as indexer,
+        RunningWorker(rig, "operator", operator_main.build),
+    ):
+        yield indexer
+
+
+async def test_a_lost_index_is_named_with_the_command_until_it_is_rebuilt(
+    running: Indexer, rig: Rig, client: AsyncElasticsearch
+) -> None:
+    events = await everywhere(rig, [line(f"kept {number}", host=f"host_{number % 30}") for number in range(50)])
+    before = await sources(client, LOGS, events)
+    await until(lambda: running.notes() == [])
+
+    await client.indices.delete(index=f"{LOGS}-g1")
+    [note] = await until(running.notes)
+    assert note.startswith(f"the index of {LOGS} is gone: ")
+    assert "--effect rebuild --dataset logs --period 2026" in note
+    assert running.unready_reasons() == []
+
+    # What comes next has an index made for it, which is not taken for the one that was there.
+    more = await everywhere(rig, [line(f"later {number}") for number in range(5)])
+    [note] = await until(lambda: [note for note in running.notes() if "in place of one that was deleted" in note])
+    assert note.startswith(f"{LOGS}-g1 was made at ")
+
+    period = ("--source", "store", "--effect", "rebuild", "--dataset", "logs", "--period", "2026")
+    code, out, errors = await replay(rig, "plan", "indexer", *period, "--reason", "index lost", "--json")
+    assert code == 0, errors
+    code, _, errors = await replay(rig, "apply", json.loads(out)["hash"], "--run", "lost", "--watch", bound=LONG)
+    assert code == 0, errors
+    await until(lambda: running.notes() == [])
+    assert (await sources(client, LOGS, events)) == before
+    assert len(await sources(client, LOGS, more)) == 5
+    # Live again after a rollback, the one that was made in between is still incomplete.
+    assert (await replay(rig, "rollback", "lost", "--reason", "a test"))[0] == 0
+    await until(lambda: any("in place of one" in note for note in running.notes()))
+    assert (await replay(rig, "drop", "lost", "--reason", "a test"))[0] == 0
+
+
+async def test_templates_are_put_again_and_no_index_is_made_without_its_mapping(
+    running: Indexer, rig: Rig, client: AsyncElasticsearch
+) -> None:
+    async def names() -> set[str]:
+        there = client.options(ignore_status=404)  # there is none at all
+        found = await there.indices.get_index_template(name="penstock-*", filter_path="index_templates.name")
+        return {each["name"] for each in found.body.get("index_templates", ())}
+
+    # Parts of a first start that is under way are not all of them.
+    index_templates = set(templates(CONTRACTS)["index"])
+    await until(lambda: _is(names, index_templates))
+    await client.indices.delete_index_template(name="penstock-*")
+    await everywhere(rig, [sample("cpu", 1, time="2026-03-01T00:00:00Z")])
+    [mapping] = (await client.indices.get_mapping(index=SAMPLES)).body.values()
+    wanted = templates(CONTRACTS)["component"]["penstock-events-metrics"]["template"]["mappings"]
+    assert mapping["mappings"]["_meta"][META]["digest"] == wanted["_meta"][META]["digest"]
+    assert mapping["mappings"]["dynamic"] == "false"
+    await until(lambda: _is(names, index_templates))
+
+
+async def _is(names: Any, every: set[str]) -> bool:
+    return bool(await names() == every)
