@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from penstock.broker import Keys
+from penstock.contracts.nats_subjects import key
+from penstock.replay.run import BUCKET, run_key
 from penstock.services.operator.__main__ import build
 from tests.support.bare_replica import BareReplica
 from tests.support.broker_rig import Rig
@@ -46,6 +49,25 @@ async def test_from_plan_to_proof(operator: Rig) -> None:
     code, out, _ = await replay(operator, "list", "--json")
     assert code == 0
     assert [run["id"] for run in json.loads(out)["runs"]] == ["nightly"]
+
+
+async def test_a_run_that_cannot_be_read_is_named_and_the_others_are_listed(operator: Rig) -> None:
+    plan = await planned(operator, "--rate", "0.1")
+    code, out, errors = await replay(operator, "apply", plan["hash"], "--json")
+    assert code == 0, errors
+    run = json.loads(out)["id"]
+    broker = await operator.broker("operator")
+    await Keys(broker, BUCKET).put(run_key("damaged"), b'{"id": "damaged", "rate": "fast"}')
+    try:
+        code, out, errors = await replay(operator, "list")
+        assert (code, run in out, "run damaged cannot be read: " in errors) == (0, True, True), errors
+        code, out, errors = await replay(operator, "list", "--json", "--active")
+        assert [each["id"] for each in json.loads(out)["unreadable"]] == ["damaged"], errors
+        code, _, errors = await replay(operator, "status", "damaged")
+        assert (code, errors.startswith("REPLAY_UNREADABLE")) == (1, True), errors
+    finally:
+        await broker.publish(key(BUCKET, run_key("damaged")), b"", {"KV-Operation": "DEL"})
+    assert (await replay(operator, "cancel", run, "--reason", "a test"))[0] == 0
 
 
 async def test_states_have_exit_codes(operator: Rig) -> None:

@@ -93,6 +93,8 @@ def runs(found: ReplayRuns, json: bool) -> None:
         rows.append((each.id, Text.from_markup(_state(each)), target, each.source, *numbers, *change))
     headers = ("run", "state", "target", "source", "planned", "rate", "since", "by", "reason")
     print_table(headers, rows, empty="no runs", whole=("run",))
+    for unread in found.unreadable:
+        note(shown(f"run {unread.id} cannot be read: {unread.why}"))
 
 
 def status(found: ReplayStatus, json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import structlog
+from pydantic import ValidationError
 
 from penstock.audit import record
 from penstock.broker import Broker, Entry, Keys
@@ -15,7 +16,7 @@ from penstock.errors import Refused, Unavailable
 from penstock.events import timestamps
 from penstock.replay.plan import hash_of, plan_key
 from penstock.replay.run import BUCKET, NOTIFICATION, Holder, Run, State, run_key, target_key
-from penstock.rpc.messages import ReplayPlan, ReplayStatus, StoreSelection
+from penstock.rpc.messages import ReplayPlan, ReplayStatus, StoreSelection, UnreadableRun
 from penstock.services.operator.replay import consumers
 
 _log = structlog.get_logger("penstock.operator.replay")
@@ -42,15 +43,21 @@ class Runs:
         await self.keys.put(plan_key(plan.hash), orjson.dumps(plan.to_json()))
 
     async def get(self, id: str) -> tuple[Run, int]:
-        """A run and its revision. Raises Refused NOT_FOUND."""
+        """A run and its revision. Raises Refused NOT_FOUND, or REPLAY_UNREADABLE."""
         entry = await self._entry(run_key(id), f"run {id}")
-        return Run.model_validate_json(entry.value), entry.revision
+        return _run(id, entry), entry.revision
 
-    async def all(self) -> list[Run]:
-        """Every run that is kept, newest first."""
-        entries = await self.keys.latest("run.>")
-        runs = [Run.model_validate_json(entry.value) for entry in entries.values()]
-        return sorted(runs, key=lambda run: run.changes[0].at if run.changes else "", reverse=True)
+    async def all(self) -> tuple[list[Run], list[UnreadableRun]]:
+        """Every run that is kept, newest first, and those of which that cannot be read."""
+        runs: list[Run] = []
+        unreadable: list[UnreadableRun] = []
+        for key, entry in (await self.keys.latest("run.>")).items():
+            id = key.partition(".")[2]
+            try:
+                runs.append(_run(id, entry))
+            except Refused as error:
+                unreadable.append(UnreadableRun(id=id, why=error.detail))
+        return sorted(runs, key=lambda run: run.changes[0].at if run.changes else "", reverse=True), unreadable
 
     async def holder(self, target: str) -> tuple[Holder, int]:
         """Who has a target; revision 0 when nobody ever had."""
@@ -187,3 +194,12 @@ class Runs:
             if error.code != "NOT_FOUND":
                 raise
             raise Refused("NOT_FOUND", f"there is no {what}") from None
+
+
+def _run(id: str, entry: Entry) -> Run:
+    try:
+        return Run.model_validate_json(entry.value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        member = ".".join([str(part) for part in first["loc"]])
+        raise Refused("REPLAY_UNREADABLE", f"run {id}: {member + ': ' if member else ''}{first['msg']}") from None

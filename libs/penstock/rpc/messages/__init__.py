@@ -91,6 +91,7 @@ from penstock.rpc.messages.operator import (
     ReplayTimes,
     ReportReplay,
     StoreSelection,
+    UnreadableRun,
 )
 from penstock.rpc.messages.registry import (
     MAX_CHUNK,
@@ -291,6 +292,7 @@ __all__ = [
     "Total",
     "TypeName",
     "Types",
+    "UnreadableRun",
     "UploadChunk",
     "UploadState",
     "Vector",

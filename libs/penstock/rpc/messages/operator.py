@@ -221,10 +221,18 @@ class RebuiltIndex(Reply):
     beside: str | None = None
 
 
+class UnreadableRun(Reply):
+    """A run that is kept and cannot be read: it is of another release, or damaged."""
+
+    id: str
+    why: str
+
+
 class ReplayRuns(Reply):
     """Newest first."""
 
     runs: list[ReplayRun]
+    unreadable: list[UnreadableRun] = Field(default_factory=list)
 
 
 class ReplayOutcomes(Reply):
@@ -317,6 +325,9 @@ class ReplayProgress(Request):
     handled: int = Field(0, ge=0)
     live_pending: int = Field(0, ge=0, description="messages that wait for the target's live lanes")
     live_behind: float = Field(0, ge=0, description="seconds")
+    live_busy: float = Field(
+        0, ge=0, le=1, description="share of the last second in which live messages were handled; 0 while none come"
+    )
     push_back: int = Field(0, ge=0, description="refusals of the sink since the last report that ask for less")
 
 
