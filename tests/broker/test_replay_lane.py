@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from itertools import pairwise
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,6 +16,7 @@ from penstock.consume import DeadLetters, Delivery, Done, Drop, Lane, LaneOption
 from penstock.events.dead_letter import RUN
 from penstock.replay import origin
 from penstock.replay.run import Range, Run
+from penstock.replay.turns import SMALL
 from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject
 from tests.support.replay_hosts import Replica
 from tests.support.replays import Replays
@@ -207,7 +210,43 @@ async def test_beside_live_traffic_a_replay_works_in_small_portions_one_at_a_tim
             run = await replays.apply(stored[0], stored[-1])
             await replays.complete(run)
         publishing.cancel()
-    assert (max(portions), most_at_once, sum(portions)) == (200, 1, 3000)
+    assert (max(portions), most_at_once, sum(portions)) == (SMALL, 1, 3000)
+
+
+async def test_beside_a_busy_live_lane_a_replay_goes_on_at_its_floor(
+    rig: Rig, indexer: Broker, replays: Replays
+) -> None:
+    stored = await rig.store(numbers(3 * SMALL))
+    await rig.consumer()
+    begun: list[float] = []
+    ended = asyncio.Event()
+
+    async def slow(batch: list[Delivery]) -> list[Outcome]:
+        with suppress(TimeoutError):  # something is always being handled, and nothing waits for it
+            async with asyncio.timeout(0.05):
+                await ended.wait()
+        return [Done()] * len(batch)
+
+    async def handle(batch: list[Delivery]) -> list[Outcome]:
+        begun.append(time.monotonic())
+        return [Done()] * len(batch)
+
+    async def traffic() -> None:
+        while True:
+            await rig.core.publish(subject(), b"live")
+
+    options = LaneOptions(batch=5000, in_flight=4, linger=0.0, after_failure=0.01)
+    live = Lane(indexer, STREAM, CONSUMER, slow, options, dead_letters=DeadLetters(indexer, "indexer"))
+    async with Working(live):
+        publishing = asyncio.create_task(traffic())
+        await until(lambda: live.at_work)
+        async with Replica(indexer, handle, live=[live]):
+            run = await replays.apply(stored[0], stored[-1])
+            assert await replays.complete(run) == {"confirmed": stored}
+        publishing.cancel()
+        ended.set()
+    assert min(after - before for before, after in pairwise(begun)) > 0.5
+    assert max(report.live_busy for report in replays.reports) > 0.5
 
 
 async def test_a_cancelled_run_handles_nothing_more_and_the_next_one_starts(

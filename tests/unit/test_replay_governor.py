@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from penstock.services.operator.replay.governor import Governor, Load, shares
+from penstock.services.operator.replay.governor import Governor, Load, shares, slowed
 
 RATE, TICK = 1000.0, 0.5
 
@@ -53,6 +53,11 @@ def test_a_run_comes_back_evenly_after_the_brake() -> None:
     steps = [later - earlier for earlier, later in pairwise(found)]
     assert steps == pytest.approx([RATE * 0.1 * TICK] * len(steps))
     assert found[-1] == RATE
+
+
+def test_a_replay_that_takes_turns_with_live_traffic_says_so() -> None:
+    assert slowed(0.62, "writer", 120.0, RATE) == "live writer is busy 62% of the time, and goes first"
+    assert slowed(0.62, "writer", 950.0, RATE) == slowed(0.05, "writer", 120.0, RATE) == ""
 
 
 def test_a_replica_that_needs_little_leaves_the_rest_to_others() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from penstock.broker import encode_headers
 from penstock.consume import ACK, Delivery
 from penstock.replay import origin
+from penstock.replay.gate import Gate
 from penstock.replay.intake import END_EVERY, END_MOST, RangeIntake, RedriveIntake
+from penstock.replay.live_traffic import LiveTraffic
 from penstock.replay.pace import Pace
 from penstock.replay.run import Range
 
@@ -27,6 +31,11 @@ def pace() -> Pace:
     return pace
 
 
+@pytest.fixture
+def gate(pace: Pace) -> Gate:
+    return Gate(pace, LiveTraffic([]), asyncio.Event())
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 100.0
@@ -41,8 +50,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def of_range(pace: Pace, clock: Clock) -> RangeIntake:
-    return RangeIntake(Range(stream="S", epoch=7, first=10, last=20, filters=(), planned=11), pace, clock)
+def of_range(gate: Gate, clock: Clock) -> RangeIntake:
+    return RangeIntake(Range(stream="S", epoch=7, first=10, last=20, filters=(), planned=11), gate.ahead, clock)
 
 
 def test_the_last_message_is_handled_and_the_next_is_only_acknowledged(of_range: RangeIntake) -> None:
@@ -74,8 +83,8 @@ def test_behind_the_end_little_is_asked_for_until_a_message_of_the_range_comes_a
 
 
 @pytest.fixture
-def redriven(pace: Pace) -> RedriveIntake:
-    return RedriveIntake("mine", pace, lambda run: run == "over")
+def redriven(gate: Gate) -> RedriveIntake:
+    return RedriveIntake("mine", gate.ahead, lambda run: run == "over")
 
 
 def message(run: str) -> Delivery:

@@ -14,6 +14,8 @@ class InFlight:
     def __init__(self) -> None:
         self.messages = 0
         self.bytes = 0
+        self._busy = 0.0  # seconds, up to the last moment at which nothing was in flight
+        self._busy_since = 0.0
         self._batches: dict[int, tuple[float, list[Delivery]]] = {}
 
     def __iter__(self) -> Iterator[Delivery]:
@@ -22,16 +24,27 @@ class InFlight:
 
     def take(self, batch: list[Delivery]) -> None:
         """The batch is handled from now on."""
+        now = time.monotonic()
+        if not self._batches:
+            self._busy_since = now
         self.messages += len(batch)
         self.bytes += _size(batch)
-        self._batches[id(batch)] = (time.monotonic(), batch)
+        self._batches[id(batch)] = (now, batch)
 
     def release(self, batch: list[Delivery]) -> float:
         """The batch is settled; returns the seconds that it was in flight."""
         since, _ = self._batches.pop(id(batch))
         self.messages -= len(batch)
         self.bytes -= _size(batch)
-        return time.monotonic() - since
+        now = time.monotonic()
+        if not self._batches:
+            self._busy += now - self._busy_since
+        return now - since
+
+    @property
+    def busy_seconds(self) -> float:
+        """For how long anything has been in flight so far, in all."""
+        return self._busy + (time.monotonic() - self._busy_since if self._batches else 0.0)
 
     def longest(self) -> float:
         """Seconds for which the oldest batch has been in flight; 0 when there is none."""

@@ -132,6 +132,16 @@ class Lane:
         """Whether a full batch waits for others to be handled."""
         return self.batcher.full
 
+    @property
+    def at_work(self) -> bool:
+        """Whether a batch is being handled, or could be."""
+        return bool(self._in_flight.messages) or self.batcher.ready
+
+    @property
+    def busy_seconds(self) -> float:
+        """For how long batches have been handled so far, in all; those side by side count once."""
+        return self._in_flight.busy_seconds
+
     def unready_reason(self) -> str:
         """Why this lane does not progress, in a sentence; empty while it does."""
         held = self.held

@@ -4,15 +4,16 @@ time."""
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import nullcontext
 
 from penstock.consume import Delivery, Handle, Outcome, Retry
 from penstock.replay.live_traffic import LiveTraffic
 from penstock.replay.pace import Pace
+from penstock.replay.turns import SMALL, Turns
 
-# Events of a replay that are handled at a time while there is live traffic, so that neither the process nor its sink is
-# theirs for long.
-SMALL = 200
+AHEAD = 1.0  # seconds of the allowed rate that are fetched ahead
+STOPS = "the replay stops here"
 
 
 class Gate:
@@ -22,7 +23,16 @@ class Gate:
         self._pace = pace
         self._live = live
         self._stop = stop
+        self._turns = Turns(live)
         self._one = asyncio.Lock()
+
+    def ahead(self) -> int:
+        """Messages that a lane may hold: so many that the pace never waits for the broker, and that a pause, or a turn
+        that comes late, leaves little in hand."""
+        if (rate := self._pace.rate) <= 0:
+            return 0
+        most = max(int(rate * AHEAD), 1)
+        return min(most, 2 * SMALL) if self._live.is_active else most
 
     def guard(self, handle: Handle) -> Handle:
         """`handle` at the pace of the run. When the run stops here, what was not handled yet is given back."""
@@ -30,14 +40,18 @@ class Gate:
         async def guarded(batch: list[Delivery]) -> list[Outcome]:
             outcomes: list[Outcome] = []
             while rest := len(batch) - len(outcomes):
-                await self._live.give_way(self._stop)
                 beside_live = self._live.is_active
                 async with self._one if beside_live else nullcontext():
                     portion = min(rest, SMALL) if beside_live else rest
                     if not await self._pace.take(portion):
-                        return [*outcomes, *[Retry(0.0, "the replay stops here")] * rest]
-                    begin = len(outcomes)
+                        return [*outcomes, *[Retry(0.0, STOPS)] * rest]
+                    await self._turns.wait(self._stop)
+                    if self._stop.is_set():
+                        return [*outcomes, *[Retry(0.0, STOPS)] * rest]
+                    began, begin = time.monotonic(), len(outcomes)
                     outcomes += await handle(batch[begin : begin + portion])
+                    if beside_live:
+                        self._turns.ended(time.monotonic() - began)
             return outcomes
 
         return guarded

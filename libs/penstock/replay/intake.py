@@ -13,13 +13,11 @@ import structlog
 
 from penstock.consume import ACK, Delivery, nak
 from penstock.replay import metrics, origin
-from penstock.replay.pace import Pace
 from penstock.replay.run import Range
 
 _log = structlog.get_logger("penstock.replay.intake")
 
 TERM = b"+TERM no origin"
-AHEAD = 1.0  # seconds of the allowed rate that are fetched ahead
 END_MOST = 50  # messages asked for at a time behind the end of the range,
 END_EVERY = 0.4  # not more often than so many seconds
 NOT_MINE = 1.0  # seconds before a message of another run comes again
@@ -28,10 +26,11 @@ NOT_MINE = 1.0  # seconds before a message of another run comes again
 class RangeIntake:
     """Of a consumer on the original stream."""
 
-    def __init__(self, range: Range, pace: Pace, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, range: Range, ahead: Callable[[], int], clock: Callable[[], float] = time.monotonic) -> None:
+        """`ahead`: messages that the lane may hold now."""
         self._epoch = range.epoch
         self._last = range.last
-        self._pace = pace
+        self._ahead = ahead
         self._clock = clock
         self._ended_at = 0.0  # when a message behind the end came, and none of the range since
 
@@ -49,15 +48,15 @@ class RangeIntake:
         """Messages that the lane may hold."""
         if self._ended_at:
             return END_MOST if self._clock() - self._ended_at > END_EVERY else 0
-        return ahead(self._pace)
+        return self._ahead()
 
 
 class RedriveIntake:
     """Of the worker's consumer on REPLAY, which all runs share. `is_over` knows the runs that have ended."""
 
-    def __init__(self, run: str, pace: Pace, is_over: Callable[[str], bool]) -> None:
+    def __init__(self, run: str, ahead: Callable[[], int], is_over: Callable[[str], bool]) -> None:
         self._run = run
-        self._pace = pace
+        self._ahead = ahead
         self._is_over = is_over
 
     def refuse(self, delivery: Delivery) -> bytes | None:
@@ -76,10 +75,4 @@ class RedriveIntake:
 
     def most(self) -> int:
         """Messages that the lane may hold."""
-        return ahead(self._pace)
-
-
-def ahead(pace: Pace) -> int:
-    """So much is fetched ahead that the pace never waits for the broker, and a pause leaves little in hand."""
-    rate = pace.rate
-    return max(int(rate * AHEAD), 1) if rate > 0 else 0
+        return self._ahead()

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
+from math import prod
 
 from penstock.consume import Delivery, Lane
 from penstock.replay import metrics
@@ -14,16 +15,21 @@ from penstock.stopping import set_within
 
 ACTIVE = 1.0  # seconds since the last live delivery
 OUTDATED = 1.0  # seconds behind, from which on a lane's numbers are looked up
+SMOOTHING = 0.5  # of each new reading of how idle they are; one comes twice a second
 LOOK_EVERY = 0.01  # seconds between looks while live messages wait
 
 
 class LiveTraffic:
     """How busy the live lanes are; `lanes` may grow."""
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
+    def __init__(self, lanes: Sequence[Lane], clock: Callable[[], float] = time.monotonic) -> None:
         self._lanes = lanes
+        self._clock = clock
         self._newest: list[Delivery | None] = []  # of each lane, at the last look
         self._changed_at = -ACTIVE
+        self.idle = 0.0  # the share of the last second in which they had nothing to handle, as of the last look
+        self._looked_at = clock()
+        self._busy: list[float] = []  # seconds, of each lane, at the last look
 
     @property
     def _working(self) -> list[Lane]:
@@ -36,7 +42,8 @@ class LiveTraffic:
 
     async def look(self) -> None:
         """Brings `pending` and `behind` up to date, where deliveries say too little: to a lane that is full, or when
-        other replicas took what was left."""
+        other replicas took what was left. Measures `idle`."""
+        self._measure()
         await asyncio.gather(*(lane.look() for lane in self._lanes if lane.batch_waiting or lane.behind > OUTDATED))
 
     @property
@@ -50,9 +57,14 @@ class LiveTraffic:
         return max((lane.behind for lane in self._working), default=0.0)
 
     @property
+    def at_work(self) -> bool:
+        """Whether one of them has something to handle."""
+        return any(lane.at_work for lane in self._working)
+
+    @property
     def is_active(self) -> bool:
         """Whether live messages came within the last second."""
-        newest, now = [lane.newest for lane in self._lanes], time.monotonic()
+        newest, now = [lane.newest for lane in self._lanes], self._clock()
         if any(one is not before for one, before in zip_longest(newest, self._newest)):
             self._newest, self._changed_at = newest, now
         return now - self._changed_at < ACTIVE
@@ -65,6 +77,16 @@ class LiveTraffic:
         while self._waiting():
             if await set_within(stop, LOOK_EVERY):
                 return
+
+    def _measure(self) -> None:
+        """Lanes work independently of each other, so that all are idle for the product of what each is."""
+        busy, now = [lane.busy_seconds for lane in self._lanes], self._clock()
+        seconds = now - self._looked_at
+        if seconds > 0:
+            pairs = zip_longest(busy, self._busy, fillvalue=0.0)
+            idle = prod([max(1 - (after - before) / seconds, 0.0) for after, before in pairs])
+            self.idle += SMOOTHING * (idle - self.idle)
+        self._busy, self._looked_at = busy, now
 
     def _waiting(self) -> bool:
         return any(lane.batch_waiting for lane in self._working)

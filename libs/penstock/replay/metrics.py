@@ -23,6 +23,12 @@ YIELDED = counter(
     unit="waits",
     remedy="growth is as intended; a replay that stands still needs more replicas, or a quieter hour",
 )
+RESTED = counter(
+    "penstock_replay_rested_seconds_total",
+    "Time for which a replay left its worker to live messages between two portions of its own",
+    unit="seconds",
+    remedy="growth is as intended: live traffic is busy; for a faster replay add replicas, or wait for a quieter hour",
+)
 ALLOWED = gauge(
     "penstock_replay_allowed_rate",
     "Events a second that this process may replay now; 0 while none runs, it is paused, or no operator answers",

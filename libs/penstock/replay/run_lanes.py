@@ -109,7 +109,7 @@ class RunLanes:
 
     def _lanes(self) -> Iterator[tuple[Lane, Range | None]]:
         if self.run.source in VIA_REPLAY:
-            intake = RedriveIntake(self.run.id, self._pace, self._is_over)
+            intake = RedriveIntake(self.run.id, self._gate.ahead, self._is_over)
             yield (
                 self._lane(origin.STREAM_NAME, self._host.worker, self._by_origin, self._host.sources[0], intake),
                 None,
@@ -121,7 +121,7 @@ class RunLanes:
                 _log.error("replay_range_unknown", run=self.run.id, stream=range.stream, consumer=range.consumer)
                 continue
             handle = self._handles[range.stream]
-            yield self._lane(range.stream, range.consumer, handle, source, RangeIntake(range, self._pace)), range
+            yield self._lane(range.stream, range.consumer, handle, source, RangeIntake(range, self._gate.ahead)), range
 
     def _lane(
         self, stream: str, consumer: str, handle: Handle, source: ReplaySource, intake: RangeIntake | RedriveIntake
@@ -192,6 +192,7 @@ class RunLanes:
             handled=now[0] - handled,
             live_pending=host.live.pending,
             live_behind=host.live.working_behind,
+            live_busy=round(1 - host.live.idle, 3) if host.live.is_active else 0.0,
             push_back=max(now[1] - push_backs, 0) + sum([lane.braked for lane in self._at_work]),
         )
         try:

@@ -19,7 +19,7 @@ from penstock.events import timestamps
 from penstock.replay.run import Run
 from penstock.rpc.messages import LiveLag, ReplayAllowance, ReplayProgress, ReplayStatus
 from penstock.services.operator import metrics
-from penstock.services.operator.replay.governor import Governor, Load, shares
+from penstock.services.operator.replay.governor import Governor, Load, shares, slowed
 from penstock.services.operator.replay.live import Live
 from penstock.services.operator.replay.log import Log
 from penstock.services.operator.replay.runs import Runs
@@ -111,7 +111,7 @@ class Drive:
             if stream.epoch != part.epoch:
                 self.run = await self._runs.move(run.id, "failed", ACTOR, f"{part.stream} was created anew")
                 return await self._close()
-        if supplied.counted and ledger.total >= run.planned:
+        if run.state == "running" and supplied.counted and ledger.total >= run.planned:
             failed = await self._complete(run, ledger) if self._complete is not None else ""
             if failed is None:
                 return False
@@ -161,6 +161,8 @@ class Drive:
             why = supplied.why or why
         elif not reports:
             why = f"no replica of {self.run.target} reports; is it running?"
+        elif not why:
+            why = slowed(max(report.live_busy for report in reports), self.run.target, self._rate, allowed)
         if supplied.pace is not None:
             supplied.pace.grant(allowed)
         total = self._log.ledger.total

@@ -15,6 +15,9 @@ HALVING = 0.5  # seconds
 BACK = 0.1  # of the rate a second
 LEAST = 0.01  # of the rate; below it nothing is allowed
 
+BUSY = 0.1  # of the time that live messages take, from which on it is they that slow a replay down
+SLOW = 0.9  # of what is allowed, below which a replay is slow
+
 LAG_SECONDS = 2.0  # worth of live traffic that may wait, and the age that it may have
 LAG_MESSAGES = 1000
 
@@ -66,6 +69,14 @@ class Governor:
     def restart(self) -> None:
         """Begins again, after a pause."""
         self._share, self._braked = FIRST, False
+
+
+def slowed(busy: float, target: str, rate: float, allowed: float) -> str:
+    """Why a replay is slower than it may be; `busy`: the share of the time in which its workers handle live messages,
+    between which it takes its turns."""
+    if busy < BUSY or rate >= SLOW * allowed:
+        return ""
+    return f"live {target} is busy {busy:.0%} of the time, and goes first"
 
 
 def shares(rate: float, used: Mapping[str, float]) -> dict[str, float]:
