@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from penstock.rpc.messages import ReplayProgress
 from penstock.services.operator.replay.governor import Governor, Load, shares, slowed
 
 RATE, TICK = 1000.0, 0.5
@@ -58,6 +59,11 @@ def test_a_run_comes_back_evenly_after_the_brake() -> None:
 def test_a_replay_that_takes_turns_with_live_traffic_says_so() -> None:
     assert slowed(0.62, "writer", 120.0, RATE) == "live writer is busy 62% of the time, and goes first"
     assert slowed(0.62, "writer", 950.0, RATE) == slowed(0.05, "writer", 120.0, RATE) == ""
+
+
+def test_reports_of_older_and_newer_workers_are_read() -> None:
+    report = ReplayProgress.read({"run": "nightly", "instance": "indexer-1", "handled": 7, "of_a_newer_release": 1})
+    assert (report.handled, report.live_busy) == (7, 0.0)
 
 
 def test_a_replica_that_needs_little_leaves_the_rest_to_others() -> None:

@@ -84,7 +84,7 @@ class LiveTraffic:
         seconds = now - self._looked_at
         if seconds > 0:
             pairs = zip_longest(busy, self._busy, fillvalue=0.0)
-            idle = prod([max(1 - (after - before) / seconds, 0.0) for after, before in pairs])
+            idle = prod([min(max(1 - (after - before) / seconds, 0.0), 1.0) for after, before in pairs])
             self.idle += SMOOTHING * (idle - self.idle)
         self._busy, self._looked_at = busy, now
 

@@ -128,8 +128,8 @@ class Operations:
         """ListReplays → ReplayRuns."""
         require(caller, "operator", "list")
         wanted = ListReplays.read(request)
-        all, unreadable = await self._runs.all()
-        runs = [run for run in all if not (wanted.active and run.ended)]
+        kept, unreadable = await self._runs.all()
+        runs = [run for run in kept if not (wanted.active and run.ended)]
         return ReplayRuns(runs=[_short(run) for run in runs[: wanted.limit]], unreadable=unreadable).to_json()
 
     async def status(self, request: Json, caller: RequestCaller) -> Json:

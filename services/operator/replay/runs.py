@@ -48,7 +48,7 @@ class Runs:
         return _run(id, entry), entry.revision
 
     async def all(self) -> tuple[list[Run], list[UnreadableRun]]:
-        """Every run that is kept, newest first, and those of which that cannot be read."""
+        """Every run that is kept, newest first, and those that cannot be read."""
         runs: list[Run] = []
         unreadable: list[UnreadableRun] = []
         for key, entry in (await self.keys.latest("run.>")).items():

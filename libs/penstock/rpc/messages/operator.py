@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from penstock.rpc.messages.fields import EntityName, Key, Reply, Request, Token, TypeName
 from penstock.rpc.messages.store_replay import RecordMatch
@@ -318,7 +318,10 @@ class ReplayReport(Reply):
 
 
 class ReplayProgress(Request):
-    """How one replica of the target fares, every half second. `handled` counts since the last report."""
+    """How one replica of the target fares, every half second. `handled` counts since the last report. Members that a
+    newer worker adds are ignored, so that a run goes on while workers are upgraded."""
+
+    model_config = ConfigDict(extra="ignore")
 
     run: RunId
     instance: str = Field(min_length=1, max_length=64)
