@@ -12,14 +12,15 @@ from pydantic_settings import NoDecode
 
 from penstock.elasticsearch.settings import ElasticsearchSettings
 from penstock.services.auditor.settings import AuditorSettings
+from penstock.services.ingress.settings import IngressSettings
 from penstock.services.issuer.settings import IssuerSettings
 from penstock.services.writer.settings import WriterSettings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-OWNERS = (ElasticsearchSettings, WriterSettings, AuditorSettings, IssuerSettings)
+OWNERS = (ElasticsearchSettings, WriterSettings, AuditorSettings, IngressSettings, IssuerSettings)
 
 
-class Place(ElasticsearchSettings, WriterSettings, AuditorSettings, IssuerSettings):
+class Place(ElasticsearchSettings, WriterSettings, AuditorSettings, IngressSettings, IssuerSettings):
     """The settings of every process, and those that only the local stack has (same prefix PENSTOCK_)."""
 
     cache: Path = Field(Path("~/.cache/penstock"), description="the servers' jars; shared by all checkouts")

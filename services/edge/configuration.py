@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from penstock import atomic_file, secret_file
-from penstock.auth import issuers
+from penstock.auth import edge_proof, issuers
 from penstock.auth.issuers import Issuer
 from penstock.elasticsearch.settings import ElasticsearchSettings
 from penstock.errors import PenstockError, Refused
@@ -50,6 +50,11 @@ class Folder:
         return self.root / "admin.sock"
 
     @property
+    def proof(self) -> Path:
+        """What the edge shows the ingress, as a map of HAProxy."""
+        return self.root / "proof.map"
+
+    @property
     def process(self) -> Path:
         """Number of the master process."""
         return self.root / "haproxy.pid"
@@ -84,6 +89,7 @@ def plan(settings: ElasticsearchSettings, edge: EdgeSettings) -> Plan:
         certificate_digest=digest(certificate.read_text()),
         socket=folder(settings).socket,
         admin=folder(settings).admin,
+        proof=folder(settings).proof,
         ingress=addresses or (f"127.0.0.1:{settings.local_port('ingress')}",),
         slots=edge.ingress_slots,
         bearer_keys=edge.bearer_keys,
@@ -97,6 +103,7 @@ def plan(settings: ElasticsearchSettings, edge: EdgeSettings) -> Plan:
 
 def write(settings: ElasticsearchSettings, edge: EdgeSettings) -> bool:
     """Renders and puts in place; whether it is another than before. Raises Refused EDGE_INVALID as HAProxy says."""
+    _write_proof(settings)
     text = render(plan(settings, edge))
     path = folder(settings).configuration
     if path.exists() and path.read_text(encoding="utf-8") == text:
@@ -128,6 +135,13 @@ def binary() -> str:
     if not found:
         raise PenstockError("TOOL_MISSING", "HAProxy is missing: apt-get install haproxy (or set PENSTOCK_EDGE=off)")
     return found
+
+
+def _write_proof(settings: ElasticsearchSettings) -> None:
+    secret = edge_proof.ensure(settings.secrets)
+    path, text = folder(settings).proof, b"edge " + secret + b"\n"
+    if not path.exists() or path.read_bytes() != text:
+        atomic_file.replace(path, text)
 
 
 def _reader(settings: ElasticsearchSettings) -> Reader | None:

@@ -51,6 +51,7 @@ class Plan:
     certificate_digest: str  # another certificate is another configuration, and leads to a reload
     socket: Path
     admin: Path
+    proof: Path  # a map of HAProxy with one line: `edge <secret>`
     ingress: tuple[str, ...]
     slots: int
     bearer_keys: bool

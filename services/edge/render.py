@@ -60,6 +60,7 @@ def _names(plan: Plan) -> dict[str, object]:
         **_threads(plan.threads),
         "all_connections": 2 * limits.connections + 100,
         "connections": limits.connections,
+        "proof": tokens.plain_path(str(plan.proof)),
         "drain": limits.drain,
         "rate": limits.rate,
         "window": limits.window,

@@ -15,7 +15,7 @@ from penstock import gc_tuning
 from penstock.contracts import load
 from penstock.services.ingress.app import Ingress
 from penstock.services.ingress.http.protocol import Protocol
-from penstock.settings import Settings, load_settings
+from penstock.services.ingress.settings import IngressSettings
 from penstock.telemetry import configure_logging
 
 KEEP_ALIVE_SECONDS = 75  # longer than a proxy keeps idle connections, or it sends into closed ones
@@ -49,7 +49,7 @@ class Server(uvicorn.Server):
         self.handle_exit(number, None)
 
 
-async def serve(settings: Settings) -> int:
+async def serve(settings: IngressSettings) -> int:
     """Serves until SIGTERM; returns the exit status: 1 when the broker refuses the credentials."""
     ingress = Ingress(settings, load())
     config = uvicorn.Config(
@@ -83,7 +83,7 @@ async def _stop_on_fault(ingress: Ingress, server: Server) -> None:
 
 def main() -> None:
     """Runs the ingress; ends the process."""
-    settings = load_settings()
+    settings = IngressSettings()
     configure_logging(settings.log_level, "ingress")
     sys.exit(asyncio.run(serve(settings)))
 

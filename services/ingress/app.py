@@ -18,23 +18,25 @@ from penstock.contracts import Contracts
 from penstock.errors import PenstockError
 from penstock.services.ingress.access.api_keys import KeyCallers
 from penstock.services.ingress.access.authenticate import Authenticator
+from penstock.services.ingress.access.client_address import ClientAddresses
 from penstock.services.ingress.access.tokens import TokenCallers
 from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.http import describe, documentation, health
+from penstock.services.ingress.http.body import pace_of
 from penstock.services.ingress.http.dispatch import HttpApp, as_problem
 from penstock.services.ingress.http.refusals import as_refusal, methods
 from penstock.services.ingress.queries import audit, routes
 from penstock.services.ingress.queries.ask import WorkerClient
+from penstock.services.ingress.settings import IngressSettings
 from penstock.services.ingress.submit.accept import Accept
 from penstock.services.ingress.tail import routes as tail_routes
 from penstock.services.ingress.tail.followers import Tail
-from penstock.settings import Settings
 
 
 class Ingress:
     """The ASGI application (`http`) and what has to be stopped with it."""
 
-    def __init__(self, settings: Settings, contracts: Contracts) -> None:
+    def __init__(self, settings: IngressSettings, contracts: Contracts) -> None:
         self.link = Link(settings)
         self.tail = Tail(contracts)
         keys = KeyFile(settings.keys)
@@ -59,7 +61,8 @@ class Ingress:
             app.add_exception_handler(kind, _answer_error)
         app.add_exception_handler(Exception, _answer_defect)  # it is raised on to HttpApp, which logs it
         app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
-        self.http = HttpApp(Accept(contracts, verifier, self.link), app)
+        clients = ClientAddresses(settings.secrets)
+        self.http = HttpApp(Accept(contracts, verifier, self.link, clients, settings), app, pace_of(settings))
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:

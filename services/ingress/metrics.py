@@ -25,6 +25,14 @@ REQUEST_SECONDS = metrics.histogram(
     remedy="high on /v1/events: look at the time of group commits; on others: at the worker that answers",
     labels=("path",),
 )
+SHARES_USED_UP = metrics.counter(
+    "penstock_share_used_up_total",
+    "Requests refused because a share or bound was used up (body_identity, body_address, body_all, tail_identity, …)",
+    unit="requests",
+    remedy="of an identity or address: the log names it; let it send less at one time, or raise its setting; body_all:"
+    " add an ingress",
+    labels=("share",),
+)
 BODY_BYTES = metrics.gauge(
     "penstock_body_held_bytes",
     "Bytes of request bodies in memory",

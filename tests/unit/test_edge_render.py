@@ -30,6 +30,7 @@ PLAN = Plan(
     certificate_digest="cd",
     socket=Path("/s/edge/ingress.sock"),
     admin=Path("/s/edge/admin.sock"),
+    proof=Path("/s/edge/proof.map"),
     ingress=("127.0.0.1:10", "127.0.0.1:11"),
     slots=0,
     bearer_keys=True,

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import weakref
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from penstock.auth import edge_proof
 from penstock.broker import Stored
 from penstock.errors import Refused, Unavailable
 from penstock.recent_cache import RecentCache
+from penstock.services.ingress.access.client_address import ClientAddresses, network
 from penstock.services.ingress.formats.cloudevents.modes import from_binary, mode_of
-from penstock.services.ingress.http.body import MAX_BODY, Budget, read_body
+from penstock.services.ingress.http.body import MAX_BODY, Pace, limited, read_body
+from penstock.services.ingress.http.body_budget import SMALL, BodyBudget, Lease
+from penstock.services.ingress.settings import IngressSettings
 from penstock.services.ingress.submit.preference import preferred_wait
 from penstock.services.ingress.submit.results import Results
 
@@ -147,28 +153,94 @@ class Client:
         chunk = self._chunks.pop(0)
         return {"type": "http.request", "body": chunk, "more_body": bool(self._chunks)}
 
+    async def silent(self) -> dict[str, Any]:
+        """The same, of a client that stops within its body."""
+        return {**await self(), "more_body": True} if self._chunks else await asyncio.Future()
+
+
+PACE = Pace(floor=1000, grace=5)
+SETTINGS = IngressSettings()
+
+
+def lease(budget: BodyBudget | None = None, identity: str = "shop", address: str = "192.0.2.1") -> Lease:
+    return (budget or BodyBudget(SETTINGS)).lease(identity, address)
+
+
+def budget(**bytes: int) -> BodyBudget:
+    return BodyBudget(SETTINGS.model_copy(update={f"ingress_body_{name}": value for name, value in bytes.items()}))
+
 
 async def test_the_chunks_of_a_body_are_joined() -> None:
-    with Budget().lease() as lease:
-        assert await read_body(Client(b"ab", b"", b"c"), None, lease) == b"abc"
+    with lease() as taken:
+        assert await read_body(Client(b"ab", b"", b"c"), None, taken, PACE) == b"abc"
 
 
 @pytest.mark.parametrize("declared", [b"8388609", b"99999999999999999999", None])
 async def test_a_body_beyond_the_limit_is_refused(declared: bytes | None) -> None:
-    with Budget().lease() as lease, pytest.raises(Refused) as refused:
-        await read_body(Client(b"x" * MAX_BODY, b"x"), declared, lease)
+    with lease() as taken, pytest.raises(Refused) as refused:
+        await read_body(Client(b"x" * MAX_BODY, b"x"), declared, taken, PACE)
     assert refused.value.code == "REQUEST_TOO_LARGE"
 
 
-async def test_bodies_share_a_budget_and_give_it_back() -> None:
-    budget = Budget(most=10)
-    with budget.lease() as first:
-        await read_body(Client(b"x" * 6), b"6", first)
-        with budget.lease() as second, pytest.raises(Unavailable) as refused:
-            await read_body(Client(b"x" * 5), None, second)
-        assert refused.value.code == "OVERLOADED"
-        assert budget.held == 6
-    assert budget.held == 0
+async def test_a_body_below_the_floor_is_ended_and_says_how_fast_it_must_come() -> None:
+    pace = Pace(floor=1_000_000, grace=0.01)
+    with lease() as taken, pytest.raises(Refused, match="1000000 bytes/s") as refused:
+        await read_body(Client(b"x" * 10).silent, b"8388608", taken, pace)
+    assert refused.value.code == "REQUEST_TIMED_OUT"
+    receive = limited(Client(b"x" * 10).silent, MAX_BODY, pace)
+    await receive()
+    with pytest.raises(Refused, match="1000000 bytes/s") as refused:
+        await receive()
+    assert refused.value.code == "REQUEST_TIMED_OUT"
+    assert [PACE.seconds(size) for size in (0, 10_000, MAX_BODY)] == [5, 15, 30]
+
+
+async def test_an_announced_length_takes_nothing_and_what_came_is_given_back() -> None:
+    shared = budget()
+    with lease(shared) as taken, pytest.raises(Refused):
+        await read_body(Client(b"x" * 10).silent, b"8388608", taken, Pace(floor=1_000_000, grace=0.01))
+    assert shared.held == 0
+    with lease(shared) as taken:
+        await read_body(Client(b"x" * 6), b"6", taken, PACE)
+        assert (shared.held, taken.held) == (6, 6)
+    assert shared.held == 0
+
+
+def refusal(taken: Lease, count: int) -> str:
+    with pytest.raises(Unavailable) as refused:
+        taken.grow_to(count)
+    return f"{refused.value.code} {refused.value.detail}"
+
+
+def test_each_identity_and_each_address_has_a_share_and_the_last_is_for_who_holds_little() -> None:
+    shared = budget(bytes=24 << 20, identity_bytes=12 << 20, address_bytes=18 << 20, reserve_bytes=4 << 20)
+    greedy, beside, third = lease(shared), lease(shared, "second"), lease(shared, "third", "192.0.2.2")
+    greedy.grow_to(12 << 20)
+    assert refusal(lease(shared), 1).startswith("BODY_SHARE_USED the identity shop has")
+    beside.grow_to(6 << 20)
+    assert refusal(lease(shared, "other"), 1).startswith("BODY_SHARE_USED the address 192.0.2.1 has")
+    third.grow_to(2 << 20)
+    assert refusal(third, (2 << 20) + 1).startswith("OVERLOADED")
+    honest = lease(shared, "honest", "192.0.2.3")
+    honest.grow_to(SMALL)
+    assert refusal(honest, SMALL + 1).startswith("OVERLOADED")
+    for each in (greedy, beside, third, honest):
+        with each:
+            pass
+    assert shared.held == 0
+    lease(shared).grow_to(12 << 20)
+
+
+def test_the_address_is_the_peer_s_unless_the_edge_has_shown_that_it_is_the_edge(tmp_path: Path) -> None:
+    addresses = ClientAddresses(tmp_path / "secrets")
+    proof = edge_proof.ensure(tmp_path / "secrets")
+    scope = {"client": ("127.0.0.1", 7)}
+    forwarded = {b"x-forwarded-for": b"192.0.2.9"}
+    assert addresses.of(scope, forwarded) == "127.0.0.1"
+    assert addresses.of(scope, {**forwarded, b"penstock-edge": b"guess"}) == "127.0.0.1"
+    assert addresses.of(scope, {**forwarded, b"penstock-edge": proof}) == "192.0.2.9"
+    mapped = [network(text) for text in ("2001:db8::1", "2001:db8::ffff:2", "::ffff:192.0.2.9", "fe80::1%eth0")]
+    assert mapped == ["2001:db8::/64", "2001:db8::/64", "192.0.2.9", "fe80::/64"]
 
 
 def answer(results: Results, **options: Any) -> tuple[int, dict[bytes, bytes], dict[str, Any]]:

@@ -22,7 +22,7 @@ from penstock.contracts import problem
 from penstock.errors import PenstockError, Unavailable
 from penstock.services.ingress import metrics
 from penstock.services.ingress.access.challenge import challenge
-from penstock.services.ingress.http.body import MAX_REQUEST, limited
+from penstock.services.ingress.http.body import MAX_REQUEST, Pace, limited
 from penstock.services.ingress.http.problem import PROBLEM, Headers, retry_after
 
 EVENTS = "/v1/events"
@@ -41,9 +41,10 @@ _log = structlog.get_logger("penstock.ingress")
 class HttpApp:
     """The outermost ASGI application."""
 
-    def __init__(self, accept: ASGIApp, rest: ASGIApp) -> None:
+    def __init__(self, accept: ASGIApp, rest: ASGIApp, pace: Pace) -> None:
         self._accept = accept
         self._rest = rest
+        self._pace = pace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request; only for other protocols than HTTP errors come out of here."""
@@ -56,7 +57,7 @@ class HttpApp:
             if scope["path"] == EVENTS and scope["method"] == "POST":
                 await self._accept(scope, receive, answer.send)
             else:
-                await self._rest(scope, limited(receive, MAX_REQUEST), answer.send)
+                await self._rest(scope, limited(receive, MAX_REQUEST, self._pace), answer.send)
         except ClientDisconnect:
             answer.status = 499
         except PenstockError as error:
@@ -119,6 +120,8 @@ def as_problem(error: PenstockError, request_id: str) -> tuple[int, Headers, byt
     if isinstance(error, Unavailable):
         headers.append(retry_after(error))
     headers += challenge(members["status"], error)
+    if error.code == "REQUEST_TIMED_OUT":
+        headers.append((b"connection", b"close"))  # RFC 9110 section 15.5.9: nobody waits for the rest
     if error.code == "CONTENT_ENCODING_UNKNOWN":
         headers.append((b"accept-encoding", b"identity"))  # RFC 9110 section 12.5.3
     body = orjson.dumps(members)

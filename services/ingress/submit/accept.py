@@ -16,12 +16,15 @@ from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.events import Checker, Stamps
 from penstock.recent_cache import RecentCache
 from penstock.services.ingress import metrics
+from penstock.services.ingress.access.client_address import ClientAddresses
 from penstock.services.ingress.access.credentials import Verifier
 from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.formats.cloudevents.modes import from_binary, mode_of
 from penstock.services.ingress.formats.cloudevents.split import check_grammar, guess, split
-from penstock.services.ingress.http.body import Budget, read_body
+from penstock.services.ingress.http.body import pace_of, read_body
+from penstock.services.ingress.http.body_budget import BodyBudget
 from penstock.services.ingress.http.protocol import BODY_IS_HERE
+from penstock.services.ingress.settings import IngressSettings
 from penstock.services.ingress.submit.request import MAX_EVENTS, Request
 
 KEYS_REMEMBERED = 32_768  # so that a sender who tries again is told `duplicate`, and the fleet is spared the work
@@ -34,13 +37,17 @@ _EVENTS = {status: metrics.EVENTS.labels(status) for status in ("accepted", "dup
 class Accept:
     """The endpoint. Errors of the whole request are raised as PenstockError; HttpApp around it answers them."""
 
-    def __init__(self, contracts: Contracts, verifier: Verifier, link: Link) -> None:
+    def __init__(
+        self, contracts: Contracts, verifier: Verifier, link: Link, clients: ClientAddresses, settings: IngressSettings
+    ) -> None:
         self._checker = Checker(contracts)
         self._verifier = verifier
         self._link = link
         self._recent: RecentCache[str, Stored] = RecentCache(KEYS_REMEMBERED)
         self._stamps = Stamps()
-        self._budget = Budget()
+        self._clients = clients
+        self._pace = pace_of(settings)
+        self._budget = BodyBudget(settings)
         metrics.BODY_BYTES.set_function(lambda: self._budget.held)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,9 +55,11 @@ class Accept:
         caller = await self._verifier.verify(scope)
         caller.must_send()
         headers = dict(scope["headers"])
-        with self._budget.lease() as lease:
+        with self._budget.lease(caller.identity, self._clients.of(scope, headers)) as lease:
             mode = mode_of(headers)
-            body = await read_body(receive, headers.get(b"content-length"), lease, here=BODY_IS_HERE in scope)
+            body = await read_body(
+                receive, headers.get(b"content-length"), lease, self._pace, here=BODY_IS_HERE in scope
+            )
             if not body and mode != "binary":
                 raise Refused("JSON_INVALID", f"the body is empty; send {EXPECTED[mode]}")
             if mode == "batched":

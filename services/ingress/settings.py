@@ -1,0 +1,32 @@
+"""Settings of the ingress, on top of those of every process: how much of it one client may have."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from penstock.settings import Settings
+
+MIB = 1024 * 1024
+
+
+class IngressSettings(Settings):
+    """Shares and floors. A share is of one ingress process."""
+
+    ingress_body_bytes: int = Field(
+        24 * MIB, ge=16 * MIB, description="bytes of all request bodies held at one time, the reserve included"
+    )
+    ingress_body_identity_bytes: int = Field(
+        12 * MIB, ge=8 * MIB, description="of them, those of one identity; the largest request has 8 MiB"
+    )
+    ingress_body_address_bytes: int = Field(
+        18 * MIB, ge=8 * MIB, description="of them, those of one address (IPv6: of one /64)"
+    )
+    ingress_body_reserve_bytes: int = Field(
+        4 * MIB, ge=0, description="of them, those that only an identity may take that holds at most 512 KiB"
+    )
+    ingress_body_floor: int = Field(
+        16 * 1024, ge=1, description="bytes a second at which a body must arrive, once `ingress_body_grace` is over"
+    )
+    ingress_body_grace: float = Field(
+        5.0, gt=0, le=30, description="seconds for a body however slow it is; a body takes at most 30 s"
+    )

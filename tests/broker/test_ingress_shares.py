@@ -1,0 +1,103 @@
+"""One client that takes all it can get of an ingress: the others, and health checks, are served meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import orjson
+import pytest
+
+from tests.support.broker_rig import Rig
+from tests.support.ingress import BATCHED, STRUCTURED, Ingress, event
+from tests.support.until import BOUND
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+async def ingress(rig: Rig) -> AsyncIterator[Ingress]:
+    settings = {"ingress_body_grace": 1.0, "ingress_body_floor": 64 * 1024}
+    ingress = await Ingress(rig.place.model_copy(update=settings)).start()
+    yield ingress
+    await ingress.stop()
+
+
+class Wire:
+    """One connection on which a test says what it likes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def write(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def answer(self) -> tuple[int, str]:
+        """Status and code of the next response."""
+        async with asyncio.timeout(BOUND):
+            head = await self._reader.readuntil(b"\r\n\r\n")
+            length = int((re.search(rb"content-length: (\d+)", head) or [b"", b"0"])[1])
+            body = await self._reader.readexactly(length)
+        return int(head.split()[1]), orjson.loads(body).get("code", "") if body else ""
+
+    async def ended(self) -> bytes:
+        """What still came until the other side closed."""
+        async with asyncio.timeout(BOUND):
+            return await self._reader.read(-1)
+
+
+@asynccontextmanager
+async def wire(ingress: Ingress) -> AsyncIterator[Wire]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", ingress.place.local_port("ingress"))
+    try:
+        yield Wire(reader, writer)
+    finally:
+        writer.transport.abort()
+
+
+def head(key: str, length: int, path: str = "/v1/events") -> bytes:
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: {STRUCTURED}\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+async def used_up(ingress: Ingress, share: str) -> float:
+    found = re.findall(
+        rf'^penstock_share_used_up_total{{share="{share}"}} (\S+)', (await ingress.client.get("/metrics")).text, re.M
+    )
+    return float(found[0])
+
+
+async def test_lengths_that_are_only_announced_hold_nobody_up_and_slow_bodies_are_ended(ingress: Ingress) -> None:
+    greedy = ingress.make_key("announcer", types=["*"], roles=["sender"])
+    async with AsyncExitStack() as opened:
+        wires = [await opened.enter_async_context(wire(ingress)) for _ in range(8)]
+        for each in wires:
+            await each.write(head(greedy, 8 * MIB) + b"{")
+        search = await opened.enter_async_context(wire(ingress))
+        await search.write(head("nobody", 200_000, "/v1/search") + b"{")  # the framework reads it before it asks who
+        batch = orjson.dumps([event(f"honest-{n}", data={"message": "x" * 40_000}) for n in range(180)])  # 7 MB
+        assert (await ingress.send(batch, content_type=BATCHED)).status_code == 202
+        assert [await each.answer() for each in wires] == [(408, "REQUEST_TIMED_OUT")] * 8
+        assert (await search.answer())[1] == "REQUEST_TIMED_OUT"
+        assert await asyncio.gather(*(each.ended() for each in (*wires, search))) == [b""] * 9
+
+
+async def test_one_identity_cannot_use_up_the_bodies_of_the_others(ingress: Ingress) -> None:
+    greedy = ingress.make_key("greedy_sender", types=["*"], roles=["sender"])
+    before = await used_up(ingress, "body_identity")
+    async with AsyncExitStack() as opened:
+        wires = [await opened.enter_async_context(wire(ingress)) for _ in range(3)]
+        for each in wires:
+            await each.write(head(greedy, 8 * MIB) + b" " * (5 * MIB))
+        first, _ = await asyncio.wait(
+            [asyncio.create_task(each.answer()) for each in wires], return_when=asyncio.FIRST_COMPLETED
+        )
+        assert {each.result() for each in first} == {(429, "BODY_SHARE_USED")}
+        assert (await ingress.send([event(f"beside-{n}") for n in range(500)])).status_code == 202
+    assert await used_up(ingress, "body_identity") == before + 1
