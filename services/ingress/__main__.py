@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import cast
 
 import structlog
 import uvicorn
@@ -14,13 +15,13 @@ import uvicorn
 from penstock import gc_tuning
 from penstock.contracts import load
 from penstock.services.ingress.app import Ingress
-from penstock.services.ingress.http.protocol import Protocol
+from penstock.services.ingress.http.connections import Connection, Connections
+from penstock.services.ingress.http.protocol import bounded
 from penstock.services.ingress.settings import IngressSettings
 from penstock.telemetry import configure_logging
 
 KEEP_ALIVE_SECONDS = 75  # longer than a proxy keeps idle connections, or it sends into closed ones
 STOP_SECONDS = 8
-MOST_CONNECTIONS = 1024
 
 _log = structlog.get_logger("penstock.ingress")
 
@@ -52,26 +53,28 @@ class Server(uvicorn.Server):
 async def serve(settings: IngressSettings) -> int:
     """Serves until SIGTERM; returns the exit status: 1 when the broker refuses the credentials."""
     ingress = Ingress(settings, load())
+    connections = Connections(settings)
     config = uvicorn.Config(
         ingress.http,
         host=settings.host,
         port=settings.port or settings.local_port("ingress", settings.instance),
         loop="asyncio",
-        http=Protocol,  # on httptools: the pure Python parser costs four times as much
+        http=bounded(connections),  # on httptools: the pure Python parser costs four times as much
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=MOST_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
     server = Server(config, ingress)
-    watch = asyncio.create_task(_stop_on_fault(ingress, server))
+    open_now = cast(Collection[Connection], server.server_state.connections)
+    watches = [asyncio.create_task(_stop_on_fault(ingress, server)), asyncio.create_task(connections.watch(open_now))]
     gc_tuning.freeze_live_objects()
     await server.serve()
-    watch.cancel()
+    for watch in watches:
+        watch.cancel()
     return 0 if ingress.link.fault is None else 1
 
 

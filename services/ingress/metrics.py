@@ -33,6 +33,21 @@ SHARES_USED_UP = metrics.counter(
     " add an ingress",
     labels=("share",),
 )
+CONNECTIONS = metrics.gauge(
+    "penstock_connection_open",
+    "Connections of HTTP clients",
+    unit="connections",
+    remedy="at PENSTOCK_INGRESS_CONNECTIONS: penstock_connection_closed_total says who makes room for whom",
+)
+CONNECTIONS_CLOSED = metrics.counter(
+    "penstock_connection_closed_total",
+    "Connections that were broken off: the client sent nothing (first_byte), no whole head (head) or did not read"
+    " (reader), it waited while another needed its place (made_room), or all were at work (no_room)",
+    unit="connections",
+    remedy="first_byte, head and made_room in masses: somebody keeps connections open, bound them per address in front"
+    " of the ingress; no_room: add an ingress",
+    labels=("why",),
+)
 BODY_BYTES = metrics.gauge(
     "penstock_body_held_bytes",
     "Bytes of request bodies in memory",

@@ -30,3 +30,13 @@ class IngressSettings(Settings):
     ingress_body_grace: float = Field(
         5.0, gt=0, le=30, description="seconds for a body however slow it is; a body takes at most 30 s"
     )
+
+    ingress_connections: int = Field(
+        1024, ge=1, description="connections; beyond it one that waits for its client makes room for each newcomer"
+    )
+    ingress_connections_reserve: int = Field(
+        64, ge=1, description="further ones when all are at work on requests; only health checks are answered on them"
+    )
+    ingress_first_byte_seconds: float = Field(5.0, gt=0, description="that a new connection may send nothing")
+    ingress_head_seconds: float = Field(10.0, gt=0, description="for the head of a request")
+    ingress_reader_seconds: float = Field(60.0, gt=0, description="that a client may read nothing of a response")

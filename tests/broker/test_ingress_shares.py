@@ -7,19 +7,29 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import httpx
 import orjson
 import pytest
 
 from tests.support.broker_rig import Rig
 from tests.support.ingress import BATCHED, STRUCTURED, Ingress, event
-from tests.support.until import BOUND
+from tests.support.until import BOUND, until
 
 MIB = 1024 * 1024
+CONNECTIONS = 40
 
 
 @pytest.fixture(scope="module")
 async def ingress(rig: Rig) -> AsyncIterator[Ingress]:
-    settings = {"ingress_body_grace": 1.0, "ingress_body_floor": 64 * 1024}
+    settings = {
+        "ingress_body_grace": 1.0,
+        "ingress_body_floor": 64 * 1024,
+        "ingress_connections": CONNECTIONS,
+        "ingress_connections_reserve": 4,
+        "ingress_first_byte_seconds": 1.0,
+        "ingress_head_seconds": 1.0,
+        "ingress_reader_seconds": 1.0,
+    }
     ingress = await Ingress(rig.place.model_copy(update=settings)).start()
     yield ingress
     await ingress.stop()
@@ -44,6 +54,11 @@ class Wire:
             body = await self._reader.readexactly(length)
         return int(head.split()[1]), orjson.loads(body).get("code", "") if body else ""
 
+    async def until(self, mark: bytes) -> bytes:
+        """All that comes up to the mark."""
+        async with asyncio.timeout(BOUND):
+            return await self._reader.readuntil(mark)
+
     async def ended(self) -> bytes:
         """What still came until the other side closed."""
         async with asyncio.timeout(BOUND):
@@ -66,6 +81,13 @@ def head(key: str, length: int, path: str = "/v1/events") -> bytes:
     ).encode()
 
 
+async def closed(ingress: Ingress, why: str) -> float:
+    found = re.findall(
+        rf'^penstock_connection_closed_total{{why="{why}"}} (\S+)', (await ingress.client.get("/metrics")).text, re.M
+    )
+    return float(found[0]) if found else 0.0
+
+
 async def used_up(ingress: Ingress, share: str) -> float:
     found = re.findall(
         rf'^penstock_share_used_up_total{{share="{share}"}} (\S+)', (await ingress.client.get("/metrics")).text, re.M
@@ -85,7 +107,7 @@ async def test_lengths_that_are_only_announced_hold_nobody_up_and_slow_bodies_ar
         assert (await ingress.send(batch, content_type=BATCHED)).status_code == 202
         assert [await each.answer() for each in wires] == [(408, "REQUEST_TIMED_OUT")] * 8
         assert (await search.answer())[1] == "REQUEST_TIMED_OUT"
-        assert await asyncio.gather(*(each.ended() for each in (*wires, search))) == [b""] * 9
+        assert [await each.ended() for each in (*wires, search)] == [b""] * 9
 
 
 async def test_one_identity_cannot_use_up_the_bodies_of_the_others(ingress: Ingress) -> None:
@@ -101,3 +123,50 @@ async def test_one_identity_cannot_use_up_the_bodies_of_the_others(ingress: Ingr
         assert {each.result() for each in first} == {(429, "BODY_SHARE_USED")}
         assert (await ingress.send([event(f"beside-{n}") for n in range(500)])).status_code == 202
     assert await used_up(ingress, "body_identity") == before + 1
+
+
+async def test_a_connection_that_says_nothing_or_does_not_read_is_closed(ingress: Ingress) -> None:
+    get = b"GET %b HTTP/1.1\r\nHost: x\r\n"
+    async with AsyncExitStack() as opened:
+        silent, begun, again = [await opened.enter_async_context(wire(ingress)) for _ in range(3)]
+        await begun.write(get % b"/livez")
+        await again.write(get % b"/livez" + b"\r\n")
+        assert (await again.answer())[0] == 200
+        await again.write(get % b"/livez")
+        for each in (silent, begun, again):
+            assert await each.ended() == b""
+        deaf = await opened.enter_async_context(wire(ingress))
+        await deaf.write((get % b"/docs/swagger-ui-bundle.js" + b"\r\n") * 12)  # more than the system buffers
+
+        async def noticed() -> bool:
+            return await closed(ingress, "reader") > 0
+
+        await until(noticed)
+    assert await closed(ingress, "first_byte") >= 1
+    assert await closed(ingress, "head") >= 2
+
+
+async def test_idle_connections_make_room_and_health_is_answered_while_all_are_at_work(ingress: Ingress) -> None:
+    keys = [ingress.make_key(f"follower_{n}", datasets=["*"], roles=["reader"]) for n in range(CONNECTIONS // 8)]
+    async with AsyncExitStack() as opened:
+        for _ in range(3 * CONNECTIONS):
+            await opened.enter_async_context(wire(ingress))
+        assert (await fresh(ingress, "/readyz")).status_code == 200
+        assert (await fresh(ingress, "/v1/types")).status_code == 200
+    assert await closed(ingress, "made_room") >= CONNECTIONS
+    await ingress.client.aclose()
+    ingress.client = httpx.AsyncClient(base_url=ingress.url, timeout=BOUND)
+    async with AsyncExitStack() as opened:
+        for number in range(CONNECTIONS):
+            tail = await opened.enter_async_context(wire(ingress))
+            await tail.write(head(keys[number % len(keys)], 0, "/v1/tail").replace(b"POST", b"GET"))
+            assert b"event: open" in await tail.until(b"data: {}")
+        assert (await fresh(ingress, "/readyz")).status_code == 200
+        refused = await fresh(ingress, "/v1/types")
+        assert (refused.status_code, refused.json()["code"]) == (503, "OVERLOADED")
+
+
+async def fresh(ingress: Ingress, path: str) -> httpx.Response:
+    """GET on a connection of its own."""
+    async with httpx.AsyncClient(base_url=ingress.url, timeout=BOUND) as client:
+        return await client.get(path, headers=ingress.headers())

@@ -23,7 +23,9 @@ from penstock.errors import PenstockError, Unavailable
 from penstock.services.ingress import metrics
 from penstock.services.ingress.access.challenge import challenge
 from penstock.services.ingress.http.body import MAX_REQUEST, Pace, limited
+from penstock.services.ingress.http.connections import HEALTH
 from penstock.services.ingress.http.problem import PROBLEM, Headers, retry_after
+from penstock.services.ingress.http.protocol import NO_ROOM
 
 EVENTS = "/v1/events"
 _PATHS = {
@@ -35,6 +37,7 @@ _PATHS = {
 }
 _PROCESS, _NUMBERS = os.urandom(8).hex(), itertools.count(1)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}\Z")
+_NO_ROOM = metrics.SHARES_USED_UP.labels("connections")
 _log = structlog.get_logger("penstock.ingress")
 
 
@@ -54,6 +57,9 @@ class HttpApp:
         answer = Answer(send, request_id(scope))
         scope["request_id"] = answer.request_id
         try:
+            if NO_ROOM in scope and scope["path"] not in HEALTH:
+                _NO_ROOM.inc()
+                raise Unavailable("OVERLOADED", "there are more connections than there may be", retry_after=1)
             if scope["path"] == EVENTS and scope["method"] == "POST":
                 await self._accept(scope, receive, answer.send)
             else:

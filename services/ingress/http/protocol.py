@@ -1,4 +1,5 @@
-"""uvicorn's HTTP/1.1, without trailers and upgrades, and with head and body of an answer in one write.
+"""uvicorn's HTTP/1.1, without trailers and upgrades, with head and body of an answer in one write, and with bounds for
+connections (connections.py) instead of uvicorn's limit_concurrency, which idle connections use up for everybody.
 
 Without trailers: uvicorn 0.54 on httptools adds trailer fields to the header fields that the application gets. A proxy
 sets and removes header fields only, so they must stay apart (RFC 9110 section 6.5.1: a recipient must not merge
@@ -15,21 +16,51 @@ were a tenth of its cost.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from collections.abc import Collection
+from typing import Any, ClassVar, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from penstock.services.ingress.http.connections import Connection, Connections, Phase
+
 _OFFER = (b"upgrade", b"http2-settings")
 BODY_IS_HERE = "penstock.body_is_here"  # member of the ASGI scope: all of the request has been read
+NO_ROOM = "penstock.no_room"  # member of the ASGI scope: there are more connections than there may be
 
 
 class Protocol(HttpToolsProtocol):
-    """The head ends where it ends."""
+    """The head ends where it ends. `bounds`: None where nobody bounds connections."""
+
+    bounds: ClassVar[Connections | None] = None
+    since = 0.0
+    sign: object = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Called once, when somebody connects."""
         super().connection_made(cast(asyncio.Transport, _Gathering(transport)))
+        if self.bounds is not None:
+            self.since = self.loop.time()
+            self.bounds.admit(self, cast(Collection[Connection], self.connections))
+
+    def phase(self) -> Phase:
+        """What the connection waits for."""
+        if self.headers is None:
+            return Phase.FIRST_BYTE
+        if self.cycle is None:
+            return Phase.HEAD
+        if not self.cycle.response_complete:
+            return Phase.READER if self.flow.write_paused else Phase.ANSWER
+        return Phase.IDLE if self.timeout_keep_alive_task is not None else Phase.HEAD
+
+    def progress(self) -> object:
+        """The response, or what of it the client has not read."""
+        return self.cycle, self.phase(), self.transport.get_write_buffer_size()
+
+    def close(self) -> None:
+        """Breaks off; from now on the server does not count it."""
+        self.connections.discard(self)
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Called with what has come; as uvicorn has it, but for offers to upgrade."""
@@ -64,6 +95,8 @@ class Protocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return  # they come again, without the offer
         self.scope["headers"] = list(self.headers)
+        if self.bounds is not None and self.bounds.is_full(self.connections):
+            self.scope[NO_ROOM] = True  # type: ignore[literal-required]
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -72,6 +105,11 @@ class Protocol(HttpToolsProtocol):
             return
         self.scope[BODY_IS_HERE] = True  # type: ignore[literal-required]
         super().on_message_complete()
+
+
+def bounded(connections: Connections) -> type[Protocol]:
+    """The protocol for a server with these bounds."""
+    return type("BoundedProtocol", (Protocol,), {"bounds": connections})
 
 
 class _Gathering:
