@@ -27,6 +27,8 @@ class Limits:
     refused: int
     body: int
     connections: int
+    address_connections: int
+    handshake: int
     drain: int
 
 

@@ -20,6 +20,8 @@ resolvers system
     accepted_payload_size 8192
     hold valid 5s
 """
+STATS_CONNECTIONS = 100  # of monitoring; whatever the others hold, these are left
+READER_CONNECTIONS = 400
 
 
 class _Template(string.Template):
@@ -58,8 +60,11 @@ def _names(plan: Plan) -> dict[str, object]:
         "admin": tokens.socket_path(str(plan.admin)),
         "socket": tokens.socket_path(str(plan.socket)),
         **_threads(plan.threads),
-        "all_connections": 2 * limits.connections + 100,
+        "all_connections": 2 * limits.connections + STATS_CONNECTIONS + (READER_CONNECTIONS if plan.reader else 0),
         "connections": limits.connections,
+        "address_connections": limits.address_connections,
+        "handshake": limits.handshake,
+        "stats_connections": STATS_CONNECTIONS,
         "proof": tokens.plain_path(str(plan.proof)),
         "drain": limits.drain,
         "rate": limits.rate,
@@ -83,6 +88,8 @@ def _reader_names(plan: Plan, reader: Reader) -> dict[str, object]:
         "port": reader.port,
         "certificate": tokens.plain_path(str(plan.certificate)),
         "credential": reader.credential,
+        "connections": READER_CONNECTIONS,
+        "address_connections": READER_CONNECTIONS // 2,
         **_threads(plan.threads),
         "servers": _block(f"server elasticsearch_{n} {address}" for n, address in enumerate(reader.servers)),
     }

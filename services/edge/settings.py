@@ -29,7 +29,11 @@ class EdgeSettings(BaseSettings):
         0, ge=0, description="401s of one address within `window`, then 429; 0: no limit, for edges behind a proxy"
     )
     body: int = Field(8 * 1024 * 1024, ge=1024, le=99_999_999, description="bytes of a body")
-    connections: int = Field(2000, ge=10, description="connections at one time")
+    connections: int = Field(4000, ge=10, description="connections at one time")
+    address_connections: int = Field(
+        2000, ge=1, description="of them, those of one address (IPv6: of one /64); more where a proxy is in front"
+    )
+    handshake: int = Field(5, ge=1, le=60, description="seconds for the TLS handshake of a new connection")
     drain: int = Field(60, ge=1, description="seconds that the old process may go on after a reload")
     keys_every: float = Field(60.0, gt=0, description="seconds between two looks for new keys of the issuers")
     threads: int = Field(1, ge=1, le=32, description="threads for TLS, and as many more for the rules")

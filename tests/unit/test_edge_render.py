@@ -36,7 +36,17 @@ PLAN = Plan(
     bearer_keys=True,
     issuers=(ISSUER,),
     keys=KEYS,
-    limits=Limits(rate=100, window=10, open=20, refused=0, body=1000, connections=50, drain=60),
+    limits=Limits(
+        rate=100,
+        window=10,
+        open=20,
+        refused=0,
+        body=1000,
+        connections=50,
+        address_connections=25,
+        handshake=5,
+        drain=60,
+    ),
     threads=1,
     reader=None,
 )
