@@ -19,6 +19,7 @@ from penstock.errors import PenstockError
 from penstock.services.ingress.access.api_keys import KeyCallers
 from penstock.services.ingress.access.authenticate import Authenticator
 from penstock.services.ingress.access.client_address import ClientAddresses
+from penstock.services.ingress.access.places import Places
 from penstock.services.ingress.access.tokens import TokenCallers
 from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.http import describe, documentation, health
@@ -51,9 +52,10 @@ class Ingress:
             redirect_slashes=False,
         )
         app.state.verifier = verifier
-        workers = WorkerClient(contracts, self.link)
+        queries, tails = _places(settings)
+        workers = WorkerClient(contracts, self.link, queries)
         app.include_router(routes.router(contracts, workers))
-        app.include_router(tail_routes.router(contracts, self.link, self.tail))
+        app.include_router(tail_routes.router(contracts, self.link, self.tail, tails))
         app.include_router(audit.router(workers))
         app.include_router(documentation.router())
         app.include_router(health.router(self.link, keys.unready_reasons, keys.notes))
@@ -69,6 +71,19 @@ class Ingress:
         await self.link.start()
         yield
         await self.link.stop()
+
+
+def _places(settings: IngressSettings) -> tuple[Places, Places]:
+    """Those of questions and of tails."""
+    queries = Places(
+        "query", "questions at work", "QUERY_SHARE_USED",
+        of_all=settings.ingress_queries, of_identity=settings.ingress_queries_identity, retry_after=1,
+    )  # fmt: skip
+    tails = Places(
+        "tail", "tails", "TAIL_SHARE_USED",
+        of_all=settings.ingress_tails, of_identity=settings.ingress_tails_identity, retry_after=10,
+    )  # fmt: skip
+    return queries, tails
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

@@ -31,6 +31,11 @@ class IngressSettings(Settings):
         5.0, gt=0, le=30, description="seconds for a body however slow it is; a body takes at most 30 s"
     )
 
+    ingress_tails: int = Field(64, ge=1, description="tails at one time")
+    ingress_tails_identity: int = Field(16, ge=1, description="of them, those of one identity")
+    ingress_queries: int = Field(256, ge=1, description="questions at work at one time")
+    ingress_queries_identity: int = Field(24, ge=1, description="of them, those of one identity")
+
     ingress_connections: int = Field(
         1024, ge=1, description="connections; beyond it one that waits for its client makes room for each newcomer"
     )

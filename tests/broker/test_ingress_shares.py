@@ -6,11 +6,14 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import httpx
 import orjson
 import pytest
 
+from penstock.rpc.caller import RequestCaller
+from penstock.rpc.server import serve
 from tests.support.broker_rig import Rig
 from tests.support.ingress import BATCHED, STRUCTURED, Ingress, event
 from tests.support.until import BOUND, until
@@ -29,6 +32,8 @@ async def ingress(rig: Rig) -> AsyncIterator[Ingress]:
         "ingress_first_byte_seconds": 1.0,
         "ingress_head_seconds": 1.0,
         "ingress_reader_seconds": 1.0,
+        "ingress_tails_identity": 8,
+        "ingress_queries_identity": 3,
     }
     ingress = await Ingress(rig.place.model_copy(update=settings)).start()
     yield ingress
@@ -170,3 +175,69 @@ async def fresh(ingress: Ingress, path: str) -> httpx.Response:
     """GET on a connection of its own."""
     async with httpx.AsyncClient(base_url=ingress.url, timeout=BOUND) as client:
         return await client.get(path, headers=ingress.headers())
+
+
+async def test_one_reader_cannot_take_all_tails_and_gives_back_each_that_ends(ingress: Ingress) -> None:
+    greedy = ingress.make_key("greedy_follower", datasets=["*"], roles=["reader"])
+    other = ingress.make_key("other_follower", datasets=["*"], roles=["reader"])
+    follow = head(greedy, 0, "/v1/tail").replace(b"POST", b"GET")
+    before = await used_up(ingress, "tail_identity")
+    async with AsyncExitStack() as opened:
+        for _ in range(8):
+            tail = await opened.enter_async_context(wire(ingress))
+            await tail.write(follow)
+            assert b"event: open" in await tail.until(b"data: {}")
+        ninth = await opened.enter_async_context(wire(ingress))
+        await ninth.write(follow)
+        assert await ninth.answer() == (429, "TAIL_SHARE_USED")
+        honest = await opened.enter_async_context(wire(ingress))
+        await honest.write(head(other, 0, "/v1/tail").replace(b"POST", b"GET"))
+        assert b"event: open" in await honest.until(b"data: {}")
+    assert await used_up(ingress, "tail_identity") == before + 1
+    # Clients that leave before they have read a single frame hold no place either.
+    for _ in range(12):
+        async with wire(ingress) as gone:
+            await gone.write(follow)
+
+    async def free_again() -> bool:
+        async with wire(ingress) as tail:
+            await tail.write(follow)
+            return b" 200 " in (await tail.until(b"\r\n"))
+
+    await until(free_again)
+
+    async def none_left() -> bool:
+        return "\npenstock_tail_open 0.0\n" in (await ingress.client.get("/metrics")).text
+
+    await until(none_left)
+
+
+async def test_one_reader_cannot_take_all_questions(ingress: Ingress, rig: Rig) -> None:
+    greedy = ingress.make_key("greedy_reader", datasets=["*"], roles=["reader"])
+    other = ingress.make_key("other_reader", datasets=["*"], roles=["reader"])
+    release, asked = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def query(_: dict[str, Any], __: RequestCaller) -> dict[str, Any]:
+        asked.release()
+        await release.wait()
+        return {"events": []}
+
+    responder = await serve(await rig.broker("indexer"), "search", {"query": query})
+
+    async def search(key: str) -> httpx.Response:
+        headers = {"authorization": f"Bearer {key}"}
+        return await ingress.client.post("/v1/search", json={"text": "x"}, headers=headers)
+
+    async with asyncio.timeout(BOUND), asyncio.TaskGroup() as group:
+        tasks = [group.create_task(search(greedy)) for _ in range(3)]
+        for _ in tasks:
+            await asked.acquire()
+        refused = await search(greedy)
+        tasks.append(group.create_task(search(other)))
+        await asked.acquire()
+        release.set()
+    assert (refused.status_code, refused.json()["code"]) == (429, "QUERY_SHARE_USED")
+    assert [task.result().status_code for task in tasks] == [200] * 4
+    assert await used_up(ingress, "query_identity") == 1
+    assert (await search(greedy)).status_code == 200
+    await responder.stop()

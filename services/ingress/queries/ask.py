@@ -16,6 +16,7 @@ from penstock.rpc.caller import Person
 from penstock.rpc.client import ask
 from penstock.rpc.messages import Request
 from penstock.services.ingress.access.caller import HttpCaller
+from penstock.services.ingress.access.places import Places
 from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.queries import audit_record
 
@@ -23,13 +24,18 @@ from penstock.services.ingress.queries import audit_record
 class WorkerClient:
     """Asks the workers; knows how long each operation may take."""
 
-    def __init__(self, contracts: Contracts, link: Link) -> None:
+    def __init__(self, contracts: Contracts, link: Link, places: Places) -> None:
         self._contracts = contracts
         self._link = link
+        self._places = places
 
     async def ask(self, caller: HttpCaller, service: str, operation: str, query: Request) -> dict[str, Any]:
         """The reply. Raises Refused FORBIDDEN and the worker's error; Unavailable when none answers in time."""
         caller.must_ask(service, operation)
+        with self._places.one(caller.identity):  # beyond its share nothing is recorded: that would cost what it saves
+            return await self._recorded(caller, service, operation, query)
+
+    async def _recorded(self, caller: HttpCaller, service: str, operation: str, query: Request) -> dict[str, Any]:
         connected = await self._link.use()
         request = query.to_json()
         began = time.perf_counter()

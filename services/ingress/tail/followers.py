@@ -19,12 +19,11 @@ from penstock.broker import Broker, Message, Subscription
 from penstock.consume import Copies
 from penstock.contracts import Contracts
 from penstock.contracts.subjects import TAIL, parse_event, partition, tailed
-from penstock.errors import Refused, Unavailable
+from penstock.errors import Refused
 from penstock.events import Checker, Event
 from penstock.services.ingress import metrics
 from penstock.services.ingress.tail.missed import Missed, frame_of, last_of
 
-MOST_FOLLOWERS = 64
 QUEUE_EVENTS = 500
 QUEUE_BYTES = 1024 * 1024
 BEAT_SECONDS = 15.0
@@ -123,10 +122,8 @@ class Tail:
     async def open(self, broker: Broker, wanted: Wanted, after: str = "") -> Follower:
         """A new follower, subscribed; `after` is the id of the last event that the client has seen.
 
-        Raises Unavailable OVERLOADED when there are too many already.
+        Raises Unavailable.
         """
-        if len(self._followers) >= MOST_FOLLOWERS:
-            raise Unavailable("OVERLOADED", f"{MOST_FOLLOWERS} clients follow already", retry_after=10)
         follower = Follower(wanted)
         self._followers.add(follower)
         metrics.TAILS.set(len(self._followers))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from penstock.contracts import Contracts
 from penstock.errors import PenstockError, Refused
 from penstock.services.ingress.access.caller import HttpCaller
 from penstock.services.ingress.access.from_request import FromCaller, verified
+from penstock.services.ingress.access.places import Places
 from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.queries import audit_record
 from penstock.services.ingress.queries.parameters import TailParameters
@@ -24,7 +26,7 @@ _SSE = {"text/event-stream": {"example": 'event: event\nid: EVENTS_HTTP:17\ndata
 _NO_BUFFERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
-def router(contracts: Contracts, link: Link, tail: Tail) -> APIRouter:
+def router(contracts: Contracts, link: Link, tail: Tail, places: Places) -> APIRouter:
     """The path of the tail; the application's `state.verifier` authenticates the caller."""
     routes = APIRouter(prefix="/v1")
 
@@ -41,9 +43,18 @@ def router(contracts: Contracts, link: Link, tail: Tail) -> APIRouter:
             types &= set(wanted.type)
         connected = await link.use()
         await audit_record.write(connected.broker, caller, "tail", {"datasets": datasets, "types": sorted(types)})
-        follower = await tail.open(connected.broker, Wanted(frozenset(types), wanted.entity), _last_seen(request))
-        frames = _frames(tail, follower, _still(request, caller))
-        return StreamingResponse(frames, media_type="text/event-stream", headers=_NO_BUFFERS)
+        places.take(caller.identity)
+        try:
+            follower = await tail.open(connected.broker, Wanted(frozenset(types), wanted.entity), _last_seen(request))
+        except BaseException:
+            places.give_back(caller.identity)
+            raise
+
+        async def leave() -> None:
+            places.give_back(caller.identity)
+            await tail.leave(follower)
+
+        return _Following(follower, _still(request, caller), leave)
 
     return routes
 
@@ -65,14 +76,29 @@ async def _still(request: Request, caller: HttpCaller) -> str:
             continue
 
 
-async def _frames(tail: Tail, follower: Follower, until: Coroutine[Any, Any, str]) -> AsyncIterator[bytes]:
-    guard = asyncio.create_task(until)
-    guard.add_done_callback(lambda _: follower.close())
-    try:
-        async for frame in follower.frames():
-            yield frame
-        code = guard.result() if guard.done() else STOPPING
-        yield b'event: end\ndata: {"code":"%b"}\n\n' % code.encode()
-    finally:
-        guard.cancel()
-        await tail.leave(follower)
+class _Following(StreamingResponse):
+    """A follower's frames. `leave` is called however it ends, also if the client has gone before the first frame: the
+    generator may never have begun then, and would be cancelled again at each await of its own `finally`."""
+
+    def __init__(
+        self, follower: Follower, until: Coroutine[Any, Any, str], leave: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._leave = leave
+        self._guard = asyncio.create_task(until)
+        self._guard.add_done_callback(lambda _: follower.close())
+        super().__init__(_frames(follower, self._guard), media_type="text/event-stream", headers=_NO_BUFFERS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends until the client or the follower ends."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._guard.cancel()
+            await self._leave()
+
+
+async def _frames(follower: Follower, guard: asyncio.Task[str]) -> AsyncIterator[bytes]:
+    async for frame in follower.frames():
+        yield frame
+    code = guard.result() if guard.done() else STOPPING
+    yield b'event: end\ndata: {"code":"%b"}\n\n' % code.encode()
