@@ -14,6 +14,7 @@ from typing import Any, Literal
 import jsonschema_rs
 
 from penstock.contracts.data import Data
+from penstock.contracts.validator import compile_schema
 
 
 class Parameter(Data):
@@ -51,12 +52,12 @@ class RecordType(Data):
     @cached_property
     def header_validator(self) -> jsonschema_rs.Draft202012Validator | None:
         """The headers' schema, compiled."""
-        return None if self.headers is None else jsonschema_rs.Draft202012Validator(dict(self.headers))
+        return None if self.headers is None else compile_schema(self.headers)
 
     @cached_property
     def payload_validator(self) -> jsonschema_rs.Draft202012Validator | None:
         """The payload's schema, compiled."""
-        return None if self.payload is None else jsonschema_rs.Draft202012Validator(dict(self.payload))
+        return None if self.payload is None else compile_schema(self.payload)
 
     @cached_property
     def fixed_headers(self) -> Mapping[str, str]:

@@ -16,6 +16,7 @@ import yaml
 
 from penstock.contracts import Contracts, EventType, wording
 from penstock.contracts.subjects import Door, parse_event, partition
+from penstock.contracts.validator import compile_schema
 from penstock.errors import Refused
 from penstock.events import ijson, timestamps
 from penstock.events.event import Event
@@ -57,7 +58,7 @@ class Checker:
         # For what is not as described, so that the others cost no more.
         drifting = {name: each for name, each in self._types.items() if each.drift == "kept"}
         self._kept = {name: _validator(envelope, each, each.kept_data) for name, each in drifting.items()}
-        self._envelope = jsonschema_rs.validator_for(envelope)
+        self._envelope = compile_schema(envelope)
 
     def at_ingress(self, raw: bytes, *, publisher: str, door: Door, now_ns: int) -> Event:
         """Checks an event that arrives now. One without a time is stamped with `now_ns` (its bytes too).
@@ -164,7 +165,7 @@ def _validator(envelope: Mapping[str, Any], event_type: EventType, data: Mapping
     properties = {**envelope["properties"], "data": data}
     required = [*envelope["required"], *(["subject"] if event_type.entity.required else [])]
     schema = {**envelope, "properties": properties, "required": required, "$defs": data.get("$defs", {})}
-    return jsonschema_rs.Draft202012Validator(schema)
+    return compile_schema(schema)
 
 
 def _violation(validator: jsonschema_rs.Validator, value: Any) -> Refused:

