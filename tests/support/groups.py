@@ -1,7 +1,7 @@
 """Which tests stay together in one process when several run side by side.
 
 Whatever uses the servers of the session, or boots whole stacks, is one group, one test after the other; every other
-file is a group of its own.
+file is a group of its own. The one takes about as long as all the others together.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ ON_SERVERS = (
     "tests/faults/",
     "tests/edge/test_elasticsearch_reader",
 )
+# Journeys that start NATS and one server more, in a place of their own.
+SMALL_STACKS = ("tests/journeys/test_edge.py", "tests/journeys/test_keycloak.py")
 
 
 class Groups(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
@@ -27,4 +29,5 @@ class Groups(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
 
 def group(nodeid: str) -> str:
     """The group of a test; node ids are relative to the root of the repository."""
-    return SERVERS if nodeid.startswith(ON_SERVERS) else nodeid.partition("::")[0]
+    path = nodeid.partition("::")[0]
+    return SERVERS if path.startswith(ON_SERVERS) and path not in SMALL_STACKS else path
