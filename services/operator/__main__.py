@@ -9,7 +9,7 @@ from penstock.broker import Broker
 from penstock.contracts import load
 from penstock.replay.run import Run
 from penstock.rpc.server import serve
-from penstock.runtime import Parts, main
+from penstock.runtime import Parts, Watch, main
 from penstock.services.operator.dead_letters import feed, metrics, refusals
 from penstock.services.operator.dead_letters.index import Index
 from penstock.services.operator.dead_letters.operations import DeadLetterOperations
@@ -30,11 +30,12 @@ from penstock.services.operator.replay.supply import Supplies, Supply
 from penstock.services.operator.replay.swapping import Swapping
 from penstock.services.operator.replay.to_subscriber import ToSubscriber
 from penstock.services.operator.settings import load_operator_settings
+from penstock.services.operator.streams.check import StreamCheck
 from penstock.services.operator.workers.operations import WorkerOperations
 from penstock.settings import Settings, load_settings
 
 
-async def build(broker: Broker, _: Settings) -> Parts:
+async def build(broker: Broker, settings: Settings) -> Parts:
     """One replica."""
     contracts = load()
     runs = Runs(broker)
@@ -85,6 +86,7 @@ async def build(broker: Broker, _: Settings) -> Parts:
         operations={**operations.all, **RebuildOperations(runs).all, "mappings": MappingOperations(runs).mappings},
         concurrency=8,
         unready_reason=lambda: "" if lease.led else "no operator leads yet",
+        watches=(Watch("streams", StreamCheck(broker, contracts).check, settings.check_seconds),),
         background=[
             lambda stop: lease.run(stop, lead),
             index.follow,

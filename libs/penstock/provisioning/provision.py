@@ -78,12 +78,7 @@ async def provision(
     for name, config in wanted.items():
         if (info := found[name]) is not None:
             refuse_loss(name, config, info, job.now)
-    consumers = {
-        (stream, name): stream_config.consumer_config(name, filters, consumer)
-        for stream, body in contracts.streams.items()
-        for family, consumer in body.consumers.items()
-        for name, filters in body.filters(family).items()
-    }
+    consumers = stream_config.consumer_configs(contracts)
     present = {key: await job.find_consumer(*key) if found[key[0]] is not None else None for key in consumers}
     for (stream, name), config in consumers.items():
         if (consumer_info := present[stream, name]) is not None:
@@ -97,18 +92,9 @@ async def provision(
     return job.report
 
 
-def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Properties whose value on the server is another; the server leaves out what is false, zero or empty."""
-    return {
-        name: (found.get(name), value)
-        for name, value in wanted.items()
-        if found.get(name) != value and (found.get(name) or value)
-    }
-
-
 def refuse_fixed(name: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     """Raises Refused for a property that cannot be changed in place."""
-    for key, (old, new) in differences(wanted, found).items():
+    for key, (old, new) in stream_config.differences(wanted, found).items():
         if key in _FIXED:
             raise Refused("PROVISION_REFUSED", f"{name}: {key} is {old!r} and cannot become {new!r} in place")
 
@@ -175,7 +161,7 @@ class _Job:
         metadata = info.config.get("metadata") or {}
         if EPOCH not in metadata:  # made by hand; its messages keep their sequences
             wanted = wanted | {"metadata": metadata | stream_config.birth(self.now)["metadata"]}
-        changed = differences(wanted, info.config)
+        changed = stream_config.differences(wanted, info.config)
         if not changed:
             self.report.unchanged += 1
             return
@@ -184,7 +170,7 @@ class _Job:
 
     async def consumer(self, stream: str, name: str, wanted: dict[str, Any], info: ConsumerInfo | None) -> None:
         found = info.config if info else {}
-        changed = differences(wanted, found) if info else {}
+        changed = stream_config.differences(wanted, found) if info else {}
         if info and not changed:
             self.report.unchanged += 1
             return

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from penstock.broker import EPOCH
+from penstock.contracts import Contracts
 from penstock.contracts.topology import Bucket, Consumer, Stream
 
 _ZERO = datetime(2024, 1, 1, tzinfo=UTC)
@@ -110,6 +111,25 @@ def consumer_config(name: str, filters: tuple[str, ...], consumer: Consumer) -> 
         "num_replicas": 0,
         "mem_storage": False,
         "inactive_threshold": 0,
+    }
+
+
+def consumer_configs(contracts: Contracts) -> dict[tuple[str, str], dict[str, Any]]:
+    """Those of all durable consumers, by stream and name; the runs of replays have their own."""
+    return {
+        (stream, name): consumer_config(name, filters, consumer)
+        for stream, body in contracts.streams.items()
+        for family, consumer in body.consumers.items()
+        for name, filters in body.filters(family).items()
+    }
+
+
+def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Properties whose value on the server is another; the server leaves out what is false, zero or empty."""
+    return {
+        name: (found.get(name), value)
+        for name, value in wanted.items()
+        if found.get(name) != value and (found.get(name) or value)
     }
 
 

@@ -1,0 +1,97 @@
+"""streams and consumers on the server, compared with the contracts → what is missing, altered, or soon full"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from penstock.broker import Broker, ConsumerInfo, StreamInfo
+from penstock.contracts import Contracts
+from penstock.errors import Refused
+from penstock.provisioning import stream_config
+from penstock.runtime import Findings
+from penstock.services.operator.streams import metrics
+from penstock.services.operator.streams.forecast import Forecast, Growth, forecast
+
+SOON = 72.0  # hours before a stream is full at which it is said
+NEARLY = 0.8  # of max_bytes
+_TIMEOUT = 5.0
+_HERE = ("num_replicas",)  # what an installation decides, and not the contracts
+_Info = TypeVar("_Info", StreamInfo, ConsumerInfo)
+
+
+class StreamCheck:
+    """One look at all streams of the contracts; buckets are left out, as no operator may read their streams."""
+
+    def __init__(self, broker: Broker, contracts: Contracts) -> None:
+        self._jetstream = broker.jetstream
+        self._streams = {name: stream_config.stream_config(name, body, 1) for name, body in contracts.streams.items()}
+        self._consumers = stream_config.consumer_configs(contracts)
+        self._growth = {name: Growth() for name in self._streams}
+
+    async def check(self) -> Findings:
+        """Raises Unavailable."""
+        infos = await asyncio.gather(
+            *(_found(self._jetstream.stream_info(name, timeout=_TIMEOUT)) for name in self._streams)
+        )
+        notes: list[str] = []
+        there: set[str] = set()
+        for (name, wanted), info in zip(self._streams.items(), infos, strict=True):
+            if info is None:
+                notes.append(f"the stream {name} is gone, and what only it held: `penstock provision` makes it anew")
+                continue
+            there.add(name)
+            notes += _altered(f"the stream {name}", wanted, info.config)
+            notes += self._fullness(info)
+        notes += await self._consumer_notes(there)
+        return Findings(notes=tuple(notes))
+
+    async def _consumer_notes(self, there: set[str]) -> list[str]:
+        asked = {key: wanted for key, wanted in self._consumers.items() if key[0] in there}
+        infos = await asyncio.gather(*(_found(self._jetstream.consumer_info(*key, timeout=_TIMEOUT)) for key in asked))
+        notes: list[str] = []
+        for ((stream, name), wanted), info in zip(asked.items(), infos, strict=True):
+            if info is None:
+                notes.append(
+                    f"the consumer {name} of {stream} is gone, and nothing reaches its worker: `penstock provision`"
+                    " makes it anew, and it then delivers all that the stream holds"
+                )
+            else:
+                notes += _altered(f"the consumer {name} of {stream}", wanted, info.config)
+        return notes
+
+    def _fullness(self, info: StreamInfo) -> list[str]:
+        found = forecast(info, self._growth[info.name].add(time.monotonic(), info))
+        metrics.FULL.labels(info.name).set(found.share)
+        metrics.FULL_IN.labels(info.name).set(found.hours)
+        if info.config.get("discard") != "new" or (found.share < NEARLY and found.hours > SOON):
+            return []
+        return [
+            f"the stream {info.name} uses {found.share:.0%} of its {info.config['max_bytes']:,} bytes"
+            f"{_when(found)}; when it is full it takes no more: raise its max_bytes, or lower its max_age, in"
+            " contracts/streams.yaml and run `penstock provision`"
+        ]
+
+
+def _when(found: Forecast) -> str:
+    return f", and is full in {found.hours:.0f} h at its pace" if found.hours <= SOON else ""
+
+
+def _altered(what: str, wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    differing = stream_config.differences(wanted, found)
+    return [
+        f"{what} has {name} {old!r}, and the contracts say {new!r}: `penstock provision` sets it"
+        for name, (old, new) in differing.items()
+        if name not in _HERE
+    ]
+
+
+async def _found(looking: Awaitable[_Info]) -> _Info | None:
+    try:
+        return await looking
+    except Refused as error:
+        if error.code != "NOT_FOUND":
+            raise
+        return None
