@@ -57,4 +57,4 @@ def _seconds(day_and_time: str) -> int:
 
 @lru_cache(maxsize=4096)
 def _prefix(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]

@@ -37,9 +37,11 @@ def unframed(lines: Iterable[Line]) -> Iterator[Line]:
     """The lines within their frames; those without a frame as they are."""
     begun: dict[str, Line] = {}  # by stream, what waits for its last part
     for line in lines:
-        if (found := _cri(line) or _docker(line)) is None:
-            yield from begun.values()
-            begun.clear()
+        found = _docker(line) if line.raw.startswith(_DOCKER) else _cri(line)
+        if found is None:
+            if begun:
+                yield from begun.values()
+                begun.clear()
             yield line
             continue
         part, stream, last = found
@@ -65,8 +67,6 @@ def _cri(line: Line) -> tuple[Line, str, bool] | None:
 
 
 def _docker(line: Line) -> tuple[Line, str, bool] | None:
-    if not line.raw.startswith(_DOCKER):
-        return None
     try:
         frame = orjson.loads(line.raw)
     except orjson.JSONDecodeError:

@@ -15,6 +15,9 @@ from penstock.cli.shipping.zones import ABBREVIATIONS
 
 HEAD = 2048  # characters of a line in which its beginning is looked for, so that time grows with the length only
 
+_OF_TIME = {
+    "year", "year2", "month", "mon", "day", "hour", "minute", "second", "fraction", "millis", "offset", "abbreviation"
+}  # fmt: skip
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{1,2}):(?P<second>\d{1,2})"
 _FRACTION = r"(?:[.,](?P<fraction>\d{1,9}))?"
 _ABBREVIATION = r"(?P<abbreviation>" + "|".join(ABBREVIATIONS) + r")(?!\w)"
@@ -31,16 +34,20 @@ _POSTGRES = r"(?P<level>LOG|DEBUG\d?|INFO|NOTICE|WARNING|ERROR|FATAL|PANIC)"
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One way of writing lines. `service` is known where only one program writes so; `loose` ones match much."""
+    """One way of writing lines. `names` are the groups of the pattern that are no part of the time; `service` is known
+    where only one program writes so; `loose` ones match much.
+    """
 
     name: str
     pattern: re.Pattern[str]
+    names: tuple[str, ...]
     service: str = ""
     loose: bool = False
 
 
 def _format(name: str, *parts: str, service: str = "", loose: bool = False) -> Format:
-    return Format(name, re.compile("".join(parts), re.DOTALL), service, loose)
+    pattern = re.compile("".join(parts), re.DOTALL)
+    return Format(name, pattern, tuple(each for each in pattern.groupindex if each not in _OF_TIME), service, loose)
 
 
 # Tried in this order until one matches; what matched last in a file is tried first, unless it is loose.

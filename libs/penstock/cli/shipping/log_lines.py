@@ -86,7 +86,7 @@ class LogFile:
             return self._of_members(record, value)
         if (members := logfmt.members(record.text)) is not None and not record.more and self._kind != "text":
             return self._of_members(record, members)
-        data: dict[str, Any] = dict(record.parsed.data) if record.parsed else {"message": record.text}
+        data = record.parsed.data if record.parsed else {"message": record.text}
         if record.more:
             data["message"] = "\n".join((data.get("message", ""), *record.more))
         return self._line(record, data, record.parsed.time_ns if record.parsed else None)
@@ -101,7 +101,7 @@ class LogFile:
         if line.labels:
             data["labels"] = {**line.labels, **data.get("labels", {})}
         data["message"] = data.get("message", "").strip() or record.text or line.raw.decode("utf-8", "backslashreplace")
-        data |= {"line": line.number, "offset": line.offset}
+        data["line"], data["offset"] = line.number, line.offset
         if self._file:
             data["file"] = self._file
         own = self._own_time(time_ns if time_ns is not None else line.time_ns)

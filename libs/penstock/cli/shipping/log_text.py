@@ -11,15 +11,12 @@ from penstock.cli.shipping.log_formats import FORMATS, HEAD, Format
 from penstock.cli.shipping.log_levels import SYSLOG
 from penstock.cli.shipping.log_times import Clock
 
-_TIME = {
-    "year", "year2", "month", "mon", "day", "hour", "minute", "second", "fraction", "millis", "offset", "abbreviation"
-}  # fmt: skip
-_MEMBERS = ("level", "logger", "host", "service", "process", "thread")
+_MEMBERS = frozenset(("level", "logger", "host", "service", "process", "thread"))
 _HOST = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:\]-]{0,254}")
 _LONGEST_PID = 15
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parsed:
     """What a line says: members of log.line.v1, and its time in Unix nanoseconds."""
 
@@ -31,12 +28,12 @@ class Formats:
     """Parses the lines of one file; the format of the line before is tried first."""
 
     def __init__(self) -> None:
-        self._last: Format | None = None
+        self._order: tuple[Format, ...] = FORMATS
 
     def parse(self, text: str, clock: Clock) -> Parsed | None:
         """What a line says, or None if no format fits."""
         head = text[:HEAD]
-        for format in FORMATS if self._last is None else (self._last, *FORMATS):
+        for format in self._order:
             match = format.pattern.match(head)
             if match is None:
                 continue
@@ -44,27 +41,39 @@ class Formats:
             time_ns = clock.time_of(parts)
             if time_ns is None:
                 continue
-            self._last = None if format.loose else format
+            if format is not self._order[0]:
+                self._order = FORMATS if format.loose else (format, *FORMATS)
             return Parsed(_data(parts, format, text[match.end() :]), time_ns)
         return None
 
 
 def _data(parts: dict[str, str | None], format: Format, rest: str) -> dict[str, Any]:
-    found = {name: value.strip() for name, value in parts.items() if value and name not in _TIME}
-    before = found.pop("before", "")
-    data: dict[str, Any] = {"message": f"{before} {rest}" if before else rest}
-    if (priority := found.pop("priority", None)) is not None:
-        data["level"] = SYSLOG[int(priority) & 7]
-    if (procid := found.get("procid", "")).isdigit() and "pid" not in found:
-        found["pid"] = found.pop("procid", procid)
-    for name in _MEMBERS:
-        if found.get(name) and (name != "host" or _HOST.fullmatch(found[name])):
-            data[name] = found.pop(name)
-    if len(found.get("pid", "")) <= _LONGEST_PID and "pid" in found:
-        data["pid"] = int(found.pop("pid"))
+    data: dict[str, Any] = {"message": rest}
+    others: dict[str, str] = {}
+    for name in format.names:
+        if value := parts[name]:
+            value = value.strip()
+            if name in _MEMBERS and value and (name != "host" or _HOST.fullmatch(value)):
+                data[name] = value
+            else:
+                others[name] = value
     if format.service:
         data.setdefault("service", format.service)
-    labels, _ = packed((name, value) for name, value in found.items() if value != "-")
+    if others:
+        _add_others(data, others)
+    return data
+
+
+def _add_others(data: dict[str, Any], others: dict[str, str]) -> None:
+    """What is no member as it stands."""
+    if before := others.pop("before", ""):
+        data["message"] = f"{before} {data['message']}"
+    if (priority := others.pop("priority", None)) is not None:
+        data["level"] = SYSLOG[int(priority) & 7]
+    if others.get("procid", "").isdigit() and "pid" not in others:
+        others["pid"] = others.pop("procid")
+    if "pid" in others and len(others["pid"]) <= _LONGEST_PID:
+        data["pid"] = int(others.pop("pid"))
+    labels, _ = packed((name, value) for name, value in others.items() if value != "-")
     if labels:
         data["labels"] = labels
-    return data

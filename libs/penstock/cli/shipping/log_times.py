@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calendar import isleap
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from functools import lru_cache
 
 from penstock.cli.shipping import zones
@@ -12,7 +12,7 @@ from penstock.cli.shipping.years import MONTHS, Years
 
 _NS = 1_000_000_000
 _JITTER_NS = 60 * _NS  # lines may be this much out of order before it means that the clock was put back
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_YEAR = 4  # a leap year
 
 
 class Clock:
@@ -34,24 +34,29 @@ class Clock:
 
     def time_of(self, part: Mapping[str, str | None]) -> int | None:
         """The line's time, or None where it has none that exists."""
-        month = int(part.get("month") or MONTHS.get(part.get("mon") or "", 0))
-        day, hour, minute, second = (int(part.get(name) or 0) for name in ("day", "hour", "minute", "second"))
-        year = int(part.get("year") or 0)
-        if not year and (short := part.get("year2")):
-            year = 2000 + int(short)
+        said = part.get
+        second = said("second")
         try:
-            local = datetime(year or self._year(month, day), month, day, hour, minute, min(second, 59))
-            found = self.moment(local, part.get("offset"), part.get("abbreviation"))
-            if not year and self._years is None and found > self._written + 86_400:
-                found = self.moment(local.replace(year=_leap(local.year - 1, month, day)))
+            local = _local(
+                said("year"), said("year2"), said("month"), said("mon"), said("day"),
+                said("hour"), said("minute"), second,
+            )  # fmt: skip
+            dated = local.year != _NO_YEAR
+            if not dated:
+                local = local.replace(year=self._year(local.month, local.day))
+            found = self.moment(local, said("offset"), said("abbreviation"))
+            if not dated and self._years is None and found > self._written + 86_400:
+                found = self.moment(local.replace(year=_leap(local.year - 1, local.month, local.day)))
         except (ValueError, OverflowError):
             return None
-        found += second == 60  # a leap second is the next second's first, as in POSIX
-        if millis := part.get("millis"):
-            fraction = int(millis) * 1_000_000
-        else:
-            fraction = int((part.get("fraction") or "").ljust(9, "0"))
-        return self.passed(found * _NS + fraction)
+        time_ns = found * _NS
+        if second == "60":  # a leap second is the next second's first, as in POSIX
+            time_ns += _NS
+        if millis := said("millis"):
+            time_ns += int(millis) * 1_000_000
+        elif fraction := said("fraction"):
+            time_ns += int(fraction.ljust(9, "0"))
+        return self.passed(time_ns)
 
     def passed(self, time_ns: int) -> int:
         """Enters the time of a line, however it was read."""
@@ -81,6 +86,22 @@ class Clock:
         return _leap(datetime.fromtimestamp(self._written, self.zone).year, month, day)
 
 
+@lru_cache(maxsize=4096)  # many lines say the same second
+def _local(
+    year: str | None, year2: str | None, month: str | None, mon: str | None, day: str | None,
+    hour: str | None, minute: str | None, second: str | None,
+) -> datetime:  # fmt: skip
+    """The time that is said, in the year _NO_YEAR if none is. Raises ValueError."""
+    return datetime(
+        int(year or 0) or (2000 + int(year2) if year2 else _NO_YEAR),
+        int(month or MONTHS.get(mon or "", 0)),
+        int(day or 0),
+        int(hour or 0),
+        int(minute or 0),
+        min(int(second or 0), 59),
+    )
+
+
 def _leap(year: int, month: int, day: int) -> int:
     """The last year up to `year` that has the day."""
     while (month, day) == (2, 29) and not isleap(year):
@@ -94,4 +115,4 @@ def _seconds(local: datetime, zone: tzinfo) -> int:
 
 @lru_cache(maxsize=4096)
 def _seconds_with(local: datetime, fold: int, zone: tzinfo) -> int:  # equal datetimes may differ in their fold
-    return (local.replace(tzinfo=zone, fold=fold) - _EPOCH) // timedelta(seconds=1)
+    return int(local.replace(tzinfo=zone, fold=fold).timestamp())

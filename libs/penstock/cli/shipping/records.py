@@ -18,6 +18,7 @@ from penstock.cli.shipping.traces import Trace
 MOST_CHARACTERS = 60_000  # of a record; what goes beyond begins another one
 MOST_LINES = 500
 _BOM = b"\xef\xbb\xbf"
+_BEGINS_JSON = (b"{", b"[")
 _BEGINS_BATCH = (b"[{", b'{"Records"', b'{"records"', b'{"logEvents"', b'{"Events"')
 
 
@@ -107,6 +108,9 @@ class Records:
             yield from lines
             return
         for line in lines:
+            if not line.raw.startswith(_BEGINS_JSON):
+                yield line
+                continue
             found = self._json(line)
             if found is not None:
                 yield from found
@@ -140,7 +144,7 @@ class Records:
 
     def _json(self, line: Line) -> list[Record] | None:
         """The records of a line of JSON; None for any other line."""
-        if line.raw[:1] not in (b"{", b"["):
+        if not line.raw.startswith(_BEGINS_JSON):
             return None
         try:
             value = documents.value_of(line.raw)
