@@ -8,13 +8,14 @@ from functools import partial
 
 import structlog
 
-from penstock.broker import Broker
+from penstock.broker import Broker, Keys
 from penstock.consume import LaneOptions, Limits
 from penstock.contracts import load
 from penstock.elasticsearch.client import connect_async
 from penstock.elasticsearch.settings import ElasticsearchSettings
 from penstock.errors import PenstockError
 from penstock.events import Checker
+from penstock.replay.run import BUCKET
 from penstock.rpc.client import ask
 from penstock.rpc.messages import Embedding, LoadedModels
 from penstock.rpc.server import Operation, serve
@@ -57,7 +58,7 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
     ledger = Ledger(broker)
     indices = Indices(client, contracts, ledger)
     bulker = Bulker(client, indices)
-    rebuilds, generations = Rebuilds(broker), Generations(client, indices)
+    rebuilds, generations = Rebuilds(broker), Generations(client, indices, Keys(broker, BUCKET))
     of_indices = {**generations.operations, "mappings": LiveMappings(client, contracts).mappings}
     indexer = Indexer(MirroredBulker(bulker, rebuilds), epochs)
     decode_score = partial(read_score, contracts=contracts)

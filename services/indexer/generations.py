@@ -8,9 +8,10 @@ from typing import Any
 import structlog
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
+from penstock.broker import Keys
 from penstock.elasticsearch import names
 from penstock.errors import PenstockError, Refused
-from penstock.replay.rebuild import beside
+from penstock.replay.rebuild import beside, require_current
 from penstock.rpc import messages
 from penstock.rpc.caller import RequestCaller
 from penstock.rpc.server import Operation
@@ -24,11 +25,14 @@ SECONDS = 25.0
 
 
 class Generations:
-    """The operations. Each can be asked for again after it was done."""
+    """The operations. Each can be asked for again after it was done; a change that was decided at an older revision of
+    the rebuild is refused."""
 
-    def __init__(self, client: AsyncElasticsearch, indices: Indices) -> None:
+    def __init__(self, client: AsyncElasticsearch, indices: Indices, rebuilds: Keys) -> None:
+        """`rebuilds`: the bucket of their documents."""
         self._client = client.options(request_timeout=SECONDS)
         self._indices = indices
+        self._rebuilds = rebuilds
 
     @property
     def operations(self) -> dict[str, Operation]:
@@ -48,6 +52,7 @@ class Generations:
     async def prepare(self, request: Json, _: RequestCaller) -> Json:
         """IndexTarget → Indices: makes the index from today's templates, beside the live one."""
         wanted = messages.IndexTarget.read(request)
+        await require_current(self._rebuilds, wanted.alias, wanted.revision)
         await self._indices.make(wanted.index)
         await self._update([{"add": {"index": wanted.index, "alias": beside(wanted.alias)}}])
         return (await self._list(wanted.alias)).to_json()
@@ -55,6 +60,7 @@ class Generations:
     async def swap(self, request: Json, _: RequestCaller) -> Json:
         """IndexTarget → Indices: the index becomes the live one, and the one that was live stands beside it."""
         wanted = messages.IndexTarget.read(request)
+        await require_current(self._rebuilds, wanted.alias, wanted.revision)
         found = await self._list(wanted.alias)
         if found.live == wanted.index:
             return found.to_json()
@@ -69,6 +75,7 @@ class Generations:
             *({"remove": {"index": found.live, "alias": each, "must_exist": True}} for each in (write, read)),
             {"add": {"index": found.live, "alias": aside}},
         ]
+        await require_current(self._rebuilds, wanted.alias, wanted.revision)  # a refresh may have taken its time
         await self._update(
             [
                 *(actions if found.live is not None else ()),
@@ -80,15 +87,20 @@ class Generations:
         return (await self._list(wanted.alias)).to_json()
 
     async def drop(self, request: Json, _: RequestCaller) -> Json:
-        """IndexRef → Indices: deletes the index beside the live one."""
-        alias = messages.IndexRef.read(request).alias
+        """ChangeIndex → Indices: deletes the index beside the live one."""
+        wanted = messages.ChangeIndex.read(request)
+        alias = wanted.alias
+        await require_current(self._rebuilds, alias, wanted.revision)
         found = await self._list(alias)
         if found.beside is not None and found.beside != found.live:
+            # First in a step that fails when the index has become the live one, and after which it cannot.
+            await self._update([{"remove": {"index": found.beside, "alias": beside(alias), "must_exist": True}}])
+        for index in _dropped(found):
             try:
-                await self._client.indices.delete(index=found.beside, ignore_unavailable=True)
+                await self._client.indices.delete(index=index, ignore_unavailable=True)
             except (ApiError, TransportError) as error:
-                raise unavailable(error, f"{found.beside} cannot be deleted") from error
-            _log.info("index_dropped", alias=alias, index=found.beside)
+                raise unavailable(error, f"{index} cannot be deleted") from error
+            _log.info("index_dropped", alias=alias, index=index)
         return (await self._list(alias)).to_json()
 
     async def check(self, request: Json, _: RequestCaller) -> Json:
@@ -127,3 +139,10 @@ class Generations:
         except (ApiError, TransportError) as error:
             failed: PenstockError = unavailable(error, "the aliases cannot be changed")
             raise failed from error
+
+
+def _dropped(found: messages.Indices) -> list[str]:
+    """All but the live one, where there is one: whoever dropped before may have been killed between the two steps."""
+    if found.live is None:
+        return [found.beside] if found.beside is not None else []
+    return [index for index in found.all if index != found.live]

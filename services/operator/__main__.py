@@ -67,7 +67,7 @@ async def build(broker: Broker, settings: Settings) -> Parts:
             "store": from_store,
             "subscriber": partial(ToSubscriber, runs, contracts),
         }
-        registry, leader = Registry(broker), Leader(runs, contracts, supplies, {"rebuild": Swapping(runs).complete})
+        registry, leader = Registry(broker), Leader(runs, contracts, supplies, {"rebuild": Swapping(runs)})
         services = [
             await serve(broker, "registry", registry.operations, concurrency=8),
             await serve(broker, "replay", {"progress": leader.progress}, concurrency=8),

@@ -9,11 +9,12 @@ from functools import partial
 import structlog
 from cassandra.cluster import NoHostAvailable
 
-from penstock.broker import Broker
+from penstock.broker import Broker, Keys
 from penstock.consume import LaneOptions, Limits
 from penstock.contracts import load
 from penstock.errors import PenstockError
 from penstock.events import Checker
+from penstock.replay.run import BUCKET
 from penstock.rpc.server import Operation, serve
 from penstock.runtime import Parts, Source, main
 from penstock.scoring.score import read_score
@@ -52,7 +53,8 @@ async def build(broker: Broker, settings: WriterSettings) -> Parts:
     store_reads = Reads(store)
     writer = Writer(store, length)
     operations = Operations(contracts, store_reads, length)
-    pages, tables = ReplayPages(broker, store_reads, length), TableOperations(store, store_reads, length)
+    pages = ReplayPages(broker, store_reads, length)
+    tables = TableOperations(store, store_reads, length, Keys(broker, BUCKET))
     source = partial(Source, consumer=NAME, options=_OPTIONS)
     streams = [name for name, stream in contracts.streams.items() if stream.door is not None]
     return Parts(

@@ -18,8 +18,11 @@ from penstock.services.writer.rows import COLUMNS
 
 SECOND = {"events": "events_b", "timeline": "timeline_b"}
 LIST = "SELECT name, live, beside FROM {keyspace}.generations WHERE part = 'all'"
-# Conditional, so that the clocks of two writers cannot put an older one above it.
-SET = "UPDATE {keyspace}.generations SET live = ?, beside = ? WHERE part = 'all' AND name = ? IF live = ?"
+# Conditional: the clocks of two writers cannot put an older one above it, and of two changes that were decided by the
+# same row the second is not made.
+SET = (
+    "UPDATE {keyspace}.generations SET live = ?, beside = ? WHERE part = 'all' AND name = ? IF live = ? AND beside = ?"
+)
 _NAMED = re.compile(r"\{keyspace\}\.(events|timeline)\b")
 
 

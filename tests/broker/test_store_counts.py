@@ -11,10 +11,8 @@ from penstock.replay.run import Change, Run
 from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import CountTable, StoredUpTo, StoreSelection, TableCount
 from penstock.rpc.server import serve
-from penstock.services.operator.replay import store_pages, swapping
-from penstock.services.operator.replay.runs import Runs
+from penstock.services.operator.replay import store_pages, table_count
 from penstock.services.operator.replay.store_count import StoreCount
-from penstock.services.operator.replay.swapping import Swapping
 from tests.support.broker_rig import Rig
 
 UP_TO = StoredUpTo(stream="EVENTS_NATS", epoch=1, first=1, last=9)
@@ -29,7 +27,7 @@ async def test_a_count_of_which_nothing_could_be_read_fails(rig: Rig) -> None:
 
 
 async def test_the_rows_of_a_table_are_counted_although_pages_fail(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(swapping, "PAUSE", 0.01)
+    monkeypatch.setattr(table_count, "PAUSE", 0.01)
     asked = 0
 
     async def count(request: dict[str, Any], _: RequestCaller) -> dict[str, Any]:
@@ -45,6 +43,6 @@ async def test_the_rows_of_a_table_are_counted_although_pages_fail(rig: Rig, mon
         id="r-table", plan="p", target="writer", source="store", effect="rebuild", ranges=(), planned=0, rate=1.0,
         changes=(Change(state="running", at="2026-11-29T00:00:00Z", by="ann"),), store=SELECTION, alias="table-events",
     )  # fmt: skip
-    rows = await Swapping(Runs(await rig.broker("operator")))._count(run)
+    rows = await table_count.rows(await rig.broker("operator"), run)
     await service.stop(0.3)
     assert rows == 2 * 5 * len(store_pages.partitions(SELECTION))

@@ -14,7 +14,7 @@ from penstock.rpc.messages import RebuiltIndex, ReplayRun
 from tests.support.broker_rig import Rig
 from tests.support.command import replay
 from tests.support.deliveries import line
-from tests.support.rebuilds import everywhere, scores_everywhere, sources
+from tests.support.rebuilds import everywhere, rebuild_revision, scores_everywhere, sources
 from tests.support.replay_console import Console
 from tests.support.searches import searching
 from tests.support.until import until
@@ -92,15 +92,16 @@ async def test_an_index_deleted_by_mistake_comes_back_from_the_store_alone(
     events += (more := await everywhere(workers, [line(f"meanwhile {number}") for number in range(10)]))
     before |= await sources(client, LOGS, more)
     # What a leader leaves that was killed between making an index and writing down whose it is.
-    left = {"alias": LOGS, "index": f"{LOGS}-g7"}
-    await ask(await workers.broker("operator"), "index", "prepare", left, timeout=LONG)
+    operator = await workers.broker("operator")
+    left, revision = f"{LOGS}-g7", await rebuild_revision(operator, LOGS)
+    await ask(operator, "index", "prepare", {"alias": LOGS, "index": left, "revision": revision}, timeout=LONG)
 
     async with searching(await workers.broker("dashboard"), QUESTION) as searches:
         run = await rebuilt(console)
         assert await sources(client, LOGS, events) == before
         await until(lambda: searches.totals and searches.totals[-1] == count + 10, LONG)
     assert not searches.failures
-    assert not await client.indices.exists(index=left["index"])
+    assert not await client.indices.exists(index=left)
     with pytest.raises(PenstockError) as caught:
         await console.plan(**REBUILD)
     assert caught.value.code == "CONFLICT"

@@ -20,7 +20,7 @@ from penstock.stack import cassandra_roles
 from tests.support.broker_rig import Rig
 from tests.support.deliveries import line
 from tests.support.processes import Processes
-from tests.support.rebuilds import everywhere
+from tests.support.rebuilds import everywhere, rebuild_revision
 from tests.support.replay_console import Console
 from tests.support.until import until
 
@@ -130,9 +130,11 @@ async def test_the_records_have_two_tables_that_are_kept_alike_counted_and_swapp
 ) -> None:
     operator = await workers.broker("operator")
     alias = {"alias": "table-events"}
+    revision = await rebuild_revision(operator, "table-events")
 
     async def tables(operation: str, **members: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = await ask(operator, "tables", operation, {**alias, **members}, timeout=LONG)
+        decided = {"revision": revision} if operation in ("prepare", "swap", "drop") else {}
+        answer: dict[str, Any] = await ask(operator, "tables", operation, alias | decided | members, timeout=LONG)
         return answer
 
     now = await tables("prepare", index="events_b")

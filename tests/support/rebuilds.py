@@ -6,7 +6,10 @@ from typing import Any
 
 from elasticsearch import AsyncElasticsearch
 
+from penstock.broker import Broker, Keys
 from penstock.events import Event
+from penstock.replay import rebuild
+from penstock.replay.run import BUCKET
 from tests.support.broker_rig import Rig
 from tests.support.stored_events import store_events, store_scores
 from tests.support.until import until
@@ -39,6 +42,12 @@ async def sources(client: AsyncElasticsearch, alias: str, events: list[Event]) -
     """Versions and documents, by key."""
     answer = await client.mget(index=alias, ids=[event.key for event in events])
     return {doc["_id"]: (doc["_version"], doc["_source"]) for doc in answer.body["docs"] if doc.get("found")}
+
+
+async def rebuild_revision(operator: Broker, alias: str) -> int:
+    """Of the last rebuild's document; 0 when there was none."""
+    entries = await Keys(operator, BUCKET).all(rebuild.key(alias))
+    return max((entry.revision for entry in entries.values()), default=0)
 
 
 async def forget(client: AsyncElasticsearch, alias: str, events: list[Event]) -> None:

@@ -16,7 +16,14 @@ from penstock.cli.printable import shown
 from penstock.cli.replay_client import named_target
 from penstock.rpc.messages import RebuiltIndex, ReplayPlan, ReplayReport, ReplayRun, ReplayRuns, ReplayStatus
 
-_STYLES = {"running": "green", "paused": "yellow", "failed": "bold red", "cancelled": "dim", "planned": "cyan"}
+_STYLES = {
+    "running": "green",
+    "swapping": "green",
+    "paused": "yellow",
+    "failed": "bold red",
+    "cancelled": "dim",
+    "planned": "cyan",
+}
 
 
 def plan(found: ReplayPlan, json: bool) -> None:

@@ -4,6 +4,9 @@
 
 While it is open (not dropped), every live line of `alias` also goes to `beside(alias)`: the index that is filled, and
 after the swap the one that was live. So either can be put in the other's place at any time, without a gap.
+
+Every decision is a change of this document, by compare-and-set. Whoever asks a worker to carry one out names the
+revision that it was made at, and the worker refuses when the document has another one by then.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 from typing import Literal
 
 from penstock.broker import Keys
+from penstock.errors import Refused
 from penstock.rpc.messages import Reply
 
 # Seconds for which an indexer goes by what it has read: a line that is written later than that, after a rebuild was
@@ -48,3 +52,16 @@ async def all_of(keys: Keys) -> dict[str, Rebuild]:
     entries = await keys.all(f"{PREFIX}.>")
     found = [Rebuild.model_validate_json(entry.value) for entry in entries.values()]
     return {each.alias: each for each in found if each.open}
+
+
+async def require_current(keys: Keys, alias: str, revision: int) -> None:
+    """For a worker that is about to change an index or a table. Raises Refused CONFLICT when the rebuild is not at
+    `revision` any more (0: there was none): whoever asks has been overtaken, like a leader that was suspended."""
+    try:
+        now = (await keys.get(key(alias))).revision
+    except Refused as error:
+        if error.code != "NOT_FOUND":
+            raise
+        now = 0
+    if now != revision:
+        raise Refused("CONFLICT", f"the rebuild of {alias} has changed: it is at revision {now}, not at {revision}")

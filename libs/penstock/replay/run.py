@@ -2,6 +2,7 @@
 
     planned ─▶ running ⇄ paused
     planned, running, paused ─▶ cancelled;  running ─▶ done | failed;  planned, paused ─▶ failed
+    running ─▶ swapping ─▶ done | failed: a rebuild that was verified, which nobody cancels from then on
 
 One document a run, changed by compare-and-set; each change says who made it and why. `target.<target>` holds the one
 run that a target may have, and the slot of its consumers: the next run gets the other.
@@ -25,8 +26,9 @@ State = ReplayState
 
 NEXT: dict[State, frozenset[State]] = {
     "planned": frozenset({"running", "cancelled", "failed"}),
-    "running": frozenset({"paused", "done", "failed", "cancelled"}),
+    "running": frozenset({"paused", "swapping", "done", "failed", "cancelled"}),
     "paused": frozenset({"running", "cancelled", "failed"}),
+    "swapping": frozenset({"done", "failed"}),
     "done": frozenset(),
     "failed": frozenset(),
     "cancelled": frozenset(),
@@ -50,7 +52,10 @@ class Run(ReplayRun):
         return self.state in ENDED
 
     def move(self, state: State, *, at: str, by: str, why: str = "") -> Self:
-        """The run in another state. Raises Refused CONFLICT when that state cannot follow."""
+        """The run in another state. Raises Refused CONFLICT when that state cannot follow, REPLAY_SWAPPING when it is
+        too late for it."""
+        if self.state == "swapping" and state not in NEXT[self.state]:
+            raise Refused("REPLAY_SWAPPING", f"run {self.id} has rebuilt and verified {self.alias}; it is swapped now")
         if state not in NEXT[self.state]:
             raise Refused("CONFLICT", f"run {self.id} is {self.state}; it cannot become {state}")
         change = Change(state=state, at=at, by=by, why=why)

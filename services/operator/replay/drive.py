@@ -23,7 +23,7 @@ from penstock.services.operator.replay.governor import Governor, Load, shares, s
 from penstock.services.operator.replay.live import Live
 from penstock.services.operator.replay.log import Log
 from penstock.services.operator.replay.runs import Runs
-from penstock.services.operator.replay.supply import Complete, Supplied, Supply
+from penstock.services.operator.replay.supply import Completion, Supplied, Supply
 
 _log = structlog.get_logger("penstock.operator.replay")
 
@@ -38,14 +38,13 @@ class Drive:
     """Drives one run. `tick` is called twice a second; it returns whether there is nothing more to do."""
 
     def __init__(
-        self, runs: Runs, contracts: Contracts, run: Run, supply: Supply, complete: Complete | None = None
+        self, runs: Runs, contracts: Contracts, run: Run, supply: Supply, completion: Completion | None = None
     ) -> None:
-        """`complete`: what is left to do once every message has an outcome; it says why it could not."""
         self.run = run
         self._runs = runs
         self._broker: Broker = runs.broker
         self._supply = supply
-        self._complete = complete
+        self._completion = completion
         self._log = Log(self._broker, run)
         self._live = Live(self._broker, contracts, run.target)
         self._governor = Governor()
@@ -96,7 +95,13 @@ class Drive:
         await self._log.read()  # what the supply counted at the end
         await self._write(None)
         await self._runs.finish(self.run)
+        self.forget()
         return True
+
+    def forget(self) -> None:
+        """Ends what is under way for the run."""
+        if self._completion is not None:
+            self._completion.forget(self.run.id)
 
     async def _start(self, run: Run, slot: str) -> None:
         ranges = await self._supply.start(run, slot)
@@ -107,21 +112,14 @@ class Drive:
 
     async def _ended(self, supplied: Supplied, streams: list[StreamInfo]) -> bool:
         run, ledger = self.run, self._log.ledger
+        if run.state == "swapping":
+            return ledger.total >= run.planned and await self._finish(run)
         for part, stream in zip(run.ranges, streams, strict=True):
             if stream.epoch != part.epoch:
                 self.run = await self._runs.move(run.id, "failed", ACTOR, f"{part.stream} was created anew")
                 return await self._close()
         if run.state == "running" and supplied.counted and ledger.total >= run.planned:
-            failed = await self._complete(run, ledger) if self._complete is not None else ""
-            if failed is None:
-                return False
-            if failed:
-                self.run = await self._runs.move(run.id, "failed", ACTOR, failed)
-                return await self._close()
-            found = ledger.all
-            why = f"{found.confirmed} confirmed, {found.skipped} skipped, {found.parked} parked"
-            self.run = await self._runs.move(run.id, "done", ACTOR, why)
-            return await self._close()
+            return await self._finish(run)
         if run.state != "running" or not self._log.ledger.complete or not supplied.settled:
             self._unrecorded_since = 0.0
         elif not self._unrecorded_since:
@@ -130,6 +128,16 @@ class Drive:
             self.run = await self._runs.move(run.id, "failed", ACTOR, self._missing(streams))
             return await self._close()
         return False
+
+    async def _finish(self, run: Run) -> bool:
+        ledger = self._log.ledger
+        failed = await self._completion.complete(run, ledger) if self._completion is not None else ""
+        if failed is None:
+            return False
+        found = ledger.all
+        why = failed or f"{found.confirmed} confirmed, {found.skipped} skipped, {found.parked} parked"
+        self.run = await self._runs.move(run.id, "failed" if failed else "done", ACTOR, why)
+        return await self._close()
 
     def _missing(self, streams: list[StreamInfo]) -> str:
         left = self.run.planned - self._log.ledger.total
@@ -157,6 +165,8 @@ class Drive:
         allowed, why = self._governor.tick(self.run.rate, load, self.run.target, seconds)
         if self.run.state == "paused":
             allowed, why = 0.0, f"paused: {self.run.changes[-1].why or 'no reason given'}"
+        elif self.run.state == "swapping":
+            allowed, why = 0.0, f"verified; {self.run.alias} is being swapped"
         elif supplied.pace is not None:
             why = supplied.why or why
         elif not reports:

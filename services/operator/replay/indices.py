@@ -3,7 +3,7 @@ asks them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -21,7 +21,8 @@ TABLE = "table-"  # before the name of a table, where indices have their alias
 
 
 class RebuiltIndices:
-    """Opens, swaps and drops. Everything can be done again by whoever takes over."""
+    """Opens, swaps and drops. Everything can be done again by whoever takes over. Every request for a change names the
+    revision at which it was decided, so that none of a replica that was suspended meanwhile takes effect late."""
 
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
@@ -51,14 +52,14 @@ class RebuiltIndices:
     async def open(self, alias: str, run: str) -> Rebuild:
         """Makes the next generation beside the live one, and has it kept current from then on. Raises Refused CONFLICT
         when another run's rebuild is open."""
-        found, revision = await self.find(alias)
-        if found is None:
+        found, revision = await self._find(alias)
+        if found is None or not found.open:
             there = await self._ask("list", {"alias": alias})
             if there.beside is not None and not is_table(alias):
                 # Of a request that was not finished. With two indices beside the live one neither could be written to.
-                there = await self._ask("drop", {"alias": alias})
-            found = Rebuild(alias=alias, run=run, index=_next(alias, there))
-            await self._ask("prepare", {"alias": alias, "index": found.index})
+                there = await self._ask("drop", {"alias": alias, "revision": revision})
+            found = Rebuild(alias=alias, run=run, index=_next(alias, there, found))
+            await self._ask("prepare", {"alias": alias, "index": found.index, "revision": revision})
             await self._put(found, revision)
         if found.run != run:
             raise Refused("CONFLICT", busy(found))
@@ -71,13 +72,9 @@ class RebuiltIndices:
         )
         return CheckedIndex.model_validate(answer)
 
-    async def is_live(self, found: Rebuild) -> bool:
-        """Whether the new index is the live one."""
-        return (await self._ask("list", {"alias": found.alias})).live == found.index
-
     async def swap(self, found: Rebuild, revision: int) -> RebuiltIndex:
         """Makes the new index the live one. The old one stays beside it, and is kept current."""
-        there = await self._ask("swap", {"alias": found.alias, "index": found.index})
+        there = await self._ask("swap", {"alias": found.alias, "index": found.index, "revision": revision})
         return await self._moved(found, revision, "swapped", there)
 
     async def rollback(self, found: Rebuild, revision: int) -> RebuiltIndex:
@@ -89,25 +86,30 @@ class RebuiltIndices:
             why = f"nothing is beside {found.index}" if found.state == "swapped" else f"it is {found.state}"
             raise Refused("CONFLICT", f"the rebuild of {found.alias} cannot be rolled back: {why}")
         if there.live == found.index:  # and not swapped back already, by a request whose end nobody saw
-            there = await self._ask("swap", {"alias": found.alias, "index": there.beside})
+            there = await self._ask("swap", {"alias": found.alias, "index": there.beside, "revision": revision})
         return await self._moved(found, revision, "rolled_back", there)
 
     async def drop(self, found: Rebuild, revision: int) -> RebuiltIndex:
         """Deletes the index beside the live one; nothing is written to it from now on. May be asked for again, as long
         as nobody has begun another rebuild."""
+        dropped = found.model_copy(update={"state": "dropped"})
         if found.open:
-            await self._moved(found, revision, "dropped", None)
-        return _shown(found.model_copy(update={"state": "dropped"}), await self._ask("drop", {"alias": found.alias}))
+            revision = await self._put(dropped, revision)
+        return _shown(dropped, await self._ask("drop", {"alias": found.alias, "revision": revision}))
 
-    async def _moved(self, found: Rebuild, revision: int, state: Any, there: Indices | None) -> RebuiltIndex:
+    async def _moved(
+        self, found: Rebuild, revision: int, state: Literal["swapped", "rolled_back"], there: Indices
+    ) -> RebuiltIndex:
         moved = found.model_copy(update={"state": state})
         await self._put(moved, revision)
-        _log.info("rebuild_changed", alias=found.alias, run=found.run, state=state)
         return _shown(moved, there)
 
-    async def _put(self, document: Rebuild, revision: int) -> None:
-        await self._runs.keys.put(rebuild.key(document.alias), document.model_dump_json().encode(), expected=revision)
+    async def _put(self, document: Rebuild, revision: int) -> int:
+        encoded = document.model_dump_json().encode()
+        put = await self._runs.keys.put(rebuild.key(document.alias), encoded, expected=revision)
         self._runs.notify()
+        _log.info("rebuild_changed", alias=document.alias, run=document.run, state=document.state)
+        return put
 
     async def _ask(self, operation: str, body: dict[str, Any]) -> Indices:
         service = service_of(body["alias"])
@@ -124,12 +126,13 @@ def service_of(alias: str) -> str:
     return "tables" if is_table(alias) else "index"
 
 
-def _next(alias: str, there: Indices) -> str:
+def _next(alias: str, there: Indices, last: Rebuild | None) -> str:
     """The name of what is filled: of two tables the other one, of indices the next generation."""
     if is_table(alias):
         return next(name for name in there.all if name != there.live)
-    numbers = [int(name.rpartition("-g")[2]) for name in there.all]
-    # Never the first: live traffic makes that one, where the period has none.
+    # Never a name again: a deletion that comes late must not find another index. Nor the first: live traffic makes
+    # that one, where the period has none.
+    numbers = [int(name.rpartition("-g")[2]) for name in (*there.all, *([last.index] if last is not None else ()))]
     return f"{alias}-g{max([1, *numbers]) + 1}"
 
 
@@ -138,6 +141,5 @@ def busy(found: Rebuild) -> str:
     return f"run {found.run} rebuilt {found.alias} ({found.state}); end that first: penstock replay drop {found.run}"
 
 
-def _shown(found: Rebuild, there: Indices | None) -> RebuiltIndex:
-    live, beside = (there.live, there.beside) if there is not None else (None, None)
-    return RebuiltIndex(alias=found.alias, run=found.run, state=found.state, live=live, beside=beside)
+def _shown(found: Rebuild, there: Indices) -> RebuiltIndex:
+    return RebuiltIndex(alias=found.alias, run=found.run, state=found.state, live=there.live, beside=there.beside)

@@ -16,7 +16,7 @@ from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import ReplayAllowance, ReplayProgress
 from penstock.services.operator.replay.drive import Drive
 from penstock.services.operator.replay.runs import Runs
-from penstock.services.operator.replay.supply import Complete, FromStreams, Supplies, Supply
+from penstock.services.operator.replay.supply import Completion, FromStreams, Supplies, Supply
 from penstock.stopping import first_set, set_within
 
 _log = structlog.get_logger("penstock.operator.replay")
@@ -31,11 +31,11 @@ class Leader:
     """The runs under way, for as long as this replica leads."""
 
     def __init__(
-        self, runs: Runs, contracts: Contracts, supplies: Supplies, completes: Mapping[str, Complete] | None = None
+        self, runs: Runs, contracts: Contracts, supplies: Supplies, completions: Mapping[str, Completion] | None = None
     ) -> None:
-        """`supplies`: of the sources that are not streams of their own, and of subscribers; `completes`: by effect, how
-        a run ends."""
-        self._completes = completes or {}
+        """`supplies`: of the sources that are not streams of their own, and of subscribers; `completions`: by effect,
+        how a run ends."""
+        self._completions = completions or {}
         self._runs = runs
         self._supplies = supplies
         self._contracts = contracts
@@ -57,6 +57,8 @@ class Leader:
                         async with asyncio.timeout(IDLE_SECONDS):
                             await first_set(lost, look)
         finally:
+            for drive in self._drives.values():
+                drive.forget()
             self._drives.clear()
             self._faults.clear()
             await subscription.stop()
@@ -113,7 +115,7 @@ class Leader:
             _log.warning("replay_not_driven", run=run, code=error.code, reason=error.detail)
 
     def _drive(self, run: Run) -> Drive:
-        return Drive(self._runs, self._contracts, run, self._supply(run), self._completes.get(run.effect))
+        return Drive(self._runs, self._contracts, run, self._supply(run), self._completions.get(run.effect))
 
     def _supply(self, run: Run) -> Supply:
         make = self._supplies.get("subscriber" if run.effect == "deliver" else run.source)

@@ -41,6 +41,8 @@ class RebuildOperations:
         require(caller, "operator", "discard")
         wanted = ChangeReplay.read(request)
         run, _ = await self._runs.get(wanted.run)
+        if run.state == "swapping":
+            raise Refused("REPLAY_SWAPPING", f"run {run.id} has rebuilt and verified {run.alias}; it is swapped now")
         if not run.ended:
             raise Refused("CONFLICT", f"run {run.id} is {run.state}; cancel it first")
         found, revision = await self._indices.of_run(wanted.run, dropped=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,8 +55,18 @@ class Supply(Protocol):
 
 
 Supplies = Mapping[str, Callable[[Run], Supply]]  # by source, or `subscriber`; streams where there is none
-# Ends a run that is all done; why it failed, or nothing. None: it is at work on it, and is called again.
-Complete = Callable[[Run, Ledger], Awaitable[str | None]]
+
+
+class Completion(Protocol):
+    """What is left to do for runs of one effect once every message has an outcome."""
+
+    async def complete(self, run: Run, ledger: Ledger) -> str | None:
+        """Does it; why the run has failed, or nothing. None: it is under way, and this is called again."""
+        ...
+
+    def forget(self, run: str) -> None:
+        """The run has ended, or another replica leads: what is under way ends."""
+        ...
 
 
 class FromStreams:

@@ -9,8 +9,9 @@ from uuid import UUID
 import orjson
 import structlog
 
+from penstock.broker import Keys
 from penstock.errors import Refused, Unavailable
-from penstock.replay.rebuild import LEASE
+from penstock.replay.rebuild import LEASE, require_current
 from penstock.rpc import messages
 from penstock.rpc.caller import RequestCaller
 from penstock.rpc.server import Operation
@@ -37,9 +38,12 @@ _FIRST = UUID(int=0)
 
 
 class TableOperations:
-    """The operations. Each can be asked for again after it was done."""
+    """The operations. Each can be asked for again after it was done; a change that was decided at an older revision of
+    the rebuild is refused."""
 
-    def __init__(self, store: Store, reads: Reads, length: Length) -> None:
+    def __init__(self, store: Store, reads: Reads, length: Length, rebuilds: Keys) -> None:
+        """`rebuilds`: the bucket of their documents."""
+        self._rebuilds = rebuilds
         self._store = store
         self._reads = reads
         self._length = length
@@ -66,6 +70,7 @@ class TableOperations:
         name, now = await self._look(wanted.alias)
         if now.live == wanted.index:
             raise Refused("CONFLICT", f"{wanted.index} is live")
+        await require_current(self._rebuilds, wanted.alias, wanted.revision)
         # Also when it is kept current already: nothing is fed before this, and what is in it may be of another rebuild.
         await self._reads.truncate(wanted.index)
         if now.beside != wanted.index:
@@ -76,6 +81,7 @@ class TableOperations:
         """IndexTarget → Indices: the table becomes the live one, and the other is kept current beside it."""
         wanted = messages.IndexTarget.read(request)
         name, now = await self._look(wanted.alias)
+        await require_current(self._rebuilds, wanted.alias, wanted.revision)
         if now.live != wanted.index:
             if now.beside != wanted.index:
                 raise Refused("NOT_FOUND", f"{wanted.index} is not kept current beside {now.live}")
@@ -84,14 +90,17 @@ class TableOperations:
         return await self._list(wanted.alias)
 
     async def drop(self, request: Json, _: RequestCaller) -> Json:
-        """IndexRef → Indices: empties the table that is not live, once nobody reads or writes it any more. Also one
+        """ChangeIndex → Indices: empties the table that is not live, once nobody reads or writes it any more. Also one
         that is not kept current any more: whoever dropped it before may have been killed before it was empty."""
-        alias = messages.IndexRef.read(request).alias
+        wanted = messages.ChangeIndex.read(request)
+        alias = wanted.alias
         name, now = await self._look(alias)
+        await require_current(self._rebuilds, alias, wanted.revision)
         if now.beside is not None:
             await self._set(name, now, Generation(now.live))
         await asyncio.sleep(LEASE + 1.0)
         name, now = await self._look(alias)
+        await require_current(self._rebuilds, alias, wanted.revision)
         if now.beside is None:  # or another rebuild has begun, and has emptied it
             (other,) = (table for table in both(name) if table != now.live)
             await self._reads.truncate(other)
@@ -167,7 +176,7 @@ class TableOperations:
 
     async def _set(self, name: str, now: Generation, generation: Generation) -> None:
         """Raises Unavailable when another writer was asked for something else at the same time."""
-        await self._reads.read(SET, (generation.live, generation.beside, name, now.live))
+        await self._reads.read(SET, (generation.live, generation.beside, name, now.live, now.beside))
         await self._reads.look_at_generations()
         if self._store.generations.of[name] != generation:
             raise Unavailable("SERVICE_UNAVAILABLE", f"the tables of {name} are being changed", retry_after=1)

@@ -51,6 +51,7 @@ from penstock.rpc.messages.fields import (
 )
 from penstock.rpc.messages.index import (
     MAX_CHECKED,
+    ChangeIndex,
     CheckedIndex,
     CheckIndex,
     CountTable,
@@ -178,6 +179,7 @@ __all__ = [
     "AuditPage",
     "AuditQuery",
     "Bucket",
+    "ChangeIndex",
     "ChangeReplay",
     "CheckIndex",
     "CheckedIndex",

@@ -25,8 +25,14 @@ class IndexRef(Request):
     alias: Alias
 
 
-class IndexTarget(IndexRef):
-    """One of them."""
+class ChangeIndex(IndexRef):
+    """A change of them. The worker refuses it when the document of the rebuild is not at `revision` any more."""
+
+    revision: int = Field(ge=0, description="of the rebuild in the bucket `replays`; 0: there is none")
+
+
+class IndexTarget(ChangeIndex):
+    """A change of one of them."""
 
     index: Index
 

@@ -14,7 +14,7 @@ MAX_RUNS = 200  # in one list
 
 ReplaySource = Literal["events", "scores", "dead_letters", "store"]
 ReplayEffect = Literal["repair", "rebuild", "redrive", "rescore", "deliver"]
-ReplayState = Literal["planned", "running", "paused", "done", "failed", "cancelled"]
+ReplayState = Literal["planned", "running", "paused", "swapping", "done", "failed", "cancelled"]
 RunId = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")]
 CountName = Annotated[str, StringConstraints(pattern="^[0-9a-f]{12}$")]
 PlanHash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{8,64}$")]
