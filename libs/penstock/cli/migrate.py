@@ -1,7 +1,7 @@
 """penstock migrate plan, apply, drop: rebuilds of the indices whose mapping is not today's, one after the other.
 
 Exit codes: 0 every index has today's mapping · 1 refused or unavailable, with a code · 2 usage · 3 a rebuild failed
-· 4 one was cancelled · 8 some mappings differ.
+· 4 one was cancelled · 8 some mappings differ · 9 they are planned, and another person must apply the plans.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from penstock.cli import migrate_show, replay_show
 from penstock.cli.replay_client import Operator
 from penstock.elasticsearch import names
 from penstock.errors import Refused
-from penstock.rpc.messages import IndexMapping, IndexMappings, RebuiltIndex, ReplayRun, ReplayStatus
+from penstock.rpc.messages import IndexMapping, IndexMappings, RebuiltIndex, ReplayPlan, ReplayRun, ReplayStatus
 
 app = typer.Typer(
     no_args_is_help=True,
     help="Rebuild the indices whose mapping has changed. Exit codes: 0 every index has today's mapping, 1 refused,"
-    " 3 a rebuild failed, 4 one was cancelled, 8 some mappings differ.",
+    " 3 a rebuild failed, 4 one was cancelled, 8 some mappings differ, 9 another person must apply the plans.",
 )
 
 EXIT = {"failed": 3, "cancelled": 4}
-DIFFER = 8
+DIFFER, NEEDS_ANOTHER = 8, 9
 ENDED = ("done", "failed", "cancelled")
 WATCH_SECONDS = 0.5
 
@@ -118,23 +118,31 @@ class Migration:
             after = {"after": page.indices[-1].alias}
 
     async def apply(self, settings: dict[str, Any], drop: bool, step: Callable[..., None], json: bool) -> None:
-        """Rebuilds what differs. Raises Refused, or typer.Exit where a run does not end well."""
+        """Rebuilds what differs. Raises Refused, or typer.Exit where a run does not end well, or may be applied by
+        another person only: then all is planned."""
         todo = [each for each in await self.indices() if each.state != "current"]
         for each in todo:
             _refuse_open(each)
+        planned: list[ReplayPlan] = []
         for number, each in enumerate(todo, 1):
             step(number, len(todo), each)
-            run = each.run or await self._start(each, settings)
+            run = each.run
+            plan = await self._plan(each, settings) if run is None else None
+            if plan is not None and (run := await self._apply(plan, settings)) is None:
+                planned.append(plan)
             if run is None:
                 continue
             if code := EXIT.get(await self._watch(run, json)):
                 raise typer.Exit(code)
             if drop:
                 await _drop(self._operator, each.model_copy(update={"run": run}), settings)
+        if planned:
+            migrate_show.planned(planned, json)
+            raise typer.Exit(NEEDS_ANOTHER)
         step(len(todo), len(todo), None)
 
-    async def _start(self, index: IndexMapping, settings: dict[str, Any]) -> str | None:
-        """The run that rebuilds the index; None where the store has nothing of its period."""
+    async def _plan(self, index: IndexMapping, settings: dict[str, Any]) -> ReplayPlan | None:
+        """The plan that rebuilds the index; None where the store has nothing of its period."""
         dataset, period = names.dataset_and_period(index.alias)
         match: dict[str, Any] = {"datasets": [dataset]}
         if index.alias.startswith("scored-"):
@@ -148,13 +156,21 @@ class Migration:
             **settings,
         }
         try:
-            found = await self._operator.plan(body, replay_show.counted)
+            return await self._operator.plan(body, replay_show.counted)
         except Refused as error:
             if error.code != "REPLAY_EMPTY":
                 raise
             replay_show.note(f"{index.alias}: {error.detail}; left as it is")
             return None
-        applied = await self._operator.ask("apply", {"plan": found.hash, "by": settings["by"]})
+
+    async def _apply(self, plan: ReplayPlan, settings: dict[str, Any]) -> str | None:
+        """The plan's run; None where whoever planned may not apply."""
+        try:
+            applied = await self._operator.ask("apply", {"plan": plan.hash, "by": settings["by"]})
+        except Refused as error:
+            if error.code != "REPLAY_APPROVAL_MISSING":
+                raise
+            return None
         return ReplayRun.model_validate(applied).id
 
     async def _watch(self, run: str, json: bool) -> str:

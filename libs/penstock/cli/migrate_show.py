@@ -9,7 +9,7 @@ from rich.text import Text
 
 from penstock.cli.console import Cell, print_json, print_table
 from penstock.cli.replay_show import size
-from penstock.rpc.messages import IndexMapping, IndexMappings, MappingChange
+from penstock.rpc.messages import IndexMapping, IndexMappings, MappingChange, ReplayPlan
 
 _STYLES = {"current": "green", "differs": "yellow", "unknown": "cyan"}
 
@@ -49,6 +49,21 @@ def steps(json: bool) -> Callable[[int, int, IndexMapping | None], None]:
             Console(highlight=False).print(f"{number} of {total}: {index.alias}, {index.documents:,} documents")
 
     return step
+
+
+def planned(plans: list[ReplayPlan], json: bool) -> None:
+    """What is left to do where another person must apply the plans."""
+    if json:
+        for each in plans:
+            print_json({"index": each.alias, "plan": each.hash, "by": each.by, "needs": "another"})
+        return
+    out = Console(highlight=False, soft_wrap=True)
+    by = plans[0].by
+    out.print(f"{len(plans)} planned by {by}; anyone else who may apply replays has to apply them, one after the other")
+    out.print("(over HTTP: the role approver), each when the run before it is done:")
+    for each in plans:
+        out.print(f"  {each.alias}: penstock replay apply {each.hash} --watch", markup=False)
+    out.print("then, to see what is left: penstock migrate plan")
 
 
 def _grouped(found: Iterable[IndexMapping]) -> dict[tuple[tuple[str, str, str], ...], list[str]]:
