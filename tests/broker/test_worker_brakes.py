@@ -77,6 +77,8 @@ async def test_a_closed_brake_is_shown_and_opened_with_the_command(operator: Rig
         assert indexer.unready_reasons() == []
         code, out, _ = await worker(operator, "resume", "indexer", "--reason", "again")
         assert (code, out.strip()) == (0, "no brake of indexer is closed")
+    code, out, errors = await worker(operator, "status", "indexer")
+    assert (code, out.strip()) == (0, "no replica reports"), errors  # it has stopped, and its last report says so
     assert await operator.stored("DLQ", letters) == []
     found = [each for each in await operator.stored("AUDIT", trail) if each.subject == "audit.operator.worker_resumed"]
     (record,) = records_of(found)

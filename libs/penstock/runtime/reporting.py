@@ -45,10 +45,11 @@ class Reporter:
     notes: Callable[[], list[str]]
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`."""
+        """Until `stop`; then reports that this replica is gone."""
         while not stop.is_set():
             await self._report()
             await set_within(stop, EVERY_BRAKED if self.brake.stopped else EVERY)
+        await self._send(WorkerReport(instance=self.instance, stopped=True))
 
     async def _report(self) -> None:
         closing = self.brake.closing
@@ -60,16 +61,18 @@ class Reporter:
             behind=self.live.behind,
             brake=closing and _closed(closing),
         )
-        try:
-            order = WorkerOrder.model_validate(
-                await ask(self.broker, "workers", "report", body.to_json(), timeout=TIMEOUT)
-            )
-        except PenstockError as error:
-            _log.debug("worker_report_failed", reason=str(error))
-            return
+        order = await self._send(body)
         if closing is not None and order.resume == closing.number and self.brake.closing is closing:
             _log.warning("brake_opened", closing=closing.number)
             self.brake.resume()
+
+    async def _send(self, body: WorkerReport) -> WorkerOrder:
+        try:
+            answer = await ask(self.broker, "workers", "report", body.to_json(), timeout=TIMEOUT)
+        except PenstockError as error:
+            _log.debug("worker_report_failed", reason=str(error))
+            return WorkerOrder()
+        return WorkerOrder.model_validate(answer)
 
 
 def may_report(identity: Identity | None) -> bool:

@@ -27,7 +27,8 @@ class Replicas:
         """Takes a report; the number of the closing that the replica is to end, or 0."""
         name = (worker, report.instance)
         self._reports.pop(name, None)
-        self._reports[name] = (self._clock(), report)
+        if not report.stopped:
+            self._reports[name] = (self._clock(), report)
         of_worker = [each for each in self._reports if each[0] == worker]
         for each in of_worker[:-MOST]:
             del self._reports[each]

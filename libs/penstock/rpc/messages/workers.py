@@ -44,6 +44,7 @@ class WorkerReport(Request):
     pending: int = Field(0, ge=0, description="messages that wait for its live lanes")
     behind: float = Field(0, ge=0, description="seconds; the age of what it handles now")
     brake: ClosedBrake | None = None
+    stopped: bool | None = Field(None, description="true: the last report of this replica, which stops")
 
 
 class WorkerOrder(Reply):
