@@ -3,6 +3,7 @@
     PenstockError            anything that has a code in contracts/errors.yaml
     ├── Refused              the input breaks a rule; sending it again will not help
     └── Unavailable          something needed is not there now; try again later
+        └── NoResponder      nobody took the request, so sending it again does nothing twice
 
 The code is the interface; the sentence may change. Title, HTTP status and next step are data: contracts/errors.yaml.
 """
@@ -31,3 +32,7 @@ class Unavailable(PenstockError):
     """Not possible now; `retry_after` (seconds) is a hint."""
 
     retriable = True
+
+
+class NoResponder(Unavailable):
+    """Nobody answers on the subject of a request, and nobody has taken it."""

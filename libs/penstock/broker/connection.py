@@ -25,7 +25,7 @@ from penstock.broker.nats_client import Subscription
 from penstock.broker.protocol import Message, RawCallback, check_message, encode_headers, publication
 from penstock.broker.token_renewal import TokenSource
 from penstock.contracts import nats_subjects as subjects
-from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.errors import NoResponder, PenstockError, Refused, Unavailable
 
 _log = structlog.get_logger("penstock.broker.connection")
 
@@ -153,7 +153,7 @@ class Broker:
         finally:
             self.forget(reply)
         if message.status == 503:
-            raise Unavailable("SERVICE_UNAVAILABLE", f"no responders on {subject}", retry_after=2)
+            raise NoResponder("SERVICE_UNAVAILABLE", f"no responders on {subject}", retry_after=2)
         return message
 
     async def publish(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
 from penstock.auth.connect import connect_as
 from penstock.broker import Broker
+from penstock.cli.console import print_line
 from penstock.contracts import load
-from penstock.errors import Refused, Unavailable
+from penstock.errors import NoResponder, Refused, Unavailable
 from penstock.rpc.client import ask
 from penstock.rpc.messages import ReplayPlan
 from penstock.settings import load_settings
@@ -18,6 +20,8 @@ from penstock.settings import load_settings
 IDENTITY = "replayer"
 SUBSCRIBER = "subscriber:"  # how a target begins that is no worker
 REACH_SECONDS = 5.0
+LEADER_SECONDS = 4.0  # another operator leads within 3.5 s after one was killed
+LEADER_PAUSE = 0.1
 AGAIN_SECONDS = 10.0  # for which a watch retries when no operator responds
 _UNITS = {"s": "PT{}S", "m": "PT{}M", "h": "PT{}H", "d": "P{}D"}
 _SINCE = re.compile(r"(\d+)([smhd])\Z")
@@ -35,9 +39,20 @@ class Operator:
         await self._broker.drain()
 
     async def ask(self, operation: str, body: dict[str, Any], *, service: str = "operator") -> dict[str, Any]:
-        """One request, for as long as the contract gives it."""
+        """One request, for as long as the contract gives it. While no operator serves it, as is the case for a few
+        seconds after a leader was killed, it is sent again."""
         timeout = load().services[service].operations[operation].timeout.total_seconds()
-        return await ask(self._broker, service, operation, body, timeout=timeout)
+        until, noted = time.monotonic() + LEADER_SECONDS, False
+        while True:
+            try:
+                return await ask(self._broker, service, operation, body, timeout=timeout)
+            except NoResponder:
+                if time.monotonic() >= until:
+                    raise
+            if not noted:
+                print_line(f"no operator serves {service} now; waiting for one", style="dim", stderr=True)
+                noted = True
+            await asyncio.sleep(LEADER_PAUSE)
 
     async def plan(self, body: dict[str, Any], counted: Callable[[ReplayPlan], None]) -> ReplayPlan:
         """The plan, however many requests it takes to count the store to its end; `counted` after each but the last."""

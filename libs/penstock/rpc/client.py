@@ -11,7 +11,7 @@ import orjson
 
 from penstock.broker import Broker, Message
 from penstock.contracts import load, subjects
-from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.errors import NoResponder, PenstockError, Refused, Unavailable
 from penstock.rpc.caller import ON_BEHALF, TRACEPARENT, Person, json_object
 
 ERROR = "Nats-Service-Error"
@@ -63,10 +63,8 @@ async def _request(broker: Broker, subject: str, payload: bytes, headers: dict[s
         left = began + timeout - time.monotonic()
         try:
             return await broker.request(subject, payload, timeout=left, headers=headers | {TIMEOUT: f"{left:.3f}"})
-        except Unavailable as error:
-            # Nobody has taken it, so sending it again does nothing twice.
-            away = time.monotonic() + AWAY_PAUSE - began
-            if error.code != "SERVICE_UNAVAILABLE" or away >= min(AWAY_SECONDS, timeout):
+        except NoResponder:
+            if time.monotonic() + AWAY_PAUSE - began >= min(AWAY_SECONDS, timeout):
                 raise
             await asyncio.sleep(AWAY_PAUSE)
 
