@@ -177,6 +177,8 @@ def _why(verdict: Verdict) -> str:
 def _parts(lines: Sequence[Line], positions: range) -> list[range]:
     """Runs of positions, each within the size and number of one request."""
     total = sum([len(lines[position].body) for position in positions])
+    if 0 < len(positions) <= MOST_LINES and total <= LARGEST_REQUEST:
+        return [positions]
     share = total / max(1, -(-total // LARGEST_REQUEST))  # equal parts: a small rest costs as much as a full request
     parts, begin, size = [], 0, 0
     for position in positions:

@@ -20,7 +20,7 @@ MAX_DEPTH = 32
 MAX_NUMBER = 64  # characters; Elasticsearch's parser stops at 1000, double precision needs 24
 _LONG_NUMBER = re.compile(rb"[0-9.eE+-]{%d}" % (MAX_NUMBER + 1))
 _LINE_BREAKS = bytes.maketrans(b"\r\n", b"  ")
-_CR, _LF = b"\r\n"  # a byte is found in a tenth of the time that a text of one byte takes
+_CR, _LF, _BACKSLASH = b"\r\n\\"  # a byte is found in a tenth of the time that a text of one byte takes
 
 
 def one_line(raw: bytes) -> bytes:
@@ -55,7 +55,7 @@ def check_structure(raw: bytes, value: Any) -> None:
 
 def _structure(raw: bytes) -> bytes:
     """The text without its strings: with escaped quotes gone, every second piece between quotes is a string."""
-    if b"\\" in raw:
+    if _BACKSLASH in raw:
         raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
     return b"".join(raw.split(b'"')[::2])
 

@@ -12,6 +12,7 @@ _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:[Z
 _DAY = 86_400
 _EPOCH = datetime(1970, 1, 1)
 _NS = 1_000_000_000
+_UNITS = [10 ** (9 - decimals) for decimals in range(10)]  # nanoseconds, by the decimals that are given
 
 
 def parse(text: str) -> int:
@@ -24,9 +25,8 @@ def parse(text: str) -> int:
     if match is None:
         raise Refused("TIME_INVALID", f"{text[:64]!r} is not an RFC 3339 timestamp with a zone", pointer="/time")
     day_and_time, fraction, sign, hours, minutes = match.groups()
-    leap = day_and_time.endswith(":60")
     try:
-        seconds = _seconds(day_and_time[:-2] + "59") + 1 if leap else _seconds(day_and_time)
+        seconds, leap = _seconds(day_and_time)
     except ValueError:
         raise Refused("TIME_INVALID", f"{text!r} is a day or time that does not exist", pointer="/time") from None
     if sign is not None:
@@ -36,7 +36,7 @@ def parse(text: str) -> int:
         seconds += -offset if sign == "+" else offset
     if leap and seconds % _DAY:
         raise Refused("TIME_INVALID", f"{text!r}: second 60 is no leap second there", pointer="/time")
-    return seconds * _NS + (int(fraction.ljust(9, "0")) if fraction else 0)
+    return seconds * _NS + (int(fraction) * _UNITS[len(fraction)] if fraction else 0)
 
 
 def text(ns: int) -> str:
@@ -50,9 +50,11 @@ def text(ns: int) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _seconds(day_and_time: str) -> int:
-    since = datetime.fromisoformat(day_and_time) - _EPOCH
-    return since.days * 86400 + since.seconds
+def _seconds(day_and_time: str) -> tuple[int, bool]:
+    """Unix seconds, and whether it is a leap second. Raises ValueError."""
+    leap = day_and_time.endswith(":60")
+    since = datetime.fromisoformat(f"{day_and_time[:-2]}59" if leap else day_and_time) - _EPOCH
+    return since.days * _DAY + since.seconds + leap, leap
 
 
 @lru_cache(maxsize=4096)
