@@ -35,6 +35,9 @@ class Clock:
     def time_of(self, part: Mapping[str, str | None]) -> int | None:
         """The line's time, or None where it has none that exists."""
         said = part.get
+        if epoch := said("epoch"):
+            seconds, _, decimals = epoch.partition(".")
+            return self.passed(int(seconds) * _NS + int(decimals.ljust(9, "0")))
         second = said("second")
         try:
             local = _local(
