@@ -5,7 +5,6 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -69,23 +68,16 @@ def indexed_fields(event: Event) -> dict[str, Any]:
     data = event.value.get("data")
     if data.__class__ is not dict:
         return {}
-    plain, deep = _paths(event.type.type, tuple(event.type.indexed))
-    found = {path: data[path] for path in plain if path in data}
+    plain, deep = event.type.indexed_paths
+    found = {path: value for path in plain if (value := data.get(path)) is not None}
     for path, first, rest in deep:
-        if first in data:
-            value = data[first]
+        value = data.get(first)
+        if value is not None:
             for name in rest:
                 value = _member(value, name)
-            found[path] = value
-    return {path: value for path, value in found.items() if value is not None}
-
-
-@lru_cache(maxsize=1024)
-def _paths(_: str, paths: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[tuple[str, str, tuple[str, ...]], ...]]:
-    """Paths of one member, and those that lead deeper, cut at their dots."""
-    plain = tuple(path for path in paths if "." not in path)
-    cut = ((path, path.split(".")) for path in paths if "." in path)
-    return plain, tuple((path, names[0], tuple(names[1:])) for path, names in cut)
+            if value is not None:
+                found[path] = value
+    return found
 
 
 def _member(value: Any, name: str) -> Any:

@@ -92,3 +92,10 @@ class EventType(Data):
     def search_paths(self) -> tuple[str, ...]:
         """Paths in the data that full-text queries search."""
         return tuple(path for path, field in self.indexed.items() if field.search)
+
+    @cached_property
+    def indexed_paths(self) -> tuple[tuple[str, ...], tuple[tuple[str, str, tuple[str, ...]], ...]]:
+        """Paths of indexed members of the data itself, and of those that lie deeper, each cut at its dots."""
+        plain = tuple(path for path in self.indexed if "." not in path)
+        cut = ((path, *path.split(".")) for path in self.indexed if "." in path)
+        return plain, tuple((path, first, tuple(rest)) for path, first, *rest in cut)
