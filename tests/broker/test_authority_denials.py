@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -27,6 +28,7 @@ from tests.support.mint import Mint
 from tests.support.place_factory import PlaceFactory
 from tests.support.processes import Processes
 from tests.support.records import records_of
+from tests.support.runbook import Runbook
 from tests.support.until import until
 
 
@@ -198,18 +200,17 @@ def penstock(rig: AuthorityRig, *arguments: str) -> subprocess.CompletedProcess[
     )
 
 
-async def test_the_command_line_denies_shows_and_allows(rig: AuthorityRig, warden: Broker) -> None:
+async def test_the_command_line_denies_shows_and_allows(rig: AuthorityRig, warden: Broker, tmp_path: Path) -> None:
     broker = await rig.token("billing", rig.mint.token)
-    said = await asyncio.to_thread(penstock, rig, "deny", "billing", "--reason", "lost laptop")
-    assert said.returncode == 0, said.stderr
-    assert said.stdout == "billing is denied\n"
+    book = Runbook(rig.place, tmp_path, "docs/dead-letters.md", "poison publisher", {})
+    assert await book.run("penstock identity deny") == "billing is denied\n"
     assert not broker.connected
     [shown] = json.loads((await asyncio.to_thread(penstock, rig, "show", "billing", "--json")).stdout)
     assert shown["denied"]
-    assert shown["decision"]["reason"] == "lost laptop"
+    assert shown["decision"]["reason"] == "sends a member that no schema has"
     listed = json.loads((await asyncio.to_thread(penstock, rig, "list", "--json")).stdout)
     assert [entry["identity"] for entry in listed if entry["denied"]] == ["billing"]
-    assert (await asyncio.to_thread(penstock, rig, "allow", "billing", "--reason", "found")).returncode == 0
+    await book.run("penstock identity allow")
     await broker.wait_connected(10)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shlex
@@ -16,7 +17,10 @@ from tests.support.broker_rig import Rig, Sink, subject
 from tests.support.command import dlq
 from tests.support.dead_letters import fail
 from tests.support.replay_hosts import Replica
+from tests.support.runbook import Runbook
 from tests.support.workers import RunningWorker
+
+DECISIONS = ("deny", "allow")  # of `penstock identity`
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +114,39 @@ async def test_every_documented_line_works(operator: Rig, tmp_path: Path) -> Non
             if given[0] == "plan":
                 hash = hash or out.split("apply ")[-1].strip()
     assert len(sink.seen) == 3
+
+
+async def test_the_runbook_of_a_poison_publisher_line_by_line(operator: Rig, tmp_path: Path) -> None:
+    payloads = [b'{"data": {"severity": 3, "level": "WARN"}}', b'{"data": {"severity": 4, "level": "INFO"}}']
+    sequences = await operator.store(payloads, publisher="billing")
+    await operator.consumer()
+    since = await operator.next_sequence("DLQ")
+    for name in ("indexer", "writer"):
+        reason = "additional member (at /data/severity)"
+        broker = await operator.broker(name)
+        await fail(broker, subject("billing"), payloads, first=sequences[0], code="SCHEMA_VIOLATION", reason=reason)
+    book = Runbook(operator.place, tmp_path, "docs/dead-letters.md", "poison publisher", {"<number>": str(since + 2)})
+
+    groups, single, shown, _ = await asyncio.gather(
+        book.run("penstock dlq list --since 1h"),
+        book.run("penstock dlq list --publisher"),
+        book.run("penstock dlq show"),
+        book.run("penstock dlq export"),
+    )
+    assert {line.split()[0] for line in groups.splitlines() if "billing" in line} == {"indexer", "writer"}
+    assert str(since + 2) in single
+    assert '"severity": 3  ◀── fails here' in shown
+    assert len((tmp_path / "billing.jsonl").read_text().splitlines()) == 2
+    assert "4 dead letters" in await book.run("penstock dlq park")
+    await book.run("echo")
+    book.hash(json.loads(await book.run("penstock dlq plan", "--json"))["hash"])
+    sink = Sink()
+    async with Replica(await operator.broker("indexer"), sink.handle):
+        await book.run("penstock dlq redrive")
+    assert sink.payloads == [b'{"data":{"level":"WARN"}}', b'{"data":{"level":"INFO"}}']
+    assert "verified" in await book.run("penstock replay report")
+    assert "2 dead letters" in await book.run("penstock dlq drop")  # the writer's
+    stats = json.loads(await book.run("penstock dlq stats", "--json"))
+    assert [group for group in stats["open"] if group["code"] == "SCHEMA_VIOLATION"] == []
+    # These two are run where there is an authority to disconnect the publisher.
+    assert [command.split()[:3] for command in book.left] == [["penstock", "identity", each] for each in DECISIONS]

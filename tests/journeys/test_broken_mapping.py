@@ -12,6 +12,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,8 +21,9 @@ import pytest
 
 from penstock.broker import Broker
 from penstock.stack import process
-from tests.support.command import output_of, run_command
+from tests.support.command import output_of
 from tests.support.full_stack import PUBLISHERS, FullStack
+from tests.support.runbook import Runbook
 from tests.support.searches import Searches, searching
 from tests.support.until import until
 
@@ -102,27 +104,30 @@ class BadDeploy:
     async def penstock(self, *arguments: str) -> str:
         return await output_of(self.stack.place, *arguments, bound=LONG)
 
+    def runbook(self, folder: Path) -> Runbook:
+        """That of this page, about this month."""
+        values = {"2026-11": self.month, "<run>": f"rebuild-{self.month}"}
+        return Runbook(self.stack.place, folder, "docs/replay.md", "bad deploy", values)
+
     async def open_dead_letters(self) -> int:
         """Messages that the indexer refused, as `penstock dlq stats` has them."""
         stats = json.loads(await self.penstock("dlq", "stats", "--json"))
         codes = {"worker": "indexer", "code": "SINK_REFUSED"}
         return sum([group["messages"] for group in stats["open"] if codes.items() <= group.items()])
 
-    async def rebuild(self) -> str:
-        """The index of the month, from the store; the run."""
-        period = ("--source", "store", "--effect", "rebuild", "--dataset", "metrics", "--period", self.month)
-        plan = await self.penstock("replay", "plan", "indexer", *period, "--reason", "mapping repaired", "--json")
-        run = f"rebuild-{self.month}"
-        await self.penstock("replay", "apply", json.loads(plan)["hash"], "--run", run, "--watch", "--json")
-        await self.penstock("replay", "report", run)
-        return run
 
-    async def redrive(self) -> None:
-        """The dead letters, with its proof."""
-        why = ("--code", "SINK_REFUSED", "--since", "2h", "--reason", "mapping repaired")
-        hash = json.loads(await self.penstock("dlq", "plan", "indexer", *why, "--json"))["hash"]
-        await self.penstock("dlq", "redrive", hash, "--watch", "--json")
-        await self.penstock("replay", "report", f"r-{hash[:12]}")
+async def rebuild(book: Runbook) -> None:
+    """The index of the month, from the store."""
+    book.hash(json.loads(await book.run("penstock replay plan", "--json", bound=LONG))["hash"])
+    await book.run("penstock replay apply", "--json", bound=LONG)
+    await book.run("penstock replay report", bound=LONG)
+
+
+async def redrive(book: Runbook) -> None:
+    """The dead letters, with its proof."""
+    book.hash(json.loads(await book.run("penstock dlq plan", "--json", bound=LONG))["hash"])
+    await book.run("penstock dlq redrive", "--json", bound=LONG)
+    await book.run("penstock replay report r-", bound=LONG)
 
 
 @pytest.fixture
@@ -158,9 +163,10 @@ async def found(searches: Searches, count: int) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("indexers")
 async def test_dead_letters_of_a_broken_mapping_are_found_after_rebuild_and_redrive(
-    full_stack: FullStack, dashboard: Broker
+    full_stack: FullStack, dashboard: Broker, tmp_path: Path
 ) -> None:
     deploy = BadDeploy(full_stack, "2024-03")
+    book = deploy.runbook(tmp_path)
     await full_stack.settled()
     before = await deploy.open_dead_letters()
     async with searching(dashboard, samples_of(deploy.month)) as searches:
@@ -169,17 +175,24 @@ async def test_dead_letters_of_a_broken_mapping_are_found_after_rebuild_and_redr
         await full_stack.settled()
         full_stack.note(f"{deploy.sent} samples sent")
         await until(lambda: _equals(deploy.open_dead_letters, before + DEAD_LETTERS), LONG)
-        groups = await deploy.penstock("dlq", "list", "--worker", "indexer", "--code", "SINK_REFUSED", "--since", "2h")
-        assert "metric.sample.v1" in groups
+        await book.run("penstock worker status", codes=(0, 3))
+        assert "indexer SINK_REFUSED" in await book.run("penstock dlq stats")
+        assert "metric.sample.v1" in await book.run("penstock dlq list --worker")
+        newest = json.loads(await book.run("penstock dlq list --single", "--json --limit 1"))["dead_letters"][0]
+        book.values["<number>"] = str(newest["sequence"])
+        assert "document_parsing_exception" in await book.run("penstock dlq show")
         full_stack.note("found with dlq stats")
         await deploy.roll_back()
-        run = await deploy.rebuild()
+        await rebuild(book)
         full_stack.note("rebuilt")
         await deploy.send(50, share=0.4)  # the old index still stands beside the new one, and refuses them
-        await deploy.redrive()
+        await book.run("penstock worker resume", codes=(0, 3))
+        await redrive(book)
         full_stack.note("redriven")
         await found(searches, DEAD_LETTERS + 50)
-        await deploy.penstock("replay", "drop", run)
+        await book.run("penstock replay drop")
+        await book.run("penstock dlq stats")
+        assert book.left == []
         await full_stack.settled()
         assert await deploy.open_dead_letters() == before
         await found(searches, DEAD_LETTERS + 50)
@@ -190,8 +203,11 @@ async def test_dead_letters_of_a_broken_mapping_are_found_after_rebuild_and_redr
 
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("indexers")
-async def test_what_the_brake_kept_is_found_after_rebuild_and_resume(full_stack: FullStack, dashboard: Broker) -> None:
+async def test_what_the_brake_kept_is_found_after_rebuild_and_resume(
+    full_stack: FullStack, dashboard: Broker, tmp_path: Path
+) -> None:
     deploy = BadDeploy(full_stack, "2024-05")
+    book = deploy.runbook(tmp_path)
     await full_stack.settled()
     before = await deploy.open_dead_letters()
     async with searching(dashboard, samples_of(deploy.month)) as searches:
@@ -199,21 +215,17 @@ async def test_what_the_brake_kept_is_found_after_rebuild_and_resume(full_stack:
         await deploy.send(600, share=0.9)
         for name in INDEXERS:
             await full_stack.unready(name, "the brake is closed")
-        code, out, _ = await run_command(full_stack.place, "worker", "status", "indexer")
-        assert code == 3
-        assert "SINK_REFUSED" in out
+        assert "SINK_REFUSED" in await book.run("penstock worker status", codes=(3,))
         await deploy.roll_back()
-        await deploy.rebuild()
-        resume = ("worker", "resume", "indexer", "--reason", "mapping repaired")
+        await rebuild(book)
         # The brakes of the new indexers may be closed or not: the index may have been swapped before they tried. Those
         # of the old ones, which were stopped a moment ago, are named as not confirmed.
-        code, out, errors = await run_command(full_stack.place, *resume)
-        assert code in (0, 3), (out, errors)
+        await book.run("penstock worker resume", codes=(0, 3))
         # Among good events of a moment before, the first refusals may not have been share enough to close a brake.
         if await deploy.open_dead_letters() > before:
-            await deploy.redrive()
+            await redrive(book)
         await found(searches, 600)
-        await deploy.penstock("replay", "drop", f"rebuild-{deploy.month}")
+        await book.run("penstock replay drop")
         assert await deploy.open_dead_letters() == before
     full_stack.letters = len(await full_stack.dead_letters())
     await full_stack.assert_complete()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +13,10 @@ from penstock.errors import PenstockError
 from penstock.rpc.client import ask
 from penstock.rpc.messages import RebuiltIndex, ReplayRun
 from tests.support.broker_rig import Rig
-from tests.support.command import replay
 from tests.support.deliveries import line
 from tests.support.rebuilds import everywhere, rebuild_revision, scores_everywhere, sources
 from tests.support.replay_console import Console
+from tests.support.runbook import Runbook
 from tests.support.searches import searching
 from tests.support.until import until
 
@@ -137,18 +138,18 @@ async def test_an_index_of_scores_is_rebuilt_from_the_store_for_its_model_versio
     await changed(console, "discard", status.run)
 
 
-async def test_the_runbook_of_a_lost_index_line_by_line(workers: Rig, client: AsyncElasticsearch) -> None:
+async def test_the_runbook_of_a_lost_index_line_by_line(
+    workers: Rig, client: AsyncElasticsearch, tmp_path: Path
+) -> None:
     events = await everywhere(workers, [line(f"lost {number}", host=f"host_{number % 30}") for number in range(100)])
     before = await sources(client, LOGS, events)
     await client.indices.delete(index=await behind(client, LOGS))
-    period = ("--source", "store", "--effect", "rebuild", "--dataset", "logs", "--period", "2026")
-    code, out, errors = await replay(workers, "plan", "indexer", *period, "--reason", "index deleted", "--json")
-    assert code == 0, errors
-    code, _, errors = await replay(
-        workers, "apply", json.loads(out)["hash"], "--run", "lost", "--watch", "--json", bound=LONG
-    )
-    assert code == 0, errors
+    book = Runbook(workers.place, tmp_path, "docs/replay.md", "lost index", {"<run>": "lost"})
+    await book.run("penstock status", codes=(1,))  # here the workers are none of its processes
+    book.hash(json.loads(await book.run("penstock replay plan", "--json"))["hash"])
+    await book.run("penstock replay apply", "--run lost", bound=LONG)
     assert await sources(client, LOGS, events) == before
-    assert (await replay(workers, "report", "lost"))[0] == 0
-    code, out, errors = await replay(workers, "drop", "lost", "--json")
-    assert (code, json.loads(out)["state"]) == (0, "dropped"), errors
+    await book.run("penstock replay report")
+    await book.run("penstock replay status")
+    assert json.loads(await book.run("penstock replay drop", "--json"))["state"] == "dropped"
+    assert book.left == []
