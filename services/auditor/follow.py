@@ -11,6 +11,7 @@ import orjson
 from penstock.broker import Broker, StoredMessage
 from penstock.services.auditor import metrics
 from penstock.services.auditor.journal import STAND_BY, Journal, keep_on
+from penstock.services.auditor.stream_place import is_same, recorded_until
 from penstock.stopping import set_within
 
 EVERY = 2.0  # seconds
@@ -39,15 +40,19 @@ class Follow:
         self.unready_reason = unready_reason
 
     async def _lead(self, stop: asyncio.Event) -> None:
-        written = await self._journal.end()
-        seen = written
+        """Until `stop`, or until the stream is another one."""
+        last = await self._journal.last()
+        stream = await self._broker.jetstream.stream_info(self._stream)
+        seen = written = recorded_until(stream, last)
         while not stop.is_set():
             page = await self._broker.jetstream.get_many(self._stream, sequence=seen + 1, most=PAGE)
-            for first, last, entries in _parts(page, self._describe(page)):
-                body = {"stream": self._stream, "from": written + 1 if written else first}
-                await self._journal.write(body | {"to": last, "count": len(entries), "entries": entries})
+            if not page and not is_same(await self._broker.jetstream.stream_info(self._stream), stream, seen):
+                return
+            for to, entries in _parts(page, self._describe(page)):
+                body = {"stream": self._stream, "from": written + 1, "to": to}
+                await self._journal.write(body | {"count": len(entries), "entries": entries})
                 metrics.ENTRIES.labels(self._stream).inc(len(entries))
-                written = last
+                written = to
             if page:
                 seen = page[-1].sequence
             self.unready_reason = ""
@@ -55,21 +60,19 @@ class Follow:
                 await set_within(stop, EVERY)
 
 
-def _parts(page: Sequence[StoredMessage], entries: Sequence[Entry | None]) -> Iterator[tuple[int, int, list[Entry]]]:
-    """(first, last, entries) of each record; nothing for messages without any."""
+def _parts(page: Sequence[StoredMessage], entries: Sequence[Entry | None]) -> Iterator[tuple[int, list[Entry]]]:
+    """(last, entries) of each record; nothing for messages without any."""
     part: list[Entry] = []
-    first = last = size = 0
+    last = size = 0
     for message, entry in zip(page, entries, strict=True):
         if entry is None:
             continue
         bytes = len(orjson.dumps(entry))
         if part and size + bytes > MOST_BYTES:
-            yield first, last, part
+            yield last, part
             part, size = [], 0
-        if not part:
-            first = message.sequence
         part.append(entry)
         size += bytes
         last = message.sequence
     if part:
-        yield first, last, part
+        yield last, part

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-import orjson
 import structlog
 
 from penstock.audit import record
@@ -47,11 +46,6 @@ class Journal:
             return None
         self._last = message.sequence
         return message
-
-    async def end(self) -> int:
-        """Up to where the last record goes (its member `to`); 0 when there is none. Raises Unavailable."""
-        message = await self.last()
-        return 0 if message is None else int(orjson.loads(message.data)["to"])
 
     async def write(self, body: dict[str, Any]) -> None:
         """Adds a record. Raises Refused CONFLICT when another process was first, Unavailable when it is not certain

@@ -11,13 +11,18 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 
-from penstock.broker import Broker
+import structlog
+
+from penstock.broker import Broker, StreamInfo
 from penstock.consume import ACK, Delivery, Puller, settle_bytes
 from penstock.errors import Unavailable
 from penstock.services.auditor import metrics
 from penstock.services.auditor.journal import Journal, keep_on
+from penstock.services.auditor.stream_place import is_same, recorded_until
 from penstock.services.auditor.tally import Tally
 from penstock.stopping import set_within
+
+_log = structlog.get_logger("penstock.auditor")
 
 CONSUMER = "auditor"
 EVERY = 10.0  # seconds of a window
@@ -37,6 +42,7 @@ class Publishes:
         self._stream = stream
         self._every = every
         self._journal = Journal(broker, f"published.{stream}", 3 * every)
+        self._is_anew = False  # whether the stream was another one at the end of the last turn
         self._behind = metrics.BEHIND.labels(stream)
         self._reset(0)
 
@@ -45,6 +51,7 @@ class Publishes:
         self._open = Tally(end + 1, self._now())
         self._closed: deque[Tally] = deque()
         self._seen = 0  # highest sequence delivered
+        self._known: list[str] = []  # acknowledge what is delivered again, if it is the same that was recorded
         self._wake = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -55,8 +62,12 @@ class Publishes:
         self.unready_reason = unready_reason
 
     async def _lead(self, stop: asyncio.Event) -> None:
-        end = await self._journal.end()
-        self._reset(end or (await self._broker.jetstream.stream_info(self._stream)).first_seq - 1)
+        """Until `stop`, or until the stream is another one."""
+        last = await self._journal.last()
+        stream = await self._broker.jetstream.stream_info(self._stream)
+        self._reset(recorded_until(stream, last))
+        if self._is_anew:  # what was delivered to the last turn would come again much later
+            self._seen, self._is_anew = stream.last_seq, False
         puller = Puller(self._broker, self._stream, CONSUMER, self._deliver, self._room, lambda: PULL)
         await puller.start()
         try:
@@ -64,6 +75,9 @@ class Publishes:
                 await set_within(self._wake, LOOK)
                 self._wake.clear()
                 puller.check()
+                if (self._known or self._open.next <= self._seen) and not await self._is_still(stream):
+                    self._is_anew = True
+                    break
                 await self._fill()
                 if self._open.count and self._now() - self._open.since >= self._every:
                     self._close()
@@ -90,9 +104,20 @@ class Publishes:
             self._seen = max(self._seen, sequence)
             self._wake.set()
         elif sequence <= self._written:
-            self._acknowledge(delivery.reply)
+            self._known.append(delivery.reply)
+            self._wake.set()
         else:
             tally.reply = delivery.reply
+
+    async def _is_still(self, before: StreamInfo) -> bool:
+        """Whether the stream is the one that is counted; then what was delivered again is acknowledged."""
+        known, self._known = self._known, []
+        if not is_same(await self._broker.jetstream.stream_info(self._stream), before, self._written):
+            _log.warning("stream_made_anew", stream=self._stream, recorded=self._written)
+            return False
+        for reply in known:
+            self._acknowledge(reply)
+        return True
 
     async def _fill(self) -> None:
         """Reads what lies between what is counted and what was delivered. Deliveries go on meanwhile."""

@@ -17,7 +17,7 @@ DAY = 24.0
 def info(*, messages: int, size: int, age_hours: float, max_bytes: int, max_age_days: int = 0) -> StreamInfo:
     config = {"max_bytes": max_bytes, "max_age": max_age_days * 86_400 * 10**9}
     first = (NOW - timedelta(hours=age_hours)).isoformat()
-    return StreamInfo("S", 1, 1, messages, messages, messages * size, first, config)
+    return StreamInfo("S", 1, 1, messages, messages, messages * size, first, first, config)
 
 
 def test_the_pace_over_all_that_is_held() -> None:

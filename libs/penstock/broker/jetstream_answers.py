@@ -33,7 +33,7 @@ class Stored(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
     """State of a stream; `epoch` is from its metadata (0 where none), `config` as the server has it. `first_time` is
-    when the oldest message was stored, RFC 3339."""
+    when the oldest message was stored, `created` when the stream was made, both RFC 3339."""
 
     name: str
     epoch: int
@@ -42,7 +42,18 @@ class StreamInfo:
     messages: int
     bytes: int
     first_time: str
+    created: str
     config: dict[str, Any]
+
+    @property
+    def created_ns(self) -> int:
+        """Unix nanoseconds."""
+        return time_ns(self.created)
+
+    @property
+    def first_ns(self) -> int:
+        """When the oldest message was stored, in Unix nanoseconds; of an empty stream, when it was made."""
+        return time_ns(self.first_time) if self.messages else self.created_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +165,7 @@ def stream_info(answer: dict[str, Any]) -> StreamInfo:
         messages=state["messages"],
         bytes=state["bytes"],
         first_time=state["first_ts"],
+        created=answer["created"],
         config=config,
     )
 
