@@ -95,6 +95,7 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
             "count": operations.count,
         },
         unready_reason=lambda: f"Elasticsearch: {elastic.unready_reason}" if elastic.unready_reason else "",
+        sinks=(bulker.retry,),
         watches=(Watch("indices", IndexCheck(client, indices, ledger).check, settings.check_seconds),),
         background=(
             elastic.watch,

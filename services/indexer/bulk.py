@@ -52,13 +52,13 @@ class Bulker:
     ) -> None:
         self._client = client.options(request_timeout=timeout)
         self._indices = indices
-        self._retry = SinkRetry(patience)
+        self.retry = SinkRetry(patience)
         self.limit = Limit()
-        self.unready_reason: str | None = None  # why the last request failed as a whole; None after one that did not
+        self.failure = ""  # why the last request failed as a whole; empty after one that did not
 
     def stop(self) -> None:
         """Lines that wait are handed back at once."""
-        self._retry.stop()
+        self.retry.stop()
 
     async def send(self, lines: Sequence[Line], verdict_of: VerdictOf = of_item) -> list[Outcome]:
         """One outcome per line, in order; `verdict_of` reads the store's answer to one. Never raises for what the store
@@ -78,7 +78,7 @@ class Bulker:
     ) -> None:
         """Tries until each line of the part has its outcome."""
         attempt = partial(self._attempt, lines, verdict_of)
-        await self._retry.settle(part, await attempt(part), attempt, outcomes)
+        await self.retry.settle(part, await attempt(part), attempt, outcomes)
 
     async def _attempt(
         self, lines: Sequence[Line], verdict_of: VerdictOf, part: Sequence[int]
@@ -146,7 +146,7 @@ class Bulker:
             verdict = verdict or Drop("SINK_REFUSED", "the store takes no request as large as this record")
             self._failed(verdict)
             return [verdict] * len(part)
-        self.unready_reason = None
+        self.failure = ""
         answer: dict[str, Any] = response.body
         if not answer["errors"]:
             return [DONE] * len(part)
@@ -159,9 +159,9 @@ class Bulker:
         BULK_FAILED.inc()
         BULK_WIDTH.set(self.limit.width)
         why = _why(verdict)
-        if self.unready_reason is None:
+        if not self.failure:
             _log.warning("bulk_failed", reason=why, in_flight=self.limit.width)
-        self.unready_reason = why
+        self.failure = why
 
 
 def _why(verdict: Verdict) -> str:

@@ -79,6 +79,7 @@ async def build(broker: Broker, settings: WriterSettings) -> Parts:
             "audit": operations.audit,
         },
         unready_reason=lambda: f"Cassandra: {store_reads.unready_reason}" if store_reads.unready_reason else "",
+        sinks=(writer.retry,),
         background=(
             lambda stop: reach(store, store_reads, stop),
             lambda stop: _answer_operator(broker, "store_replay", pages.all, stop),

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from penstock.consume import Again, Delivery, Done, Outcome, SinkRetry
+from penstock.consume import Again, Delivery, Done, Outcome, Retry, SinkRetry
 from penstock.consume.sink_retry import PATIENCE
 from penstock.events import Event
 from penstock.runtime import Replayed
@@ -42,15 +42,15 @@ class Writer:
     def __init__(self, store: Store, length: Length, *, patience: float = PATIENCE) -> None:
         self._store = store
         self._length = length
-        self._retry = SinkRetry(patience)
+        self.retry = SinkRetry(patience)
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._known = KnownPeriods(store, length)
         self.push_backs = 0  # batches that failed for what passes by itself
-        self.unready_reason: str | None = None  # why the last batch failed; None after one that did not
+        self.failure = ""  # why the last write failed; empty after one that did not
 
     def stop(self) -> None:
         """Messages that wait are handed back at once."""
-        self._retry.stop()
+        self.retry.stop()
 
     async def events(self, batch: Sequence[Event]) -> list[Outcome]:
         """One outcome per event; whoever waits for it gets the key and the stage `stored`."""
@@ -85,7 +85,7 @@ class Writer:
         await asyncio.wait([answer for _, answer in sent])
         failed = [(part, error) for part, answer in sent if (error := answer.exception()) is not None]
         if not failed:
-            self.unready_reason = None
+            self.failure = ""
             return outcomes
         async with asyncio.TaskGroup() as group:
             for part, error in failed:
@@ -96,13 +96,16 @@ class Writer:
         self, rows: Sequence[Rows], part: Sequence[int], error: BaseException, outcomes: list[Outcome]
     ) -> None:
         """Tries again until each row of the part, which failed with `error`, has its outcome."""
-        await self._retry.settle(part, await self._verdicts(rows, part, error), partial(self._attempt, rows), outcomes)
+        await self.retry.settle(part, await self._verdicts(rows, part, error), partial(self._attempt, rows), outcomes)
 
     async def _attempt(self, rows: Sequence[Rows], part: Sequence[int]) -> Sequence[Outcome | Again]:
         answer = await self._send([rows[position] for position in part])
         await asyncio.wait([answer])
         error = answer.exception()
-        return [_DONE] * len(part) if error is None else await self._verdicts(rows, part, error)
+        if error is None:
+            self.failure = ""
+            return [_DONE] * len(part)
+        return await self._verdicts(rows, part, error)
 
     async def _verdicts(
         self, rows: Sequence[Rows], part: Sequence[int], error: BaseException
@@ -113,6 +116,8 @@ class Writer:
             half = len(part) // 2
             return [*await self._attempt(rows, part[:half]), *await self._attempt(rows, part[half:])]
         if isinstance(verdict, Again):
+            self.push_backs += 1
+        if isinstance(verdict, Again | Retry):
             self._failed(verdict.why)
         return [verdict] * len(part)
 
@@ -141,10 +146,9 @@ class Writer:
 
     def _failed(self, why: str) -> None:
         BATCHES_FAILED.inc()
-        self.push_backs += 1
-        if self.unready_reason is None:
+        if not self.failure:
             _log.warning("batch_write_failed", reason=why)
-        self.unready_reason = why
+        self.failure = why
 
 
 def partitions(rows: Sequence[Rows]) -> Iterator[list[int]]:

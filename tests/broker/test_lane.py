@@ -24,6 +24,7 @@ from penstock.consume import (
     Outcome,
     Retry,
 )
+from penstock.consume import lane as lane_module
 from penstock.errors import Unavailable
 from penstock.publish import GroupCommitter, Outgoing
 from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject
@@ -408,6 +409,31 @@ async def test_a_lane_says_why_it_does_not_progress(rig: Rig, lane: MakeLane) ->
         await rig.store([b"back"])
         await sink.wait(1)
         await until(lambda: working.unready_reason() == "")
+
+
+async def test_a_lane_whose_batches_are_not_taken_says_why_until_one_is_or_another_takes_them(
+    rig: Rig, lane: MakeLane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, other = True, Sink()
+
+    async def handle(batch: list[Delivery]) -> list[Outcome]:
+        return [Retry(0.05, "the table is missing") if broken else Done()] * len(batch)
+
+    working = lane(handle, after_failure=0.05)
+    async with Working(working):
+        await rig.store([b"1"])
+        await until(working.unready_reason)
+        assert working.unready_reason() == f"{STREAM}/{CONSUMER}: the last batches were not taken: the table is missing"
+        broken = False
+        await rig.settled()
+        assert working.unready_reason() == ""
+        broken = True
+        await rig.store([b"2"])
+        await until(working.unready_reason)
+        monkeypatch.setattr(lane_module, "REFUSED", 0.5)
+        async with Working(lane(other.handle)):
+            await other.wait(1)
+            await until(lambda: not working.unready_reason())
 
 
 async def test_a_lane_far_behind_says_so(rig: Rig, lane: MakeLane) -> None:

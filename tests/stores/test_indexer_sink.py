@@ -183,11 +183,11 @@ async def test_a_stopped_node_delays_events_and_loses_none(
     batch = [event_of(line(f"line {n}")) for n in range(500)]
     async with elasticsearch.frozen("elasticsearch"):
         waiting = asyncio.create_task(indexer.events(batch))
-        await until(lambda: bulker.unready_reason is not None)
+        await until(lambda: bulker.failure)
         assert not waiting.done()
         assert bulker.limit.width == 1
     assert await waiting == [Done()] * 500
-    assert bulker.unready_reason is None
+    assert not bulker.failure
 
 
 async def test_a_killed_node_delays_events_and_loses_none(
@@ -197,7 +197,7 @@ async def test_a_killed_node_delays_events_and_loses_none(
     first = await indexer.events(batch[:250])
     elasticsearch.kill("elasticsearch")
     waiting = asyncio.create_task(indexer.events(batch))
-    await until(lambda: bulker.unready_reason is not None)
+    await until(lambda: bulker.failure)
     await asyncio.to_thread(elasticsearch.restart, "elasticsearch")
     assert first == [Done()] * 250
     assert await waiting == [Done()] * 500
@@ -213,7 +213,7 @@ async def test_stopping_while_the_store_is_away_returns_the_events_unacknowledge
     await indexer.events([event_of(line("first"))])
     async with elasticsearch.frozen("elasticsearch"):
         waiting = asyncio.create_task(indexer.events([event_of(line("second"))]))
-        await until(lambda: bulker.unready_reason is not None)
+        await until(lambda: bulker.failure)
         bulker.stop()
         [outcome] = await asyncio.wait_for(waiting, 10)
     assert isinstance(outcome, Retry)

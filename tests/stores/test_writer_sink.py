@@ -13,7 +13,8 @@ import pytest
 from penstock.consume import Done, Drop, Retry
 from penstock.errors import PenstockError
 from penstock.events import Event, record
-from penstock.services.writer.__main__ import reach
+from penstock.services.writer import verdicts
+from penstock.services.writer.__main__ import build, reach
 from penstock.services.writer.logic import Writer, partitions
 from penstock.services.writer.periods import period
 from penstock.services.writer.queries import statements
@@ -22,10 +23,13 @@ from penstock.services.writer.rows import COLUMNS, Rows, bound, event_rows, uuid
 from penstock.services.writer.settings import WriterSettings
 from penstock.services.writer.store import REQUEST_SECONDS, Store
 from penstock.stack import cassandra_roles
+from tests.support.broker_rig import Rig
 from tests.support.deliveries import event_of, line, sample, score_of
 from tests.support.faulty_link import Line
 from tests.support.processes import Processes
+from tests.support.stored_events import store_events
 from tests.support.until import until
+from tests.support.workers import RunningWorker
 
 
 async def stored(store: Store, event: Event) -> list[bytes]:
@@ -131,7 +135,7 @@ async def test_a_stopped_node_delays_events_and_loses_none(store: Store, writer:
     batch = [event_of(line(f"line {n}", host=f"host_{n % 30}")) for n in range(500)]
     async with cassandra.frozen("cassandra"):
         waiting = asyncio.create_task(writer.events(batch))
-        await until(lambda: writer.unready_reason is not None)
+        await until(lambda: writer.failure)
         assert not waiting.done()
     assert await waiting == [Done()] * 500
     store.request_timeout = REQUEST_SECONDS
@@ -144,7 +148,7 @@ async def test_a_killed_node_delays_events_and_loses_none(store: Store, writer: 
     assert await writer.events(batch[:250]) == [Done()] * 250
     cassandra.kill("cassandra")
     waiting = asyncio.create_task(writer.events(batch))
-    await until(lambda: writer.unready_reason is not None)
+    await until(lambda: writer.failure)
     await asyncio.to_thread(cassandra.restart, "cassandra")
     assert await waiting == [Done()] * 500
     for event in batch[::50]:
@@ -158,7 +162,7 @@ async def test_stopping_while_the_store_is_away_returns_the_events_unacknowledge
     store.request_timeout = 0.5
     async with cassandra.frozen("cassandra"):
         waiting = asyncio.create_task(writer.events([event_of(line("second"))]))
-        await until(lambda: writer.unready_reason is not None)
+        await until(lambda: writer.failure)
         writer.stop()
         [outcome] = await asyncio.wait_for(waiting, 10)
     store.request_timeout = REQUEST_SECONDS
@@ -201,6 +205,37 @@ async def test_a_node_that_goes_away_while_one_connects_is_tried_again(cassandra
         await asyncio.gather(reaching, return_exceptions=True)
         await store.close()
         await way.close()
+
+
+async def test_a_writer_that_may_not_write_is_not_ready_until_it_may(
+    rig: Rig, store: Store, cassandra: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdicts, "_OPERATOR_SECONDS", 0.5)
+    place = cassandra.place
+    stores = {"cassandra_port": place.cassandra, "cassandra_password_file": place.cassandra_password}
+    settings = rig.place.model_copy(update=stores)
+
+    def change(right: str) -> None:
+        with cassandra_roles.admin(place) as admin:
+            admin.execute(right.format(place.cassandra_keyspace))
+
+    events: list[Event] = []
+
+    async def unready() -> list[str]:  # the node goes by its cache of rights for 2 s more
+        events.extend(await store_events(rig, [line("kept", id=f"kept-{len(events)}")]))
+        return worker.unready_reasons()
+
+    async with RunningWorker(rig, "writer", build, settings=settings) as worker:
+        await asyncio.to_thread(change, "REVOKE MODIFY ON KEYSPACE {} FROM " + cassandra_roles.WRITER)
+        try:
+            await until(unready)
+            [reason] = worker.unready_reasons()
+            assert "EVENTS_HTTP/writer: the last batches were not taken: Unauthorized" in reason
+        finally:
+            await asyncio.to_thread(change, "GRANT MODIFY ON KEYSPACE {} TO " + cassandra_roles.WRITER)
+        await until(lambda: not worker.unready_reasons())
+        await rig.settled("EVENTS_HTTP", "writer")
+    assert [len(await stored(store, event)) for event in events] == [1] * len(events)
 
 
 async def test_a_writer_whose_period_differs_from_the_tables_does_not_start(

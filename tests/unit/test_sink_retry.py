@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from penstock.consume import Again, Done, Drop, Outcome, Retry, SinkRetry
+import pytest
+
+from penstock.consume import Again, Done, Drop, Outcome, Retry, SinkRetry, sink_retry
+from tests.support.until import until
 
 DONE = Done()
 BOUND = 5.0  # seconds
@@ -52,3 +55,18 @@ async def test_a_stop_hands_back_at_once_what_waits_and_what_fails_later() -> No
     async with asyncio.timeout(BOUND):
         assert await waiting == [Retry(1.0, "busy")]
         assert await settle(retry, Store({0: 1_000}), 1) == [Retry(1.0, "busy")]
+
+
+async def test_it_says_why_items_wait_for_long_and_only_while_they_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    retry, store = SinkRetry(), Store({0: 1_000})
+    waiting = asyncio.create_task(settle(retry, store, 1))
+    async with asyncio.timeout(BOUND):
+        await store.tried.wait()
+    assert retry.unready_reason() == ""
+    monkeypatch.setattr(sink_retry, "LONG_WAIT", 0.0)
+    await until(retry.unready_reason)
+    assert await settle(retry, Store({}), 3) == [DONE] * 3  # others go through: it waits all the same
+    assert retry.unready_reason() == "messages wait for the sink: busy"
+    retry.stop()
+    await waiting
+    assert retry.unready_reason() == ""

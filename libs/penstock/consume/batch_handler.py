@@ -31,6 +31,7 @@ class BatchHandler:
         self._after_failure = after_failure
         self._failures = metrics.HANDLE_FAILURES.labels(stream, consumer)
         self._seconds = metrics.HANDLE_SECONDS.labels(stream, consumer)
+        self.refusal = ""  # why the last batch of which all messages come again was not taken
 
     async def run(self, batch: list[Delivery], outcomes: list[Outcome] | None = None) -> int:
         """Handles a batch that is in flight (unless its outcomes are given), settles and releases it; returns how many
@@ -43,6 +44,8 @@ class BatchHandler:
             _log.error("batch_settle_failed", **self._where, exc_info=error)
             self._settler.retry([(delivery, self._failed()) for delivery in batch])
             again = len(batch)
+        if again == len(batch):
+            self.refusal = next((outcome.why for outcome in outcomes if isinstance(outcome, Retry)), "")
         self._seconds.observe(self._in_flight.release(batch))
         return again
 

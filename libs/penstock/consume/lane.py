@@ -37,7 +37,8 @@ from penstock.stopping import set_within
 
 _log = structlog.get_logger("penstock.consume.lane")
 
-REFUSALS = 2  # batches in a row of which the sink took nothing; then the lane rests
+REFUSALS = 2  # batches in a row of which the sink took nothing; then the lane rests, and is not ready
+REFUSED = 30.0  # seconds for which that is said; the messages may have gone to another replica
 STUCK = 60.0  # seconds in one batch, after which the process is not ready
 CHECK_PULLS_EVERY = 0.5  # seconds
 LOOK_EVERY = 10.0  # seconds between looks at the consumer's numbers
@@ -85,6 +86,7 @@ class Lane:
         self.puller = Puller(broker, stream, consumer, self._deliver, self._room, self._pull_most)
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals = 0
+        self._refused_at = 0.0
         self._rest_until = 0.0
         self._tick = 0
         self._stopping = asyncio.Event()
@@ -151,13 +153,19 @@ class Lane:
             return self._brake.reason()
         if self._dead_letters.failing:
             reason = f"dead letters cannot be stored: {self._dead_letters.failing}"
+        elif self._is_refused and self._handler.refusal:
+            reason = f"the last batches were not taken: {self._handler.refusal}"
         elif self._in_flight.longest() > STUCK:
             reason = f"a batch has been in flight for more than {STUCK:.0f} s"
-        elif (self.puller.outstanding or not held) and silent > SILENCE + 1.0:
+        elif (self.puller.outstanding or not (held or self.puller.paused)) and silent > SILENCE + 1.0:
             reason = "the consumer does not answer pulls"
         elif self._backlog.is_late(held):
             reason = f"{self.behind:.0f} s behind, more than half of what the stream keeps"
         return reason and f"{self.stream}/{self.consumer}: {reason}"
+
+    @property
+    def _is_refused(self) -> bool:
+        return self._refusals >= REFUSALS and time.monotonic() - self._refused_at < REFUSED
 
     # -- life
 
@@ -238,9 +246,8 @@ class Lane:
                 self._wake.clear()
                 await set_within(self._wake, rest)  # the brake may open earlier
             elif self.puller.paused:
-                self.puller.paused = False
                 self._brake.refresh()
-                self.puller.refill()
+                self.puller.resume()
             elif self._isolation.queue:
                 await self._isolation.handle_first(self._handle_alone, self._stopping)
             elif self.batcher.ready:
@@ -263,7 +270,8 @@ class Lane:
             self._released()
             self._refusals = self._refusals + 1 if again == len(batch) else 0
             if self._refusals >= REFUSALS:  # the sink takes nothing: rest, instead of passing the stream through
-                self._rest_until = time.monotonic() + self._options.after_failure
+                self._refused_at = time.monotonic()
+                self._rest_until = self._refused_at + self._options.after_failure
         finally:
             self._free.release()
             self._wake.set()

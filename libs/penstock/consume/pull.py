@@ -143,6 +143,12 @@ class Puller:
         self.answered_at = time.monotonic()
         self.refill()
 
+    def resume(self) -> None:
+        """Pulls again after a pause; the server has not been asked for anything meanwhile."""
+        self.paused = False
+        self.answered_at = time.monotonic()
+        self.refill()
+
     def check(self) -> None:
         """To be called twice a second: gives up silent pulls."""
         now = time.monotonic()

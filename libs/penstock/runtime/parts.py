@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from penstock.broker import Broker
-from penstock.consume import Delivery, LaneOptions, Outcome
+from penstock.consume import Delivery, LaneOptions, Outcome, SinkRetry
 from penstock.rpc.server import Operation
 from penstock.runtime.watch import Watch
 from penstock.settings import Settings
@@ -48,9 +48,10 @@ class Parts:
 
     `operations` are the requests of `service` that it serves, `concurrency` at a time. `unready_reason` says why its
     sink is not ready (empty: it is), `note` what an operator should know of a worker that is ready; `watches` add to
-    both. Nothing is pulled before `may_consume` is set. `background` tasks run until the event is set. `on_stop` is
-    called when the worker is about to stop, before its lanes finish; `close` when they have. `push_backs` counts how
-    often the sink asked for less: a replay slows down when it grows.
+    both. A worker is not ready either while messages wait in one of its `sinks`, or a lane's batches are not taken.
+    Nothing is pulled before `may_consume` is set. `background` tasks run until the event is set. `on_stop` is called
+    when the worker is about to stop, before its lanes finish; `close` when they have. `push_backs` counts how often the
+    sink asked for less: a replay slows down when it grows.
     """
 
     sources: Sequence[Source[Any]] = ()
@@ -58,6 +59,7 @@ class Parts:
     operations: Mapping[str, Operation] = field(default_factory=dict)
     concurrency: int = 32
     unready_reason: Callable[[], str] = lambda: ""
+    sinks: Sequence[SinkRetry] = ()
     note: Callable[[], str] = lambda: ""
     watches: Sequence[Watch] = ()
     may_consume: asyncio.Event | None = None

@@ -11,6 +11,7 @@ one outcome for each message), and a `__main__.py` that puts them together:
                 Source(stream="SCORES", consumer="mirror", decode=read_score, handle=sink.scores),
             ],
             unready_reason=lambda: sink.unready_reason,
+            sinks=[sink.retry],
             on_stop=[sink.stop],
             close=sink.close,
         )
@@ -109,6 +110,7 @@ class Worker(Generic[S]):
         if self.stop.is_set():
             return ["stopping"]
         reasons = [self._parts.unready_reason(), *[lane.unready_reason() for lane in self._lanes]]
+        reasons += [sink.unready_reason() for sink in self._parts.sinks]
         reasons += [reason for watch in self._parts.watches for reason in watch.reasons]
         return list(dict.fromkeys([reason for reason in reasons if reason]))  # the brake is the same for every lane
 
