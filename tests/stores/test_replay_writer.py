@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from uuid import UUID
@@ -10,6 +11,7 @@ import pytest
 
 from penstock.consume import Done
 from penstock.events import Event, record
+from penstock.provisioning import provision
 from penstock.runtime import Worker
 from penstock.services.writer.__main__ import build
 from penstock.services.writer.logic import Writer
@@ -76,6 +78,26 @@ async def test_a_run_restores_a_lost_table_and_leaves_newer_rows(
     restored = await records(store, events[30:])
     assert len(restored) == 370
     assert b'"sequence":%d,' % events[-1].sequence in restored[-1]
+
+
+async def test_the_audit_table_is_filled_again_from_the_trail(
+    rig: Rig, worker: Worker[Place], cassandra: Processes
+) -> None:
+    del worker
+
+    def rows() -> set[int]:
+        with cassandra_roles.admin(cassandra.place) as admin:
+            found = admin.execute(f"SELECT sequence FROM {cassandra.place.cassandra_keyspace}.audit")
+            return {row.sequence for row in found}
+
+    warden = await rig.broker("warden")
+    trail = [(await warden.publish("audit.warden.allow", b'{"identity":"till"}')).sequence for _ in range(20)]
+    await rig.settled("AUDIT", "writer")
+    empty(cassandra, "audit")
+    await rig.drop_consumer("AUDIT", "writer")
+    await provision.apply(rig.place)
+    await rig.settled("AUDIT", "writer")
+    assert await asyncio.to_thread(rows) >= set(trail)
 
 
 async def test_a_run_over_the_scores_restores_them(
