@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -21,7 +20,7 @@ class Stamps:
     def of(self, publisher: str, raw: bytes, value: Any, now_ns: int) -> int:
         """`now_ns`, or when the same event of the same publisher came first, in Unix nanoseconds. `raw` are the event's
         bytes, `value` what they say."""
-        if not isinstance(value, Mapping) or value.get("time") is not None:
+        if not isinstance(value, dict) or value.get("time") is not None:
             return now_ns
         digest = sha256(b"%b\0%b" % (publisher.encode(), raw)).digest()
         first_ns = self._recent.get(digest)
