@@ -105,12 +105,45 @@ def test_what_does_not_fit_is_counted_and_marked() -> None:
         ('"Thu Nov 19 01:00:00 2026"', "2026-11-19T00:00:00.000Z"),
         ('"2026-07-01 02:00:00"', "2026-07-01T00:00:00.000Z"),  # daylight saving time
         ('"2026-11-19t00:00:00z"', "2026-11-19T00:00:00.000Z"),
+        ('"2026-11-19 00:00:00 +0000 UTC"', "2026-11-19T00:00:00.000Z"),
+        ('"2026-11-19T01:00:00+01:00[Europe/Berlin]"', "2026-11-19T00:00:00.000Z"),
+        ('"19-Nov-2026 01:00:00"', "2026-11-19T00:00:00.000Z"),
+        ('"19 Nov 2026 01:00:00.5"', "2026-11-19T00:00:00.500Z"),
     ],
 )
 def test_times_of_json_lines(value: str, moment: str) -> None:
     [event] = sent('{"msg":"m","ts":' + value + "}", zone=BERLIN)
     assert event["time"] == moment
     assert "labels" not in event["data"]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"@message": "m", "@level": "warn", "@module": "a.b", "@timestamp": "2026-11-19T00:00:00.5Z"},
+        {"message": "m", "level": "warn", "loggerName": "a.b",
+         "instant": {"epochSecond": 1795046400, "nanoOfSecond": 500000000}},
+        {"RenderedMessage": "m", "Level": "warn", "logger": "a.b", "Timestamp": "2026-11-19T00:00:00.5000000+00:00"},
+        {"Message": "m", "LogLevel": "warn", "Category": "a.b", "Timestamp": "2026-11-19T00:00:00.5Z"},
+        {"textPayload": "m", "severity": "warn", "logger": "a.b",
+         "timestamp": {"seconds": 1795046400, "nanos": 500000000}},
+        {"fields": {"message": "m"}, "level": "warn", "target": "a.b", "timestamp": "2026-11-19T00:00:00.5Z"},
+        {"body": "m", "severity_text": "warn", "logger": "a.b", "event_time": 1795046400.5},
+        {"msg": "m", "level": "warn", "logger": "a.b", "date": "2026-11-19", "time": "00:00:00.5"},
+    ],
+    ids=["hclog", "Log4j 2", "Serilog", ".NET", "Cloud Logging", "tracing", "OpenTelemetry", "date and time"],
+)  # fmt: skip
+def test_names_of_members_that_programs_use(members: dict[str, Any]) -> None:
+    [event] = sent(json.dumps(members))
+    assert event["time"] == "2026-11-19T00:00:00.500Z"
+    assert {name: event["data"].get(name) for name in ("message", "level", "logger", "labels")} == {
+        "message": "m", "level": "warn", "logger": "a.b", "labels": None,
+    }  # fmt: skip
+
+
+def test_a_small_number_is_no_time() -> None:
+    [event] = sent('{"msg":"m","ts":12.5}')
+    assert (event["time"], event["data"]["labels"]) == ("2026-11-21T00:00:00.000Z", {"ts": "12.5"})
 
 
 def test_the_journal_of_systemd() -> None:
@@ -152,10 +185,12 @@ QUOTED = [{"EventId": each["eventID"], "CloudTrailEvent": json.dumps(each)} for 
         "\n".join(json.dumps(each, indent=1) for each in RECORDS),
         json.dumps({"Events": QUOTED, "NextToken": "t"}, indent=4),
         json.dumps({"Records": RECORDS[:2]}) + "\n" + json.dumps({"Records": RECORDS[2:]}),
+        json.dumps({"logGroup": "g", "logEvents": [{"id": "1", "message": json.dumps(each)} for each in RECORDS]}),
+        "\n".join(json.dumps({"detail-type": "AWS API Call via CloudTrail", "detail": each}) for each in RECORDS),
     ],
     ids=[
         "records", "records over lines", "array", "array over lines", "one a line", "side by side",
-        "objects over lines", "lookup-events", "two documents",
+        "objects over lines", "lookup-events", "two documents", "CloudWatch", "EventBridge",
     ],
 )  # fmt: skip
 def test_batches_become_their_records(text: str) -> None:
@@ -175,6 +210,35 @@ def test_what_stands_beside_a_batch_is_kept_with_each_record() -> None:
     assert first["data"]["labels"] == {"logGroup": "/till", "id": "1"}
     assert second["data"]["labels"] == {"logGroup": "/till"}
     assert first["id"] != second["id"]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("name", ["events", "entries", "items", "logs", "value", "data", "results", "messages", "hits"])
+def test_a_list_of_records_becomes_its_records(name: str, indent: int | None) -> None:
+    records = [{"time": "2026-11-19T00:00:00Z", "message": "a"}, {"timestamp": "2026-11-19T00:00:01Z", "n": 1}]
+    first, second = sent(json.dumps({"next": "t", name: records}, indent=indent))
+    assert (first["time"], members(first)["message"], members(first)["next"]) == ("2026-11-19T00:00:00.000Z", "a", "t")
+    assert second["time"] == "2026-11-19T00:00:01.000Z"
+
+
+def test_a_search_of_elasticsearch_becomes_its_documents() -> None:
+    hits = [{"_id": n, "_source": {"@timestamp": "2026-11-19T00:00:00Z", "message": n}} for n in ("a", "b")]
+    found = sent(json.dumps({"took": 1, "hits": {"total": {"value": 2}, "hits": hits}}))
+    assert [(members(each)["message"], members(each)["_id"]) for each in found] == [("a", "a"), ("b", "b")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"msg":"sold","items":[{"time":"x"},{"time":"y"}]}',
+        '{"time":"2026-11-19T00:00:00Z","data":[{"message":"a"}]}',
+        '{"items":[{"sku":"A1"}]}',
+        '{"events":[]}',
+        '{"value":[1,2]}',
+    ],
+)
+def test_a_list_within_a_record_stays_within_it(line: str) -> None:
+    assert len(sent(line)) == 1
 
 
 @pytest.mark.parametrize("indent", [None, 2])

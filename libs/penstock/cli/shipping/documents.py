@@ -1,6 +1,6 @@
 """JSON over several lines, and JSON that holds many records → the records.
 
-[{…}, {…}]   {"Records": […]}   {"logEvents": […]}   {"Events": […]}   {…}{…}   and all of these over many lines
+[{…}, {…}]   {"Records": […]}   {"logEvents": […]}   {"hits": {"hits": […]}}   {…}{…}   and all of these over many lines
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ MOST_BYTES = 256 * 1024 * 1024  # of one document over many lines
 _WHITE = b" \t\r\n"
 # Members under which providers put many records. What stands beside them belongs to each record.
 _BATCHES = ("Records", "records", "logEvents", "Events")
-_QUOTED_RECORD = "CloudTrailEvent"  # `aws cloudtrail lookup-events` gives the record as a string
+# The same, where the object does not look like a record, and all that the member holds does.
+_LISTS = ("events", "entries", "items", "logs", "value", "data", "results", "messages", "hits")
+_OF_RECORDS = {
+    "specversion", "message", "msg", "MESSAGE", "log", "event", "eventName", "textPayload", "jsonPayload", "_source",
+    "@timestamp", "timestamp", "time", "ts", "date", "eventTime", "Timestamp", "requestReceivedTimestamp",
+}  # fmt: skip
+# `aws cloudtrail lookup-events` and CloudWatch give the record as a string.
+_QUOTED_RECORDS = ("CloudTrailEvent", "message")
+_CLOUDTRAIL = ("eventSource", "eventName", "eventTime")
 _LONG_NUMBER = re.compile(rb"[0-9]{16}")
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[][{}]|"', re.DOTALL)
 _BEGINS = re.compile(rb'(?:\{\s*"[A-Za-z]+"\s*:\s*)?\[\s*')
@@ -64,23 +72,42 @@ def elements(value: Any) -> list[Any] | None:
         return value if not value or any(isinstance(each, dict | str) for each in value) else None
     if not isinstance(value, dict):
         return None
-    for name in _BATCHES:
+    if "specversion" in value:
+        return None
+    if "detail-type" in value and is_cloudtrail(value.get("detail")):  # as EventBridge delivers it
+        return [value["detail"]]
+    if isinstance(hits := value.get("hits"), dict) and isinstance(hits.get("hits"), list):
+        value = {**value, "hits": hits["hits"]}
+    is_record = not _OF_RECORDS.isdisjoint(value)
+    for name in _BATCHES if is_record else (*_BATCHES, *_LISTS):
         found = value.get(name)
-        if isinstance(found, list) and all(isinstance(each, dict) for each in found) and "specversion" not in value:
+        if isinstance(found, list) and all(isinstance(each, dict) for each in found):
+            if name in _LISTS and (not found or any(_OF_RECORDS.isdisjoint(each) for each in found)):
+                continue
             beside = {key: member for key, member in value.items() if key != name}
             return [_element(each, beside) for each in found]
     return None
 
 
+def is_cloudtrail(value: Any) -> bool:
+    """Whether a value is a record of AWS CloudTrail."""
+    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in _CLOUDTRAIL)
+
+
 def _element(record: dict[str, Any], beside: dict[str, Any]) -> dict[str, Any]:
-    quoted = record.get(_QUOTED_RECORD)
-    if isinstance(quoted, str):
-        try:
-            found = value_of(quoted.encode())
-        except ValueError:
-            found = None
-        if isinstance(found, dict):
-            return found
+    for name in _QUOTED_RECORDS:
+        quoted = record.get(name)
+        if isinstance(quoted, str) and quoted[:1] == "{":
+            try:
+                found = value_of(quoted.encode())
+            except ValueError:
+                continue
+            if is_cloudtrail(found):
+                return dict(found)
+    if "specversion" in record:
+        return record
+    if isinstance(source := record.get("_source"), dict):  # of Elasticsearch
+        return {**beside, **{name: member for name, member in record.items() if name != "_source"}, **source}
     return {**beside, **record}
 
 

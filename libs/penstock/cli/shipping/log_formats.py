@@ -33,7 +33,7 @@ ISO_ZONED = _ISO + _OFFSET
 _MON = r"(?P<mon>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _BSD = _MON + r" {1,2}(?P<day>\d{1,2}) " + _CLOCK
 _SYSLOG = _MON + r" {1,2}(?P<day>\d{1,2}) (?:(?P<year>\d{4}) )?" + _CLOCK + _FRACTION
-_DAY_FIRST = r"(?:\w{3}, )?(?P<day>\d{1,2})[-/ ]" + _MON + r"[-/ ](?P<year>\d{4})[ :]" + _CLOCK + _FRACTION + _OFFSET
+DAY_FIRST = r"(?:\w{3}, )?(?P<day>\d{1,2})[-/ ]" + _MON + r"[-/ ](?P<year>\d{4})[ :]" + _CLOCK + _FRACTION + _OFFSET
 _COMPACT = r"(?P<year>\d{4})(?P<month>[01]\d)(?P<day>[0-3]\d)[T -]" + _CLOCK + _FRACTION + _OFFSET
 _ACCESS_TIME = r"\[(?P<day>\d\d)/" + _MON + r"/(?P<year>\d{4}):" + _CLOCK + _FRACTION + r" (?P<offset>[+-]\d{4})\] "
 _CALLER = (
@@ -105,7 +105,7 @@ FORMATS = (
     _format("audit", r"(?P<before>(?:node=(?P<host>\S+) )?type=\w+) msg=audit\((?P<epoch>\d{9,10}\.\d{1,9}):",
             r"(?P<serial>\d+)\): ?"),
     _format("squid", r"(?P<epoch>\d{10}\.\d{3}) +(?=\d+ \S+ [A-Z_]+/)"),
-    _format("redis", r"(?P<pid>\d+):[A-Z] ", _DAY_FIRST, r" ", service="redis"),
+    _format("redis", r"(?P<pid>\d+):[A-Z] ", DAY_FIRST, r" ", service="redis"),
     _format("mysql", ISO_ZONED, r" +(?P<thread>\d+) \[(?P<level>System|Note|Warning|Error|ERROR)\] "),
     _format("ruby", r"[A-Z], \[", _ISO, r" #(?P<pid>\d+)\] +(?P<level>[A-Z]+) -- (?P<process>[^:]*): ?"),
     _format("celery", r"\[", _ISO, r": ", UPPER, r"/(?P<process>[^]]+)\] "),
@@ -115,7 +115,7 @@ FORMATS = (
             r"(?P<logger>\S+) *: "),
     _format("thread_level", r"\[?", ISO_ZONED, r"\]?[\s,|-]*\[ *(?!", WORD, r" *\])(?P<thread>[^][]{1,255}?) *\] *",
             r"\[?", UPPER, r"\]?[\s:|-]+(?:(?P<logger>[\w$]+(?:\.[\w$]+)+) *(?: -|:) +)?"),
-    _format("tomcat", _DAY_FIRST, r" ", UPPER, r" \[(?P<thread>[^]]*)\] (?P<logger>\S+) "),
+    _format("tomcat", DAY_FIRST, r" ", UPPER, r" \[(?P<thread>[^]]*)\] (?P<logger>\S+) "),
     _format("tracing", ISO_ZONED, r" +", UPPER, r" (?P<logger>\w+(?:::\w+)+): "),
     _format("dated_level", r"\[?", ISO_ZONED, r"\]?[\s,:|-]*", UPPER, r"[ \t]*[\s:|-]+", loose=True),
     _format("dated_level_in_brackets", r"\[?", ISO_ZONED, r"\]?[\s,:|-]*\[ *", IN_BRACKETS, r" *\][\s:|-]*",
@@ -129,8 +129,8 @@ FORMATS = (
     _format("php", r"\[(?P<day>\d\d)-", _MON, r"-(?P<year>\d{4}) ", _CLOCK, r"(?: ", _ABBREVIATION, r")?[^]]*\] "),
     _format("named", r"(?P<process>[\w.-]+) ", _ISO, r": "),
     _format("level_first", r"\[?", UPPER, r"\]?:?\s+\[?", ISO_ZONED, r"\]?[\s,:|-]+", loose=True),
-    _format("day_first_level", r"\[?", _DAY_FIRST, r"\]?[\s,:|-]*\[?", UPPER, r"\]?[ \t]*[\s:|-]+", loose=True),
-    _format("day_first", r"\[?", _DAY_FIRST, r"\]?[\s,:|-]+", loose=True),
+    _format("day_first_level", r"\[?", DAY_FIRST, r"\]?[\s,:|-]*\[?", UPPER, r"\]?[ \t]*[\s:|-]+", loose=True),
+    _format("day_first", r"\[?", DAY_FIRST, r"\]?[\s,:|-]+", loose=True),
     _format("asctime", r"\[?[A-Z][a-z]{2} ", _BSD, _FRACTION, r"(?: ", _ABBREVIATION, r")? (?P<year>\d{4})\]?[\s,:|-]+",
             loose=True),
     _format("month_level", _SYSLOG, r" \[?", UPPER, r"\]?[ \t]*[\s:|-]+", loose=True),

@@ -13,9 +13,12 @@ from penstock.cli.shipping.terminal_colours import without_colours
 
 # Member of log.line.v1 → names under which programs write it; the first one found wins, the others become labels.
 _NAMES = {
-    "message": ("message", "msg", "event", "log", "MESSAGE", "@m", "@mt", "short_message"),
-    "level": ("level", "log.level", "severity", "lvl", "levelname", "@l"),
-    "logger": ("logger", "log.logger", "component", "logger_name", "name"),
+    "message": ("message", "msg", "event", "log", "MESSAGE", "@m", "@mt", "short_message", "@message",
+                "Message", "RenderedMessage", "textPayload", "jsonPayload.message", "fields.message", "body", "text"),
+    "level": ("level", "log.level", "severity", "lvl", "levelname", "@l", "@level", "Level", "LogLevel",
+              "severity_text", "loglevel", "log_level"),
+    "logger": ("logger", "log.logger", "component", "logger_name", "name", "loggerName", "@module",
+               "Category", "target"),
     "host": ("host", "hostname", "host.name", "elasticsearch.node.name", "node.name", "_HOSTNAME"),
     "service": ("service", "service.name", "app", "application", "_SYSTEMD_UNIT"),
     "process": ("process", "process.name", "program", "SYSLOG_IDENTIFIER", "_COMM"),
@@ -23,9 +26,12 @@ _NAMES = {
     "thread": ("thread", "process.thread.name", "thread_name"),
     "trace_id": ("trace_id", "trace.id", "traceId", "trace"),
     "span_id": ("span_id", "span.id", "spanId"),
-}
+}  # fmt: skip
 _TIMES = ("@timestamp", "timestamp", "time", "ts", "datetime", "date", "asctime", "@t", "t.$date",
-          "_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP")  # fmt: skip
+          "_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP", "Timestamp", "Time", "timeMillis", "time_iso8601",
+          "eventTime", "event_time", "_time", "timestamp_ms", "ts_ms", "epoch", "requestReceivedTimestamp")  # fmt: skip
+# Times in two members: seconds and nanoseconds, or date and time of day.
+_SECONDS = (("instant.epochSecond", "instant.nanoOfSecond"), ("timestamp.seconds", "timestamp.nanos"))
 _EXCEPTION = {
     "type": ("error.type", "exception.type"),
     "message": ("error.message", "exception.message"),
@@ -38,11 +44,6 @@ LONGEST = {
 }  # fmt: skip
 _PID = re.compile(r"\d{1,15}")
 _DEEPEST = 4
-
-
-def is_cloudtrail(value: dict[str, Any]) -> bool:
-    """Whether the object is a record of AWS CloudTrail."""
-    return all(isinstance(value.get(name), str) for name in ("eventSource", "eventName", "eventTime"))
 
 
 def actor(record: dict[str, Any]) -> str:
@@ -74,11 +75,7 @@ def data_of(
                 break
     if "level" not in data and (severity := str(rest.get("PRIORITY", ""))) in ("0", "1", "2", "3", "4", "5", "6", "7"):
         data["level"] = SYSLOG[int(severity)]
-    time_ns = None
-    for name in _TIMES:
-        if name in rest and (time_ns := time_of(rest[name])) is not None:
-            del rest[name]
-            break
+    time_ns = _time(rest, time_of)
     if "message" not in data:
         return {**data, "message": raw}, time_ns, 0
     exception = {part: found for part, names in _EXCEPTION.items() if (found := _taken(rest, part, names))}
@@ -90,6 +87,26 @@ def data_of(
     if labels:
         data["labels"] = labels
     return data, time_ns, lost
+
+
+def _time(rest: dict[str, Any], time_of: Callable[[Any], int | None]) -> int | None:
+    """The time, whose members are taken out; None if there is none."""
+    for name in _TIMES:
+        if name in rest and (found := time_of(rest[name])) is not None:
+            del rest[name]
+            return found
+    for seconds, nanos in _SECONDS:
+        if isinstance(rest.get(seconds), int) and isinstance(rest.get(nanos), int):
+            found = time_of(f"{rest[seconds]}.{rest[nanos]:09d}")
+            if found is not None:
+                del rest[seconds], rest[nanos]
+                return found
+    if isinstance(rest.get("date"), str) and isinstance(rest.get("time"), str):
+        found = time_of(f"{rest['date']} {rest['time']}")
+        if found is not None:
+            del rest["date"], rest["time"]
+            return found
+    return None
 
 
 def _taken(rest: dict[str, Any], part: str, names: tuple[str, ...]) -> str | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from penstock.cli.shipping import first_sent, log_json, logfmt, value_times
+from penstock.cli.shipping import documents, first_sent, log_json, logfmt, value_times
 from penstock.cli.shipping.event_texts import cloudevent, cloudtrail, log_line
 from penstock.cli.shipping.log_times import Clock
 from penstock.cli.shipping.records import Record, Records
@@ -50,7 +50,7 @@ class LogFile:
         self.source = _short(f"file://{host}{quote(str(steady))}") if path else "stdin:" + host
         self.clock = Clock(zone, written_ns, years)
         self.cut = 0  # events of which a part is missing
-        self._stem = _ENDING.sub("", steady.name)[:255] or "stdin"
+        self._stem = (_ENDING.sub("", steady.name)[:255] if path else "") or "stdin"
         self._file = str(name) if path else ""
         self._kind = kind
         self._written_ns = written_ns
@@ -81,7 +81,7 @@ class LogFile:
         if isinstance(value, dict):
             if "specversion" in value:
                 return cloudevent(line.raw, value, self._time(value.get("time")))
-            if log_json.is_cloudtrail(value) and self._kind in (None, "cloud.audit.v1"):
+            if documents.is_cloudtrail(value) and self._kind in (None, "cloud.audit.v1"):
                 return cloudtrail(line.raw, value, record.id, self._time(value["eventTime"]))
             return self._of_members(record, value)
         if (members := logfmt.members(record.text)) is not None and not record.more and self._kind != "text":

@@ -8,15 +8,16 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from penstock.cli.shipping.log_formats import ISO_ZONED
+from penstock.cli.shipping.log_formats import DAY_FIRST, ISO_ZONED
 from penstock.cli.shipping.log_times import Clock
 from penstock.errors import Refused
 from penstock.events import timestamps
 
-_ISO = re.compile(ISO_ZONED)
+_WRITTEN = re.compile(ISO_ZONED), re.compile(DAY_FIRST)
 _NUMBER = re.compile(r"\d{9,20}(?:\.\d{1,9})?")
 _OTHERS = ("%d/%b/%Y:%H:%M:%S %z", "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S.%f %Y")
 _SHORTEST = len("20261128T1000")  # a date alone is no time
+_EARLIEST = 10**8  # seconds since 1970; a smaller number is a duration or a count
 _NS = 1_000_000_000
 
 
@@ -27,7 +28,7 @@ def time_of(value: Any, clock: Clock) -> int | None:
 
 
 def _number(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e20:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _EARLIEST <= value < 1e20:
         return None
     return _since_1970(Decimal(repr(value)))
 
@@ -48,8 +49,9 @@ def _text(text: str, clock: Clock) -> int | None:
         return timestamps.parse(text)
     except Refused:
         pass
-    if match := _ISO.fullmatch(text):
-        return clock.time_of(match.groupdict())
+    for pattern in _WRITTEN:
+        if match := pattern.fullmatch(text):
+            return clock.time_of(match.groupdict())
     if (moment := _moment(text)) is None:
         return None
     if moment.tzinfo is None:
