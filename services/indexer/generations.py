@@ -22,6 +22,8 @@ _log = structlog.get_logger("penstock.indexer")
 Json = dict[str, Any]
 Actions = Sequence[Json]
 SECONDS = 25.0
+# Not in an index of their own: read from the documents, of those that are as new as the time of an end.
+_PLACE: Json = {"stream": {"type": "keyword"}, "sequence": {"type": "long"}}
 
 
 class Generations:
@@ -109,7 +111,14 @@ class Generations:
         alias = beside(wanted.alias)
         try:
             await self._client.indices.refresh(index=alias)
-            count = (await self._client.count(index=alias)).body["count"]
+            counts = await self._client.search(
+                index=alias,
+                size=0,
+                track_total_hits=True,
+                runtime_mappings=_PLACE,
+                aggregations={"behind": {"filter": _behind(wanted.ends)}},
+                allow_partial_search_results=False,
+            )
             found = await self._client.search(
                 index=alias,
                 query={"ids": {"values": wanted.keys}},
@@ -120,7 +129,12 @@ class Generations:
         except (ApiError, TransportError) as error:
             raise unavailable(error, f"{alias} cannot be read") from error
         documents = {hit["_id"]: hit["_source"] for hit in found.body["hits"]["hits"]}
-        return messages.CheckedIndex(count=count, documents=documents).to_json()
+        body = counts.body
+        return messages.CheckedIndex(
+            count=body["hits"]["total"]["value"],
+            behind=body["aggregations"]["behind"]["doc_count"],
+            documents=documents,
+        ).to_json()
 
     async def _list(self, alias: str) -> messages.Indices:
         try:
@@ -146,3 +160,20 @@ def _dropped(found: messages.Indices) -> list[str]:
     if found.live is None:
         return [found.beside] if found.beside is not None else []
     return [index for index in found.all if index != found.live]
+
+
+def _behind(ends: Sequence[messages.StreamEnd]) -> Json:
+    """Documents of events behind one of the ends."""
+    behind = [
+        {
+            "bool": {
+                "filter": [
+                    {"range": {"stored_at": {"gte": end.stored_at}}},
+                    {"term": {"stream": end.stream}},
+                    {"range": {"sequence": {"gt": end.last}}},
+                ]
+            }
+        }
+        for end in ends
+    ]
+    return {"bool": {"should": behind, "minimum_should_match": 1}} if behind else {"match_none": {}}

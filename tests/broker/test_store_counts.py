@@ -43,6 +43,7 @@ async def test_the_rows_of_a_table_are_counted_although_pages_fail(rig: Rig, mon
         id="r-table", plan="p", target="writer", source="store", effect="rebuild", ranges=(), planned=0, rate=1.0,
         changes=(Change(state="running", at="2026-11-29T00:00:00Z", by="ann"),), store=SELECTION, alias="table-events",
     )  # fmt: skip
-    rows = await table_count.rows(await rig.broker("operator"), run)
+    operator = await rig.broker("operator")
+    rows = [await table_count.rows(operator, run.alias, place) for place in store_pages.partitions(SELECTION)]
     await service.stop(0.3)
-    assert rows == 2 * 5 * len(store_pages.partitions(SELECTION))
+    assert rows == [2 * 5] * len(rows)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from penstock.services.operator.replay.runs import Runs
 from penstock.services.operator.replay.verification import Verification
 from tests.support.broker_rig import Rig
 from tests.support.deliveries import line
+from tests.support.held import held
 from tests.support.rebuilds import everywhere
 from tests.support.replay_console import Console
 
@@ -79,39 +79,6 @@ async def test_what_a_suspended_leader_had_decided_is_refused_once_another_has_d
     dropped = await console.ask("discard", {"run": run.id, "reason": "a test", "by": "ann"})
     assert (dropped["live"], dropped.get("beside")) == (before, None)
     await operator.drain()
-
-
-class Held:
-    """A step of the operator that waits: `begun` when it is reached, until `released`."""
-
-    def __init__(self) -> None:
-        self.begun, self.released = asyncio.Event(), asyncio.Event()
-
-    async def wait(self) -> None:
-        self.begun.set()
-        await self.released.wait()
-
-
-@asynccontextmanager
-async def held(owner: type, name: str, *, after: bool) -> AsyncIterator[Held]:
-    """Holds a method up before it is called, or after it."""
-    step: Callable[..., Awaitable[Any]] = getattr(owner, name)
-    hold = Held()
-
-    async def slow(*arguments: Any) -> Any:
-        if not after:
-            await hold.wait()
-        result = await step(*arguments)
-        if after:
-            await hold.wait()
-        return result
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owner, name, slow)
-        try:
-            yield hold
-        finally:
-            hold.released.set()
 
 
 async def test_a_cancel_at_the_end_of_a_rebuild_comes_before_the_swap_or_is_refused(

@@ -3,6 +3,7 @@ asks them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import structlog
@@ -11,7 +12,7 @@ from penstock.errors import Refused
 from penstock.replay import rebuild
 from penstock.replay.rebuild import Rebuild
 from penstock.rpc.client import ask
-from penstock.rpc.messages import CheckedIndex, Indices, RebuiltIndex
+from penstock.rpc.messages import CheckedIndex, CheckIndex, Indices, RebuiltIndex, StreamEnd
 from penstock.services.operator.replay.runs import Runs
 
 _log = structlog.get_logger("penstock.operator.replay")
@@ -65,11 +66,10 @@ class RebuiltIndices:
             raise Refused("CONFLICT", busy(found))
         return found
 
-    async def check(self, alias: str, keys: list[str]) -> CheckedIndex:
-        """What the index or table beside the live one holds."""
-        answer = await ask(
-            self._runs.broker, service_of(alias), "check", {"alias": alias, "keys": keys}, timeout=TIMEOUT
-        )
+    async def check(self, alias: str, keys: list[str], ends: Sequence[StreamEnd] = ()) -> CheckedIndex:
+        """What the index or table beside the live one holds, and how much of it is behind these ends."""
+        wanted = CheckIndex(alias=alias, keys=keys, ends=list(ends)).to_json()
+        answer = await ask(self._runs.broker, service_of(alias), "check", wanted, timeout=TIMEOUT)
         return CheckedIndex.model_validate(answer)
 
     async def swap(self, found: Rebuild, revision: int) -> RebuiltIndex:

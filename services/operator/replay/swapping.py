@@ -30,10 +30,12 @@ class Swapping:
         if found.state != "filling":  # swapped by a leader that was killed before it could note it
             return ""
         if run.state != "swapping":
-            failed = await self._verification.check(run, found, ledger)
-            if failed is None or failed:
-                return failed
-            await self._runs.move(run.id, "swapping", ACTOR, f"{found.index} was verified")
+            verdict = await self._verification.check(run, found, ledger)
+            if verdict is None:
+                return None
+            if not verdict.holds:
+                return f"{verdict.why}; what is live stays"
+            await self._runs.move(run.id, "swapping", ACTOR, verdict.why)
         try:
             await self._indices.swap(found, revision)
         except Refused as error:

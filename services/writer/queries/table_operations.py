@@ -108,11 +108,11 @@ class TableOperations:
         return await self._list(alias)
 
     async def count(self, request: Json, _: RequestCaller) -> Json:
-        """CountTable → TableCount: one page of a partition of the table beside the live one."""
+        """CountTable → TableCount: one page of a partition of the table beside the live one, or of the records."""
         wanted = messages.CountTable.read(request)
-        name, beside = await self._beside(wanted.alias)
+        name, beside = ("events", None) if wanted.records else await self._beside(wanted.alias)
         partition = (wanted.period, wanted.pp)
-        if name == "events":
+        if beside is None or name == "events":
             after = UUID(wanted.after) if wanted.after else _FIRST
             rows = list(await self._reads.read(COUNT_PAGE, (*partition, after, PAGE), table=beside))
             count, place = len(rows), str(rows[-1].key) if rows else None

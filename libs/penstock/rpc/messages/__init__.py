@@ -58,6 +58,7 @@ from penstock.rpc.messages.index import (
     IndexRef,
     IndexTarget,
     Indices,
+    StreamEnd,
     TableCount,
 )
 from penstock.rpc.messages.mappings import MAX_MAPPINGS, IndexMapping, IndexMappings, ListMappings, MappingChange
@@ -283,6 +284,7 @@ __all__ = [
     "StoreSelection",
     "StoredPeriods",
     "StoredUpTo",
+    "StreamEnd",
     "StreamSpan",
     "TableCount",
     "Time",

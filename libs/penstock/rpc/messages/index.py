@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from penstock.contracts.subjects import PARTITIONS
-from penstock.rpc.messages.fields import Key, Reply, Request
+from penstock.rpc.messages.fields import Key, Reply, Request, Time
 
 MAX_CHECKED = 100
 _ALIAS = "(events|scored)-[a-z0-9_]+(-[a-z0-9_]+)?-[0-9]{4}(-[0-9]{2}){0,2}"
@@ -37,10 +37,20 @@ class IndexTarget(ChangeIndex):
     index: Index
 
 
+class StreamEnd(Request):
+    """A place in a stream of events, and when the message there was stored, or an earlier time."""
+
+    stream: str = Field(min_length=1, max_length=64)
+    last: int = Field(ge=0)
+    stored_at: Time
+
+
 class CheckIndex(IndexRef):
-    """The index beside the live one: how much it holds, and its documents of these keys."""
+    """The index beside the live one: how much it holds, how much of that is of events behind these ends, and its
+    documents of these keys."""
 
     keys: list[Key] = Field(default_factory=list, max_length=MAX_CHECKED)
+    ends: list[StreamEnd] = Field(default_factory=list, max_length=16)
 
 
 class Indices(Reply):
@@ -53,9 +63,11 @@ class Indices(Reply):
 
 
 class CheckedIndex(Reply):
-    """Documents in all, and those that were found by key. Of a table: the records of the keys that it has rightly."""
+    """Documents in all, those `behind` the ends, and those that were found by key. Of a table: the records of the keys
+    that it has rightly."""
 
     count: int
+    behind: int = 0
     documents: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
@@ -65,6 +77,7 @@ class CountTable(IndexRef):
     period: Annotated[str, StringConstraints(pattern="^[0-9]{4}(-[0-9]{2}){0,2}$")]
     pp: int = Field(ge=0, lt=PARTITIONS)
     after: Annotated[str, StringConstraints(max_length=2048)] | None = None
+    records: bool = Field(False, description="count the records of the live table `events` instead")
 
 
 class TableCount(Reply):
