@@ -289,10 +289,13 @@ async def test_a_tail_whose_key_is_revoked_says_so_and_fails(ingress: Ingress) -
 
 async def test_a_tail_comes_back_after_a_restart_and_has_missed_nothing(ingress: Ingress) -> None:
     tailing = await penstock(ingress, "tail", "--json", "--most", "3", "--entity", "comes-back")
-    await opened(ingress)
+    impatient = await penstock(ingress, "tail", "--patience", "0.5", "--entity", "never-sends")
+    await opened(ingress, 2)
     for number in range(3):
         if number == 1:
             await ingress.stop_process()
+            code, _, err = await impatient.end()
+            assert (code, err.count("trying again for 0.5 s"), "cannot be reached" in err) == (1, 1, True), err
             await ingress.start()
         assert (await ingress.send(event(f"back-{number}", subject="comes-back"))).status_code == 202
     code, out, err = await tailing.end()

@@ -19,7 +19,7 @@ from penstock.errors import PenstockError, Refused, Unavailable
 app = typer.Typer()
 
 SILENCE = 45.0  # seconds; the API sends a heartbeat every 15
-PATIENCE = 30.0  # seconds for which a lost connection is tried again
+PATIENCE = 30.0  # seconds for which a lost connection is tried again, unless --patience says otherwise
 FIRST_WAIT, LONGEST_WAIT = 0.25, 5.0  # seconds between two tries
 RETRIED = ("INGRESS_UNAVAILABLE",)  # reasons for which the API ends a tail that may be followed again
 
@@ -30,6 +30,9 @@ def tail(
     types: Types = None,
     entity: Entity = None,
     most: Annotated[int | None, typer.Option("--most", "-n", min=1, help="Stop after this many events.")] = None,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Give up after a lost connection was tried again for so many seconds.")
+    ] = PATIENCE,
     as_json: AsJson = False,
 ) -> None:
     """Follow events as they are stored, until Ctrl-C."""
@@ -37,12 +40,12 @@ def tail(
     out = console()
     seen = 0
     try:
-        for kind, body in follow({name: value for name, value in params.items() if value}):
+        for kind, body in follow({name: value for name, value in params.items() if value}, patience):
             if kind == "gap":
                 missed = "some" if body["dropped"] is None else f"{body['dropped']:,}"
                 print_line(f"{missed} events were skipped here", style="yellow", stderr=True)
             elif kind == "lost":
-                print_line(f"{body['reason']}; trying again for {PATIENCE:.0f} s", style="yellow", stderr=True)
+                print_line(f"{body['reason']}; trying again for {patience:g} s", style="yellow", stderr=True)
             elif kind == "event":
                 if as_json:
                     print_json(body)
@@ -56,17 +59,17 @@ def tail(
         return
 
 
-def follow(params: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def follow(params: dict[str, Any], patience: float = PATIENCE) -> Iterator[tuple[str, dict[str, Any]]]:
     """The server-sent events as (kind, data), and `lost` when the connection is.
 
     It is opened again where it was lost. Raises PenstockError if the API refuses, ends the tail for good, or cannot be
-    reached: at once the first time, later after PATIENCE seconds.
+    reached: at once the first time, later after `patience` seconds.
     """
-    position, deadline, wait = "", 0.0, FIRST_WAIT
+    opened, position, deadline, wait = False, "", 0.0, FIRST_WAIT
     while True:
         try:
             for kind, body, id in _frames(params, position):
-                position, deadline, wait = id or position, 0.0, FIRST_WAIT
+                opened, position, deadline, wait = True, id or position, 0.0, FIRST_WAIT
                 if kind == "end":
                     raise _ended(body)
                 yield kind, body
@@ -76,10 +79,10 @@ def follow(params: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         except Unavailable as error:
             failure = error
         if deadline == 0.0:
-            if not position and failure.code != "INGRESS_UNAVAILABLE":
+            if not opened and failure.code != "INGRESS_UNAVAILABLE":
                 raise failure
             yield "lost", {"reason": failure.detail}
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + patience
         if time.monotonic() + wait > deadline:
             raise failure
         time.sleep(wait)
