@@ -6,27 +6,16 @@ import asyncio
 import json
 import re
 import shlex
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-
-from penstock.services.operator.__main__ import build
 from penstock.stack.place import CHECKOUT
 from tests.support.broker_rig import Rig, Sink, subject
 from tests.support.command import dlq
 from tests.support.dead_letters import fail
 from tests.support.replay_hosts import Replica
 from tests.support.runbook import Runbook
-from tests.support.workers import RunningWorker
 
 DECISIONS = ("deny", "allow")  # of `penstock identity`
-
-
-@pytest.fixture(scope="module")
-async def operator(rig: Rig) -> AsyncIterator[Rig]:
-    async with RunningWorker(rig, "operator", build):
-        yield rig
 
 
 async def test_from_the_list_to_a_patched_redrive(operator: Rig, tmp_path: Path) -> None:

@@ -13,10 +13,7 @@ COUNT = 1500
 AGAIN = 256  # a page of the feed, which may be sent a second time
 
 
-async def test_a_redrive_goes_on_when_its_operator_is_killed(rig: Rig) -> None:
-    operators = Operators(rig)
-    operators.start(0)
-    operators.start(1)
+async def test_a_redrive_goes_on_when_its_operator_is_killed(rig: Rig, operators: Operators) -> None:
     indexer = await rig.broker("indexer")
     since = await rig.next_sequence("DLQ")
     sequences = await rig.store([b"{}"] * COUNT, publisher="till")

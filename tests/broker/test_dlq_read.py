@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64decode
-from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -14,7 +13,6 @@ from penstock.broker import Broker
 from penstock.errors import PenstockError, Refused
 from penstock.rpc.caller import Person
 from penstock.rpc.client import ask
-from penstock.services.operator.__main__ import build
 from penstock.services.operator.dead_letters import states as states_module
 from penstock.services.operator.dead_letters.index import Index
 from penstock.services.operator.dead_letters.reading import Reading
@@ -23,15 +21,8 @@ from tests.support.broker_rig import Rig, subject
 from tests.support.dead_letters import DeadLetterConsole, fail
 from tests.support.records import records_of
 from tests.support.until import BOUND
-from tests.support.workers import RunningWorker
 
 TILL = subject("till")
-
-
-@pytest.fixture(scope="module")
-async def operator(rig: Rig) -> AsyncIterator[Rig]:
-    async with RunningWorker(rig, "operator", build):
-        yield rig
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -13,27 +12,14 @@ from penstock.consume import Drop
 from penstock.errors import PenstockError
 from penstock.replay.run import BUCKET, Holder, target_key
 from penstock.rpc.messages import ReplayPlan, ReplayStatus
-from penstock.services.operator.__main__ import build
 from tests.support.broker_rig import Rig, Sink, subject
 from tests.support.dead_letters import DeadLetterConsole, fail
 from tests.support.records import records_of
 from tests.support.replay_console import Console
 from tests.support.replay_hosts import Replica
 from tests.support.until import until
-from tests.support.workers import RunningWorker
 
 TILL = subject("till")
-
-
-@pytest.fixture(scope="module")
-async def operator(rig: Rig) -> AsyncIterator[Rig]:
-    async with RunningWorker(rig, "operator", build):
-        yield rig
-
-
-@pytest.fixture(scope="module")
-async def console(operator: Rig) -> Console:
-    return Console(await operator.broker("replayer"))
 
 
 @pytest.fixture(scope="module")

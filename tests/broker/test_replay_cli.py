@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
-
-import pytest
 
 from penstock.broker import Keys
 from penstock.contracts.nats_subjects import key
 from penstock.replay.run import BUCKET, run_key
-from penstock.services.operator.__main__ import build
 from tests.support.bare_replica import BareReplica
 from tests.support.broker_rig import Rig
 from tests.support.command import replay
 from tests.support.replay_console import put
-from tests.support.workers import RunningWorker
-
-
-@pytest.fixture(scope="module")
-async def operator(rig: Rig) -> AsyncIterator[Rig]:
-    async with RunningWorker(rig, "operator", build):
-        yield rig
 
 
 async def planned(rig: Rig, *arguments: str, count: int = 200) -> dict[str, Any]:

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from penstock.errors import Refused
-from penstock.services.operator.__main__ import build
 from tests.support.bare_replica import BareReplica
 from tests.support.broker_rig import Rig
 from tests.support.replay_console import Console, put
 from tests.support.until import until
-from tests.support.workers import RunningWorker
 
 SUBJECTS = ["evt.00.http.till.log.line.v1", "evt.00.http.till.metric.sample.v1"]
-
-
-@pytest.fixture(scope="module")
-async def operator(rig: Rig) -> AsyncIterator[Rig]:
-    async with RunningWorker(rig, "operator", build):
-        yield rig
-
-
-@pytest.fixture(scope="module")
-async def console(operator: Rig) -> Console:
-    return Console(await operator.broker("replayer"))
 
 
 async def keep(rig: Rig, messages: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -17,16 +16,6 @@ from tests.support.until import until
 
 COUNT, RATE = 3000, 600.0
 RESUMED_SECONDS = 5.0
-
-
-@pytest.fixture(scope="module")
-async def operators(rig: Rig) -> AsyncIterator[Operators]:
-    operators = Operators(rig)
-    for number in range(2):
-        operators.start(number)
-    yield operators
-    for number in range(2):
-        operators.end(number)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -15,24 +14,11 @@ from penstock.errors import PenstockError, Refused
 from penstock.events import timestamps
 from penstock.replay.plan import hash_of
 from penstock.rpc.messages import ReplayPlan
-from penstock.services.operator.__main__ import build
 from tests.support.broker_rig import Rig
 from tests.support.replay_console import Console, put
-from tests.support.workers import RunningWorker
 
 PUBLISHERS = ("web_shop", "till")
 TYPES = ("log.line.v1", "metric.sample.v1", "user.interaction.v1")
-
-
-@pytest.fixture(scope="module")
-async def operator(rig: Rig) -> AsyncIterator[Rig]:
-    async with RunningWorker(rig, "operator", build):
-        yield rig
-
-
-@pytest.fixture(scope="module")
-async def console(operator: Rig) -> Console:
-    return Console(await operator.broker("replayer"))
 
 
 @pytest.fixture(scope="module")

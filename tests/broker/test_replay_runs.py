@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -15,27 +14,14 @@ from penstock.replay.outcomes import Kind
 from penstock.replay.plan import plan_key
 from penstock.replay.run import BUCKET
 from penstock.rpc.messages import ReplayPlan, ReplayRun
-from penstock.services.operator.__main__ import build
 from penstock.services.operator.replay import counting
 from tests.support.bare_replica import BareReplica
 from tests.support.broker_rig import Rig
 from tests.support.records import records_of
 from tests.support.replay_console import Console, put
 from tests.support.until import until
-from tests.support.workers import RunningWorker
 
 SUBJECT = "evt.00.http.till.log.line.v1"
-
-
-@pytest.fixture(scope="module")
-async def operator(rig: Rig) -> AsyncIterator[Rig]:
-    async with RunningWorker(rig, "operator", build):
-        yield rig
-
-
-@pytest.fixture(scope="module")
-async def console(operator: Rig) -> Console:
-    return Console(await operator.broker("replayer"))
 
 
 async def planned(rig: Rig, console: Console, count: int = 300, **members: Any) -> ReplayPlan:

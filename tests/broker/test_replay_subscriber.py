@@ -17,24 +17,11 @@ from penstock.errors import PenstockError, Refused
 from penstock.events.records import read_record
 from penstock.replay.subscriber import Replayed
 from penstock.rpc.messages import ReplayPlan, ReplayRun
-from penstock.services.operator.__main__ import build
 from tests.support.broker_rig import Rig
 from tests.support.command import replay
 from tests.support.replay_console import Console
 from tests.support.subscribers import as_, planned
 from tests.support.until import BOUND, until
-from tests.support.workers import RunningWorker
-
-
-@pytest.fixture(scope="module")
-async def operator(rig: Rig) -> AsyncIterator[Rig]:
-    async with RunningWorker(rig, "operator", build):
-        yield rig
-
-
-@pytest.fixture(scope="module")
-async def console(operator: Rig) -> Console:
-    return Console(await operator.broker("replayer"))
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from penstock.replay.ledger import Ledger
 from penstock.replay.run import Change, Holder, Run, run_key, target_key
 from penstock.replay.subscriber import Replayed
 from penstock.rpc.messages import ReplayPlan
-from penstock.services.operator.__main__ import build
 from penstock.services.operator.replay import ordered_reader, subscriber_feed
 from penstock.services.operator.replay.counting import Counters
 from penstock.services.operator.replay.planning import Planner
@@ -28,20 +27,8 @@ from tests.support.broker_rig import Rig
 from tests.support.replay_console import Console
 from tests.support.subscribers import as_, planned
 from tests.support.until import BOUND, until
-from tests.support.workers import RunningWorker
 
 FEW = 20
-
-
-@pytest.fixture(scope="module")
-async def operator(rig: Rig) -> AsyncIterator[Rig]:
-    async with RunningWorker(rig, "operator", build):
-        yield rig
-
-
-@pytest.fixture(scope="module")
-async def console(operator: Rig) -> Console:
-    return Console(await operator.broker("replayer"))
 
 
 @pytest.fixture

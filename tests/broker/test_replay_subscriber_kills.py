@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
-
-import pytest
 
 from penstock.errors import Unavailable
 from penstock.rpc.messages import ReplayRun
-from tests.support.broker_rig import Rig
 from tests.support.operators import Operators
 from tests.support.replay_console import Console
 from tests.support.subscribers import Program, planned
@@ -18,16 +14,6 @@ from tests.support.until import until
 
 COUNT, RATE = 1500, 500.0
 PAGE = 256  # messages that a new leader may send again
-
-
-@pytest.fixture(scope="module")
-async def operators(rig: Rig) -> AsyncIterator[Operators]:
-    operators = Operators(rig)
-    for number in range(2):
-        operators.start(number)
-    yield operators
-    for number in range(2):
-        operators.end(number)
 
 
 async def under_way(console: Console, run: ReplayRun, count: int) -> Any:

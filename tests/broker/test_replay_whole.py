@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from penstock.rpc.messages import ReplayRun, ReplayStatus
 from tests.support.broker_rig import Rig
-from tests.support.operators import Operators
+from tests.support.operators import Operators, two_operators
 from tests.support.replay_console import Console
 from tests.support.sample_process import Sample, start_sample
 from tests.support.until import until
@@ -21,13 +21,9 @@ COUNT, RATE, KILLS = 6000, 1500.0, 4
 
 
 @pytest.fixture
-async def operators(rig: Rig) -> AsyncIterator[Operators]:
-    operators = Operators(rig)
-    for number in range(2):
-        operators.start(number)
-    yield operators
-    for number in range(2):
-        operators.end(number)
+def operators(rig: Rig) -> Iterator[Operators]:
+    with two_operators(rig) as operators:
+        yield operators
 
 
 async def some_more(console: Console, run: ReplayRun, messages: int) -> ReplayStatus:

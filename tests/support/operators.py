@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from penstock.stack import http_probe, process
 from tests.support.broker_rig import Rig
@@ -36,3 +38,16 @@ class Operators:
         record = process.alive(self.rig.place, f"operator_{number}")
         if record is not None:
             process.kill(record)
+
+
+@contextmanager
+def two_operators(rig: Rig) -> Iterator[Operators]:
+    """Two of them, ended at the end."""
+    operators = Operators(rig)
+    try:
+        for number in range(2):
+            operators.start(number)
+        yield operators
+    finally:
+        for number in range(2):
+            operators.end(number)
