@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.broker import Broker, Keys
-from penstock.contracts import load, subjects
+from penstock.contracts import subjects
 from penstock.replay.outcomes import decode
 from penstock.replay.run import BUCKET, NOTIFICATION, Holder, Range, Run, target_key
 from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import ReplayAllowance
 from penstock.rpc.server import serve
+from penstock.services.operator.replay import consumers
 
 RATE = 1_000_000.0  # events a second: as fast as the worker can
 
@@ -34,19 +35,6 @@ class Driver:
         """Starts a run, with a consumer made for it."""
         self.slot = "a" if self.slot == "b" else "b"
         range = range.model_copy(update={"consumer": f"replay_{worker}_{self.slot}"})
-        await self.broker.jetstream.ensure_consumer(
-            range.stream,
-            {
-                "name": range.consumer,
-                "durable_name": range.consumer,
-                "deliver_policy": "by_start_sequence",
-                "opt_start_seq": range.first,
-                "ack_policy": "explicit",
-                "ack_wait": 5_000_000_000,
-                "max_ack_pending": load().streams[range.stream].consumers[f"replay_{worker}"].max_ack_pending,
-                "filter_subjects": list(range.filters),
-            },
-        )
         run = Run(
             id=f"bench-{worker}-{time.time_ns()}",
             plan="0" * 64,
@@ -58,6 +46,7 @@ class Driver:
             rate=RATE,
             state="running",
         )
+        await consumers.open_pair(self.broker, range, run.id)
         await self._put(run, Holder(run.id, self.slot))
         return run
 
@@ -65,7 +54,7 @@ class Driver:
         """Marks the run as done, and removes its consumer."""
         await self._put(run.move("done", at="2026-01-01T00:00:00Z", by="bench"), Holder("", self.slot))
         [range] = run.ranges
-        await self.broker.jetstream.api(f"CONSUMER.DELETE.{range.stream}.{range.consumer}")
+        await consumers.close_pair(self.broker, range)
 
     async def prove(self, run: Run) -> None:
         """Raises RuntimeError unless every message of the run has its outcome on record."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from contextlib import suppress
 from typing import Any
 
 from penstock.broker import Broker, ConsumerInfo, Keys
-from penstock.errors import PenstockError, Refused
+from penstock.errors import PenstockError
 from penstock.replay.outcomes import Kind, decode
 from penstock.replay.run import BUCKET, NOTIFICATION, Holder, Range, Run, State, target_key
 from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import ReplayAllowance, ReplayProgress
 from penstock.rpc.server import Responder, serve
+from penstock.services.operator.replay import consumers
 from tests.support.broker_rig import STREAM, Rig
 from tests.support.until import until
 
@@ -89,7 +89,7 @@ class Replays:
         self._run = None
         for range in run.ranges:
             if range.consumer.startswith("replay_"):
-                await self._rig.drop_consumer(range.stream, range.consumer)
+                await consumers.close_pair(self._operator, range)
 
     async def reported(self, times: int) -> None:
         """Waits until so many more reports have come: half a second for each, where one replica is at work."""
@@ -127,20 +127,9 @@ class Replays:
         self._operator.send(f"ctl.{NOTIFICATION}")
 
     async def make_consumer(self, range: Range) -> None:
-        with suppress(Refused):  # it is not there
-            await self._rig.drop_consumer(range.stream, range.consumer)
-        config = {
-            "name": range.consumer,
-            "durable_name": range.consumer,
-            "deliver_policy": "by_start_sequence",
-            "opt_start_seq": range.first,
-            "ack_policy": "explicit",
-            "ack_wait": 5_000_000_000,
-            "max_deliver": -1,
-            "max_ack_pending": 10_000,
-            "filter_subjects": list(range.filters),
-        }
-        await self._rig.core.jetstream.ensure_consumer(range.stream, config)
+        """Makes it anew, as the operator does for a run."""
+        await consumers.close_pair(self._operator, range)
+        await consumers.open_pair(self._operator, range, "of a test")
 
     async def _progress(self, request: dict[str, Any], caller: RequestCaller) -> dict[str, Any]:
         del caller
