@@ -244,7 +244,7 @@ def test_the_address_is_the_peer_s_unless_the_edge_has_shown_that_it_is_the_edge
 
 
 def answer(results: Results, **options: Any) -> tuple[int, dict[bytes, bytes], dict[str, Any]]:
-    status, headers, body = results.answer(**{"durable": True, **options})
+    status, headers, body = results.answer(results.counts(), **{"durable": True, **options})
     return status, dict(headers), orjson.loads(body)
 
 

@@ -79,13 +79,14 @@ class Accept:
 
     async def _answer(self, request: Request, complete: bool, send: Send) -> None:
         durable = self._link.durable
-        status, headers, body = request.results.answer(durable=durable, complete=complete)
+        counts = request.results.counts()
+        status, headers, body = request.results.answer(counts, durable=durable, complete=complete)
         if not durable:
             headers.append((b"penstock-durable", b"no"))
         if request.ticket is not None:
             headers.append((b"preference-applied", b"wait=%d" % request.seconds))
         headers.append((b"content-length", b"%d" % len(body)))
-        for name, count in request.results.counts().items():
+        for name, count in counts.items():
             if count:
                 _EVENTS[name].inc(count)
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -40,8 +40,8 @@ class Request:
         self.stored: list[tuple[int, str, str, Any]] = []
         self.seconds = preferred_wait(headers.get(b"prefer"))
         self.ticket: Receipt | None = None
-        trace = headers.get(b"traceparent", b"")
-        self._headers = {"traceparent": trace.decode()} if _TRACEPARENT.match(trace) else None
+        trace = headers.get(b"traceparent")
+        self._headers = {"traceparent": trace.decode()} if trace and _TRACEPARENT.match(trace) else None
 
     def _begin(self, items: list[bytes]) -> None:
         self.items = items

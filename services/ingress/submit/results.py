@@ -10,6 +10,7 @@ All but 202 and 207 are problems (RFC 9457) with the results as a further member
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -88,8 +89,9 @@ class Results:
         accepted = len(self._lines) - self._duplicates - refused - later
         return {"accepted": accepted, "duplicate": self._duplicates, "refused": refused, "unavailable": later}
 
-    def answer(self, *, durable: bool, complete: bool = False) -> tuple[int, Headers, bytes]:
-        """Status, headers and body. `complete`: every worker that was waited for has answered."""
+    def answer(self, counts: Mapping[str, int], *, durable: bool, complete: bool = False) -> tuple[int, Headers, bytes]:
+        """Status, headers and body. `counts`: those of now; `complete`: every worker that was waited for has
+        answered."""
         count = len(self._lines)
         headers = [JSON]
         members: dict[str, Any] = {}
@@ -107,5 +109,5 @@ class Results:
             status = 200 if complete else 202
         if not durable:
             members["durable"] = False
-        members |= self.counts()
+        members |= counts
         return status, headers, orjson.dumps(members)[:-1] + b',"results":[' + b",".join(self._lines) + b"]}"
