@@ -104,6 +104,8 @@ LINES: list[tuple[str, str, str, dict[str, Any]]] = [
     # Colours.
     ("2026-02-01 12:00:00 \x1b[1;33mWARN\x1b[0m \x1b[2mslow\x1b[22m", "2026-02-01T12:00:00.000Z", "app",
      {"level": "WARN", "message": "slow"}),
+    ("\x1b[31m2026-02-01 12:00:00\x1b(B\x1b[m \x1b[1mERROR\x1b(B\x1b[m tput", "2026-02-01T12:00:00.000Z", "app",
+     {"level": "ERROR", "message": "tput"}),
     ("\x1b[90m2026-02-01 12:00:00\x1b[39m \x9b31mERROR\x9b0m see \x1b]8;;http://x\x1b\\here\x1b]8;;\x1b\\",
      "2026-02-01T12:00:00.000Z", "app", {"level": "ERROR", "message": "see here"}),
     ("2026-02-01 12:00:00 #033[31mERROR#033[0m as rsyslog has it", "2026-02-01T12:00:00.000Z", "app",

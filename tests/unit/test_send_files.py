@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import os
+import tarfile
 import time
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,32 @@ def test_what_cannot_be_opened_is_named_and_the_others_are_sent(tmp_path: Path) 
     assert "zstdcat" in problems[1][1]
 
 
+def tar_of(text: bytes) -> bytes:
+    out, member = io.BytesIO(), tarfile.TarInfo("app.log")
+    member.size = len(text)
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        archive.addfile(member, io.BytesIO(text))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "command"),
+    [
+        (b"\x28\xb5\x2f\xfd" + bytes(20), "zstdcat FILE"),
+        (b"\x04\x22\x4d\x18" + bytes(20), "lz4cat FILE"),
+        (b"PK\x03\x04" + bytes(20), "unzip -p FILE"),
+        (b"LPKSHHRH" + bytes(20), "journalctl -o json --file FILE"),
+        (tar_of(TEXT), "tar -xOf FILE"),
+    ],
+    ids=["Zstandard", "LZ4", "ZIP", "journal", "tar"],
+)
+def test_what_is_not_read_is_named_with_the_command_that_does(tmp_path: Path, content: bytes, command: str) -> None:
+    (tmp_path / "app.log").write_bytes(content)
+    events, [(_, reason)] = sent(tmp_path / "app.log")
+    assert events == []
+    assert f"{command} | penstock send -" in reason
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_files_of_other_systems(tmp_path: Path, encoding: str) -> None:
     text = "2026-11-20 10:00:00 ERROR Kasse geöffnet\r\n2026-11-20 10:00:01 INFO zu\r\n"
@@ -116,7 +143,19 @@ def test_a_file_that_grew_or_was_rotated_gives_the_same_events_and_the_new_ones(
 
 
 def test_a_folder_gives_its_logs_also_rotated_ones(tmp_path: Path) -> None:
-    wanted = ["a.log", "a.log.1", "a.log.2.gz", "b.log-20261101", "b.json", "syslog", "syslog.1", "sub/c.jsonl"]
+    wanted = [
+        "a.log",
+        "a.log.1",
+        "a.log.2.gz",
+        "b.log-20261101",
+        "b.json",
+        "syslog",
+        "syslog.1",
+        "sub/c.jsonl",
+        "access_log",
+        "error_log.1",
+        "d.log.2.zst",
+    ]
     for name in [*wanted, "notes.md", "tool.py"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(gzip.compress(b"x") if name.endswith(".gz") else b"x")

@@ -129,9 +129,11 @@ def test_times_of_json_lines(value: str, moment: str) -> None:
          "timestamp": {"seconds": 1795046400, "nanos": 500000000}},
         {"fields": {"message": "m"}, "level": "warn", "target": "a.b", "timestamp": "2026-11-19T00:00:00.5Z"},
         {"body": "m", "severity_text": "warn", "logger": "a.b", "event_time": 1795046400.5},
+        {"msg": "m", "s": "warn", "logger": "a.b", "t": {"$date": "2026-11-19T00:00:00.5+00:00"}},
         {"msg": "m", "level": "warn", "logger": "a.b", "date": "2026-11-19", "time": "00:00:00.5"},
     ],
-    ids=["hclog", "Log4j 2", "Serilog", ".NET", "Cloud Logging", "tracing", "OpenTelemetry", "date and time"],
+    ids=["hclog", "Log4j 2", "Serilog", ".NET", "Cloud Logging", "tracing", "OpenTelemetry", "MongoDB",
+         "date and time"],
 )  # fmt: skip
 def test_names_of_members_that_programs_use(members: dict[str, Any]) -> None:
     [event] = sent(json.dumps(members))

@@ -73,6 +73,8 @@ def data_of(
                 data[member] = found
                 del rest[name]
                 break
+    if "t.$date" in rest and isinstance(rest.get("s"), str):  # of MongoDB
+        data.setdefault("level", rest.pop("s"))
     if "level" not in data and (severity := str(rest.get("PRIORITY", ""))) in ("0", "1", "2", "3", "4", "5", "6", "7"):
         data["level"] = SYSLOG[int(severity)]
     time_ns = _time(rest, time_of)

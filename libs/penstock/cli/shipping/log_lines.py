@@ -22,7 +22,7 @@ from penstock.cli.shipping.log_times import Clock
 from penstock.cli.shipping.records import Record, Records
 from penstock.cli.shipping.years import Years
 
-_ROTATED = re.compile(r"(?:[.-]\d{8}(?:[-T]?\d{2,6})?|[.-]\d{4}-\d\d-\d\d|\.(?:\d{1,3}|old|gz|bz2|xz))+\Z")
+_ROTATED = re.compile(r"(?:[.-]\d{8}(?:[-T]?\d{2,6})?|[.-]\d{4}-\d\d-\d\d|\.(?:\d{1,3}|old|gz|bz2|xz|zst|lz4))+\Z")
 _ENDING = re.compile(r"(?:\.(?:log|json|jsonl|ndjson|txt))+\Z")
 
 

@@ -23,7 +23,16 @@ _PACKED: tuple[tuple[bytes, Callable[[], Any]], ...] = (
     (b"BZh", bz2.BZ2Decompressor),
     (b"\xfd7zXZ\x00", lzma.LZMADecompressor),
 )
-_ZSTANDARD = b"\x28\xb5\x2f\xfd"
+# What is not read here, with the command that makes text of it.
+_OTHERS = (
+    (b"\x28\xb5\x2f\xfd", "packed with Zstandard", "zstdcat FILE"),
+    (b"\x04\x22\x4d\x18", "packed with LZ4", "lz4cat FILE"),
+    (b"\x1f\x9d", "packed with compress", "zcat FILE"),
+    (b"PK\x03\x04", "a ZIP archive", "unzip -p FILE"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "7z x -so FILE"),
+    (b"LPKSHHRH", "a journal of systemd", "journalctl -o json --file FILE"),
+)
+_TAR = slice(257, 262), b"ustar"
 _WIDE = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -69,12 +78,13 @@ def _at_least(chunks: Iterator[bytes], count: int) -> tuple[bytes, Damaged | Non
 
 
 def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    start, damage = _at_least(chunks, 6)
+    start, damage = _at_least(chunks, 8)
     if damage is not None:
         yield start
         raise damage
-    if start.startswith(_ZSTANDARD):
-        raise Damaged("it is packed with Zstandard; unpack it first: zstdcat FILE | penstock send -")
+    for magic, what, command in _OTHERS:
+        if start.startswith(magic):
+            raise Damaged(f"it is {what}; unpack it first: {command} | penstock send -")
     make = next((make for magic, make in _PACKED if start.startswith(magic)), None)
     if make is None:
         yield start
@@ -108,6 +118,8 @@ def _pieces(start: bytes, chunks: Iterable[bytes]) -> Iterator[bytes]:
 def _decoded(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """UTF-16 and UTF-32 as UTF-8; everything else as it is."""
     start, damage = _at_least(chunks, PROBE)
+    if start[_TAR[0]] == _TAR[1]:
+        raise Damaged("it is a tar archive; unpack it first: tar -xOf FILE | penstock send -")
     encoding = _encoding(start)
     if encoding is None:
         yield start

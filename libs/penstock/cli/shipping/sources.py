@@ -19,7 +19,7 @@ from penstock.cli.shipping.years import Years, days_of
 
 # Which files of a folder are sent; each also with what rotation adds to its name.
 _ENDINGS = (".log", ".jsonl", ".ndjson", ".json", ".out", ".err")
-_NAMES = ("syslog", "messages", "secure", "maillog", "cron", "debug", "dmesg")
+_NAMES = ("syslog", "messages", "secure", "maillog", "cron", "debug", "dmesg", "access_log", "error_log")
 PATTERNS = (*(f"*{ending}" for ending in _ENDINGS), *_NAMES)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-# ESC [ … m and ESC [ … K, also with the C1 character CSI, and as rsyslog writes ESC; and links (OSC 8).
-_COLOURS = re.compile(r"(?:\x1b\[|\x9b|#033\[)[\d;:]*[mK]|\x1b\]8;[^\x07\x1b]*(?:\x07|\x1b\\)")
+# ESC [ … m and ESC [ … K, also with the C1 character CSI, and as rsyslog writes ESC; the character set (ESC ( B, which
+# `tput sgr0` writes); and links (OSC 8).
+_COLOURS = re.compile(r"(?:\x1b\[|\x9b|#033\[)[\d;:]*[mK]|\x1b[()][0AB]|\x1b\]8;[^\x07\x1b]*(?:\x07|\x1b\\)")
 
 
 def without_colours(text: str) -> str:
