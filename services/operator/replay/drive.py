@@ -54,6 +54,7 @@ class Drive:
         self._rate = 0.0
         self._total = 0
         self._unrecorded_since = 0.0
+        self._completing = False
 
     @property
     def status(self) -> ReplayStatus:
@@ -132,6 +133,7 @@ class Drive:
     async def _finish(self, run: Run) -> bool:
         ledger = self._log.ledger
         failed = await self._completion.complete(run, ledger) if self._completion is not None else ""
+        self._completing = failed is None
         if failed is None:
             return False
         found = ledger.all
@@ -167,6 +169,8 @@ class Drive:
             allowed, why = 0.0, f"paused: {self.run.changes[-1].why or 'no reason given'}"
         elif self.run.state == "swapping":
             allowed, why = 0.0, f"verified; {self.run.alias} is being swapped"
+        elif self._completing:
+            allowed, why = 0.0, "every record has an outcome; what was filled is compared with the store"
         elif supplied.pace is not None:
             why = supplied.why or why
         elif not reports:
