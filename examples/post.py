@@ -7,6 +7,7 @@ It needs no part of Penstock, only HTTP. PENSTOCK_URL is the address of the API;
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from datetime import UTC, datetime
 
@@ -24,11 +25,13 @@ def main() -> None:
         "time": datetime.now(UTC).isoformat(),
         "data": {"message": "order 4711 failed: card declined", "level": "warning"},
     }
+    if not (key := os.environ.get("PENSTOCK_KEY")):
+        sys.exit("PENSTOCK_KEY is not set: export PENSTOCK_KEY=$(penstock key create --identity web_shop --types '*')")
     response = httpx.post(
         os.environ.get("PENSTOCK_URL", "http://127.0.0.1:7410") + "/v1/events",
         json=event,
         headers={
-            "authorization": f"Bearer {os.environ['PENSTOCK_KEY']}",
+            "authorization": f"Bearer {key}",
             "content-type": "application/cloudevents+json",
             "prefer": "wait=5",
         },

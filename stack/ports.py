@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from pathlib import Path
 
 import psutil
 
@@ -51,4 +52,19 @@ def holder(port: int) -> str:
                 return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
     except psutil.Error:
         pass  # another user's process, or it has just gone: the name is a courtesy
+    low, high = _given_out()
+    if low <= port <= high:
+        return (
+            f"another program's outgoing connection: the system gives the ports {low} to {high} to those, so a stack"
+            f" needs a base below {low}"
+        )
     return "another program"
+
+
+def _given_out() -> tuple[int, int]:
+    """The ports that the kernel gives to outgoing connections."""
+    try:
+        low, high = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+        return int(low), int(high)
+    except (OSError, ValueError):
+        return 0, 0

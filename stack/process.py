@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -22,6 +23,7 @@ from penstock.stack import ports
 from penstock.stack.place import CHECKOUT, Place
 
 LOG_LIMIT = 32 * 1024 * 1024  # bytes; a longer log is set aside as .1 when the child starts again
+_EXCEPTION = re.compile(r"(?:[\w$]+\.)+(?:[\w$]*(?:Exception|Error)): [^\\\n\"]{1,300}")
 _started_here: dict[int, subprocess.Popen[bytes]] = {}  # ours to reap, and the only ones whose exit code we can know
 
 
@@ -167,10 +169,23 @@ def last_lines(log: Path, count: int = 15) -> str:
         return "(no log)"
 
 
+def cause(log: Path) -> str:
+    """What an exception in the end of a log says, the innermost of the last one; empty where there is none. Java's
+    services log a whole trace as one line, whose end says nothing."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 131_072))
+            found = _EXCEPTION.findall(file.read().decode(errors="replace"))
+    except FileNotFoundError:
+        return ""
+    return str(found[-1]) if found else ""
+
+
 def _log(place: Place, record: Record) -> str:
     log = place.log(record.name)
+    says = f"It says: {found}. " if (found := cause(log)) else ""
     return (
-        f"The whole log is {log}; once the cause is fixed, run `penstock up` again: it continues from here. "
+        f"{says}The whole log is {log}; once the cause is fixed, run `penstock up` again: it continues from here. "
         f"The end of the log:\n{last_lines(log)}"
     )
 

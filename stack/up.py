@@ -17,7 +17,19 @@ from functools import partial
 
 from penstock.errors import PenstockError
 from penstock.provisioning import provision as broker_provision
-from penstock.stack import cassandra, elasticsearch, fleet, haproxy, identity, jars, keycloak, nats, ports, process
+from penstock.stack import (
+    cassandra,
+    elasticsearch,
+    fleet,
+    haproxy,
+    identity,
+    jars,
+    kept,
+    keycloak,
+    nats,
+    ports,
+    process,
+)
 from penstock.stack.place import Place
 
 # Progress of `up`: (part, what it is doing, seconds since that part began).
@@ -32,6 +44,7 @@ def silent(_part: str, _doing: str, _seconds: float) -> None:
 def up(place: Place, report: Report = silent, *, servers_only: bool = False) -> None:
     """Bring up what is down, leave alone what runs. Raises PenstockError naming the part that did not start."""
     with exclusive(place):
+        kept.keep(place)
         require_ports(place, servers_only=servers_only)
         starts = {name: partial(start_server, place, name, report) for name in servers(place)}
         if servers_only:

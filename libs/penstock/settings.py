@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from penstock.local_ports import OFFSETS
 
 ROOT = Path(__file__).resolve().parents[2]
+STATE = ROOT / ".state"
+KEPT_FILE = "stack.json"  # in the state folder: what a local stack runs with (stack/kept.py)
+KEPT = ("port_base", "auth", "idp")
+
+
+class OfState(PydanticBaseSettingsSource):
+    """What the stack of this state folder runs with, where nothing else says it: commands in other shells find it."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Not used: the file is read as a whole."""
+        raise NotImplementedError
+
+    def __call__(self) -> dict[str, Any]:
+        """The values; none where there is no such file, or it is not readable."""
+        folder = Path(self.current_state.get("state", STATE)).expanduser()
+        try:
+            found = json.loads((folder / KEPT_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        known = self.settings_cls.model_fields
+        return {name: found[name] for name in KEPT if name in known and name in found}
 
 
 class Settings(BaseSettings):
@@ -19,7 +42,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PENSTOCK_", env_file=".env", extra="ignore")
 
-    state: Path = Field(ROOT / ".state", description="data, logs, secrets and pid records of the local stack")
+    state: Path = Field(STATE, description="data, logs, secrets and pid records of the local stack")
     port_base: int = Field(7400, ge=1024, le=65000, description="first port of the local stack")
     contracts: Path | None = Field(None, description="contracts folder; default: the checkout's or the package's")
     log_level: str = Field("info", description="debug, info, warning or error")
@@ -44,6 +67,18 @@ class Settings(BaseSettings):
     token_file: Path | None = Field(None, description="a token kept fresh by others, e.g. Kubernetes; no token_url")
 
     keys_file: Path | None = Field(None, description="hashes of HTTP bearer keys; default: <state>/secrets/keys.json")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """In the order in which they count."""
+        return init_settings, env_settings, dotenv_settings, file_secret_settings, OfState(settings_cls)
 
     def local_port(self, name: str, instance: int = 0) -> int:
         """The port of a part of the local stack (local_ports.py), for its `instance`-th replica."""

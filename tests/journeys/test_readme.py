@@ -47,11 +47,8 @@ def session(stack: DefaultStack, tmp_path_factory: pytest.TempPathFactory) -> di
     checkout, place = tmp_path_factory.mktemp("checkout"), stack.place
     (checkout / ".state").symlink_to(place.state)
     (checkout / ".venv").symlink_to(sys.prefix)
-    ports = {"7406": str(place.local_port("edge")), "7410": str(place.local_port("ingress"))}
     typed = commands()
     script = "".join(f"{command}\necho {DONE} $?\n" for command in typed)
-    for written, here in ports.items():
-        script = script.replace(written, here)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
     try:
         done = subprocess.run(

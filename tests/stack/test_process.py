@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from penstock.errors import PenstockError
-from penstock.stack import nats, ports, process, secret, status, up
+from penstock.settings import Settings
+from penstock.stack import kept, nats, ports, process, secret, status, up
 from penstock.stack.place import Place
 from tests.support.place_factory import PlaceFactory
 from tests.support.processes import Processes
@@ -160,3 +161,32 @@ def test_a_job_that_hangs_is_killed_after_the_bound(place: Place) -> None:
     with pytest.raises(PenstockError, match="CHILD_NOT_READY: child was not done within 0 s"):
         process.run(place, child("import signal; signal.pause()"), timeout=0.2)
     assert process.all_recorded(place) == []
+
+
+def test_of_a_trace_in_one_line_the_innermost_exception_is_named(place: Place) -> None:
+    trace = r'{"level": "ERROR", "error": "java.lang.StartupException: cannot start\n\tat a.B.c(B.java:1)'
+    trace += (
+        r"\nCaused by: java.net.BindException: Address already in use\n" + r"\tat sun.nio.ch.Net.bind(Net.java)\n" * 40
+    )
+    record = process.start(place, child(f"print({trace!r}); raise SystemExit(1)"))
+    with pytest.raises(PenstockError) as failure:
+        process.wait_ready(place, record, lambda: False, timeout=30)
+    assert "It says: java.net.BindException: Address already in use. " in failure.value.detail
+
+
+def test_another_shell_finds_the_stack_and_does_not_move_it(throwaway_nats: Throwaway) -> None:
+    here = throwaway_nats().place
+    kept.keep(here)
+    found = Place(state=here.state)
+    assert (found.port_base, found.auth, found.idp) == (here.port_base, here.auth, here.idp)
+    assert Settings(state=here.state).local_port("ingress") == here.local_port("ingress")
+
+    moved = Place(state=here.state, port_base=here.port_base + 100)
+    with pytest.raises(PenstockError) as refusal:
+        up.up(moved)
+    assert refusal.value.code == "STACK_RUNS_OTHERWISE"
+    assert f"port_base {here.port_base}, and PENSTOCK_PORT_BASE is {moved.port_base}" in refusal.value.detail
+
+    up.down(here)
+    kept.keep(moved)
+    assert Place(state=here.state).port_base == moved.port_base
