@@ -16,7 +16,8 @@ from penstock.services.indexer.search.scope import resolve
 @pytest.mark.parametrize(
     ("asked", "written"),
     [("error", "ERR"), ("ERROR", "e"), ("E", "Error"), ("err", "SEVERE"), ("warn", "WARNING"), ("WRN", "W"),
-     ("info", "Information"), ("fatal", "CRITICAL"), ("crit", "FTL"), ("debug", "DEBUG2"), ("trace", "FINEST")],
+     ("info", "Information"), ("fatal", "CRITICAL"), ("crit", "FTL"), ("debug", "DEBUG2"), ("trace", "FINEST"),
+     ("debug", "D2")],
 )  # fmt: skip
 def test_spellings_of_one_level_are_the_same(asked: str, written: str) -> None:
     assert written.lower() in spellings_of(asked)

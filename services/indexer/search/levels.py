@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _SAME = (
     ("trace", "trc", "t", "verbose", "vrb", "v", "finest", "finer"),
-    ("debug", "dbg", "d", "fine", "debug1", "debug2", "debug3", "debug4", "debug5"),
+    ("debug", "dbg", "d", "fine", "debug1", "debug2", "debug3", "debug4", "debug5", "d1", "d2", "d3", "d4", "d5"),
     ("info", "inf", "i", "information", "informational"),
     ("notice", "note"),
     ("warning", "warn", "wrn", "w"),
