@@ -143,6 +143,19 @@ def test_names_of_members_that_programs_use(members: dict[str, Any]) -> None:
     }  # fmt: skip
 
 
+def test_a_numeric_level_has_its_name_where_the_logger_is_known_by_its_other_members() -> None:
+    pino = {"level": 50, "time": 1795046400500, "pid": 7, "hostname": "till-9", "msg": "no seat"}
+    [event] = sent(json.dumps(pino))
+    found = {"level": "error", "pid": 7, "host": "till-9", "message": "no seat"}
+    assert {name: event["data"].get(name) for name in found} == found
+    [bunyan] = sent(json.dumps({**pino, "level": 30, "name": "shop", "v": 0}))
+    assert bunyan["data"]["level"] == "info"
+    [other] = sent(json.dumps({"level": 30, "message": "no seat"}))
+    assert other["data"]["level"] == "30"
+    [custom] = sent(json.dumps({**pino, "level": 35}))
+    assert custom["data"]["level"] == "35"
+
+
 def test_a_small_number_is_no_time() -> None:
     [event] = sent('{"msg":"m","ts":12.5}')
     assert (event["time"], event["data"]["labels"]) == ("2026-11-21T00:00:00.000Z", {"ts": "12.5"})

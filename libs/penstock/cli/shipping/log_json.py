@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock.cli.shipping.documents import text_of
 from penstock.cli.shipping.labels import free, packed
-from penstock.cli.shipping.log_levels import SYSLOG
+from penstock.cli.shipping.log_levels import NODE, SYSLOG
 from penstock.cli.shipping.terminal_colours import without_colours
 
 # Member of log.line.v1 → names under which programs write it; the first one found wins, the others become labels.
@@ -77,6 +77,8 @@ def data_of(
         data.setdefault("level", rest.pop("s"))
     if "level" not in data and (severity := str(rest.get("PRIORITY", ""))) in ("0", "1", "2", "3", "4", "5", "6", "7"):
         data["level"] = SYSLOG[int(severity)]
+    if "msg" in value and "pid" in value and (level := _of_node(value.get("level"))):
+        data["level"] = level
     time_ns = _time(rest, time_of)
     if "message" not in data:
         return {**data, "message": raw}, time_ns, 0
@@ -89,6 +91,11 @@ def data_of(
     if labels:
         data["labels"] = labels
     return data, time_ns, lost
+
+
+def _of_node(level: Any) -> str | None:
+    """A level of pino and bunyan, whose lines have `msg` and `pid`. Elsewhere 30 may mean a warning."""
+    return NODE.get(level) if type(level) is int else None
 
 
 def _time(rest: dict[str, Any], time_of: Callable[[Any], int | None]) -> int | None:

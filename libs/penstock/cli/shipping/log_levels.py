@@ -15,3 +15,6 @@ WORD = rf"(?:{'|'.join(_WORDS)})(?!\w)"
 
 # By syslog's severity, 0 to 7 (RFC 5424, and PRIORITY of systemd's journal).
 SYSLOG = ("emergency", "alert", "critical", "error", "warning", "notice", "info", "debug")
+
+# By number, as the loggers of Node.js write them: pino and bunyan.
+NODE = {10: "trace", 20: "debug", 30: "info", 40: "warn", 50: "error", 60: "fatal"}

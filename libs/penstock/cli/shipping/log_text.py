@@ -43,7 +43,10 @@ class Formats:
                 continue
             if format is not self._order[0]:
                 self._order = FORMATS if format.loose else (format, *FORMATS)
-            return Parsed(_data(parts, format, text[match.end() :]), time_ns)
+            data = _data(parts, format, text[match.end() :])
+            if parts.get("before") and match.end() == len(text):
+                data["message"] = text  # nothing but the time is said, so it is not taken out
+            return Parsed(data, time_ns)
         return None
 
 
