@@ -9,6 +9,7 @@ import pytest
 from elasticsearch import AsyncElasticsearch
 
 from penstock.consume import Done
+from penstock.elasticsearch import names
 from penstock.elasticsearch.mapping_version import versioned
 from penstock.elasticsearch.templates import templates
 from penstock.events import Event
@@ -83,11 +84,14 @@ async def index_as_before(client: AsyncElasticsearch, events: list[Event]) -> No
     today = templates(CONTRACTS)["component"][COMPONENT]["template"]["mappings"]
     mapping = copy.deepcopy({name: value for name, value in today.items() if name != "_meta"})
     del mapping["properties"]["sequence"], mapping["properties"]["time"]["fields"]
+    [alias] = {names.events_alias("logs", event.time_ms) for event in events}
+    index = names.first_index(alias)
     await client.cluster.put_component_template(name=COMPONENT, template={"mappings": versioned(mapping)})
-    indices = Indices(client, CONTRACTS)
-    indices.prepared = True  # so it does not put today's templates
-    assert set(await Indexer(Bulker(client, indices), EPOCHS).events(events)) == {Done()}
+    await client.indices.create(index=index, aliases={alias: {}, names.read_alias(alias): {}})
     await client.cluster.put_component_template(name=COMPONENT, template={"mappings": today})
+    indices = Indices(client, CONTRACTS)
+    indices.prepared = True  # so it does not extend the index
+    assert set(await Indexer(Bulker(client, indices), EPOCHS).events(events)) == {Done()}
 
 
 @pytest.mark.parametrize("size", SIZES)
