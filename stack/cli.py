@@ -47,6 +47,16 @@ def clean(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for 
 
 
 @app.command()
+def url(ingress: Annotated[bool, typer.Option("--ingress", help="That of the ingress itself.")] = False) -> None:
+    """Print the address of the local stack's API, through its edge."""
+    place = Place()
+    if ingress or place.edge == "off":
+        print(f"http://127.0.0.1:{place.local_port('ingress')}")
+    else:
+        print(f"https://127.0.0.1:{place.local_port('edge')}")
+
+
+@app.command()
 def status(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show processes with ports, uptime and size; exit 1 if any is not ready."""
     parts = stack_status.status(Place())

@@ -213,6 +213,6 @@ def _ask(console: Console) -> None:
     unusual = client.ask("GET", "/v1/anomalies", params={"one_per_pattern": "true", "size": 5})
     one = (found["hits"] or unusual["hits"])[0]
     console.print(Rule(f"penstock similar {one['key']}", align="left"))
-    print_hits(client.ask("POST", "/v1/similar", body={"key": one["key"], "size": 5}), score="likeness")
+    print_hits(client.ask("POST", "/v1/similar", body={"key": one["key"], "size": 5}), score="similarity")
     console.print(Rule("penstock anomalies --distinct", align="left"))
     print_hits(unusual)

@@ -12,7 +12,7 @@ from penstock.cli.failure import failure_of, print_failure
 # A module with `app: typer.Typer` → the group that its commands form, or their names at the top level. Only the module
 # that the command line names is loaded: some are slow to import, and an image with few extras cannot load them all.
 GROUPS: dict[str, str | tuple[str, ...]] = {
-    "penstock.stack.cli": ("up", "down", "status", "clean", "demo", "fetch"),
+    "penstock.stack.cli": ("up", "down", "status", "url", "clean", "demo", "fetch"),
     "penstock.cli.send": ("send",),
     "penstock.cli.search": ("search", "similar", "anomalies", "get", "timeline"),
     "penstock.cli.tail": ("tail",),

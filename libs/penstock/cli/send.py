@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from penstock.cli.console import print_line
 from penstock.cli.printable import shown
 from penstock.cli.shipping import zones
 from penstock.cli.shipping.batches import Shipped, Shipper
@@ -52,7 +53,7 @@ def send(
         raise typer.BadParameter(f"{zone!r} is not a time zone", param_hint="--zone") from None
     problems = Problems()
     source = Files(paths(files, problems), held, None if kind == "auto" else kind, problems)
-    shipper = Shipper(batch=batch, concurrency=concurrency)
+    shipper = Shipper(batch=batch, concurrency=concurrency, waits=_waits)
     began = time.monotonic()
     stopped: BaseException | None = None
     try:
@@ -66,6 +67,10 @@ def send(
         raise stopped from None
     if shipper.shipped.refused or problems.found:
         raise typer.Exit(1)
+
+
+def _waits(reason: PenstockError, seconds: float) -> None:
+    print_line(f"{reason.detail}; trying again for up to {seconds:.0f} s", style="yellow", stderr=True)
 
 
 async def _ship(shipper: Shipper, source: Files, *, quiet: bool) -> Shipped:

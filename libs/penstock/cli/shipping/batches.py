@@ -19,10 +19,11 @@ import orjson
 
 from penstock.cli.client import TIMEOUT, Bearer, api_url, raise_for, unreachable
 from penstock.cli.trust import trusted
-from penstock.errors import Refused, Unavailable
+from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.events import MAX_EVENT_BYTES
 
 BATCH_BYTES = 1024 * 1024
+REACH = 10.0  # seconds for which an API that has never answered is tried
 # Errors of a whole request that one of its events may have caused: it is sent in halves then.
 _SPLIT = (400, 413)
 PATH = "/v1/events"
@@ -68,9 +69,10 @@ def entity_of(event: bytes) -> bytes:
 
 class Shipper:
     """Sends batches of up to `batch` events, `concurrency` at a time, each of other entities; gives up a batch after
-    `patience` seconds.
+    `patience` seconds, or after REACH where the API has never been reached: its address may be wrong.
 
-    `seen` is called with the API's result for each event that got one.
+    `seen` is called with the API's result for each event that got one, `waits` with the reason and the seconds when a
+    batch is tried again for the first time since one was taken.
     """
 
     def __init__(
@@ -80,12 +82,15 @@ class Shipper:
         concurrency: int = 4,
         patience: float = 300.0,
         seen: Callable[[dict[str, Any]], None] = lambda _: None,
+        waits: Callable[[PenstockError, float], None] = lambda _, __: None,
     ) -> None:
         self.shipped = Shipped()
         self._seen = seen
         self._batch = batch
         self._concurrency = concurrency
         self._patience = patience
+        self._waits = waits
+        self._is_reached = self._is_waiting = False
 
     async def run(self, events: Iterable[bytes], progress: Callable[[Shipped], None] = lambda _: None) -> Shipped:
         """Sends all events. Raises PenstockError for what stops everything, e.g. UNAUTHENTICATED."""
@@ -134,11 +139,11 @@ class Shipper:
             progress(self.shipped)
 
     async def _send(self, client: httpx.AsyncClient, batch: list[bytes]) -> None:
-        deadline = time.monotonic() + self._patience
-        wait = 0.5
+        began, wait = time.monotonic(), 0.5
         while batch:
             try:
                 response = await client.post(PATH, content=b"[" + b",".join(batch) + b"]", headers=CONTENT_TYPE)
+                self._is_reached = True
                 try:
                     batch = self._count(response, batch)
                 except Refused as error:
@@ -147,6 +152,7 @@ class Shipper:
                     await self._halve(client, batch, error)
                     return
                 if not batch:
+                    self._is_waiting = False
                     return
                 after = float(response.headers.get("retry-after", "1"))
                 failure = Unavailable("BROKER_UNAVAILABLE", "the API cannot store events now")
@@ -154,8 +160,12 @@ class Shipper:
                 after, failure = wait, unreachable(error)
             except Unavailable as error:
                 after, failure = error.retry_after or wait, error
-            if time.monotonic() + after > deadline:
+            patience = self._patience if self._is_reached else min(REACH, self._patience)
+            if time.monotonic() + after > began + patience:
                 raise failure
+            if not self._is_waiting:
+                self._is_waiting = True
+                self._waits(failure, patience)
             self.shipped.retries += 1
             await asyncio.sleep(after * random.uniform(1.0, 1.5))  # noqa: S311 - so that senders do not come at once
             wait = min(wait * 2, 10.0)
