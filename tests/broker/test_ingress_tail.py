@@ -14,7 +14,7 @@ import pytest
 from penstock.contracts import subjects
 from tests.support.broker_rig import Rig
 from tests.support.ingress import Ingress, event
-from tests.support.until import BOUND
+from tests.support.until import BOUND, until
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +155,32 @@ async def test_tails_end_when_the_ingress_stops(rig: Rig, ingress: Ingress) -> N
         assert await stream.next() == ("end", {"code": "INGRESS_UNAVAILABLE"})
         await stopped
     await ingress.start()
+
+
+async def test_what_is_stored_while_the_connection_breaks_is_shown_and_no_gap_is_claimed(
+    rig: Rig, ingress: Ingress
+) -> None:
+    subject = subjects.event(subjects.partition("web-1"), "nats", "billing", "log.line.v1")
+
+    async def publish(id: str) -> None:
+        billing = await rig.broker("billing")
+        await billing.request(subject, orjson.dumps(event(id)), timeout=BOUND)
+
+    async with tail(ingress) as everything, tail(ingress, entity="web-1") as one, tail(ingress, entity="x") as other:
+        await publish("b-1")
+        assert await everything.ids(1) == await one.ids(1) == ["b-1"]
+        rig.processes.kill("nats")
+        rig.processes.restart("nats")
+        await publish("b-2")  # perhaps before the ingress is back
+        await ingress_is_ready(ingress)
+        await ingress.send([event("b-3"), event("b-4", subject="x")])
+        assert await everything.ids(3) == ["b-2", "b-3", "b-4"]
+        assert await one.ids(2) == ["b-2", "b-3"]
+        assert await other.ids(1) == ["b-4"]
+
+
+async def ingress_is_ready(ingress: Ingress) -> None:
+    async def look() -> bool:
+        return (await ingress.client.get("/readyz")).status_code == 200
+
+    await until(look)

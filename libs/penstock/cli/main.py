@@ -71,6 +71,7 @@ def load_groups(word: str = "") -> None:
 def app() -> None:
     """The entry point. A failure is printed with its code, with exit status 1; a defect with its traceback."""
     load_groups(sys.argv[1] if len(sys.argv) > 1 else "")
+    _log_to_stderr()
     try:
         cli()
     except Exception as error:
@@ -79,6 +80,13 @@ def app() -> None:
             raise
         print_failure(failure)
         sys.exit(1)
+
+
+def _log_to_stderr() -> None:
+    """Standard output is for what was asked for: `$(penstock key create …)` must hold nothing else. Where no module of
+    the command logs, structlog is not loaded: it would take a third of the start."""
+    if structlog := sys.modules.get("structlog"):
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
 if __name__ == "__main__":

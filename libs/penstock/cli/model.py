@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from penstock.auth.connect import connect_as
-from penstock.cli.console import print_table
+from penstock.cli.console import print_line, print_table
 from penstock.errors import PenstockError, Refused
 from penstock.rpc.client import ask
 from penstock.rpc.messages import RegisteredModel, RegisteredModels
@@ -20,6 +20,10 @@ from penstock.settings import load_settings
 app = typer.Typer(no_args_is_help=True, help="List, train and activate model versions.")
 
 IDENTITY = "trainer"  # the identity that may send requests to the registry
+EARLIER = (
+    "It scores what comes from now on. Events stored before get its scores by a replay: `penstock replay plan scorer"
+    " --source store --from <time> --to <time> --reason <text>`."
+)
 
 
 @app.command("list")
@@ -69,6 +73,8 @@ def train(
     *_, said = [b"", *done.stdout.splitlines()]
     if done.returncode == 0:
         print(said.decode())
+        if activate:
+            print_line(EARLIER, stderr=True)
         return
     try:
         problem = jsonlib.loads(said)

@@ -2,8 +2,9 @@
 
 event: open    the subscription is in place; what is stored from now on comes
 event: event   one stored record, as from GET /v1/events/{key}; `id` is stream:sequence for each stream, with commas
-event: gap     `dropped` records did not fit the follower's queue; null where nobody knows how many are missing: the
-               connection to the broker broke, or too much was stored since the Last-Event-ID
+event: gap     `dropped` records did not fit the follower's queue; null where nobody knows how many are missing: too
+               much was stored since the Last-Event-ID or since the connection to the broker broke, or the stream cannot
+               be read
 event: end     no more will come; `code` says why
 : beat         a comment, after some seconds without any of these
 """
@@ -19,10 +20,10 @@ from penstock.broker import Broker, Message, Subscription
 from penstock.consume import Copies
 from penstock.contracts import Contracts
 from penstock.contracts.subjects import TAIL, parse_event, partition, tailed
-from penstock.errors import Refused
+from penstock.errors import PenstockError, Refused
 from penstock.events import Checker, Event
 from penstock.services.ingress import metrics
-from penstock.services.ingress.tail.missed import Missed, frame_of, last_of
+from penstock.services.ingress.tail.missed import GAP, Missed, frame_of, id_of, last_of
 
 QUEUE_EVENTS = 500
 QUEUE_BYTES = 1024 * 1024
@@ -43,11 +44,10 @@ class Follower:
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
         self.pp = None if wanted.entity is None else partition(wanted.entity)
-        self._queue: deque[tuple[bytes, str, int]] = deque()
+        self._queue: deque[tuple[bytes, str, int] | Missed] = deque()
         self._missed: Missed | None = None
         self._size = 0
         self._dropped = 0
-        self._broken = False
         self._closed = False
         self._news = asyncio.Event()
 
@@ -69,9 +69,9 @@ class Follower:
             self._size += len(frame)
         self._news.set()
 
-    def broken(self) -> None:
-        """The connection to the broker broke: nobody knows how much is missing."""
-        self._broken = True
+    def broken(self, missed: Missed) -> None:
+        """The connection to the broker broke, or was renewed: what was stored meanwhile comes next."""
+        self._queue.append(missed)
         self._news.set()
 
     def close(self) -> None:
@@ -96,16 +96,22 @@ class Follower:
                 continue
             self._news.clear()
             while self._queue:
-                frame, stream, sequence = self._queue.popleft()
+                item = self._queue.popleft()
+                if isinstance(item, Missed):
+                    try:
+                        async for frame in item.frames(self.wants, self.pp):
+                            yield frame
+                        passed |= item.positions
+                    except PenstockError:
+                        yield GAP
+                    continue
+                frame, stream, sequence = item
                 self._size -= len(frame)
                 if sequence > passed.get(stream, 0):  # else it was among what the client had missed
                     yield frame
             if self._dropped:  # only now is there room again, so the gap is behind all that was queued
                 dropped, self._dropped = self._dropped, 0
                 yield b'event: gap\ndata: {"dropped":%d}\n\n' % dropped
-            if self._broken:
-                self._broken = False
-                yield b'event: gap\ndata: {"dropped":null}\n\n'
 
 
 class Tail:
@@ -159,8 +165,9 @@ class Tail:
             follower.close()
 
     def _broke(self) -> None:
-        for follower in self._followers:
-            follower.broken()
+        if self._broker is not None:
+            for follower in self._followers:
+                follower.broken(Missed(self._broker, self._copies, id_of(self._positions)))
 
     def _take(self, message: Message) -> None:
         try:

@@ -64,5 +64,9 @@ async def last_of(broker: Broker, stream: str) -> int:
 
 def frame_of(event: Event, positions: Mapping[str, int]) -> bytes:
     """The frame of an event, with the positions in all streams as its id."""
-    id = ",".join(f"{stream}:{sequence}" for stream, sequence in sorted(positions.items()))
-    return f"event: event\nid: {id}\ndata: ".encode() + record(event) + b"\n\n"
+    return f"event: event\nid: {id_of(positions)}\ndata: ".encode() + record(event) + b"\n\n"
+
+
+def id_of(positions: Mapping[str, int]) -> str:
+    """The id that says where a client is."""
+    return ",".join(f"{stream}:{sequence}" for stream, sequence in sorted(positions.items()))
