@@ -26,7 +26,7 @@ def up(
     place = Place()
     with Progress() as progress:
         stack_up.up(place, progress, servers_only=servers)
-    print(f"the stack is running: state in {place.state}, ports from {place.port_base}")
+    print(f"the stack is running: state in {place.state}, ports from {place.port_base}, API at {_url(place)}")
 
 
 @app.command()
@@ -49,11 +49,7 @@ def clean(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for 
 @app.command()
 def url(ingress: Annotated[bool, typer.Option("--ingress", help="That of the ingress itself.")] = False) -> None:
     """Print the address of the local stack's API, through its edge."""
-    place = Place()
-    if ingress or place.edge == "off":
-        print(f"http://127.0.0.1:{place.local_port('ingress')}")
-    else:
-        print(f"https://127.0.0.1:{place.local_port('edge')}")
+    print(_url(Place(), ingress=ingress))
 
 
 @app.command()
@@ -86,3 +82,9 @@ def fetch() -> None:
     place = Place()
     elasticsearch.home(place)
     cassandra.home(place)
+
+
+def _url(place: Place, *, ingress: bool = False) -> str:
+    if ingress or place.edge == "off":
+        return f"http://127.0.0.1:{place.local_port('ingress')}"
+    return f"https://127.0.0.1:{place.local_port('edge')}"

@@ -218,10 +218,11 @@ async def asked(rig: Rig) -> AsyncIterator[list[tuple[str, dict[str, Any]]]]:
 
 async def test_query_commands_show_their_answers(ingress: Ingress, asked: list[tuple[str, dict[str, Any]]]) -> None:
     code, out, err = await (
-        await penstock(ingress, "search", "disk full", "-w", "level=error,fatal", "-w", "value>=0.5", "-n", "5")
+        await penstock(ingress, "search", "disk", "full", "-w", "level=error,fatal", "-w", "value>=0.5", "-n", "5")
     ).end()
     assert code == 0, err
     assert all(part in out for part in ("web-1", "hello", "0.9995", KEY, "1 found"))
+    assert asked[0][1]["text"] == "disk full"
     assert asked[0][1]["filters"] == [
         {"field": "level", "op": "in", "value": ["error", "fatal"]},
         {"field": "value", "op": "gte", "value": "0.5"},

@@ -112,4 +112,6 @@ def unreachable(error: httpx.TransportError) -> Unavailable:
     reason = reason_of(error)
     if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError) and url.startswith("http:"):
         reason += "; does it speak https?"
+    if url.startswith("https:") and "WRONG_VERSION_NUMBER" in reason:
+        reason += "; does it speak http?"
     return Unavailable("SERVICE_UNAVAILABLE", f"{url} cannot be reached: {reason}")

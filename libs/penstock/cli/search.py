@@ -9,6 +9,7 @@ import typer
 
 from penstock.cli.client import ask
 from penstock.cli.console import print_json
+from penstock.cli.moments import moment
 from penstock.cli.show import print_hits, print_timeline
 from penstock.errors import Refused
 from penstock.events import is_key
@@ -17,8 +18,15 @@ app = typer.Typer()
 
 Datasets = Annotated[list[str] | None, typer.Option("--dataset", help="Only this dataset; repeatable.")]
 Types = Annotated[list[str] | None, typer.Option("--type", help="Only this event type; repeatable.")]
-From = Annotated[str | None, typer.Option("--from", help="Earliest event time, like 2026-11-21T00:00:00Z; inclusive.")]
-To = Annotated[str | None, typer.Option("--to", help="Latest event time; exclusive.")]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        callback=moment,
+        help="Earliest event time: a day like 2026-11-21 here, or a time like 2026-11-21T00:00:00Z; inclusive.",
+    ),
+]
+To = Annotated[str | None, typer.Option("--to", callback=moment, help="Latest event time, as --from; exclusive.")]
 Entity = Annotated[str | None, typer.Option(help="Host, service, session, … that the event is about.")]
 Size = Annotated[int, typer.Option("--size", "-n", min=1, max=100, help="Events per page.")]
 Cursor = Annotated[str | None, typer.Option(help="Cursor that the previous page printed.")]
@@ -30,7 +38,10 @@ _OPERATORS = {"=": "eq", ">=": "gte", "<=": "lte", ">": "gt", "<": "lt", "^": "p
 
 @app.command()
 def search(
-    text: Annotated[str | None, typer.Argument(help='Words that must all occur, "quoted phrases", -excluded.')] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TEXT]", help='Words that must all occur, "quoted phrases", -excluded (after --).'),
+    ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,6 +62,7 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Search events by text and filters."""
+    text = " ".join(words or []) or None
     body = {
         "text": text,
         "filters": [condition(each) for each in where or []],
@@ -69,7 +81,7 @@ def search(
 
 @app.command()
 def similar(
-    to: Annotated[str, typer.Argument(help="Key of an event, or a text.")],
+    words: Annotated[list[str], typer.Argument(metavar="TO", help="Key of an event, or a text.")],
     datasets: Datasets = None,
     types: Types = None,
     since: From = None,
@@ -79,6 +91,7 @@ def similar(
     as_json: AsJson = False,
 ) -> None:
     """Find the events most similar to an event or a text."""
+    to = " ".join(words)
     by = {"key": to} if is_key(to) else {"text": to}
     body = {
         "datasets": datasets,

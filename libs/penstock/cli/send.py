@@ -62,7 +62,8 @@ def send(
         stopped = _first(group)
     except (KeyboardInterrupt, PenstockError) as error:
         stopped = error
-    (_report_json if as_json else _report)(shipper.shipped, source, time.monotonic() - began, own_zone=not zone)
+    if as_json or shipper.shipped.settled or stopped is None:
+        (_report_json if as_json else _report)(shipper.shipped, source, time.monotonic() - began, own_zone=not zone)
     if stopped is not None:
         raise stopped from None
     if shipper.shipped.refused or problems.found:
@@ -110,6 +111,8 @@ def _report(shipped: Shipped, source: Files, seconds: float, *, own_zone: bool) 
         f"{shipped.accepted:,} accepted, {shipped.duplicate:,} duplicate, "
         f"{sum(each.count for each in shipped.refused.values()):,} refused, in {seconds:.1f} s ({rate:,.0f}/s)"
     )
+    if not shipped.read:
+        console.print("[yellow]nothing to send:[/] there is no line in what was named")
     if source.cut:
         console.print(f"[yellow]{source.cut:,} cut:[/] their label cut_characters says how much of each was left out")
     if own_zone and source.used_zone:
