@@ -64,6 +64,7 @@ def train(
     limit: Annotated[int, typer.Option(help="Most events to train on.")] = 50_000,
     activate: Annotated[bool, typer.Option("--activate", help="Activate the version after training.")] = False,
     reason: Annotated[str, typer.Option(help="Reason of the activation, recorded in the audit trail.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Train a new version on the events in Elasticsearch and register it."""
     # A process of its own: TensorFlow is for the trainer, not for the command line.
@@ -72,7 +73,7 @@ def train(
     done = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603
     *_, said = [b"", *done.stdout.splitlines()]
     if done.returncode == 0:
-        print(said.decode())
+        print(said.decode() if json else _trained(RegisteredModel.model_validate_json(said)))
         if activate:
             print_line(EARLIER, stderr=True)
         return
@@ -81,6 +82,14 @@ def train(
         raise Refused(problem["code"], problem["detail"])
     except (ValueError, KeyError, TypeError):
         raise PenstockError("CHILD_DIED", f"the trainer exited with status {done.returncode}; see above") from None
+
+
+def _trained(model: RegisteredModel) -> str:
+    manifest = model.manifest or {}
+    seconds = manifest.get("metrics", {}).get("train_seconds", 0)
+    return (
+        f"{model.name} v{model.version} is {model.state}: trained on {manifest.get('rows', 0):,} events in {seconds} s"
+    )
 
 
 def _ask(operation: str, request: dict[str, Any]) -> dict[str, Any]:

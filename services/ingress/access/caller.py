@@ -53,7 +53,9 @@ class HttpCaller:
         chosen = self.datasets if datasets is None else set(datasets)
         if not chosen or not chosen <= self.datasets:
             denied = ", ".join(sorted(chosen - self.datasets)) or "any dataset"
-            raise Refused("FORBIDDEN", f"{self.identity} may not read {denied}", pointer="/datasets" if chosen else "")
+            allowed = ", ".join(sorted(self.datasets)) or "none"
+            detail = f"{self.identity} may not read {denied}; of the datasets it may read {allowed}"
+            raise Refused("FORBIDDEN", detail, pointer="/datasets" if chosen else "")
         return sorted(chosen)
 
 
