@@ -9,9 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from penstock.consume import Lane
+from penstock.consume import Delivery, Lane
+from penstock.consume.in_flight import BUSY, InFlight
 from penstock.replay.live_traffic import SMOOTHING, LiveTraffic
-from penstock.replay.turns import LONGEST, Turns
+from penstock.replay.turns import LARGE, LONGEST, SMALL, Turns
 
 
 @dataclass
@@ -24,6 +25,13 @@ class LiveLane:
     braked: bool = False
     behind: float = 0.0
     newest: Any = None
+
+
+@dataclass
+class Small:
+    """What is asked of a delivery."""
+
+    data: bytes = b""
 
 
 class Clock:
@@ -72,6 +80,30 @@ async def test_a_replay_is_at_work_for_the_square_of_the_idle_share(
     assert turns.remaining == 0
     turns.ended(0.01)
     assert turns.remaining == pytest.approx(rest)
+
+
+@pytest.mark.parametrize(("idle", "portion"), [(1.0, LARGE), (0.81, LARGE), (0.8, SMALL), (0.0, SMALL)])
+async def test_portions_are_larger_beside_a_trickle(live: LiveTraffic, clock: Clock, idle: float, portion: int) -> None:
+    live.idle = idle
+    assert Turns(live, clock).portion == portion
+
+
+def test_a_trickle_does_not_make_a_lane_busy_however_slow_its_sink_is() -> None:
+    in_flight = InFlight()
+    batches = [[cast(Delivery, Small())] * size for size in (5, BUSY - 6, 1)]
+    in_flight.take(batches[0])
+    in_flight.take(batches[1])
+    assert in_flight.busy_seconds == 0.0
+    in_flight.take(batches[2])
+    before = in_flight.busy_seconds
+    while in_flight.busy_seconds == before:
+        pass
+    in_flight.release(batches[0])
+    after = in_flight.busy_seconds
+    assert after > before
+    in_flight.release(batches[1])
+    in_flight.release(batches[2])
+    assert in_flight.busy_seconds == after
 
 
 async def test_a_turn_begins_in_a_gap_or_after_a_second(live: LiveTraffic, lanes: list[LiveLane], clock: Clock) -> None:

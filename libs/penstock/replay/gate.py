@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from penstock.consume import Delivery, Handle, Outcome, Retry
 from penstock.replay.live_traffic import LiveTraffic
 from penstock.replay.pace import Pace
-from penstock.replay.turns import SMALL, Turns
+from penstock.replay.turns import Turns
 
 AHEAD = 1.0  # seconds of the allowed rate that are fetched ahead
 STOPS = "the replay stops here"
@@ -32,7 +32,7 @@ class Gate:
         if (rate := self._pace.rate) <= 0:
             return 0
         most = max(int(rate * AHEAD), 1)
-        return min(most, 2 * SMALL) if self._live.is_active else most
+        return min(most, 2 * self._turns.portion) if self._live.is_active else most
 
     def guard(self, handle: Handle) -> Handle:
         """`handle` at the pace of the run. When the run stops here, what was not handled yet is given back."""
@@ -42,7 +42,7 @@ class Gate:
             while rest := len(batch) - len(outcomes):
                 beside_live = self._live.is_active
                 async with self._one if beside_live else nullcontext():
-                    portion = min(rest, SMALL) if beside_live else rest
+                    portion = min(rest, self._turns.portion) if beside_live else rest
                     if not await self._pace.take(portion):
                         return [*outcomes, *[Retry(0.0, STOPS)] * rest]
                     await self._turns.wait(self._stop)

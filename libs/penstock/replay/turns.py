@@ -3,7 +3,8 @@
 A worker is one event loop before one sink, so live messages wait while a portion of a replay is handled. Beside live
 traffic a replay therefore
 
-- handles small portions, one at a time, and begins each when no live lane has anything to handle;
+- handles small portions, one at a time, and begins each when no live lane has anything to handle; they are larger
+  where live traffic is a trickle;
 - rests after each, so that it is at work for `idle`² of the time, where `idle` is the share of the last second in which
   the live lanes had nothing to do. Squared, as what is idle here is not free: other workers and the stores use the same
   machine, and the less of it is left, the longer everybody waits for what a replay takes;
@@ -22,6 +23,8 @@ from penstock.replay.live_traffic import LiveTraffic
 from penstock.stopping import set_within
 
 SMALL = 100  # messages of a portion beside live traffic
+LARGE = 500  # the same, where the live lanes are idle for most of the time
+MOSTLY = 0.8  # of the last second
 LONGEST = 1.0  # seconds from one portion to the next
 LOOK_EVERY = 0.005  # seconds between looks while live messages are handled
 
@@ -40,6 +43,11 @@ class Turns:
         share = self._live.idle**2
         self._rest = min(seconds * (1 - share) / share, LONGEST) if share > 0 else LONGEST
         self._ended_at = self._clock()
+
+    @property
+    def portion(self) -> int:
+        """Messages of the next one."""
+        return LARGE if self._live.idle > MOSTLY else SMALL
 
     @property
     def remaining(self) -> float:
