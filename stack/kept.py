@@ -10,18 +10,14 @@ import json
 
 from penstock import atomic_file
 from penstock.errors import PenstockError
-from penstock.settings import KEPT, KEPT_FILE
+from penstock.settings import KEPT, KEPT_FILE, kept
 from penstock.stack import process
 from penstock.stack.place import Place
 
 
 def keep(place: Place) -> None:
     """Writes down what the stack runs with. Raises STACK_RUNS_OTHERWISE if it runs with something else."""
-    path, wanted = place.folder("") / KEPT_FILE, {name: getattr(place, name) for name in KEPT}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = {}
+    found, wanted = kept(place.state), {name: getattr(place, name) for name in KEPT}
     other = [name for name in KEPT if name in found and found[name] != wanted[name]]
     running = [record.name for record in process.all_recorded(place) if process.is_alive(record)]
     if other and running:
@@ -32,4 +28,4 @@ def keep(place: Place) -> None:
             f" {wanted[name]} now",
         )
     if found != wanted:
-        atomic_file.replace(path, json.dumps(wanted).encode() + b"\n")
+        atomic_file.replace(place.folder("") / KEPT_FILE, json.dumps(wanted).encode() + b"\n")

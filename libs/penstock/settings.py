@@ -19,6 +19,15 @@ KEPT_FILE = "stack.json"  # in the state folder: what a local stack runs with (s
 KEPT = ("port_base", "auth", "idp")
 
 
+def kept(state: Path) -> dict[str, Any]:
+    """What the stack of this state folder runs with; nothing where there is no such file, or it is not readable."""
+    try:
+        found = json.loads((state / KEPT_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {name: found[name] for name in KEPT if name in found}
+
+
 class OfState(PydanticBaseSettingsSource):
     """What the stack of this state folder runs with, where nothing else says it: commands in other shells find it."""
 
@@ -27,14 +36,9 @@ class OfState(PydanticBaseSettingsSource):
         raise NotImplementedError
 
     def __call__(self) -> dict[str, Any]:
-        """The values; none where there is no such file, or it is not readable."""
-        folder = Path(self.current_state.get("state", STATE)).expanduser()
-        try:
-            found = json.loads((folder / KEPT_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        known = self.settings_cls.model_fields
-        return {name: found[name] for name in KEPT if name in known and name in found}
+        """The values."""
+        found = kept(Path(self.current_state.get("state", STATE)).expanduser())
+        return {name: value for name, value in found.items() if name in self.settings_cls.model_fields}
 
 
 class Settings(BaseSettings):

@@ -19,6 +19,7 @@ from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries import statements
 from penstock.services.writer.store import Store
 from penstock.stack import cassandra_roles
+from penstock.stack.place import Place
 from tests.support.broker_rig import Rig
 from tests.support.deliveries import CONTRACTS
 from tests.support.processes import Processes
@@ -79,10 +80,10 @@ async def writer(store: Store) -> Writer:
 
 
 @pytest.fixture
-async def sinks(
+def on_stores(
     rig: Rig, store: Store, client: AsyncElasticsearch, cassandra: Processes, elasticsearch: Processes
-) -> AsyncIterator[Rig]:
-    """A writer and an indexer on the rig's streams and the session's stores."""
+) -> Place:
+    """The settings of workers on the rig's streams and the session's stores, which are empty."""
     del store, client  # have emptied them
     place = cassandra.place
     stores = {
@@ -90,10 +91,15 @@ async def sinks(
         "cassandra_password_file": place.cassandra_password,
         "elasticsearch_url": elasticsearch.place.elasticsearch,
     }
-    settings = rig.place.model_copy(update=stores)
+    return rig.place.model_copy(update=stores)
+
+
+@pytest.fixture
+async def sinks(rig: Rig, on_stores: Place) -> AsyncIterator[Rig]:
+    """A writer and an indexer on the rig's streams and the session's stores."""
     async with (
-        RunningWorker(rig, "writer", writer_main.build, settings=settings),
-        RunningWorker(rig, "indexer", indexer_main.build, settings=settings),
+        RunningWorker(rig, "writer", writer_main.build, settings=on_stores),
+        RunningWorker(rig, "indexer", indexer_main.build, settings=on_stores),
     ):
         yield rig
 

@@ -15,11 +15,10 @@ from penstock.runtime import Worker
 from penstock.services.indexer import __main__ as indexer_main
 from penstock.services.operator import __main__ as operator_main
 from penstock.services.writer import __main__ as writer_main
-from penstock.services.writer.store import Store
+from penstock.stack.place import Place
 from tests.support.broker_rig import Rig
 from tests.support.command import replay
 from tests.support.deliveries import CONTRACTS, line, sample
-from tests.support.processes import Processes
 from tests.support.rebuilds import everywhere, sources
 from tests.support.until import until
 from tests.support.workers import RunningWorker
@@ -30,19 +29,9 @@ Indexer = Worker[Any]
 
 
 @pytest.fixture
-async def running(
-    rig: Rig, store: Store, client: AsyncElasticsearch, cassandra: Processes, elasticsearch: Processes
-) -> AsyncIterator[Indexer]:
+async def running(rig: Rig, on_stores: Place) -> AsyncIterator[Indexer]:
     """The indexer, which checks often, beside a writer and an operator."""
-    del store, client  # have emptied them
-    place = cassandra.place
-    stores = {
-        "cassandra_port": place.cassandra,
-        "cassandra_password_file": place.cassandra_password,
-        "elasticsearch_url": elasticsearch.place.elasticsearch,
-        "check_seconds": 0.1,
-    }
-    settings = rig.place.model_copy(update=stores)
+    settings = on_stores.model_copy(update={"check_seconds": 0.1})
     async with (
         RunningWorker(rig, "writer", writer_main.build, settings=settings),
         RunningWorker(rig, "indexer", indexer_main.build, settings=settings) as indexer,

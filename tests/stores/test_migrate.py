@@ -16,17 +16,10 @@ from penstock.rpc.messages import IndexMappings
 from tests.support.broker_rig import Rig
 from tests.support.command import penstock
 from tests.support.deliveries import CONTRACTS, line, sample
-from tests.support.rebuilds import everywhere, sources
+from tests.support.rebuilds import REBUILD, everywhere, sources
 from tests.support.replay_console import Console
 
 LOGS, METRICS = "events-logs-2026", "events-metrics-2026-11"
-REBUILD: dict[str, Any] = {
-    "target": "indexer",
-    "source": "store",
-    "effect": "rebuild",
-    "period": "2026",
-    "match": {"datasets": ["logs"]},
-}
 LONG = 120.0  # seconds; the machine may be busy
 
 

@@ -14,7 +14,7 @@ from penstock.rpc.client import ask
 from penstock.rpc.messages import RebuiltIndex, ReplayRun
 from tests.support.broker_rig import Rig
 from tests.support.deliveries import line
-from tests.support.rebuilds import everywhere, rebuild_revision, scores_everywhere, sources
+from tests.support.rebuilds import REBUILD, everywhere, rebuild_revision, scores_everywhere, sources
 from tests.support.replay_console import Console
 from tests.support.runbook import Runbook
 from tests.support.searches import searching
@@ -22,13 +22,6 @@ from tests.support.until import until
 
 LOGS = "events-logs-2026"
 QUESTION = {"datasets": ["logs"]}
-REBUILD: dict[str, Any] = {
-    "target": "indexer",
-    "source": "store",
-    "effect": "rebuild",
-    "period": "2026",
-    "match": {"datasets": ["logs"]},
-}
 LONG = 90.0  # seconds; the machine may be busy
 
 

@@ -14,20 +14,13 @@ from penstock.stack import http_probe
 from tests.support.broker_rig import Rig
 from tests.support.deliveries import line
 from tests.support.operators import Operators
-from tests.support.rebuilds import everywhere
+from tests.support.rebuilds import REBUILD, everywhere
 from tests.support.replay_console import Console
 from tests.support.until import until
 
 ENDED = ("done", "cancelled", "failed")
 LONG = 60.0  # seconds; the machine may be busy
 SHORT = 2.0  # seconds: a request may have gone to the replica that is suspended
-REBUILD: dict[str, Any] = {
-    "target": "indexer",
-    "source": "store",
-    "effect": "rebuild",
-    "period": "2026",
-    "match": {"datasets": ["logs"]},
-}
 
 
 async def asked(broker: Broker, service: str, operation: str, body: dict[str, Any]) -> dict[str, Any] | str:

@@ -14,6 +14,14 @@ from tests.support.broker_rig import Rig
 from tests.support.stored_events import store_events, store_scores
 from tests.support.until import until
 
+# The request for a plan that rebuilds the index of the logs of 2026.
+REBUILD: dict[str, Any] = {
+    "target": "indexer",
+    "source": "store",
+    "effect": "rebuild",
+    "period": "2026",
+    "match": {"datasets": ["logs"]},
+}
 PATIENCE = 90.0  # seconds: the first event of a period waits until its index is made
 
 

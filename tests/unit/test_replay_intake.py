@@ -14,6 +14,7 @@ from penstock.replay.intake import END_EVERY, END_MOST, RangeIntake, RedriveInta
 from penstock.replay.live_traffic import LiveTraffic
 from penstock.replay.pace import Pace
 from penstock.replay.run import Range
+from tests.support.clock import Clock
 
 
 def delivery(
@@ -34,14 +35,6 @@ def pace() -> Pace:
 @pytest.fixture
 def gate(pace: Pace) -> Gate:
     return Gate(pace, LiveTraffic([]), asyncio.Event())
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

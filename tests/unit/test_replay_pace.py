@@ -7,17 +7,10 @@ import asyncio
 import pytest
 
 from penstock.replay.pace import BURST, LEASE, Pace
+from tests.support.clock import Clock
 from tests.support.until import BOUND
 
 TURNS = 5  # turns of the event loop in which whatever need not wait has started
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

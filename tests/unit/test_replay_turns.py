@@ -13,6 +13,7 @@ from penstock.consume import Delivery, Lane
 from penstock.consume.in_flight import BUSY, InFlight
 from penstock.replay.live_traffic import SMOOTHING, LiveTraffic
 from penstock.replay.turns import LARGE, LONGEST, SMALL, Turns
+from tests.support.clock import Clock
 
 
 @dataclass
@@ -32,14 +33,6 @@ class Small:
     """What is asked of a delivery."""
 
     data: bytes = b""
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

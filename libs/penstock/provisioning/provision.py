@@ -148,10 +148,10 @@ class _Job:
         self.now = now
 
     async def find_stream(self, name: str) -> StreamInfo | None:
-        return await _found(self.jetstream.stream_info(name, timeout=_TIMEOUT))
+        return await if_there(self.jetstream.stream_info(name, timeout=_TIMEOUT))
 
     async def find_consumer(self, stream: str, name: str) -> ConsumerInfo | None:
-        return await _found(self.jetstream.consumer_info(stream, name, timeout=_TIMEOUT))
+        return await if_there(self.jetstream.consumer_info(stream, name, timeout=_TIMEOUT))
 
     async def stream(self, name: str, wanted: dict[str, Any], info: StreamInfo | None) -> None:
         if info is None:
@@ -186,7 +186,8 @@ class _Job:
         self.report.changes.append(change)
 
 
-async def _found(looking: Awaitable[_Info]) -> _Info | None:
+async def if_there(looking: Awaitable[_Info]) -> _Info | None:
+    """What the look finds; None where the server has no such thing. Raises as the look."""
     try:
         return await looking
     except Refused as error:

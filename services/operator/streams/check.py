@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import Any
 
-from penstock.broker import Broker, ConsumerInfo, StreamInfo
+from penstock.broker import Broker, StreamInfo
 from penstock.contracts import Contracts
-from penstock.errors import Refused
 from penstock.provisioning import stream_config
+from penstock.provisioning.provision import if_there
 from penstock.runtime import Findings
 from penstock.services.operator.streams import metrics
 from penstock.services.operator.streams.forecast import Forecast, Growth, forecast
@@ -19,7 +18,6 @@ SOON = 72.0  # hours before a stream is full at which it is said
 NEARLY = 0.8  # of max_bytes
 _TIMEOUT = 5.0
 _HERE = ("num_replicas",)  # what an installation decides, and not the contracts
-_Info = TypeVar("_Info", StreamInfo, ConsumerInfo)
 
 
 class StreamCheck:
@@ -34,7 +32,7 @@ class StreamCheck:
     async def check(self) -> Findings:
         """Raises Unavailable."""
         infos = await asyncio.gather(
-            *(_found(self._jetstream.stream_info(name, timeout=_TIMEOUT)) for name in self._streams)
+            *(if_there(self._jetstream.stream_info(name, timeout=_TIMEOUT)) for name in self._streams)
         )
         notes: list[str] = []
         there: set[str] = set()
@@ -50,7 +48,9 @@ class StreamCheck:
 
     async def _consumer_notes(self, there: set[str]) -> list[str]:
         asked = {key: wanted for key, wanted in self._consumers.items() if key[0] in there}
-        infos = await asyncio.gather(*(_found(self._jetstream.consumer_info(*key, timeout=_TIMEOUT)) for key in asked))
+        infos = await asyncio.gather(
+            *(if_there(self._jetstream.consumer_info(*key, timeout=_TIMEOUT)) for key in asked)
+        )
         notes: list[str] = []
         for ((stream, name), wanted), info in zip(asked.items(), infos, strict=True):
             if info is None:
@@ -86,12 +86,3 @@ def _altered(what: str, wanted: dict[str, Any], found: dict[str, Any]) -> list[s
         for name, (old, new) in differing.items()
         if name not in _HERE
     ]
-
-
-async def _found(looking: Awaitable[_Info]) -> _Info | None:
-    try:
-        return await looking
-    except Refused as error:
-        if error.code != "NOT_FOUND":
-            raise
-        return None
