@@ -111,7 +111,7 @@ async def test_a_connection_ends_with_its_token(rig: AuthorityRig) -> None:
     broker.on_disconnect(gone.set)
     async with asyncio.timeout(BOUND):
         await gone.wait()
-    assert (await rig.audited(first))[0]["identity"] == "billing"
+    assert "billing" in [record.get("identity") for record in await rig.audited(first)]
     await broker.drain()
 
 
