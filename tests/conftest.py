@@ -18,7 +18,7 @@ from penstock.stack.place import Place
 from tests.support.broker_rig import Rig
 from tests.support.broker_rig import conf as rig_conf
 from tests.support.full_stack import FullStack
-from tests.support.groups import SERVERS, Groups, group
+from tests.support.groups import Groups, is_long
 from tests.support.place_factory import PlaceFactory
 from tests.support.processes import Processes
 
@@ -40,8 +40,8 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest group begins first."""
-    items.sort(key=lambda item: group(item.nodeid) != SERVERS)
+    """The long groups begin."""
+    items.sort(key=lambda item: not is_long(item.nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
