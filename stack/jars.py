@@ -7,17 +7,16 @@ after a change of version.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from penstock.errors import PenstockError
+from penstock.file_lock import locked
 from penstock.stack.place import Place
 
 MAVEN = Path(__file__).parent / "maven"
@@ -31,7 +30,7 @@ def home(place: Place, name: str, arrange: Callable[[Path], None] = lambda _: No
     if installed(place, name):
         return target
     place.cache.mkdir(parents=True, exist_ok=True)
-    with _alone(place.cache / f"{name}.lock"):
+    with locked(place.cache / f"{name}.lock", DOWNLOAD_TIMEOUT):
         if installed(place, name):
             return target  # another checkout was quicker
         shutil.rmtree(target, ignore_errors=True)
@@ -98,13 +97,6 @@ def hashes(folder: Path) -> list[str]:
 
 def _folder(place: Place, name: str) -> Path:
     return place.cache / f"{name}-{version(name)}"
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def pin() -> None:

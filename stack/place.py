@@ -49,7 +49,8 @@ class Place(ElasticsearchSettings, WriterSettings, AuditorSettings, IngressSetti
     def folder(self, name: str) -> Path:
         """A folder of the state, made if it is not there; only the owner may look in."""
         path = self.state / name
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in (self.state, path):  # `parents` would make them with the mode that the umask leaves
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
 
     def log(self, name: str) -> Path:

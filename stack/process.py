@@ -58,7 +58,7 @@ def start(place: Place, child: Child) -> Record:
     log = place.log(child.name)
     if log.exists() and log.stat().st_size > LOG_LIMIT:
         log.replace(log.with_suffix(".log.1"))
-    with log.open("ab") as output:
+    with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
         process = subprocess.Popen(
             child.command,
             stdin=subprocess.DEVNULL,
@@ -67,10 +67,11 @@ def start(place: Place, child: Child) -> Record:
             cwd=CHECKOUT,
             env={**os.environ, **place.environment(), **child.environment},
             start_new_session=True,
+            umask=0o077,  # stores and logs hold what people send
         )
     _started_here[process.pid] = process
     record = Record(child.name, process.pid, start_ticks(process.pid) or 0, child.command, child.ports, child.grace)
-    atomic_file.replace(place.record(child.name), json.dumps(asdict(record), indent=1), mode=0o644)
+    atomic_file.replace(place.record(child.name), json.dumps(asdict(record), indent=1))
     return record
 
 

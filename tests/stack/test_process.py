@@ -51,6 +51,20 @@ def test_a_taken_port_is_named_with_its_holder_and_the_way_out(
         assert part in refusal.value.detail
 
 
+def test_only_the_owner_may_read_what_a_child_writes(place: Place) -> None:
+    before = os.umask(0o022)  # what most machines have
+    try:
+        store = place.state / "store"
+        process.run(
+            place, child(f"import os; os.mkdir({str(store)!r}); open({str(store / 'file')!r}, 'w').close()"), 10
+        )
+    finally:
+        os.umask(before)
+    written = [place.state, *(path for path in place.state.rglob("*") if not path.is_symlink())]
+    assert {place.log("child"), store / "file"} <= set(written)
+    assert {path: oct(path.stat().st_mode & 0o077) for path in written if path.stat().st_mode & 0o077} == {}
+
+
 def test_a_killed_server_is_seen_as_down_and_started_again(throwaway_nats: Throwaway) -> None:
     server = throwaway_nats()
     assert state_of(server.place, "nats") == "ready"
