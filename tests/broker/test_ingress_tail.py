@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ import httpx
 import orjson
 import pytest
 
+from penstock.auth import api_keys
 from penstock.contracts import subjects
 from tests.support.broker_rig import Rig
 from tests.support.ingress import Ingress, event
@@ -44,6 +46,9 @@ class Stream:
                 elif not line and kind:
                     return kind, orjson.loads(data)
         raise AssertionError("the stream ended")
+
+    async def kind_of_next(self) -> str:
+        return (await self.next())[0]
 
     async def ids(self, count: int) -> list[str]:
         found = [await self.next() for _ in range(count)]
@@ -147,6 +152,23 @@ async def test_a_slow_reader_learns_how_much_it_missed(ingress: Ingress) -> None
     assert dropped > 0
     assert shown + dropped == rounds * size
     assert ingress.peak_memory() < 150 * 1024 * 1024
+
+
+async def test_a_slow_reader_gets_nothing_that_was_queued_once_its_key_is_revoked(ingress: Ingress) -> None:
+    key = ingress.make_key("leaver", datasets=["logs"], roles=["reader"])
+    labels = {str(n): "x" * 1000 for n in range(60)}
+    async with tail(ingress, key) as slow, tail(ingress, key) as other:
+        for number in range(40):  # 24 MB: more than any buffer on the way
+            batch = [event(f"l-{number}-{n}", data={"message": "m", "labels": labels}) for n in range(10)]
+            assert (await ingress.send(batch)).status_code == 202
+        while await other.kind_of_next() != "gap":
+            pass
+        api_keys.revoke(ingress.place.keys, key.split("_")[1], now_ns=time.time_ns())
+        assert await other.kind_of_next() == "end"
+        kinds = [await slow.kind_of_next()]
+        while kinds[-1] != "end":
+            kinds.append(await slow.kind_of_next())
+    assert set(kinds) == {"event", "end"}  # and no gap: what came before it was thrown away
 
 
 async def test_tails_end_when_the_ingress_stops(rig: Rig, ingress: Ingress) -> None:

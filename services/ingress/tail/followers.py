@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from penstock.broker import Broker, Message, Subscription
@@ -48,7 +49,7 @@ class Follower:
         self._missed: Missed | None = None
         self._size = 0
         self._dropped = 0
-        self._closed = False
+        self._closed = self._cut = False
         self._news = asyncio.Event()
 
     def resume(self, missed: Missed) -> None:
@@ -75,12 +76,24 @@ class Follower:
         self._news.set()
 
     def close(self) -> None:
-        """Ends the client's stream."""
+        """Ends the client's stream after what is queued."""
         self._closed = True
         self._news.set()
 
+    def cut(self) -> None:
+        """Ends the client's stream at once: what is queued is not for it any more."""
+        self._cut = True
+        self.close()
+
     async def frames(self) -> AsyncIterator[bytes]:
-        """What the client gets, until `close`."""
+        """What the client gets, until `close` or `cut`."""
+        async with aclosing(self._frames()) as frames:
+            async for frame in frames:
+                if self._cut:
+                    return
+                yield frame
+
+    async def _frames(self) -> AsyncGenerator[bytes]:
         yield b"event: open\ndata: {}\n\n"
         passed: dict[str, int] = {}
         if self._missed is not None:

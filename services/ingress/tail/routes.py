@@ -85,7 +85,7 @@ class _Following(StreamingResponse):
     ) -> None:
         self._leave = leave
         self._guard = asyncio.create_task(until)
-        self._guard.add_done_callback(lambda _: follower.close())
+        self._guard.add_done_callback(lambda _: follower.cut())
         super().__init__(_frames(follower, self._guard), media_type="text/event-stream", headers=_NO_BUFFERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
