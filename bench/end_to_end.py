@@ -19,7 +19,7 @@ from penstock.stack.probes import percentile, time_stages
 FLEET = ("operator_0", "indexer_0", "writer_0", "scorer_0", "ingress_0")
 SERVERS = ("nats", "elasticsearch", "cassandra")
 EVENTS = ("EVENTS_HTTP", "EVENTS_NATS")
-QUEUE = "penstock_model_awaited_seconds"
+QUEUE = "penstock_model_queue_duration_seconds"
 # While both cores are busy, Java compiles hot code slowly: a tenth of all CPU time in the first minute.
 WARM_UP = 100_000  # events
 

@@ -19,6 +19,12 @@ KEPT_FILE = "stack.json"  # in the state folder: what a local stack runs with (s
 KEPT = ("port_base", "auth", "idp")
 
 
+def shipped_contracts() -> Path:
+    """The contracts of this release: the checkout's, else the copy inside the installed package."""
+    checkout = ROOT / "contracts"
+    return checkout if checkout.is_dir() else Path(__file__).parent / "_contracts"
+
+
 def kept(state: Path) -> dict[str, Any]:
     """What the stack of this state folder runs with; nothing where there is no such file, or it is not readable."""
     try:

@@ -286,7 +286,7 @@ async def test_the_ingress_reports_readiness_durability_and_metrics(ingress: Ing
     assert "penstock-durable" not in response.headers
     assert "durable" not in response.json()
     text = (await ingress.client.get("/metrics")).text
-    assert 'penstock_event_received_total{status="accepted"}' in text
+    assert 'penstock_events_received_total{status="accepted"}' in text
 
 
 async def test_memory_stays_bounded_under_large_requests(ingress: Ingress) -> None:

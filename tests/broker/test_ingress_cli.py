@@ -175,7 +175,7 @@ async def test_tail_shows_what_is_sent(ingress: Ingress, rig: Rig) -> None:
     tailing = await penstock(ingress, "tail", "--most", "1", "--json", "--type", "log.line.v1")
 
     async def followed() -> bool:
-        return "penstock_tail_open 1.0" in (await ingress.client.get("/metrics")).text
+        return "penstock_tail_clients 1.0" in (await ingress.client.get("/metrics")).text
 
     await until(followed)
     await ingress.send([event("t-0", type="metric.sample.v1", data={"name": "n", "value": 1}), event("t-1")])
@@ -261,7 +261,7 @@ async def test_the_example_needs_nothing_but_http(ingress: Ingress) -> None:
 
 async def opened(ingress: Ingress, count: int = 1) -> None:
     async def followed() -> bool:
-        return f"penstock_tail_open {count}.0" in (await ingress.client.get("/metrics")).text
+        return f"penstock_tail_clients {count}.0" in (await ingress.client.get("/metrics")).text
 
     await until(followed)
 

@@ -88,14 +88,16 @@ def head(key: str, length: int, path: str = "/v1/events") -> bytes:
 
 async def closed(ingress: Ingress, why: str) -> float:
     found = re.findall(
-        rf'^penstock_connection_closed_total{{why="{why}"}} (\S+)', (await ingress.client.get("/metrics")).text, re.M
+        rf'^penstock_http_connections_closed_total{{why="{why}"}} (\S+)',
+        (await ingress.client.get("/metrics")).text,
+        re.M,
     )
     return float(found[0]) if found else 0.0
 
 
 async def used_up(ingress: Ingress, share: str) -> float:
     found = re.findall(
-        rf'^penstock_share_used_up_total{{share="{share}"}} (\S+)', (await ingress.client.get("/metrics")).text, re.M
+        rf'^penstock_shares_exhausted_total{{share="{share}"}} (\S+)', (await ingress.client.get("/metrics")).text, re.M
     )
     return float(found[0])
 
@@ -207,7 +209,7 @@ async def test_one_reader_cannot_take_all_tails_and_gives_back_each_that_ends(in
     await until(free_again)
 
     async def none_left() -> bool:
-        return "\npenstock_tail_open 0.0\n" in (await ingress.client.get("/metrics")).text
+        return "\npenstock_tail_clients 0.0\n" in (await ingress.client.get("/metrics")).text
 
     await until(none_left)
 

@@ -213,7 +213,7 @@ async def test_what_a_lane_holds_is_bounded_in_bytes_too(rig: Rig, lane: MakeLan
 
 def refused_deliveries() -> float:
     labels = {"stream": STREAM, "consumer": CONSUMER}
-    return REGISTRY.get_sample_value("penstock_delivery_refused_total", labels) or 0.0
+    return REGISTRY.get_sample_value("penstock_deliveries_refused_total", labels) or 0.0
 
 
 async def test_a_message_sent_into_the_lanes_inbox_by_somebody_else_is_dropped(rig: Rig, lane: MakeLane) -> None:

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.broker import Message
+from penstock.contracts import load
 from penstock.rpc.client import ask
-from penstock.telemetry import METRICS, metrics
 from tests.support.broker_rig import Rig, subject
 from tests.support.records import records_of
 from tests.support.sample_process import Sample, start_sample
@@ -95,17 +95,23 @@ async def test_a_worker_exports_exactly_the_listed_metrics(sample: Sample) -> No
     await sample.rig.settled()
     text = (await sample.get("/metrics")).text
     labels = 'consumer="indexer",outcome="{}",stream="EVENTS_HTTP"'
-    assert f"penstock_delivery_settled_total{{{labels.format('done')}}} 2.0" in text
-    assert f"penstock_delivery_settled_total{{{labels.format('dropped')}}} 1.0" in text
-    common = {
-        next(iter(metric.describe())).name for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)
+    assert f"penstock_deliveries_settled_total{{{labels.format('done')}}} 2.0" in text
+    assert f"penstock_deliveries_settled_total{{{labels.format('dropped')}}} 1.0" in text
+    listed = {
+        name: metric
+        for group in load().metrics.values()
+        if "indexer" in group.exported_by and group.title != "Indexer"  # the sample worker has no metrics of its own
+        for name, metric in group.metrics.items()
     }
-    listed = [metric for metric in METRICS if metric.name.removesuffix("_total") in common]  # others are of one worker
-    assert len(listed) == len(common)
-    for metric in listed:
-        assert f"# HELP {metric.name} {metric.meaning}" in text
-        assert metric.unit
-        assert metric.remedy
+    families = {
+        each.name: each
+        for each in text_string_to_metric_families(text)
+        if each.name.startswith("penstock_") and not each.name.endswith("_created")
+    }
+    assert {name.removesuffix("_total") for name in listed} == families.keys()
+    for name, metric in listed.items():
+        family = families[name.removesuffix("_total")]
+        assert (family.type, family.documentation) == (metric.type, metric.meaning)
 
 
 async def test_undecodable_and_refused_messages_are_dead_lettered_with_their_key_if_known(sample: Sample) -> None:

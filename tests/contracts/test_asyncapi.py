@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from penstock import yaml_text
 from penstock.contract_check import asyncapi
-from penstock.contracts import load, yaml_text
+from penstock.contracts import load
 from tests.support.npm_packages import NPM_SECONDS, installed
 
 PARSE_SECONDS = 120

@@ -38,7 +38,7 @@ async def asked(broker: Broker, service: str, operation: str, body: dict[str, An
 def leads(rig: Rig, number: int) -> bool | None:
     """Whether a replica leads; None when it does not say."""
     answer = http_probe.get(rig.place.local_port("operator", number), "/metrics")
-    return b"\npenstock_operator_leads 1" in answer[1] if answer is not None else None
+    return b"\npenstock_operator_leader 1" in answer[1] if answer is not None else None
 
 
 class Fleet:

@@ -14,6 +14,7 @@ from penstock.contract_check import (
     lint_events,
     lint_examples,
     lint_files,
+    lint_metrics,
     lint_records,
     lint_references,
     releases,
@@ -68,6 +69,7 @@ def _findings(contracts: Contracts) -> Iterator[Finding]:
     yield from lint_references.lint_identities(contracts)
     yield from lint_references.lint_services(contracts)
     yield from lint_references.lint_error_codes(contracts, contracts.root.parent)
+    yield from lint_metrics.lint_metrics(contracts, contracts.root.parent)
     yield from lint_examples.lint_examples(contracts)
     yield from lint_records.lint_records(contracts)
     try:

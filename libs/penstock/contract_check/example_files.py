@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from penstock import yaml_text
 from penstock.contract_check.finding import Finding
-from penstock.contracts import Contracts, yaml_text
+from penstock.contracts import Contracts
 from penstock.errors import Refused
 
 Refusal = Callable[[bytes], Refused | None]  # how an example is refused, or None when it is accepted

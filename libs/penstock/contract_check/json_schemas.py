@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.contracts import Contracts, EventType, yaml_text
+from penstock import yaml_text
+from penstock.contracts import Contracts, EventType
 
 Json = dict[str, Any]
 

@@ -22,7 +22,7 @@ def events(contracts: Contracts) -> str:
         )
         for name, event_type in sorted(contracts.types.items())
     )
-    return _table(("Event type", "Meaning", "Dataset", "Entity (`subject`)", "Full-text members"), rows)
+    return markdown_table(("Event type", "Meaning", "Dataset", "Entity (`subject`)", "Full-text members"), rows)
 
 
 def services(contracts: Contracts) -> str:
@@ -45,7 +45,7 @@ def services(contracts: Contracts) -> str:
                     f"`{each.request}`",
                 )
             )
-    return _table(("Request", "Meaning", "Answered by", "Callers", "Model"), rows)
+    return markdown_table(("Request", "Meaning", "Answered by", "Callers", "Model"), rows)
 
 
 TABLES: dict[str, Callable[[Contracts], str]] = {"events": events, "services": services}
@@ -59,6 +59,7 @@ def insert(readme: str, contracts: Contracts) -> str:
     return readme
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def markdown_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A table of Markdown, one line a row."""
     lines = [head, ("---",) * len(head), *rows]
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)

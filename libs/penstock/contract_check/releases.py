@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from penstock import yaml_text
 from penstock.contract_check.compatibility import Release
-from penstock.contracts import yaml_text
 from penstock.errors import Refused
 
 

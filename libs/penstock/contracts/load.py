@@ -8,14 +8,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from penstock.contracts import topology, yaml_text
+from penstock import yaml_text
+from penstock.contracts import topology
 from penstock.contracts.data import Data
 from penstock.contracts.event_types import EventType
 from penstock.contracts.identities import Identity, Role, read_identities
 from penstock.contracts.records import RecordType
 from penstock.contracts.services import Service, read_services
 from penstock.contracts.values import duration
-from penstock.settings import ROOT, load_settings
+from penstock.settings import load_settings, shipped_contracts
+from penstock.telemetry import metric_list
 
 
 class Dataset(Data):
@@ -49,6 +51,7 @@ class Contracts:
     identities: Mapping[str, Identity]
     roles: Mapping[str, Role]
     records: Mapping[str, RecordType]
+    metrics: Mapping[str, metric_list.Group]
 
 
 def find_root() -> Path:
@@ -56,13 +59,7 @@ def find_root() -> Path:
     configured = load_settings().contracts
     if configured is not None:
         return configured
-    return shipped_root()
-
-
-def shipped_root() -> Path:
-    """The contracts of this release: the checkout's, else the copy inside the installed package."""
-    checkout = ROOT / "contracts"
-    return checkout if checkout.is_dir() else Path(__file__).parents[1] / "_contracts"
+    return shipped_contracts()
 
 
 def load(root: Path | None = None) -> Contracts:
@@ -95,6 +92,7 @@ def _load(root: Path) -> Contracts:
         identities=identities,
         roles=roles,
         records={record.record: record for record in _records(root)},
+        metrics=metric_list.read(root),
     )
 
 

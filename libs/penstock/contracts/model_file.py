@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from penstock.contracts import yaml_text
+from penstock import yaml_text
 from penstock.contracts.model_violation import violation
 
 M = TypeVar("M", bound=BaseModel)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.contracts.load import load, shipped_root
+from penstock.contracts.load import load
 from penstock.errors import PenstockError
+from penstock.settings import shipped_contracts
 
 
 def problem(error: PenstockError) -> dict[str, Any]:
@@ -26,6 +27,6 @@ def problem(error: PenstockError) -> dict[str, Any]:
 
 def step_in_shell(code: str) -> str:
     """What whoever runs a command can do about an error, by this release: the settings may be what is wrong."""
-    errors = load(shipped_root()).errors
+    errors = load(shipped_contracts()).errors
     entry = errors.get(code) or errors["INTERNAL"]
     return entry.in_shell or entry.next_step

@@ -1,55 +1,37 @@
-"""Declares metrics, each with its meaning, unit and remedy in METRICS; /metrics and the docs come from there."""
+"""Makes the metrics of contracts/metrics.yaml, and no others: type, labels, text and buckets come from there."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 from prometheus_client import Counter, Gauge, Histogram
 
-Kind = Literal["counter", "gauge", "histogram"]
+from penstock.telemetry.metric_list import Kind, Metric, shipped
+
+_DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric: what it counts, in which unit, and what to do when it looks wrong."""
-
-    name: str
-    kind: Kind
-    meaning: str
-    unit: str
-    remedy: str
-    labels: tuple[str, ...] = ()
-    buckets: tuple[float, ...] = ()
+def counter(name: str, *labels: str) -> Counter:
+    """Registers a listed counter. Raises LookupError for another name, type or labels."""
+    return Counter(name, _listed(name, "counter", labels).meaning, labels)
 
 
-METRICS: list[Metric] = []
-
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-COUNTS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
-
-
-def counter(name: str, meaning: str, *, unit: str, remedy: str, labels: tuple[str, ...] = ()) -> Counter:
-    """Registers a counter; its name ends in _total."""
-    METRICS.append(Metric(name, "counter", meaning, unit, remedy, labels))
-    return Counter(name, meaning, labels)
+def gauge(name: str, *labels: str) -> Gauge:
+    """Registers a listed gauge. Raises LookupError for another name, type or labels."""
+    return Gauge(name, _listed(name, "gauge", labels).meaning, labels)
 
 
-def gauge(name: str, meaning: str, *, unit: str, remedy: str, labels: tuple[str, ...] = ()) -> Gauge:
-    """Registers a gauge."""
-    METRICS.append(Metric(name, "gauge", meaning, unit, remedy, labels))
-    return Gauge(name, meaning, labels)
+def histogram(name: str, *labels: str) -> Histogram:
+    """Registers a listed histogram. Raises LookupError for another name, type or labels."""
+    metric = _listed(name, "histogram", labels)
+    return Histogram(name, metric.meaning, labels, buckets=metric.buckets or _DURATIONS)
 
 
-def histogram(
-    name: str,
-    meaning: str,
-    *,
-    unit: str,
-    remedy: str,
-    labels: tuple[str, ...] = (),
-    buckets: tuple[float, ...] = _SECONDS,
-) -> Histogram:
-    """Registers a histogram; its name ends in its unit."""
-    METRICS.append(Metric(name, "histogram", meaning, unit, remedy, labels, buckets))
-    return Histogram(name, meaning, labels, buckets=buckets)
+def _listed(name: str, kind: Kind, labels: tuple[str, ...]) -> Metric:
+    metric = shipped().get(name)
+    if metric is None:
+        raise LookupError(f"{name} is not in contracts/metrics.yaml: add it there")
+    if (metric.type, tuple(metric.labels)) != (kind, labels):
+        raise LookupError(
+            f"{name} is a {metric.type} with the labels {list(metric.labels)} in contracts/metrics.yaml, and a {kind}"
+            f" with {list(labels)} in the code: correct one of them"
+        )
+    return metric

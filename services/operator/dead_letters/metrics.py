@@ -12,32 +12,10 @@ from penstock.telemetry import gauge
 
 EVERY = 5.0  # seconds
 
-OPEN = gauge(
-    "penstock_dead_letters_open",
-    "Messages in dead letters that nobody has redriven, parked or dropped yet",
-    unit="messages",
-    remedy="growth: `penstock dlq list` says which worker refuses what, and `penstock dlq show` why",
-    labels=("worker", "code"),
-)
-BYTES = gauge(
-    "penstock_dead_letters_bytes",
-    "Size of the stream of dead letters",
-    unit="bytes",
-    remedy="see penstock_dead_letters_full_ratio",
-)
-FULL = gauge(
-    "penstock_dead_letters_full_ratio",
-    "Share of its max_bytes that the stream of dead letters uses",
-    unit="ratio",
-    remedy="above 0.8: raise max_bytes of DLQ in contracts/streams.yaml and run `penstock provision`; when it is full "
-    "the workers stop",
-)
-FULL_IN = gauge(
-    "penstock_dead_letters_full_in_hours",
-    "Hours until the stream of dead letters is full at the pace of the last hour; +Inf when it never is",
-    unit="hours",
-    remedy="below 24: stop who sends what is refused, `penstock dlq list` names them, or raise max_bytes of DLQ",
-)
+OPEN = gauge("penstock_dead_letters_open", "worker", "code")
+BYTES = gauge("penstock_dead_letters_bytes")
+FULL = gauge("penstock_dead_letters_full_ratio")
+FULL_IN = gauge("penstock_dead_letters_full_in_seconds")
 
 
 async def report(index: Index, stop: asyncio.Event) -> None:
@@ -49,7 +27,7 @@ async def report(index: Index, stop: asyncio.Event) -> None:
             found = fullness(index, index.info)
             BYTES.set(found.bytes)
             FULL.set(found.share)
-            FULL_IN.set(math.inf if found.full_in_hours is None else found.full_in_hours)
+            FULL_IN.set(math.inf if found.full_in_hours is None else found.full_in_hours * 3600)
         await set_within(stop, EVERY)
 
 

@@ -12,7 +12,7 @@ from penstock.provisioning import stream_config
 from penstock.provisioning.provision import if_there
 from penstock.runtime import Findings
 from penstock.services.operator.streams import metrics
-from penstock.services.operator.streams.forecast import Forecast, Growth, forecast
+from penstock.services.operator.streams.forecast import HOUR, Forecast, Growth, forecast
 
 SOON = 72.0  # hours before a stream is full at which it is said
 NEARLY = 0.8  # of max_bytes
@@ -65,7 +65,7 @@ class StreamCheck:
     def _fullness(self, info: StreamInfo) -> list[str]:
         found = forecast(info, self._growth[info.name].add(time.monotonic(), info))
         metrics.FULL.labels(info.name).set(found.share)
-        metrics.FULL_IN.labels(info.name).set(found.hours)
+        metrics.FULL_IN.labels(info.name).set(found.hours * HOUR)
         if info.config.get("discard") != "new" or (found.share < NEARLY and found.hours > SOON):
             return []
         return [
