@@ -17,7 +17,7 @@ from penstock.services.indexer.search.scope import resolve
     ("asked", "written"),
     [("error", "ERR"), ("ERROR", "e"), ("E", "Error"), ("err", "SEVERE"), ("warn", "WARNING"), ("WRN", "W"),
      ("info", "Information"), ("fatal", "CRITICAL"), ("crit", "FTL"), ("debug", "DEBUG2"), ("trace", "FINEST"),
-     ("debug", "D2")],
+     ("debug", "D2"), ("error", "fail"), ("trace", "silly")],
 )  # fmt: skip
 def test_spellings_of_one_level_are_the_same(asked: str, written: str) -> None:
     assert written.lower() in spellings_of(asked)

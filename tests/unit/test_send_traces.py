@@ -100,6 +100,45 @@ def test_a_trace_without_a_line_before_it_is_one_event(trace: str) -> None:
     assert second["data"]["message"] == "next"
 
 
+# How records begin of programs that write all of theirs so: what has no time goes on with the record before it.
+WHOLE = [
+    "[2026-11-20T10:00:00,123][WARN ][o.e.c.s.MasterService] [node-1] ",
+    "ERROR [main] 2026-11-20 10:00:00,123 CassandraDaemon.java:911 - ",
+    "2026-11-20 10:00:00,123 ERROR [main] org.apache.hadoop.X: ",
+    "2026-11-20 10:00:00,123 - ERROR [main:QuorumPeer@12] - ",
+    "20-Nov-2026 10:00:00.123 SEVERE [main] org.apache.catalina.X ",
+    "2026-11-20T10:00:00.123Z ERROR 7 --- [main] c.x.Y : ",
+    "[2026-11-20 10:00:00] local.ERROR: ",
+    "E, [2026-11-20T10:00:00.123456 #12] ERROR -- : ",
+    "E1120 10:00:00.123456       1 till.go:12] ",
+    "1234:M 20 Nov 2026 10:00:00.123 # ",
+    "2026-11-20 10:00:00 UTC,,,70,,65a1.46,2,,2026-11-20 09:59:00 UTC,,0,ERROR,42P01,",
+    "=ERROR REPORT==== 20-Nov-2026::10:00:00.123456 ===",
+    "# Time: 2026-11-20T10:00:00.123456Z",
+]
+
+
+@pytest.mark.parametrize("begin", WHOLE)
+def test_a_message_over_several_lines_and_its_trace_are_one_event(begin: str) -> None:
+    text = "cannot commit version [7]" if begin[-1] not in "=Z" else ""
+    more = f"uuid [abc]\nlevel: high\n[ERROR] of a part\n\nlast words\n{TRACES['Java']}"
+    first, second = sent(f"{begin}{text}\n{more}\n{begin}{text or ' '}\n")
+    assert first["data"]["message"].endswith(f"{text}\n{more}".strip())
+    assert second["data"]["line"] == 2 + len(more.splitlines())
+
+
+def test_a_line_of_another_kind_does_not_go_on_with_a_record() -> None:
+    lines = [f"{WHOLE[0]}one", 'level=info msg="logfmt" n=1', '{"msg":"json"}', f"{WHOLE[0]}two", FIRST]
+    assert [event["data"]["message"] for event in sent("\n".join(lines))] == ["one", "logfmt", "json", "two", "no seat"]
+
+
+def test_outputs_of_a_container_do_not_go_on_with_each_other() -> None:
+    lines = [docker(f"{FIRST}\n", "stdout"), *(docker(f"{line}\n") for line in TRACES["Python"].split("\n"))]
+    first, second, third = sent("\n".join([*lines, docker("plain\n", "stdout")]))
+    assert (first["data"]["message"], second["data"]["message"]) == ("no seat", TRACES["Python"])
+    assert third["data"]["message"] == "plain"
+
+
 def test_two_traces_are_two_events() -> None:
     both = sent("\n".join((FIRST, TRACES["Python"], FIRST, TRACES["Java"])))
     assert [event["data"]["message"].split("\n")[1] for event in both] == [

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 _SAME = (
-    ("trace", "trc", "t", "verbose", "vrb", "v", "finest", "finer"),
-    ("debug", "dbg", "d", "fine", "debug1", "debug2", "debug3", "debug4", "debug5", "d1", "d2", "d3", "d4", "d5"),
+    ("trace", "trc", "trce", "t", "verbose", "vrb", "verb", "v", "silly", "sill", "finest", "finer"),
+    (
+        "debug",
+        "dbg",
+        "dbug",
+        "d",
+        "fine",
+        "debug1",
+        "debug2",
+        "debug3",
+        "debug4",
+        "debug5",
+        "d1",
+        "d2",
+        "d3",
+        "d4",
+        "d5",
+    ),
     ("info", "inf", "i", "information", "informational"),
     ("notice", "note"),
     ("warning", "warn", "wrn", "w"),
-    ("error", "err", "e", "severe"),
+    ("error", "err", "e", "severe", "fail"),
     ("fatal", "ftl", "f", "critical", "crit"),
     ("emergency", "emerg", "panic"),
 )

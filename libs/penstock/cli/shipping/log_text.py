@@ -10,48 +10,71 @@ from penstock.cli.shipping.labels import packed
 from penstock.cli.shipping.log_formats import FORMATS, HEAD, Format
 from penstock.cli.shipping.log_levels import SYSLOG
 from penstock.cli.shipping.log_times import Clock
+from penstock.cli.shipping.untimed_formats import LIKELY, NPM_BEGINS, NPM_GOES_ON, UNTIMED
 
 _MEMBERS = frozenset(("level", "logger", "host", "service", "process", "thread"))
 _HOST = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:\]-]{0,254}")
 _LONGEST_PID = 15
+# By a line's first character, what it can be, each with what matches it.
+_DIGIT, _BRACKET, _OTHER = (
+    tuple((each.pattern.match, each) for each in FORMATS if each.begins in ("", first)) for first in ("0", "[", "")
+)
 
 
 @dataclass(slots=True)
 class Parsed:
-    """What a line says: members of log.line.v1, and its time in Unix nanoseconds."""
+    """What a line says: members of log.line.v1, and its time in Unix nanoseconds. Where `whole`, lines without a time
+    go on with it."""
 
     data: dict[str, Any]
-    time_ns: int
+    time_ns: int | None = None
+    whole: bool = False
 
 
 class Formats:
     """Parses the lines of one file; the format of the line before is tried first."""
 
     def __init__(self) -> None:
-        self._order: tuple[Format, ...] = FORMATS
+        self._last: Format | None = None
+        self._untimed: tuple[Format, ...] = UNTIMED
 
     def parse(self, text: str, clock: Clock) -> Parsed | None:
         """What a line says, or None if no format fits."""
         head = text[:HEAD]
-        for format in self._order:
-            match = format.pattern.match(head)
-            if match is None:
-                continue
-            parts = match.groupdict()
-            time_ns = clock.time_of(parts)
-            if time_ns is None:
-                continue
-            if format is not self._order[0]:
-                self._order = FORMATS if format.loose else (format, *FORMATS)
-            data = _data(parts, format, text[match.end() :])
-            if parts.get("before") and match.end() == len(text):
-                data["message"] = text  # nothing but the time is said, so it is not taken out
-            return Parsed(data, time_ns)
+        last = self._last
+        match = last.pattern.match(head) if last is not None else None
+        if last is not None and match is not None and (found := _parsed(last, match, text, clock)) is not None:
+            return found
+        first = head[:1]
+        for matches, format in _DIGIT if first.isdecimal() else _BRACKET if first == "[" else _OTHER:
+            if (match := matches(head)) is not None and (found := _parsed(format, match, text, clock)) is not None:
+                self._last = None if format.loose else format
+                return found
+        return self._parsed_untimed(text, head)
+
+    def _parsed_untimed(self, text: str, head: str) -> Parsed | None:
+        """What a line without a time says."""
+        if LIKELY.match(head) is None:
+            return None
+        for format in self._untimed:
+            if match := format.pattern.match(head):
+                if format is NPM_BEGINS:
+                    self._untimed = (NPM_GOES_ON, *UNTIMED)
+                return Parsed(_data(match.groupdict(), format, text, match.end()))
         return None
 
 
-def _data(parts: dict[str, str | None], format: Format, rest: str) -> dict[str, Any]:
-    data: dict[str, Any] = {"message": rest}
+def _parsed(format: Format, match: re.Match[str], text: str, clock: Clock) -> Parsed | None:
+    parts = match.groupdict()
+    time_ns = clock.time_of(parts)
+    if time_ns is None:
+        return None
+    return Parsed(_data(parts, format, text, match.end()), time_ns, format.whole)
+
+
+def _data(parts: dict[str, str | None], format: Format, text: str, end: int) -> dict[str, Any]:
+    """The members of a line whose beginning, up to `end`, is in parts."""
+    data: dict[str, Any] = {"message": text[end:]}
     others: dict[str, str] = {}
     for name in format.names:
         if value := parts[name]:
@@ -64,6 +87,8 @@ def _data(parts: dict[str, str | None], format: Format, rest: str) -> dict[str, 
         data.setdefault("service", format.service)
     if others:
         _add_others(data, others)
+    if parts.get("before") and end == len(text):
+        data["message"] = text  # nothing but the time is said, so it is not taken out
     return data
 
 

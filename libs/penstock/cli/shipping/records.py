@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from penstock.cli.shipping import documents
+from penstock.cli.shipping import documents, logfmt
 from penstock.cli.shipping.documents import Document
 from penstock.cli.shipping.framing import Line, unframed
 from penstock.cli.shipping.log_text import Formats, Parsed
@@ -74,7 +74,7 @@ class Records:
                 continue
             parsed = None
             if current is not None:
-                continues, parsed = self._continues(current, text)
+                continues, parsed = self._continues(current, item, text)
                 if continues:
                     current.append(text, blank)
                     blank = 0
@@ -90,17 +90,22 @@ class Records:
         message = parsed.data["message"] if parsed else text
         return Record(line, text, parsed, trace=Trace(message), size=len(text))
 
-    def _continues(self, record: Record, text: str) -> tuple[bool, Parsed | None]:
+    def _continues(self, record: Record, line: Line, text: str) -> tuple[bool, Parsed | None]:
         """Whether a line goes on with the record; if it had to be parsed to know, what it says."""
         if len(record.more) >= MOST_LINES or record.size + len(text) >= MOST_CHARACTERS or record.trace is None:
             return False, None
+        if line.labels != record.line.labels:  # of another output of the program
+            return False, None
         if record.trace.continues(text):
             return True, None
-        if not record.trace.begun or record.parsed is None:
+        begun = record.parsed
+        if begun is None or begun.time_ns is None or not (record.trace.begun or begun.whole):
             return False, None
-        # The lines of this file begin with a time; one that does not is the text of the trace before it.
+        # The records of this file begin with a time; a line that does not is the text of the one before it.
         parsed = self._formats.parse(text, self._clock)
-        return parsed is None, parsed
+        if parsed is not None and parsed.time_ns is not None:
+            return False, parsed
+        return record.trace.begun or logfmt.members(text) is None, parsed
 
     def _items(self, lines: Iterator[Line]) -> Iterator[Line | Record]:
         """JSON as records, everything else as lines."""
