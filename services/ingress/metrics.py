@@ -5,6 +5,7 @@ from __future__ import annotations
 from penstock.telemetry import metrics
 
 EVENTS = metrics.counter("penstock_events_received_total", "status")
+DURABLE = metrics.gauge("penstock_ingress_durable")
 REQUESTS = metrics.counter("penstock_http_requests_total", "path", "status")
 REQUEST_SECONDS = metrics.histogram("penstock_http_request_duration_seconds", "path")
 SHARES_USED_UP = metrics.counter("penstock_shares_exhausted_total", "share")

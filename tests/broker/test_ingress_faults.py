@@ -148,7 +148,7 @@ async def test_on_a_server_without_fsync_every_answer_says_so(throwaway_nats: An
     try:
         state = await ingress.readiness()
         assert state["durable"] is False
-        assert "sync_interval is not `always`" in state["durability"]
+        assert state["durability"].startswith("NOT_DURABLE: sync_interval is not `always`")
         for body in (event("n-1"), [event("n-2"), {}], {}):
             response = await ingress.send(body)
             assert (response.headers["penstock-durable"], response.json()["durable"]) == ("no", False)

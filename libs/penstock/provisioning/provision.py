@@ -22,7 +22,7 @@ from penstock.settings import Settings, load_settings
 _TIMEOUT = 10.0  # seconds, for each look
 _Info = TypeVar("_Info")
 # Properties that cannot be changed in place.
-_FIXED = {"retention", "storage", "deliver_policy", "ack_policy", "replay_policy"}
+_FIXED = {"retention", "storage", "persist_mode", "deliver_policy", "ack_policy", "replay_policy"}
 
 
 @dataclass(frozen=True, slots=True)

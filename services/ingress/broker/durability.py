@@ -1,26 +1,28 @@
-"""$SYS.REQ.SERVER.PING.VARZ → does every server sync each write? Asked at start, on reconnect, every 30 s.
+"""Are the servers and the stream such that accepted means on disk? Asked at start, on reconnect, every 30 s.
 
-A 202 promises that the event is on disk. Where `sync_interval` is not `always` that is not so, and start-up and every
-answer say it.
+A 202 promises that the event is on disk. Where a server does not sync each write, is too old to do so in every case, or
+the stream persists asynchronously, that is not so, and start-up, /readyz and every answer say it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
-import orjson
 import structlog
 
 from penstock.broker import Broker, Message, request_many
+from penstock.contracts import problem
 from penstock.contracts.nats_subjects import SERVER_SETTINGS
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, Refused
+from penstock.services.ingress import metrics
+from penstock.services.ingress.broker.durable_settings import Server, faults_of_servers, faults_of_stream, server
 
 EVERY_SECONDS = 30.0
 FIRST_ANSWER_SECONDS = 2.0
 SILENCE_SECONDS = 0.3  # without a further answer: then all servers have answered
 MOST_SERVERS = 1000
+STREAM = "EVENTS_HTTP"  # where accepted events go
 
 _log = structlog.get_logger("penstock.ingress.durability")
 
@@ -51,43 +53,46 @@ class Durability:
         """Asks all servers now."""
         try:
             servers = await server_settings(self._broker)
+            faults = [*faults_of_servers(servers), *await self._stream_faults()]
         except PenstockError as error:
             self._say(False, f"the servers cannot be asked: {error.detail}")
             return
-        if not servers:
+        if faults:
+            self._say(False, "; ".join(_sentence(fault) for fault in faults), sorted({each.code for each in faults}))
+        elif not servers:
             self._say(False, f"no server answered on {SERVER_SETTINGS}")
-            return
-        lax = sorted(name for name, always in servers.items() if not always)
-        if lax:
-            self._say(False, f"sync_interval is not `always` on {', '.join(lax)}")
         else:
             self._say(True, f"sync_interval is `always` on {', '.join(sorted(servers))}")
 
-    def _say(self, durable: bool, reason: str) -> None:
+    async def _stream_faults(self) -> list[PenstockError]:
+        try:
+            info = await self._broker.jetstream.stream_info(STREAM)
+        except Refused as error:
+            if error.code == "NOT_FOUND":  # not provisioned yet: it takes no events either
+                return []
+            raise
+        return list(faults_of_stream(STREAM, info.config))
+
+    def _say(self, durable: bool, reason: str, codes: Sequence[str] = ()) -> None:
         if not self._asked or durable != self.durable or reason != self.reason:
-            (_log.info if durable else _log.error)("durability", durable=durable, reason=reason)
+            (_log.info if durable else _log.error)("durability", durable=durable, codes=list(codes), reason=reason)
         self._asked = True
         self.durable, self.reason = durable, reason
+        metrics.DURABLE.set(durable)
 
 
-async def server_settings(broker: Broker) -> dict[str, bool]:
-    """Whether each server with JetStream syncs each write, by its name. Raises Unavailable."""
-    found: dict[str, bool] = {}
+async def server_settings(broker: Broker) -> dict[str, Server]:
+    """The servers with JetStream, by name. Raises Unavailable."""
+    found: dict[str, Server] = {}
 
     def take(message: Message) -> bool:
-        if message.data:
-            found.update(_settings(message.data))
+        if message.data and (each := server(message.data)) is not None:
+            found[each.name] = each
         return len(found) >= MOST_SERVERS
 
     await request_many(broker, SERVER_SETTINGS, b"", take, timeout=FIRST_ANSWER_SECONDS, silence=SILENCE_SECONDS)
     return found
 
 
-def _settings(answer: bytes) -> dict[str, bool]:
-    try:
-        body: Mapping[str, Any] = orjson.loads(answer)
-        jetstream = body["data"].get("jetstream", {}).get("config")
-        name = str(body["server"]["name"])
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return {"a server whose answer was not understood": False}
-    return {} if jetstream is None else {name: jetstream.get("sync_always") is True}
+def _sentence(fault: PenstockError) -> str:
+    return f"{fault.code}: {fault.detail}. {problem(fault)['next_step']}"
