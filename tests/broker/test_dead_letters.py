@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from penstock.broker import Broker, StoredMessage
-from penstock.consume import DeadLetters, Delivery, Done, Drop, Lane, LaneOptions, Outcome
+from penstock.consume import DeadLetters, Delivery, Done, Drop, Lane, LaneOptions, Outcome, Share
 from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject
 from tests.support.records import records_of
 from tests.support.until import BOUND, until
@@ -121,7 +121,7 @@ async def test_a_flood_of_drops_is_dead_lettered_in_ranges_and_others_in_full(ri
     sink = Sink(refuse)
     sequences = await rig.store([b"bad %d" % n for n in range(300)], publisher="flood")
     await rig.store([b"bad, too"], publisher="other")
-    letters = DeadLetters(post.indexer, "indexer", full_per_minute=20)
+    letters = DeadLetters(post.indexer, "indexer", share=Share(full_per_minute=20))
     async with Working(post.lane(sink, letters=letters)):
         await sink.wait(301)
         await rig.settled()
@@ -138,7 +138,7 @@ async def test_a_flood_of_drops_is_dead_lettered_in_ranges_and_others_in_full(ri
 
 async def test_full_dead_letters_are_limited_per_minute(post: Post) -> None:
     now = 0.0
-    letters = DeadLetters(post.indexer, "indexer", full_per_minute=1, clock=lambda: now)
+    letters = DeadLetters(post.indexer, "indexer", share=Share(full_per_minute=1), clock=lambda: now)
     delivery = Delivery(subject(), "", None, b"x", STREAM, CONSUMER, ["1", "5", "1", "0", "0"])
     drop = Drop("SINK_REFUSED", "no")
     assert await letters.store([(delivery, drop), (delivery, drop)]) == [True, True]

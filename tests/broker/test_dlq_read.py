@@ -243,6 +243,14 @@ async def test_a_person_needs_a_role_that_allows_it(operator: Rig) -> None:
         await ask(ingress, "dead_letters", "stats", {}, timeout=BOUND)
 
 
+async def test_stats_name_the_publishers_that_used_up_their_share(console: DeadLetterConsole, indexer: Broker) -> None:
+    await fail(indexer, subject("within_share"), [b"{}"] * 3)
+    await fail(indexer, subject("greedy"), [b"{}"] * 30, full=10)
+    found = {(each.worker, each.publisher): each for each in (await console.stats()).over_share}
+    assert (found["indexer", "greedy"].dead_letters, found["indexer", "greedy"].messages) == (1, 20)
+    assert ("indexer", "within_share") not in found
+
+
 async def test_stats_forecast_when_the_stream_is_full(console: DeadLetterConsole, indexer: Broker) -> None:
     await fail(indexer, subject(), [b"x" * 100_000] * 20)
     found = await console.stats()

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from penstock.broker import Broker
-from penstock.consume import DeadLetters, Delivery, Drop
+from penstock.consume import DeadLetters, Delivery, Drop, Share
 from penstock.rpc.client import ask
 from penstock.rpc.messages import (
     DeadLetter,
@@ -67,7 +67,7 @@ async def fail(
     full: int = 1_000_000,
 ) -> None:
     """Has the worker store dead letters of messages of one subject; beyond `full` a minute as one range."""
-    dead_letters = DeadLetters(worker, worker.identity, full_per_minute=full)
+    dead_letters = DeadLetters(worker, worker.identity, share=Share(full_per_minute=full))
     dropped = [
         (delivery(subject, data, sequence=first + place), Drop(code, reason)) for place, data in enumerate(payloads)
     ]

@@ -18,7 +18,7 @@ from penstock.audit import record
 from penstock.audit.hash_chain import Head
 from penstock.audit.seal import Signer
 from penstock.broker import Broker
-from penstock.consume import DeadLetters, Delivery, Drop
+from penstock.consume import DeadLetters, Delivery, Drop, Share
 from penstock.contract_check.example_files import valid_files
 from penstock.contract_check.lint_examples import NOW
 from penstock.contracts import subjects
@@ -86,7 +86,7 @@ async def dead_letters() -> list[tuple[str, WireMessage]]:
     found = []
     for name, full, headers in (("full", 60, {}), ("range", 0, {}), ("of_a_replay", 60, {RUN: "r1"})):
         capture = Capture("indexer")
-        store = DeadLetters(cast(Broker, capture), "indexer", full_per_minute=full, headers=headers)
+        store = DeadLetters(cast(Broker, capture), "indexer", share=Share(full_per_minute=full), headers=headers)
         delivery = Delivery(event.subject, "", None, event.raw, event.stream, "indexer", ["2", "7", "1", str(NOW), "0"])
         await store.store([(delivery, Drop("SINK_REFUSED", "no such field (at /data/level)", event.key))])
         found += [(f"dead_letter.{name}", message("DLQ", *sent)) for sent in capture.sent]

@@ -101,6 +101,13 @@ def stats(found: DeadLetterStats, json: bool) -> None:
         out.print(f"{state:9} {counts.messages:>10,} messages in {counts.dead_letters:,} dead letters")
     for each in found.open:
         out.print(f"  open: {each.worker} {each.code} {each.messages:,}", markup=False)
+    for limited in found.over_share:
+        out.print(
+            f"  DEAD_LETTER_SHARE_USED: {limited.publisher} at the {limited.worker}: {limited.messages:,} messages in"
+            f" {limited.dead_letters:,} ranges within the last hour",
+            markup=False,
+            style="yellow",
+        )
     out.print(f"{found.bytes:,} of {found.max_bytes:,} bytes ({100 * found.share:.1f} %)")
     if found.full_in_hours is None:
         out.print("at the pace of the last hour it never fills")

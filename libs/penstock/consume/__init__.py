@@ -3,6 +3,7 @@
 from penstock.consume.batch_handler import Handle
 from penstock.consume.brake import Brake, Closing
 from penstock.consume.crash_counter import CrashCounter
+from penstock.consume.dead_letter_shares import Share
 from penstock.consume.dead_letters import DeadLetters
 from penstock.consume.delivery import ACK, Delivery, nak, settle_bytes
 from penstock.consume.lane import Lane
@@ -31,6 +32,7 @@ __all__ = [
     "Outcome",
     "Puller",
     "Retry",
+    "Share",
     "SinkRetry",
     "nak",
     "settle_bytes",

@@ -6,6 +6,9 @@ such a reply address, so a message with another one did not come from the consum
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
+
 from penstock.broker import parse_headers
 
 ACK = b"+ACK"
@@ -71,6 +74,13 @@ class Delivery:
             else:
                 self._headers = {n: v for n, v in parse_headers(raw).items() if not n.startswith("Nats-")}
         return self._headers
+
+    def without_payload(self, headers: Sequence[str] = ()) -> Delivery:
+        """The same delivery with nothing in memory but what settles it, and these of its headers."""
+        light = copy(self)
+        light.data, light.raw_headers = b"", None
+        light._headers = {name: self.headers[name] for name in headers if name in self.headers}
+        return light
 
 
 def nak(after: float) -> bytes:

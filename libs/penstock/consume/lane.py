@@ -42,6 +42,7 @@ REFUSED = 30.0  # seconds for which that is said; the messages may have gone to 
 STUCK = 60.0  # seconds in one batch, after which the process is not ready
 CHECK_PULLS_EVERY = 0.5  # seconds
 LOOK_EVERY = 10.0  # seconds between looks at the consumer's numbers
+RANGES_EVERY = 0.5  # seconds between looks at messages that wait for the range of their dead letters
 FLUSH_SECONDS = 1.0  # that the way out waits for the server to read the last acks
 
 
@@ -178,7 +179,12 @@ class Lane:
         feed = asyncio.create_task(self._feed(), name=name)
         background = [
             asyncio.create_task(coroutine, name=name)
-            for coroutine in (self._check_pulls(), self._keep_in_progress(), self._watch_backlog())
+            for coroutine in (
+                self._check_pulls(),
+                self._keep_in_progress(),
+                self._watch_backlog(),
+                self._store_ranges(),
+            )
         ]
         stopped = asyncio.create_task(stop.wait(), name=f"{name} stop")
         try:
@@ -197,6 +203,7 @@ class Lane:
                 self.batcher.close()
                 self._backlog.close()
                 self._settler.give_back(list(self._all_held()))
+                self._dead_letters.waiting.forget(self._settler.settle_waiting)
             await asyncio.gather(feed, *background, stopped, *self._tasks, return_exceptions=True)
             with suppress(Unavailable):
                 await self._broker.flush(FLUSH_SECONDS)
@@ -206,6 +213,9 @@ class Lane:
         self._stopping.set()
         self._wake.set()
         await asyncio.wait([feed, *self._tasks], timeout=max(deadline - time.monotonic(), 0.0))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(deadline - time.monotonic(), 0.0)):
+                await self._dead_letters.store_waiting()
 
     # -- in
 
@@ -287,7 +297,8 @@ class Lane:
         self.puller.refill()
 
     def _all_held(self) -> chain[Delivery]:
-        return chain(self.batcher, self._isolation.queue, self._in_flight)
+        waiting = self._dead_letters.waiting.of(self._settler.settle_waiting)
+        return chain(self.batcher, self._isolation.queue, self._in_flight, waiting)
 
     # -- background tasks
 
@@ -302,6 +313,12 @@ class Lane:
             await asyncio.sleep(self._backlog.ack_wait / 3)
             self._settler.keep([delivery for delivery in self._all_held() if delivery.tick < self._tick])
             self._tick += 1
+
+    async def _store_ranges(self) -> None:
+        while True:
+            await asyncio.sleep(RANGES_EVERY)
+            if len(self._dead_letters.waiting):
+                await self._dead_letters.store_due()
 
     async def _watch_backlog(self) -> None:
         while True:

@@ -10,9 +10,10 @@ import structlog
 from penstock.broker import Broker
 from penstock.consume import metrics
 from penstock.consume.brake import Brake
-from penstock.consume.dead_letters import DeadLetters, Dropped
+from penstock.consume.dead_letters import DeadLetters
 from penstock.consume.delivery import ACK, IN_PROGRESS, NAK, Delivery, nak, settle_bytes
 from penstock.consume.outcome import Done, Drop, Failed, Outcome, Retry
+from penstock.consume.waiting_drops import Dropped
 from penstock.contracts.subjects import publisher_of
 from penstock.errors import PenstockError, Unavailable
 
@@ -123,21 +124,31 @@ class Settler:
                 _log.warning("delivery_settle_failed", **self._where, reason=error.detail)
 
     async def _drop(self, drops: list[Dropped]) -> list[Retried]:
-        """Dead-letters, then terminates; returns what could not be."""
-        kept: list[Retried] = []
-        are_stored = await self._dead_letters.store(drops)
+        """Dead-letters, then terminates; returns what could not be. What waits for a range is settled when that is
+        stored; only what took a process down does not wait, as it is noted no longer."""
+        at_once = any(drop.code == "WORKER_CRASHED" for _, drop in drops)
+        are_stored = await self._dead_letters.store(drops, None if at_once else self.settle_waiting)
         parked = [dropped for dropped, stored in zip(drops, are_stored, strict=True) if stored]
-        recorded = not parked or self._record is None or await self._recorded(self._record, parked)
-        for (delivery, drop), stored in zip(drops, are_stored, strict=True):
-            if stored and not recorded:
-                kept.append((delivery, self._unrecorded))
-            elif stored:
-                self.write(settle_bytes([delivery.reply], f"+TERM {drop.code}".encode()))
-                self._dropped.inc()
-                self._forget([delivery])
-            else:
-                kept.append((delivery, Retry(self._after_failure, "its dead letter could not be stored")))
-        return kept
+        failed = [dropped for dropped, stored in zip(drops, are_stored, strict=True) if stored is False]
+        return [*await self._park(parked), *self._not_stored(failed)]
+
+    async def settle_waiting(self, drops: Sequence[Dropped], is_stored: bool) -> None:
+        """Settles what waited for a range, by whether that is stored."""
+        self.retry(await self._park(drops) if is_stored else self._not_stored(drops))
+
+    async def _park(self, parked: Sequence[Dropped]) -> list[Retried]:
+        """Terminates those whose dead letters are stored; returns what could not be."""
+        if parked and self._record is not None and not await self._recorded(self._record, parked):
+            return [(delivery, self._unrecorded) for delivery, _ in parked]
+        for delivery, drop in parked:
+            self.write(settle_bytes([delivery.reply], f"+TERM {drop.code}".encode()))
+            self._dropped.inc()
+            self._forget([delivery])
+        return []
+
+    def _not_stored(self, drops: Sequence[Dropped]) -> list[Retried]:
+        again = Retry(self._after_failure, "its dead letter could not be stored")
+        return [(delivery, again) for delivery, _ in drops]
 
     async def _recorded(self, record: Record, settled: Sequence[tuple[Delivery, Outcome]]) -> bool:
         try:

@@ -75,6 +75,7 @@ class Worker(Generic[S]):
         self._settings = settings
         self._broker: Broker | None = None
         self._parts: Parts | None = None
+        self._dead_letters: DeadLetters | None = None
         self._lanes: list[Lane] = []
         self._live = LiveTraffic(self._lanes)
         self._brake = Brake(name)
@@ -119,6 +120,8 @@ class Worker(Generic[S]):
         if self._parts is None:
             return []
         notes = [self._parts.note(), *[note for watch in self._parts.watches for note in watch.notes]]
+        if self._dead_letters is not None:
+            notes.append(self._dead_letters.note())
         return [note for note in notes if note]
 
     async def _connect(self) -> Broker | None:
@@ -137,7 +140,7 @@ class Worker(Generic[S]):
         return self._broker
 
     async def _work(self, broker: Broker, parts: Parts) -> int:
-        dead_letters = DeadLetters(broker, self._name)
+        dead_letters = self._dead_letters = DeadLetters(broker, self._name)
         crash_counter = CrashCounter(self._settings.state / "attempts" / self._name)
         responder: Responder | None = None
         if parts.operations:

@@ -123,6 +123,16 @@ class Index:
         """How many dead letters were stored at that Unix time or later. They are stored in the order of their times."""
         return len(self._seconds) - bisect_left(self._seconds, second)
 
+    def ranges_since(self, second: int) -> dict[tuple[str, str], tuple[int, int]]:
+        """By worker and publisher the ranges that were stored at that Unix time or later, and their messages."""
+        found: dict[tuple[str, str], tuple[int, int]] = {}
+        for sequence, number, _, _ in self.places(self.end - self.dead_letters_since(second), self.end - 1):
+            group = self._known[number]
+            if group is not None and group.form == "range":
+                count, messages = found.get((group.worker, group.publisher), (0, 0))
+                found[group.worker, group.publisher] = (count + 1, messages + self.messages(sequence))
+        return found
+
     def state(self, sequence: int) -> DeadLetterState:
         """The state of a dead letter; that of one that is not in the index is open."""
         place = sequence - self._base

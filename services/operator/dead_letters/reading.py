@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from base64 import b64encode
 from collections import deque
 from collections.abc import Sequence
@@ -26,11 +27,12 @@ from penstock.rpc.messages import (
     ExportDeadLetters,
     ExportedDeadLetter,
     ExportPage,
+    LimitedPublisher,
     ListDeadLetters,
     OpenDeadLetters,
 )
 from penstock.services.operator.dead_letters import dead_letter, ranges
-from penstock.services.operator.dead_letters.fullness import fullness, max_age_hours
+from penstock.services.operator.dead_letters.fullness import HOUR, fullness, max_age_hours
 from penstock.services.operator.dead_letters.index import STATES, STREAM, Group, Index
 from penstock.services.operator.dead_letters.select import select
 
@@ -120,6 +122,12 @@ class Reading:
             open=[
                 OpenDeadLetters(worker=worker, code=code, dead_letters=dead_letters, messages=messages)
                 for (worker, code), (dead_letters, messages) in sorted(open.items(), key=lambda each: -each[1][1])
+            ],
+            over_share=[
+                LimitedPublisher(worker=worker, publisher=publisher, dead_letters=dead_letters, messages=messages)
+                for (worker, publisher), (dead_letters, messages) in sorted(
+                    self._index.ranges_since(int(time.time()) - HOUR).items(), key=lambda each: -each[1][1]
+                )
             ],
             bytes=full.bytes,
             max_bytes=full.max_bytes,

@@ -158,11 +158,21 @@ class OpenDeadLetters(Reply):
     messages: int
 
 
+class LimitedPublisher(Reply):
+    """A publisher that used up its share of full dead letters at a worker within the last hour: its ranges since."""
+
+    worker: str
+    publisher: str
+    dead_letters: int
+    messages: int
+
+
 class DeadLetterStats(Reply):
     """All dead letters, and how full their stream is. `full_in_hours` at the pace of the last hour; none: never."""
 
     states: dict[str, DeadLetterCounts]
     open: list[OpenDeadLetters]
+    over_share: list[LimitedPublisher] = Field(default_factory=list, description="those with the most messages first")
     bytes: int
     max_bytes: int
     share: float = Field(description="of max_bytes, 0 to 1")
