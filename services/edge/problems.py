@@ -3,8 +3,8 @@
 refuse <CODE> [after <seconds>] '<detail>' if|unless <condition>     → http-request deny
 answer <status> <CODE> [after <seconds>] '<detail>'                  → http-error
 
-`after` is for Retry-After. HAProxy has error pages for some states only, so an answer's status may differ from that of
-its code.
+A detail may name variables, as in %[var(txn.near)]. `after` is for Retry-After. HAProxy has error pages for some states
+only, so an answer's status may differ from that of its code.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _body(found: re.Match[str], status: int | None = None) -> tuple[int, str]:
         raise ValueError(f"{found['code']} is not in contracts/errors.yaml")
     members = problem(PenstockError(found["code"], found["detail"]))
     members["status"] = status or members["status"]
-    text = json.dumps(members).replace("%", "%%").replace("'", "\\u0027")
+    text = re.sub(r"%(?!\[var\()", "%%", json.dumps(members)).replace("'", "\\u0027")
     text = text[:-1] + ', "request_id": "%[var(txn.id)]"}'
     headers = " hdr cache-control no-store"
     if members["status"] == 401:

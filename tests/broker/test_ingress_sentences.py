@@ -68,7 +68,8 @@ async def test_each_mistake_has_its_own_sentence_and_next_step(ingress: Ingress)
     cases: list[tuple[dict[str, Any], int, str, str]] = [
         ({"url": "/v1/serch"}, 404, "PATH_UNKNOWN", "did you mean /v1/search?"),
         ({"method": "POST", "url": "/v1/search/"}, 404, "PATH_UNKNOWN", "did you mean /v1/search?"),
-        ({"url": "/V1/events"}, 404, "PATH_UNKNOWN", "there is no path"),
+        ({"url": "/V1/events"}, 404, "PATH_UNKNOWN", "there is no path /V1/events; did you mean /v1/events?"),
+        ({"method": "POST", "url": "/events", "json": good}, 404, "PATH_UNKNOWN", "did you mean /v1/events?"),
         ({"url": "/v1/events"}, 405, "METHOD_UNKNOWN", "/v1/events does not take GET, but POST"),
         ({"url": "/v1/search"}, 405, "METHOD_UNKNOWN", "/v1/search does not take GET, but POST"),
         ({"method": "DELETE", "url": "/v1/events/x"}, 405, "METHOD_UNKNOWN", "does not take DELETE, but GET"),

@@ -228,6 +228,30 @@ async def test_unknown_paths_are_not_found(edge: Edge, upstream: Upstream, path:
     assert upstream.seen == []
 
 
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("/events", "/v1/events"),
+        ("/event", "/v1/events"),
+        ("/search/", "/v1/search"),
+        ("/V1/types", "/v1/types"),
+        ("/anomaly", "/v1/anomalies"),
+        ("/timelines", "/v1/timeline"),
+        ("/whoami?x=%22", "/v1/whoami"),
+    ],
+)
+async def test_a_path_without_its_prefix_is_answered_with_the_right_one(
+    edge: Edge, upstream: Upstream, path: str, near: str
+) -> None:
+    for key in (KEY, None):
+        answer = await edge.get(key, path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "PATH_UNKNOWN")
+        assert answer.json()["detail"] == f"this path is not one of the API; did you mean {near}?"
+    other = await edge.get(KEY, "/admin%22")
+    assert other.json()["detail"] == "this path is not one of the API, whose paths begin with /v1/"
+    assert upstream.seen == []
+
+
 async def test_a_new_key_of_the_issuer_counts_after_edge_keys_and_a_withdrawn_one_no_longer(
     edge: Edge, mint: Mint
 ) -> None:

@@ -28,7 +28,7 @@ from penstock.services.ingress.http.problem import PROBLEM, Headers, retry_after
 from penstock.services.ingress.http.protocol import NO_ROOM
 
 EVENTS = "/v1/events"
-_PATHS = {
+PATHS = {
     EVENTS: EVENTS,
     **{
         f"/v1/{name}": f"/v1/{name}"
@@ -100,7 +100,7 @@ class Answer:
 
     def count(self, path: str) -> None:
         """Enters the request into the metrics."""
-        known = _PATHS.get(path) or ("/v1/events/{key}" if path.startswith("/v1/events/") else "other")
+        known = PATHS.get(path) or ("/v1/events/{key}" if path.startswith("/v1/events/") else "other")
         counted, timed = _meters(known, self.status)
         counted.inc()
         timed.observe(time.perf_counter() - self._began)

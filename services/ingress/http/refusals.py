@@ -19,6 +19,7 @@ from penstock.events import ijson
 Paths = Mapping[str, Collection[str]]
 
 JSON = "application/json"
+ALIKE = 0.75  # of two names: `anomaly` and `anomalies`
 _WHERE = {"query": "the query", "path": "the path", "body": "the request"}
 
 
@@ -39,8 +40,29 @@ def wrong_path(method: str, path: str, known: Paths) -> Refused:
     """Why a path does not take this method, or is not there; `known` as an OpenAPI document has them."""
     if allowed := methods(path, known):
         return Refused("METHOD_UNKNOWN", f"{path[:128]} does not take {method[:16]}, but {wording.one_of(allowed)}")
-    near = difflib.get_close_matches(path[:128], known, 1)
-    return Refused("PATH_UNKNOWN", f"there is no path {path[:128]}" + (f"; did you mean {near[0]}?" if near else ""))
+    near = _nearest(path[:128], known)
+    return Refused("PATH_UNKNOWN", f"there is no path {path[:128]}" + (f"; did you mean {near}?" if near else ""))
+
+
+def _nearest(path: str, known: Collection[str]) -> str:
+    """The path that was probably meant: without the prefix, with a slash too many, or with one name misspelt."""
+    names = _names(path)
+    likeness = {each: _likeness(names, _names(each)) for each in known}
+    best = max(likeness, key=likeness.__getitem__, default="")
+    return best if likeness.get(best, 0) >= ALIKE else ""
+
+
+def _names(path: str) -> list[str]:
+    found = [name for name in path.lower().split("/") if name]
+    return found[1:] if found[:1] == ["v1"] else found
+
+
+def _likeness(names: list[str], known: list[str]) -> float:
+    """From 0 to 1: that of the names that differ most. A parameter takes any name."""
+    if len(names) != len(known) or not names:
+        return 0.0
+    pairs = ((a, b) for a, b in zip(names, known, strict=True) if not b.startswith("{"))
+    return min((difflib.SequenceMatcher(None, a, b).ratio() for a, b in pairs), default=0.0)
 
 
 def methods(path: str, known: Paths) -> list[str]:
