@@ -18,9 +18,12 @@ from penstock.consume import DeadLetters, Done, Lane, Outcome
 from penstock.contracts import load
 from penstock.events import Checker, Event
 from penstock.runtime import Source, make_lane
+from penstock.services.operator.__main__ import build as build_operator
+from tests.support.blank_package import blank_package
 from tests.support.broker_rig import Rig, Working
 from tests.support.ingress import BATCHED, Ingress, event, results
 from tests.support.until import until
+from tests.support.workers import RunningWorker, register
 
 STREAM = "EVENTS_HTTP"
 
@@ -270,6 +273,30 @@ async def test_prefer_wait_ends_in_time_with_what_there_is(ingress: Ingress, rig
         response = await ingress.send(event("n-1"), prefer="wait=1")
     assert response.status_code == 202
     assert list(response.json()["results"][0]["stages"]) == ["indexed"]
+
+
+async def test_prefer_wait_does_not_wait_for_scores_while_no_model_is_active(
+    ingress: Ingress, rig: Rig, workers: Any
+) -> None:
+    async with AsyncExitStack() as running:
+        for stage, identity, consumer in workers[:2]:
+            await running.enter_async_context(Working(_stage(await rig.broker(identity), stage, consumer)))
+        await running.enter_async_context(RunningWorker(rig, "operator", build_operator))
+        began = time.monotonic()
+        answers = await asyncio.gather(*(ingress.send(event(f"w-{n}"), prefer="wait=30") for n in range(3)))
+        assert time.monotonic() - began < 15
+        for answer in answers:
+            body = answer.json()
+            assert (answer.status_code, body["unscored"]["code"]) == (202, "MODEL_UNAVAILABLE")
+            assert "penstock model train --activate" in body["unscored"]["detail"]
+            assert set(body["results"][0]["stages"]) == {"indexed", "stored"}
+        assert "unscored" not in (await ingress.send(event("w-3"))).json()
+        await register(rig, blank_package())
+
+        async def waits() -> bool:  # for the score, which nobody gives here
+            return "unscored" not in (await ingress.send(event(f"w-{time.time_ns()}"), prefer="wait=1")).json()
+
+        await until(waits)
 
 
 async def test_when_all_workers_answered_the_status_is_200(ingress: Ingress, rig: Rig, workers: Any) -> None:

@@ -28,6 +28,7 @@ class Receipt:
     def __init__(self, waiting: Receipts, number: int) -> None:
         self._waiting = waiting
         self._number = number
+        self._stages = STAGES
         self._open: set[int] = set()  # events of which a stage has not answered
         self._all = asyncio.Event()
         self._opened = time.monotonic()
@@ -44,13 +45,21 @@ class Receipt:
             answer["ms"] = round(1000 * (time.monotonic() - self._opened), 1)
             stages = self.answers.setdefault(index, {})
             stages[str(answer.pop("stage"))] = answer
-            if stages.keys() >= STAGES:
+            if stages.keys() >= self._stages:
                 self._open.discard(index)
                 if not self._open:
                     self._all.set()
 
+    def leave_out(self, stage: str) -> None:
+        """Does not wait for this stage any longer."""
+        self._stages = self._stages - {stage}
+        self._open = {index for index in self._open if not self.answers.get(index, {}).keys() >= self._stages}
+        if not self._open:
+            self._all.set()
+
     async def wait(self, indexes: set[int], seconds: float) -> bool:
-        """Waits until every stage of these events has answered, at most `seconds`; says whether they all have."""
+        """Waits until every stage of these events has answered, at most `seconds`; says whether they all have, those
+        too that were left out."""
         self._open &= indexes
         if not self._open:
             return True
@@ -59,7 +68,7 @@ class Receipt:
                 await self._all.wait()
         except TimeoutError:
             return False
-        return True
+        return self._stages == STAGES
 
     def close(self) -> None:
         """Answers that come later are dropped."""

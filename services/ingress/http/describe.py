@@ -113,7 +113,8 @@ def events_path() -> Json:
             "parameters": [
                 _header(
                     "Prefer",
-                    "`wait=N`: wait up to N (at most 30) seconds for the workers; `stages` lists those that are done.",
+                    "`wait=N`: wait up to N (at most 30) seconds for the workers; `stages` lists those that are done. "
+                    "While no model is active, scores are not waited for, and `unscored` says so.",
                 ),
                 _header("traceparent", "W3C trace context, stored with the events."),
                 _header("X-Request-Id", "Returned in the response and written to the log."),

@@ -25,6 +25,7 @@ from penstock.services.ingress.http.body import pace_of, read_body
 from penstock.services.ingress.http.body_budget import BodyBudget
 from penstock.services.ingress.http.protocol import BODY_IS_HERE
 from penstock.services.ingress.settings import IngressSettings
+from penstock.services.ingress.submit.active_models import ActiveModels
 from penstock.services.ingress.submit.request import MAX_EVENTS, Request
 
 KEYS_REMEMBERED = 32_768  # so that a sender who tries again is told `duplicate`, and the fleet is spared the work
@@ -45,6 +46,7 @@ class Accept:
         self._link = link
         self._recent: RecentCache[str, Stored] = RecentCache(KEYS_REMEMBERED)
         self._stamps = Stamps()
+        self._models = ActiveModels()
         self._clients = clients
         self._pace = pace_of(settings)
         self._budget = BodyBudget(settings)
@@ -74,7 +76,8 @@ class Accept:
             except BaseException:
                 request.close()
                 raise
-        complete = await request.wait()
+        connected = self._link.connected
+        complete = await request.wait(self._models, connected.broker if connected is not None else None)
         await self._answer(request, complete, send)
 
     async def _answer(self, request: Request, complete: bool, send: Send) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from typing import Any
 
+from penstock.broker import Broker
 from penstock.errors import Refused
 from penstock.events import Event, timestamps
 from penstock.publish import REPLY_TO, Outgoing, Receipt
 from penstock.services.ingress.access.caller import HttpCaller
 from penstock.services.ingress.access.edge_identity import received_ns
 from penstock.services.ingress.formats.cloudevents.split import split
+from penstock.services.ingress.submit.active_models import ActiveModels
 from penstock.services.ingress.submit.preference import preferred_wait
 from penstock.services.ingress.submit.results import Results
 
@@ -79,19 +82,31 @@ class Request:
         """From here on only the results count."""
         self.outgoing = []
 
-    async def wait(self) -> bool:
+    async def wait(self, models: ActiveModels, broker: Broker | None) -> bool:
         """Enters the stored events, with the stages that they have passed when these were asked for."""
         complete = False
         ticket = self.ticket
         try:
             if ticket is not None and self.stored:
-                complete = await ticket.wait({index for index, *_ in self.stored}, self.seconds)
+                without = None
+                if broker is not None and not models.found:
+                    without = asyncio.create_task(self._leave_out_scores(ticket, models, broker), name="without-model")
+                try:
+                    complete = await ticket.wait({index for index, *_ in self.stored}, self.seconds)
+                finally:
+                    if without is not None:
+                        without.cancel()
             for index, key, stamped, stored in self.stored:
                 stages = None if ticket is None else ticket.answers.get(index, {})
                 self.results.stored(index, key, stored, stamped=stamped, stages=stages)
         finally:
             self.close()
         return complete
+
+    async def _leave_out_scores(self, ticket: Receipt, models: ActiveModels, broker: Broker) -> None:
+        if await models.missing(broker):
+            self.results.scored_later = True
+            ticket.leave_out("scored")
 
     def close(self) -> None:
         """Nobody waits for the workers' answers any more."""

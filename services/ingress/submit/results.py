@@ -22,6 +22,11 @@ from penstock.services.ingress.access.challenge import challenge
 from penstock.services.ingress.http.problem import PROBLEM, Headers, retry_after
 
 JSON = (b"content-type", b"application/json")
+NO_MODEL = {
+    "code": "MODEL_UNAVAILABLE",
+    "detail": "no model is active, so scores were not waited for; events are scored once an administrator has run "
+    "`penstock model train --activate`",
+}
 
 
 class Results:
@@ -34,6 +39,7 @@ class Results:
         self._duplicates = 0
         self._unavailable: Unavailable | None = None
         self._unavailable_count = 0
+        self.scored_later = False  # since no model is active
 
     @property
     def errors(self) -> list[PenstockError]:
@@ -109,5 +115,7 @@ class Results:
             status = 200 if complete else 202
         if not durable:
             members["durable"] = False
+        if self.scored_later:
+            members["unscored"] = NO_MODEL
         members |= counts
         return status, headers, orjson.dumps(members)[:-1] + b',"results":[' + b",".join(self._lines) + b"]}"
