@@ -15,6 +15,7 @@ from penstock.services.operator.dead_letters.index import Index
 from penstock.services.operator.dead_letters.operations import DeadLetterOperations
 from penstock.services.operator.dead_letters.redrive_plan import RedrivePlanner
 from penstock.services.operator.lease import Lease
+from penstock.services.operator.model_check import ModelCheck
 from penstock.services.operator.registry import Registry
 from penstock.services.operator.replay.counting import Counters
 from penstock.services.operator.replay.from_store import FromStore
@@ -40,6 +41,7 @@ async def build(broker: Broker, settings: Settings) -> Parts:
     contracts = load()
     runs = Runs(broker)
     index, counters, lease = Index(broker), Counters(broker), Lease(runs.keys)
+    registry = Registry(broker)
     planner = Planner(broker, contracts, counters)
     redrives = RedrivePlanner(broker, contracts, runs.keys, index, counters)
     planners: dict[str, SourcePlanner] = {
@@ -67,7 +69,7 @@ async def build(broker: Broker, settings: Settings) -> Parts:
             "store": from_store,
             "subscriber": partial(ToSubscriber, runs, contracts),
         }
-        registry, leader = Registry(broker), Leader(runs, contracts, supplies, {"rebuild": Swapping(runs)})
+        leader = Leader(runs, contracts, supplies, {"rebuild": Swapping(runs)})
         services = [
             await serve(broker, "registry", registry.operations, concurrency=8),
             await serve(broker, "replay", {"progress": leader.progress}, concurrency=8),
@@ -83,10 +85,17 @@ async def build(broker: Broker, settings: Settings) -> Parts:
 
     return Parts(
         service="operator",
-        operations={**operations.all, **RebuildOperations(runs).all, "mappings": MappingOperations(runs).mappings},
+        operations={
+            **operations.all,
+            **RebuildOperations(runs).all,
+            "mappings": MappingOperations(runs).mappings,
+        },
         concurrency=8,
         unready_reason=lambda: "" if lease.led else "no operator leads yet",
-        watches=(Watch("streams", StreamCheck(broker, contracts).check, settings.check_seconds),),
+        watches=(
+            Watch("streams", StreamCheck(broker, contracts).check, settings.check_seconds),
+            Watch("models", ModelCheck(broker, registry).check, settings.check_seconds),
+        ),
         background=[
             lambda stop: lease.run(stop, lead),
             index.follow,

@@ -18,7 +18,7 @@ import structlog
 from penstock.audit import record
 from penstock.broker import Broker, Keys, Objects
 from penstock.contracts import subjects
-from penstock.errors import Refused
+from penstock.errors import Refused, Unavailable
 from penstock.events import timestamps
 from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import (
@@ -60,7 +60,7 @@ class Registry:
         """RegistryList → RegisteredModels, by name and version."""
         require(caller, "registry", "list")
         question = RegistryList.read(request)
-        found = await self._all()
+        found = await self.all()
         return RegisteredModels(models=[m for m in found if question.model in (None, m.name)]).to_json()
 
     async def upload(self, request: Json, caller: RequestCaller) -> Json:
@@ -100,9 +100,10 @@ class Registry:
     async def _store(self, name: str, package: Package, caller: RequestCaller) -> RegisteredModel:
         if len(orjson.dumps(package.manifest)) > MOST_MANIFEST:
             raise Refused("MODEL_INVALID", f"the manifest has more than {MOST_MANIFEST} bytes")
-        versions = [model for model in await self._all() if model.name == name]
+        versions = [model for model in await self.all() if model.name == name]
         for model in versions:
             if model.digest == package.digest:
+                await self._store_again(model, package)
                 return model
         version = max((model.version for model in versions), default=0) + 1
         said = {"model": name, "version": version, "digest": package.digest, "size": len(package.raw)}
@@ -124,7 +125,18 @@ class Registry:
         _log.info("model_registered", model=name, version=version, digest=package.digest, by=actor_of(caller))
         return model
 
-    async def _all(self) -> list[RegisteredModel]:
+    async def _store_again(self, model: RegisteredModel, package: Package) -> None:
+        """A package that was removed or damaged since."""
+        name = object_name(model.name, model.version)
+        try:
+            if await self._objects.get(name) == package.raw:
+                return
+        except (Refused, Unavailable) as error:
+            _log.warning("model_stored_again", model=model.name, version=model.version, reason=str(error))
+        await self._objects.put(name, package.raw, metadata={"sha256": package.digest})
+
+    async def all(self) -> list[RegisteredModel]:
+        """Every version, by name and number. Raises Unavailable."""
         entries = await self._keys.all()
         active = {
             key: orjson.loads(entry.value)["version"] for key, entry in entries.items() if key.startswith("active.")

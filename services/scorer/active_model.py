@@ -34,6 +34,7 @@ class ActiveModel:
         self._scorer = scorer
         self._refused = ""
         self._loading = "the registry was not read yet"
+        self._forgotten = False
         metrics.MODEL_VERSION.labels(name).set(0)
 
     def unready_reason(self) -> str:
@@ -44,10 +45,14 @@ class ActiveModel:
 
     def note(self) -> str:
         """That no version is active, and how to get one; empty once one is."""
+        named = "" if self._name == DEFAULT_MODEL else f" --model {self._name}"
+        train = f"`penstock model train{named} --activate`"
+        if self._forgotten and (model := self._scorer.model) is not None:
+            by = model.identity
+            return f"the registry has lost {by.name} v{by.version}, which scores until this process stops: {train}"
         if self._scorer.model is not None or self._loading or self._refused:
             return ""
-        named = "" if self._name == DEFAULT_MODEL else f" --model {self._name}"
-        return f"no model yet: scoring waits; train one with `penstock model train{named} --activate`"
+        return f"no model yet: scoring waits; train one with {train}"
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Loads the active version, and every one that becomes it, until `stop`."""
@@ -55,8 +60,9 @@ class ActiveModel:
 
     async def _changed(self, entries: dict[str, Entry]) -> None:
         entry = entries.get(active_key(self._name))
+        self._forgotten = entry is None
         if entry is None:
-            self._loading = ""
+            self._loading = self._refused = ""
             return
         active = orjson.loads(entry.value)
         self._loading = f"{self._name} v{active['version']} is being loaded"
@@ -71,6 +77,9 @@ class ActiveModel:
             self._refused = f"{self._name} v{active['version']} cannot be loaded: {error.code}: {error.detail}"
             metrics.MODEL_REFUSED.labels(self._name, error.code).inc()
             _log.error("model_refused", model=self._name, version=active["version"], reason=str(error))
+            if error.code == "NOT_FOUND":  # its package may be stored again, which changes nothing in the registry
+                await asyncio.sleep(AGAIN_SECONDS)
+                raise Unavailable(error.code, error.detail) from error  # the watch looks again
             return
         except PenstockError as error:
             _log.warning("model_not_fetched", model=self._name, version=active["version"], reason=str(error))

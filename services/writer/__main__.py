@@ -16,7 +16,7 @@ from penstock.errors import PenstockError
 from penstock.events import Checker
 from penstock.replay.run import BUCKET
 from penstock.rpc.server import Operation, serve
-from penstock.runtime import Parts, Source, main
+from penstock.runtime import Parts, Source, Watch, main
 from penstock.scoring.score import read_score
 from penstock.services.writer import audit_rows
 from penstock.services.writer.logic import Writer
@@ -25,9 +25,12 @@ from penstock.services.writer.queries.operations import Operations
 from penstock.services.writer.queries.replay_pages import ReplayPages
 from penstock.services.writer.queries.statements import Reads
 from penstock.services.writer.queries.table_operations import TableOperations
+from penstock.services.writer.repairs import Repairs
 from penstock.services.writer.settings import WriterSettings
 from penstock.services.writer.store import Store
-from penstock.services.writer.verdicts import unreachable
+from penstock.services.writer.table_check import TableCheck
+from penstock.services.writer.table_ledger import TableLedger
+from penstock.services.writer.verdicts import unopened, unreachable
 from penstock.stopping import set_within
 
 _log = structlog.get_logger(__name__)
@@ -55,6 +58,7 @@ async def build(broker: Broker, settings: WriterSettings) -> Parts:
     operations = Operations(contracts, store_reads, length)
     pages = ReplayPages(broker, store_reads, length)
     tables = TableOperations(store, store_reads, length, Keys(broker, BUCKET))
+    table_check = TableCheck(store_reads, store.generations, TableLedger(broker), Repairs(broker, contracts))
     source = partial(Source, consumer=NAME, options=_OPTIONS)
     streams = [name for name, stream in contracts.streams.items() if stream.door is not None]
     return Parts(
@@ -80,6 +84,7 @@ async def build(broker: Broker, settings: WriterSettings) -> Parts:
         },
         unready_reason=lambda: f"Cassandra: {store_reads.unready_reason}" if store_reads.unready_reason else "",
         sinks=(writer.retry,),
+        watches=(Watch("tables", table_check.check, settings.check_seconds),),
         background=(
             lambda stop: reach(store, store_reads, stop),
             lambda stop: _answer_operator(broker, "store_replay", pages.all, stop),
@@ -110,7 +115,7 @@ async def reach(store: Store, store_reads: Reads, stop: asyncio.Event) -> None:
         except NoHostAvailable as error:
             store_reads.unready_reason = unreachable(error)[:300]
         except Exception as error:  # noqa: BLE001 - tables not migrated, rights not granted: an operator acts, we wait
-            store_reads.unready_reason = f"{type(error).__name__}: {error}"[:300]
+            store_reads.unready_reason = unopened(error)
         if not store.is_open:
             _log.warning("cassandra_connect_failed", reason=store_reads.unready_reason)
             if await set_within(stop, _OPEN_EVERY):

@@ -22,11 +22,13 @@ from cassandra.query import SimpleStatement
 from penstock.errors import PenstockError
 from penstock.services.writer.settings import WriterSettings
 from penstock.services.writer.store import open_cluster
+from penstock.services.writer.table_schema import again
 
 FOLDER = Path(__file__).parent / "migrations"
 LEASE_SECONDS = 60
 PATIENCE = 3.0 * LEASE_SECONDS  # another run may be at work, or have died with the lease
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.cql\Z")
+_COLUMNS = "SELECT table_name, column_name, type FROM system_schema.columns WHERE keyspace_name = %s"
 _COMMENT = re.compile(r"--[^\n]*")
 
 
@@ -54,7 +56,8 @@ def read(folder: Path = FOLDER) -> list[Migration]:
 
 
 def migrate(session: Session, migrations: list[Migration], *, patience: float = PATIENCE) -> list[str]:
-    """Applies what is not applied yet to the session's keyspace; returns the names.
+    """Applies what is not applied yet to the session's keyspace, and makes tables and columns again that are gone,
+    but not their rows. Returns the names.
 
     Raises PenstockError MIGRATION_REFUSED: a file changed after it was applied, or another run holds the lease.
     """
@@ -66,7 +69,8 @@ def migrate(session: Session, migrations: list[Migration], *, patience: float = 
     holder = str(uuid4())
     _take(session, holder, patience)
     try:
-        return [migration.name for migration in _open(session, migrations) if _apply(session, migration, holder)]
+        applied = [migration.name for migration in _open(session, migrations) if _apply(session, migration, holder)]
+        return applied + _again(session, migrations, holder)
     finally:
         with suppress(WriteTimeout):  # it ends by itself
             session.execute("DELETE FROM leases WHERE name = 'migrations' IF holder = %s", (holder,))
@@ -81,6 +85,17 @@ def _open(session: Session, migrations: list[Migration]) -> list[Migration]:
                 "MIGRATION_REFUSED", f"{migration.name} changed after it was applied; put it back and add a new file"
             )
     return [migration for migration in migrations if migration.number not in applied]
+
+
+def _again(session: Session, migrations: list[Migration], holder: str) -> list[str]:
+    found: dict[str, dict[str, str]] = {}
+    for row in session.execute(_COLUMNS, (session.keyspace,)):
+        found.setdefault(row.table_name, {})[row.column_name] = row.type
+    steps = again((statement for each in migrations for statement in each.statements), found)
+    for _, statement in steps:
+        _renew(session, holder)
+        session.execute(SimpleStatement(statement), timeout=30)
+    return list(dict.fromkeys(name for name, _ in steps))
 
 
 def _apply(session: Session, migration: Migration, holder: str) -> bool:

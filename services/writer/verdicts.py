@@ -33,6 +33,12 @@ def of_error(error: BaseException, rows: int) -> Verdict:
     return Again(text)
 
 
+def unopened(error: Exception) -> str:
+    """Why the tables cannot be used, and what helps where one of them is missing."""
+    text = f"{type(error).__name__}: {error}"[:300]
+    return f"{text}: `penstock provision` makes it anew, empty" if any(sign in text for sign in _SCHEMA) else text
+
+
 def unreachable(error: NoHostAvailable) -> str:
     """Why each host could not be reached. The driver tells only their names when it lost a host again before all of its
     connections were made."""

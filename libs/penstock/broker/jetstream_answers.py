@@ -59,7 +59,7 @@ class StreamInfo:
 @dataclass(frozen=True, slots=True)
 class ConsumerInfo:
     """State of a consumer: `pending` not delivered yet, `ack_pending` delivered and not settled, `waiting` pulls,
-    `delivered` deliveries so far, redeliveries too."""
+    `delivered` deliveries so far, redeliveries too, `created` when (RFC 3339)."""
 
     stream: str
     name: str
@@ -71,6 +71,7 @@ class ConsumerInfo:
     delivered_stream_seq: int
     ack_floor_stream_seq: int
     config: dict[str, Any]
+    created: str = ""
 
     @property
     def ack_wait(self) -> float:
@@ -183,6 +184,7 @@ def consumer_info(answer: dict[str, Any]) -> ConsumerInfo:
         delivered_stream_seq=answer["delivered"]["stream_seq"],
         ack_floor_stream_seq=answer["ack_floor"]["stream_seq"],
         config=answer.get("config") or {},
+        created=answer.get("created", ""),
     )
 
 

@@ -46,6 +46,12 @@ AUDIT = (
     "SELECT sequence, subject, stored_at, names, record FROM {keyspace}.audit "
     "WHERE day = ? AND hour = ? AND sequence < ? LIMIT ?"
 )
+COLUMNS = "SELECT table_name, column_name, type FROM system_schema.columns WHERE keyspace_name = '{keyspace}'"
+TABLES = "SELECT table_name, id FROM system_schema.tables WHERE keyspace_name = '{keyspace}'"
+DROPPED = (
+    "SELECT table_name, column_name, dropped_time FROM system_schema.dropped_columns WHERE keyspace_name = '{keyspace}'"
+)
+TRUNCATED = "SELECT truncated_at FROM system.local WHERE key = 'local'"
 ALIVE = "SELECT key FROM system.local WHERE key = 'local'"
 ALL = (
     NOTE,
@@ -64,6 +70,10 @@ ALL = (
     COUNT_ENTITIES,
     ENTRY,
     AUDIT,
+    COLUMNS,
+    TABLES,
+    DROPPED,
+    TRUNCATED,
     ALIVE,
 )
 _LOOK_SECONDS, _LOOK_EVERY = 3.0, 2.0

@@ -1,0 +1,78 @@
+"""Cassandra's tables, compared with the migrations and with what was seen of them → what is gone, and what helps
+
+It only reads: a table that is missing is made by `penstock provision` alone, and one that was emptied stays named until
+its rows are back.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from penstock.runtime import Findings
+from penstock.services.writer import migrate
+from penstock.services.writer.generations import Generation
+from penstock.services.writer.queries.statements import COLUMNS, DROPPED, TABLES, TRUNCATED, Reads
+from penstock.services.writer.repairs import Repairs
+from penstock.services.writer.table_ledger import State, TableLedger
+from penstock.services.writer.table_schema import wanted, wrong
+
+PROVISION = "`penstock provision`"
+# Of each name the command that brings its rows back.
+_REPLAY = '`penstock replay plan writer {options} --reason "rows are gone"`, then `penstock replay apply <hash>`'
+_OLDER = "; what is older than the streams hold comes from a backup of Cassandra only"
+FIX = {
+    "events": _REPLAY.format(options="--since 7d") + _OLDER,
+    "timeline": _REPLAY.format(options="--source store --effect rebuild --table timeline"),
+    "scores": _REPLAY.format(options="--source scores --since 7d") + _OLDER,
+    "periods": "restart the writers, then " + _REPLAY.format(options="--since 7d") + _OLDER,
+    "audit": "delete the consumer `writer` of AUDIT, then `penstock provision` (docs/replay.md says how)",
+}
+
+
+class Live(Protocol):
+    """Which table of a name is live."""
+
+    of: Any
+
+
+class TableCheck:
+    """Looks at the tables of one keyspace."""
+
+    def __init__(self, reads: Reads, generations: Live, ledger: TableLedger, repairs: Repairs) -> None:
+        self._reads = reads
+        self._generations = generations
+        self._ledger = ledger
+        self._repairs = repairs
+        self._wanted = wanted(statement for each in migrate.read() for statement in each.statements)
+
+    async def check(self) -> Findings:
+        """What is wrong. Raises Unavailable while Cassandra or the broker cannot be asked."""
+        columns: dict[str, dict[str, str]] = {}
+        for row in await self._reads.read(COLUMNS):
+            columns.setdefault(row.table_name, {})[row.column_name] = row.type
+        reasons = [f"{each}: {PROVISION} makes it anew, empty" for each in wrong(self._wanted, columns)]
+        states = await self._states()
+        notes = []
+        for name, fix in FIX.items():
+            live = self._generations.of.get(name, Generation(name)).live
+            if live not in states:
+                continue
+            state = await self._ledger.seen(name, live, states[live])
+            if since := state.incomplete_since:
+                if await self._repairs.made(name, since):
+                    await self._ledger.repaired(name, live)
+                else:
+                    notes.append(f"Cassandra's table {live} lost its rows before {since}: {fix}")
+        return Findings(reasons=tuple(reasons), notes=tuple(notes))
+
+    async def _states(self) -> dict[str, State]:
+        """Of each table that there is."""
+        ids = {row.table_name: row.id for row in await self._reads.read(TABLES)}
+        [local] = await self._reads.read(TRUNCATED)
+        emptied = {id: int.from_bytes(value[-8:]) for id, value in (local.truncated_at or {}).items()}
+        lost = {name: emptied.get(id, 0) for name, id in ids.items()}
+        for row in await self._reads.read(DROPPED):
+            if row.column_name in self._wanted.get(row.table_name, ()):
+                dropped = int(row.dropped_time.timestamp() * 1000)
+                lost[row.table_name] = max(lost.get(row.table_name, 0), dropped)
+        return {name: State(id=str(id), lost_ms=lost[name]) for name, id in ids.items()}

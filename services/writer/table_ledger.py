@@ -1,0 +1,93 @@
+"""bucket `tables` → which of Cassandra's tables have lost rows, seen by what the node says of each
+
+A table that was dropped and made anew has another id; one that was emptied (TRUNCATE), or has lost a column, has the
+time of that. What was seen is kept in the broker, so that the loss is known after any restart, until it is repaired.
+"""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from penstock.broker import Broker, Keys
+from penstock.errors import Refused, Unavailable
+from penstock.events import timestamps
+from penstock.services.writer.metrics import TABLES_LOST
+
+_log = structlog.get_logger(__name__)
+BUCKET = "tables"
+CLOCKS_MS = 5_000  # by which nodes may differ on when a table was emptied
+
+
+class State(BaseModel):
+    """A table: its id, when it was emptied or lost a column last (Unix milliseconds; 0: never), and since when rows
+    are missing (RFC 3339; empty: none are)."""
+
+    id: str
+    lost_ms: int = 0
+    incomplete_since: str = ""
+
+    def is_that_of(self, other: State) -> bool:
+        """Whether nothing was lost between the two."""
+        return self.id == other.id and self.lost_ms <= other.lost_ms + CLOCKS_MS
+
+
+class Known(BaseModel):
+    """What was seen of a name: which table was live, and each of its tables as it was while it was live."""
+
+    live: str
+    states: dict[str, State]
+
+
+class TableLedger:
+    """The entries, by name."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._keys = Keys(broker, BUCKET)
+
+    async def seen(self, name: str, live: str, now: State) -> State:
+        """The state of the live table of a name. One that has changed while it was live has lost rows; one that was not
+        live was filled anew by a rebuild. Raises Unavailable."""
+        known, revision = await self._get(name)
+        before = known.states.get(live) if known is not None else None
+        if before is not None and now.is_that_of(before):
+            if known is not None and known.live == live:
+                return before
+            now = before
+        elif before is not None and known is not None and known.live == live:
+            now = now.model_copy(update={"incomplete_since": timestamps.text(time.time_ns())})
+            TABLES_LOST.labels(name).inc()
+            _log.error("table_lost", table=live, before=before.model_dump(), now=now.model_dump())
+        await self._put(name, live, now, known, revision)
+        return now
+
+    async def repaired(self, name: str, live: str) -> None:
+        """The live table has its rows again. Raises Unavailable."""
+        known, revision = await self._get(name)
+        if known is not None and (state := known.states.get(live)) is not None:
+            await self._put(name, live, state.model_copy(update={"incomplete_since": ""}), known, revision)
+            _log.info("table_repaired", table=live)
+
+    async def _get(self, name: str) -> tuple[Known | None, int]:
+        try:
+            entry = await self._keys.get(name)
+            return Known.model_validate_json(entry.value), entry.revision
+        except Refused as error:
+            if error.code != "NOT_FOUND":
+                raise
+            return None, 0
+        except ValidationError as error:
+            raise Unavailable(
+                "BROKER_UNAVAILABLE", f"the entry {name} of the bucket {BUCKET} is not readable"
+            ) from error
+
+    async def _put(self, name: str, live: str, state: State, known: Known | None, revision: int) -> None:
+        states = {**(known.states if known is not None else {}), live: state}
+        value = Known(live=live, states=states).model_dump_json().encode()
+        try:
+            await self._keys.put(name, value, expected=revision)
+        except Refused as error:
+            if error.code != "CONFLICT":  # another writer was faster; the next check reads what it noted
+                raise

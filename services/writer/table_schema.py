@@ -1,0 +1,56 @@
+"""migrations → which tables there must be, with which columns; and what makes those that are missing again"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+Tables = Mapping[str, Mapping[str, str]]  # by table and column its type
+
+_CREATE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \((.*?),\s*PRIMARY KEY", re.DOTALL)
+_ADD = re.compile(r"ALTER TABLE (\w+) ADD IF NOT EXISTS (\w+) (\w+)")
+_INSERT = re.compile(r"INSERT INTO (\w+)")
+
+
+def wanted(statements: Iterable[str]) -> Tables:
+    """The tables as all statements together make them."""
+    tables: dict[str, dict[str, str]] = {}
+    for statement in statements:
+        if made := _CREATE.match(statement):
+            columns = (column.split(maxsplit=1) for column in made[2].split(","))
+            tables[made[1]] = dict(columns)
+        elif added := _ADD.match(statement):
+            tables[added[1]][added[2]] = added[3]
+    return tables
+
+
+def wrong(wants: Tables, found: Tables) -> list[str]:
+    """What is missing or of another type, in a sentence each; columns beyond those are nobody's concern."""
+    said = []
+    for table, columns in wants.items():
+        if table not in found:
+            said.append(f"Cassandra's table {table} is gone, and with it its rows")
+            continue
+        for name, kind in columns.items():
+            there = found[table].get(name)
+            if there is None:
+                said.append(f"Cassandra's table {table} has lost its column {name}")
+            elif there != kind:
+                said.append(f"the column {name} of Cassandra's table {table} is of type {there}, and has to be {kind}")
+    return said
+
+
+def again(statements: Iterable[str], found: Tables) -> list[tuple[str, str]]:
+    """What brings back tables and columns that are missing: its name, and the statement. Rows are not among it."""
+    given = list(statements)
+    steps = []
+    for table, columns in wanted(given).items():
+        if table not in found:
+            steps += [(f"table {table}", each) for each in given if _is_about(each, table)]
+        for name in columns.keys() - found.get(table, columns).keys():
+            steps.append((f"column {table}.{name}", f"ALTER TABLE {table} ADD IF NOT EXISTS {name} {columns[name]}"))
+    return steps
+
+
+def _is_about(statement: str, table: str) -> bool:
+    return any(match[1] == table for each in (_CREATE, _ADD, _INSERT) if (match := each.match(statement)))
