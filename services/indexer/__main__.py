@@ -24,6 +24,7 @@ from penstock.scoring.score import read_score
 from penstock.services.indexer.bulk import Bulker
 from penstock.services.indexer.epochs import follow_epochs, read_epochs
 from penstock.services.indexer.generations import Generations
+from penstock.services.indexer.held import HeldIndexed
 from penstock.services.indexer.index_check import IndexCheck
 from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.ledger import Ledger
@@ -59,7 +60,11 @@ async def build(broker: Broker, settings: ElasticsearchSettings) -> Parts:
     indices = Indices(client, contracts, ledger)
     bulker = Bulker(client, indices)
     rebuilds, generations = Rebuilds(broker), Generations(client, indices, Keys(broker, BUCKET))
-    of_indices = {**generations.operations, "mappings": LiveMappings(client, contracts).mappings}
+    of_indices = {
+        **generations.operations,
+        "mappings": LiveMappings(client, contracts).mappings,
+        "count": HeldIndexed(client).count,
+    }
     indexer = Indexer(MirroredBulker(bulker, rebuilds), epochs)
     decode_score = partial(read_score, contracts=contracts)
     source = partial(Source, consumer=NAME, options=_OPTIONS)

@@ -16,6 +16,7 @@ from penstock.services.operator.dead_letters.operations import DeadLetterOperati
 from penstock.services.operator.dead_letters.redrive_plan import RedrivePlanner
 from penstock.services.operator.lease import Lease
 from penstock.services.operator.model_check import ModelCheck
+from penstock.services.operator.reconcile.operations import ReconcileOperations
 from penstock.services.operator.registry import Registry
 from penstock.services.operator.replay.counting import Counters
 from penstock.services.operator.replay.from_store import FromStore
@@ -89,6 +90,7 @@ async def build(broker: Broker, settings: Settings) -> Parts:
             **operations.all,
             **RebuildOperations(runs).all,
             "mappings": MappingOperations(runs).mappings,
+            "reconcile": ReconcileOperations(broker, contracts, index).reconcile,
         },
         concurrency=8,
         unready_reason=lambda: "" if lease.led else "no operator leads yet",

@@ -21,6 +21,7 @@ from penstock.scoring.score import read_score
 from penstock.services.writer import audit_rows
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries import statements
+from penstock.services.writer.queries.held import HeldStored
 from penstock.services.writer.queries.operations import Operations
 from penstock.services.writer.queries.replay_pages import ReplayPages
 from penstock.services.writer.queries.statements import Reads
@@ -57,6 +58,7 @@ async def build(broker: Broker, settings: WriterSettings) -> Parts:
     writer = Writer(store, length)
     operations = Operations(contracts, store_reads, length)
     pages = ReplayPages(broker, store_reads, length)
+    of_pages = {**pages.all, "count": HeldStored(store_reads).count}
     tables = TableOperations(store, store_reads, length, Keys(broker, BUCKET))
     table_check = TableCheck(store_reads, store.generations, TableLedger(broker), Repairs(broker, contracts))
     source = partial(Source, consumer=NAME, options=_OPTIONS)
@@ -87,7 +89,7 @@ async def build(broker: Broker, settings: WriterSettings) -> Parts:
         watches=(Watch("tables", table_check.check, settings.check_seconds),),
         background=(
             lambda stop: reach(store, store_reads, stop),
-            lambda stop: _answer_operator(broker, "store_replay", pages.all, stop),
+            lambda stop: _answer_operator(broker, "store_replay", of_pages, stop),
             lambda stop: _answer_operator(broker, "tables", tables.all, stop),
         ),
         on_stop=(writer.stop,),

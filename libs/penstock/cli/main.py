@@ -26,6 +26,7 @@ GROUPS: dict[str, str | tuple[str, ...]] = {
     "penstock.cli.audit": "audit",
     "penstock.cli.replay": "replay",
     "penstock.cli.migrate": "migrate",
+    "penstock.cli.reconcile": ("reconcile",),
     "penstock.cli.dlq": "dlq",
     "penstock.cli.worker": "worker",
     "penstock.services.edge.cli": "edge",

@@ -36,6 +36,10 @@ PAGE_SCORES = (
     "SELECT key, model, version, dataset, score FROM {keyspace}.scores "
     "WHERE period = ? AND pp = ? AND (key, model, version) > (?, ?, ?) LIMIT ?"
 )
+COUNT_HELD = (
+    "SELECT key, dataset, WRITETIME(record) AS accepted FROM {keyspace}.events "
+    "WHERE period = ? AND pp = ? AND key > ? AND key <= ? LIMIT ?"
+)
 COUNT_PAGE = "SELECT key FROM {keyspace}.events WHERE period = ? AND pp = ? AND key > ? LIMIT ?"
 COUNT_ENTITY = (
     "SELECT entity, key, event FROM {keyspace}.timeline WHERE period = ? AND pp = ? AND entity = ? AND key < ? LIMIT ?"
@@ -65,6 +69,7 @@ ALL = (
     COUNT_SCORES,
     PAGE,
     PAGE_SCORES,
+    COUNT_HELD,
     COUNT_PAGE,
     COUNT_ENTITY,
     COUNT_ENTITIES,

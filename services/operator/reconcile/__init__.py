@@ -1,0 +1,1 @@
+"""What the streams accepted, compared with what both stores hold of it."""
