@@ -1,10 +1,13 @@
-"""Waiting on events, such as a process's stop: for a while, for the first of several, or while other work runs."""
+"""Waiting on events, such as a process's stop: for a while, for the first of several, or while other work runs; and
+ending tasks."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any
+
+AGAIN_SECONDS = 0.1  # after which a task that goes on is cancelled again
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:
@@ -38,3 +41,19 @@ async def run_until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> Non
         for task in (running, stopped):
             task.cancel()
         await asyncio.gather(running, stopped, return_exceptions=True)
+
+
+async def end_tasks(*tasks: asyncio.Task[Any] | None) -> None:
+    """Cancels tasks and returns when they have ended, whatever with.
+
+    One cancellation may not do: `asyncio.wait_for` of Python 3.11 loses one that comes as it completes, and some
+    libraries catch it and go on.
+    """
+    there = [task for task in tasks if task is not None]
+    while running := [task for task in there if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=AGAIN_SECONDS)
+    for task in there:
+        if not task.cancelled():
+            task.exception()  # seen, so that nothing reports it

@@ -6,20 +6,22 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from penstock.auth.token_sources import TokenFile
-from penstock.broker import Broker, Stored
+from penstock.broker import Broker, Stored, Token
+from penstock.broker.server_connections import Connection, disconnect, list_connections
 from penstock.consume import DeadLetters, Delivery, Done, Lane, LaneOptions, Outcome
 from penstock.errors import Unavailable
 from penstock.publish import GroupCommitter, Outgoing
 from penstock.rpc.client import ask
 from penstock.rpc.server import serve
 from penstock.stack import up
-from tests.support.authority_rig import AuthorityRig
+from tests.support.authority_rig import AuthorityRig, FixedToken
 from tests.support.broker_rig import Working
 from tests.support.mint import Mint
 from tests.support.place_factory import PlaceFactory
@@ -200,6 +202,81 @@ async def test_work_resumes_after_a_while_without_tokens(rig: AuthorityRig) -> N
     assert (await billing.publish("evt.00.nats.billing.log.line.v1", b"{}")).stream == "EVENTS_NATS"
 
 
+On = Callable[[Broker, Callable[[], None]], None]  # which moment of a broker's
+
+
+class Hasty(FixedToken):
+    """Tokens that are good for minutes, and are taken to be over after a moment: renewals without a pause."""
+
+    async def _fetch(self) -> Token:
+        token = await super()._fetch()
+        now = time.time()
+        return Token(token.value, now, now + 0.02)
+
+
+async def test_what_is_closed_at_any_moment_leaves_nothing_behind(rig: AuthorityRig) -> None:
+    """While its token is renewed, after a loss, while the server refuses it, and while it connects for the first time:
+    every time at some moments more, among them those when a connection is just being made."""
+    tasks, numbers, place = asyncio.all_tasks(), itertools.count(), rig.place
+
+    def connect(identity: str, source: FixedToken) -> Coroutine[None, None, Broker]:
+        return Broker.connect(place.nats, identity, place.credentials_folder, token_source=source)
+
+    async def close(identity: str, source: FixedToken, on: On, wait: float) -> None:
+        broker, moment = await connect(identity, source), asyncio.Event()
+        on(broker, moment.set)
+        rig.brokers.append(broker)
+        async with asyncio.timeout(BOUND):
+            await moment.wait()
+        await asyncio.sleep(wait)  # the moment, not something to wait for
+        await broker.drain()
+
+    async def give_up(wait: float) -> None:
+        connecting = asyncio.create_task(connect("billing", FixedToken(rig.mint.token)))
+        await asyncio.sleep(wait)
+        connecting.cancel()
+        with suppress(asyncio.CancelledError):
+            await (await connecting).drain()
+
+    def steady() -> FixedToken:
+        return FixedToken(lambda: rig.mint.token("penstock-indexer"))
+
+    def hasty() -> Hasty:
+        return Hasty(lambda: rig.mint.token(jti=f"hasty {next(numbers)}"))
+
+    def soon_refused() -> Hasty:
+        tokens = itertools.chain([rig.mint.token()], itertools.repeat(rig.mint.token(life=-60)))
+        return Hasty(lambda: next(tokens))
+
+    authority = await rig.nkey("authority")
+    closing = asyncio.gather(
+        *[close("indexer", steady(), Broker.on_disconnect, number * 0.004) for number in range(16)],
+        *[close("billing", hasty(), Broker.on_reconnect, number * 0.003) for number in range(24)],
+        *[close("billing", soon_refused(), Broker.on_disconnect, number * 0.06) for number in range(8)],
+        *[give_up(number * 0.002) for number in range(16)],
+    )
+
+    async def connected(identity: str) -> list[Connection]:
+        return await list_connections(authority, identity)
+
+    def all_steady() -> bool:
+        return sum(broker.identity == "indexer" for broker in rig.brokers) == 16
+
+    await until(all_steady)
+    for connection in await connected("indexer"):
+        await disconnect(authority, connection)
+    await closing
+
+    async def gone() -> bool:
+        return not (await connected("billing") + await connected("indexer"))
+
+    await until(gone)
+    rig.brokers.remove(authority)
+    await authority.drain()
+    assert all(broker.closed.is_set() and not broker.connected for broker in rig.brokers)
+    await until(lambda: not asyncio.all_tasks() - tasks)
+
+
 async def test_a_token_file_is_read_again(rig: AuthorityRig, tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(rig.mint.token(life=3))
@@ -213,6 +290,6 @@ async def test_a_token_file_is_read_again(rig: AuthorityRig, tmp_path: Path) -> 
     billing.on_reconnect(renewed.set)
     async with asyncio.timeout(BOUND):
         await renewed.wait()
-    # The authority may still write of another client, which an earlier test has closed.
+    # Of another one: the authority may still write what an earlier client did.
     records = [record for record in await rig.audited(first) if record.get("identity") == "billing"]
     assert [record["token_id"] for record in records] == ["the second"]

@@ -18,6 +18,7 @@ from penstock.broker.answers import Answers
 from penstock.broker.nats_client import NatsClient
 from penstock.broker.reconnect import Reconnect
 from penstock.errors import Unavailable
+from penstock.stopping import end_tasks
 
 _log = structlog.get_logger("penstock.broker.handover")
 
@@ -35,15 +36,27 @@ class HandOver:
         self._answers = answers
         self._reconnect = reconnect
         self._lost = lost
+        self._running: asyncio.Task[None] | None = None
         self._done: asyncio.Event | None = None  # there during a hand-over; set by the new connection
         self._unanswered: frozenset[str] = frozenset()  # by the connection that is given up
 
     async def run(self) -> None:
         """Returns when the new connection is there, or is being made after a loss. Does nothing without a connection:
         the next one has the new token anyway."""
-        client = self._client
-        if not client.is_connected or self._done is not None:
+        if not self._client.is_connected or self._done is not None:
             return
+        self._running = asyncio.create_task(self._hand_over(), name="hand-over")
+        await asyncio.wait([self._running])  # cancelled, it leaves the hand-over to `finish`
+        self._running.result()
+
+    async def finish(self) -> None:
+        """Lets a hand-over that is under way come to its end, at most HAND_OVER_SECONDS: what it holds is sent then."""
+        if self._running is not None and not self._running.done():
+            await asyncio.wait([self._running], timeout=HAND_OVER_SECONDS)
+            await end_tasks(self._running)
+
+    async def _hand_over(self) -> None:
+        client = self._client
         self._done = asyncio.Event()
         try:
             await asyncio.gather(*[callback() for callback in self.before])

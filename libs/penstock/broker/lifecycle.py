@@ -23,6 +23,7 @@ from penstock.broker.reconnect import LONGEST_WAIT, Reconnect, is_refusal
 from penstock.broker.token_renewal import Renewal, TokenSource
 from penstock.contracts import nats_subjects as subjects
 from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.stopping import end_tasks
 
 _log = structlog.get_logger("penstock.broker.lifecycle")
 
@@ -56,8 +57,10 @@ class Lifecycle:
                     self._renewal = Renewal(source, self.hand_over.run)
                     await self._renewal.first()
                 await self._connect([part.strip() for part in url.split(",")], seed, tls)
-        except TimeoutError:
-            await self.client.close()
+        except BaseException as error:
+            await self.client.end()
+            if not isinstance(error, TimeoutError):
+                raise
             if self._reconnect.refused:
                 reason = (
                     f"identity {self.identity} was not authenticated within {patience} s; the authority logs the reason"
@@ -72,17 +75,17 @@ class Lifecycle:
             self._renewing = asyncio.create_task(self._renewal.run(), name="renewal")
 
     async def end_renewal(self) -> None:
-        """Renews no more; nobody is called any more."""
+        """Renews no more; nobody is called any more. A hand-over under way comes to its end."""
         self.on_reconnect.clear()
         self.hand_over.before.clear()
-        if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.gather(self._renewing, return_exceptions=True)
+        await end_tasks(self._renewing)
+        await self.hand_over.finish()
 
     async def close(self) -> None:
         """Closes; there is no way back."""
         self.up.clear()
-        await self.client.close()
+        await self.client.end()
+        self.up.clear()  # a new connection may just have been made
         self._answers.fail_all(Unavailable("BROKER_UNAVAILABLE", "the connection was closed"))
         self.closed.set()
 

@@ -8,15 +8,18 @@ message. Everything that reaches into nats-py is in this module.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
 from nats import errors as nats_errors
-from nats.aio.client import Client
+from nats.aio.client import DEFAULT_BUFFER_SIZE, Client, Srv
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from penstock.broker.protocol import Parser, ProtocolError, RawCallback
+from penstock.broker.transport import Transport
 from penstock.errors import Unavailable
+from penstock.stopping import end_tasks
 
 READ_BYTES = 256 * 1024
 CONNECT_SECONDS = 5
@@ -33,12 +36,46 @@ class NatsClient(Client):
         self._parser = Parser(self, failed)
         self._ps = self._parser  # type: ignore[assignment]  # same methods, another base
         self._flush_scheduled = False
+        self._attempts: set[asyncio.Task[None]] = set()  # to connect
+        self._ended = False
         self.held = False
 
     # -- connecting
 
     async def open(self, urls: list[str], **options: Any) -> None:
         """One attempt on each server; from then on the client reconnects by itself. Raises CONNECT_ERRORS."""
+        attempt = asyncio.create_task(self._first_attempt(urls, options))
+        self._note_attempt(attempt)
+        await asyncio.wait([attempt])  # not the attempt itself: nats-py may lose a cancellation
+        attempt.result()
+
+    def drop_attempt(self) -> None:
+        """Closes the transport of an attempt that the server refused; nobody else would."""
+        if not self.is_connected and self._transport is not None:
+            self._transport.close()  # type: ignore[no-untyped-call]
+
+    async def end(self) -> None:
+        """Closes for good, in bounded time, at any moment; what is queued is sent where there is a connection.
+
+        nats-py's own `close` cancels an attempt to connect once. Where that is lost, the connection would be made, and
+        remade for ever, after the close.
+        """
+        self.write_queued()
+        self._ended = True
+        while running := [attempt for attempt in self._attempts if not attempt.done()]:
+            await end_tasks(*running)
+        self._status = Client.CLOSED
+        await end_tasks(self._reading_task, self._ping_interval_task, self._flusher_task)
+        self._subs.clear()
+        if self._transport is not None:
+            self._transport.close()  # type: ignore[no-untyped-call]
+            await self._transport.wait_closed()
+
+    def _note_attempt(self, attempt: asyncio.Task[None]) -> None:
+        self._attempts.add(attempt)
+        attempt.add_done_callback(self._attempts.discard)
+
+    async def _first_attempt(self, urls: list[str], options: dict[str, Any]) -> None:
         try:
             await self.connect(
                 urls,
@@ -55,10 +92,24 @@ class NatsClient(Client):
             raise
         self.options["allow_reconnect"] = True
 
-    def drop_attempt(self) -> None:
-        """Closes the transport of an attempt that the server refused; nobody else would."""
-        if not self.is_connected and self._transport is not None:
-            self._transport.close()  # type: ignore[no-untyped-call]
+    async def _attempt_reconnect(self) -> None:
+        # nats-py cancels an earlier attempt once and does not wait for it: two at a time would share one transport.
+        attempt, earlier = asyncio.current_task(), list(self._attempts)
+        if self._ended or attempt is None:
+            return
+        self._note_attempt(attempt)
+        await end_tasks(*earlier)
+        await super()._attempt_reconnect()
+
+    async def _connect_to_server(self, server: Srv) -> None:
+        if self._ended:
+            raise asyncio.CancelledError  # the one that was lost on the way
+        if self._transport is not None:
+            self._transport.abort()
+        server.last_attempt = time.monotonic()
+        transport = Transport()  # type: ignore[no-untyped-call]
+        await transport.connect(server.uri, DEFAULT_BUFFER_SIZE, CONNECT_SECONDS)
+        self._transport: Transport | None = transport
 
     async def _process_err(self, err_msg: str) -> None:
         # nats-py closes for ever on any -ERR it does not know, an expired token among them. Where the server goes on
@@ -73,7 +124,7 @@ class NatsClient(Client):
         while not (self.is_closed or self.is_reconnecting) and self._transport is not None:
             try:
                 data = await self._transport.read(READ_BYTES)
-                if not data and self._transport.at_eof():
+                if not data and self._transport.at_eof():  # type: ignore[no-untyped-call]
                     await self._process_op_err(nats_errors.UnexpectedEOF())
                     return
                 await self._ps.parse(data)
@@ -100,13 +151,12 @@ class NatsClient(Client):
         # While reconnecting, nats-py replays the subscriptions first and then flushes what waited.
         if self._pending and self.is_connected and not self.is_connecting and not self.held and self._transport:
             pending, self._pending, self._pending_data_size = self._pending, [], 0
-            self._transport.writelines(pending)
+            self._transport.writelines(pending)  # type: ignore[no-untyped-call]
 
     @property
     def unsent(self) -> int:
         """Bytes queued here and in the socket's buffer."""
-        writer = getattr(self._transport, "_io_writer", None)
-        return self._pending_data_size + (writer.transport.get_write_buffer_size() if writer else 0)
+        return self._pending_data_size + (self._transport.unsent if self._transport is not None else 0)
 
     async def round_trip(self, timeout: float) -> None:
         """Writes what is queued and returns when the server has read it. Raises Unavailable."""
