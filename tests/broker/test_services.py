@@ -222,6 +222,24 @@ async def test_stopping_answers_requests_in_progress(
         await ask(ingress, "search", "query", {})
 
 
+async def test_a_request_that_outlasts_the_stop_is_answered_with_an_error(
+    ingress: Broker, search: Search, responder: Responder
+) -> None:
+    """Those that are worked on, and those that wait for their turn: nobody waits for a time-out."""
+    requests = [
+        asyncio.create_task(ask(ingress, "search", "count", {}, on_behalf=ALICE, timeout=2 * BOUND))
+        for _ in range(responder.concurrency + 2)
+    ]
+    await until(lambda: search.started == responder.concurrency and responder.in_progress == len(requests))
+    await responder.stop(0.05)
+    await responder.broker.drain()
+    async with asyncio.timeout(BOUND):
+        errors = await asyncio.gather(*requests, return_exceptions=True)
+    assert all(isinstance(error, Unavailable) for error in errors)
+    assert {(error.code, error.retry_after) for error in errors} == {("SERVICE_UNAVAILABLE", 1)}  # type: ignore[union-attr]
+    assert responder.in_progress == 0
+
+
 async def test_ping_info_and_stats_are_those_of_adr_32(ingress: Broker, responder: Responder) -> None:
     await ask(ingress, "search", "query", {})
     with pytest.raises(Refused):

@@ -24,6 +24,7 @@ from penstock.rpc import metrics
 from penstock.rpc.caller import TRUSTED_PROXY, Json, RequestCaller, json_object, request_caller
 from penstock.rpc.client import ERROR, TIMEOUT
 from penstock.rpc.discovery import QUEUE, Discovery, Stats
+from penstock.stopping import end_tasks
 
 _log = structlog.get_logger("penstock.rpc.server")
 
@@ -38,7 +39,7 @@ Operation = Callable[[Json, RequestCaller], Awaitable[Json]]
 
 @dataclass(slots=True)
 class Responder:
-    """A running service; `stop` ends it after the requests in progress are answered."""
+    """A running service; `stop` ends it after every request in progress has its answer, or an error."""
 
     broker: Broker
     service: str
@@ -72,7 +73,8 @@ class Responder:
         return len(self._tasks)
 
     async def stop(self, grace: float = 3.0) -> None:
-        """Takes no more requests, finishes those that are on their way or in progress within `grace` seconds."""
+        """Takes no more requests, finishes those that are on their way or in progress within `grace` seconds.
+        Those that take longer are cancelled, and answered with SERVICE_UNAVAILABLE."""
         for subscription in self._subscriptions:
             subscription.leave()
         if self.broker.connected:  # the server may have sent a request here before it reads this
@@ -82,9 +84,7 @@ class Responder:
             await subscription.stop()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
 
     def _received(self, message: Message) -> None:
         _, operation, identity = subjects.parse_ask(message.subject)
@@ -131,6 +131,10 @@ class Responder:
         except TimeoutError:
             result = "TIMED_OUT"
             self._reply_error(message, operation, Unavailable("TIMED_OUT", f"{operation} took too long", retry_after=1))
+        except asyncio.CancelledError:  # by `stop`; the task ends here anyway
+            result = "SERVICE_UNAVAILABLE"
+            stopped = f"{self.service} stopped before {operation} was finished"
+            self._reply_error(message, operation, Unavailable(result, stopped, retry_after=1))
         except Exception as error:  # noqa: BLE001 - a defect in one operation must not end the service
             result = "INTERNAL"
             _log.error("request_failed", service=self.service, operation=operation, exc_info=error)
