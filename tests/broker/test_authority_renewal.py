@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from penstock.auth.token_sources import TokenFile
 from penstock.broker import Broker, Stored, Token
@@ -144,6 +145,7 @@ async def test_requests_are_answered_while_both_sides_renew_their_tokens(rig: Au
 
     responder = await serve(indexer, "search", {"count": count}, concurrency=8)
     asked = failed = 0
+    first_expiry = shown_expiry("ingress")
     end = time.monotonic() + 12
     while time.monotonic() < end:
         asked += 1
@@ -154,6 +156,14 @@ async def test_requests_are_answered_while_both_sides_renew_their_tokens(rig: Au
     await responder.stop()
     print(f"{asked} asked, {failed} to be asked again")
     assert failed <= asked / 100
+    assert shown_expiry("ingress") > first_expiry + 3  # several tokens later
+
+
+def shown_expiry(identity: str) -> float:
+    """Unix seconds at which the token of this process's connection expires, by its metric."""
+    expiry = REGISTRY.get_sample_value("penstock_broker_token_expiry_timestamp_seconds", {"identity": identity})
+    assert expiry is not None
+    return expiry
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from prometheus_client import REGISTRY
 
 from penstock.provisioning import provision
 from penstock.runtime import Worker
 from penstock.services.operator.__main__ import build
+from penstock.services.operator.streams import progress
 from penstock.stack.place import Place
 from tests.support.broker_rig import Rig
 from tests.support.until import until
@@ -53,4 +55,25 @@ async def test_a_stream_that_is_nearly_full_is_named(operator: Operator, rig: Ri
     assert notes[0].startswith("the stream EVENTS_HTTP uses 100% of its ")
     assert "raise its max_bytes" in notes[0]
     await provision.apply(rig.place)
+    await until(lambda: operator.notes() == [])
+
+
+async def test_a_consumer_that_does_not_progress_is_named(
+    operator: Operator, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.store([b"waits"])
+    monkeypatch.setattr(progress, "STALLED", 0.3)
+    notes = await until(lambda: [note for note in operator.notes() if "has not progressed" in note])
+    assert "of EVENTS_HTTP has not progressed for" in notes[0]
+    assert "messages behind its ack floor: `penstock worker status`" in notes[0]
+    labels = {"stream": "EVENTS_HTTP", "consumer": "writer"}
+    stalled = REGISTRY.get_sample_value("penstock_stream_consumer_stalled_seconds", labels)
+    pending = REGISTRY.get_sample_value("penstock_stream_consumer_pending_messages", labels)
+    last = REGISTRY.get_sample_value("penstock_stream_last_sequence", {"stream": "EVENTS_HTTP"})
+    assert stalled is not None
+    assert stalled > 0
+    assert pending is not None
+    assert pending >= 1
+    assert last == (await rig.core.jetstream.stream_info("EVENTS_HTTP")).last_seq
+    monkeypatch.undo()
     await until(lambda: operator.notes() == [])

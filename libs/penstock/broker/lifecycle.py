@@ -54,7 +54,7 @@ class Lifecycle:
         try:
             async with asyncio.timeout(patience):
                 if source is not None:
-                    self._renewal = Renewal(source, self.hand_over.run)
+                    self._renewal = Renewal(source, self.hand_over.run, metrics.TOKEN_EXPIRY.labels(self.identity).set)
                     await self._renewal.first()
                 await self._connect([part.strip() for part in url.split(",")], seed, tls)
         except BaseException as error:

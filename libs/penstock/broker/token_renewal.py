@@ -66,11 +66,14 @@ class TokenSource(ABC):
 
 
 class Renewal:
-    """The token of one connection. `changed` is awaited after each new one."""
+    """The token of one connection. `changed` is awaited after each new one; `show_expiry` gets its Unix seconds."""
 
-    def __init__(self, source: TokenSource, changed: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, source: TokenSource, changed: Callable[[], Awaitable[None]], show_expiry: Callable[[float], None]
+    ) -> None:
         self._source = source
         self._changed = changed
+        self._show_expiry = show_expiry
         self._token: Token | None = None
 
     def value(self) -> str:
@@ -85,6 +88,8 @@ class Renewal:
             except Unavailable as error:
                 _log.warning("token_fetch_failed", code=error.code, reason=error.detail)
                 await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                self._show_expiry(self._token.expires_at)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -98,4 +103,5 @@ class Renewal:
             if self._token is None or (known is not None and self._token.value == known.value):
                 await asyncio.sleep(AGAIN_SECONDS)
             else:
+                self._show_expiry(self._token.expires_at)
                 await self._changed()

@@ -30,6 +30,7 @@ class BatchHandler:
         self._in_flight = in_flight
         self._after_failure = after_failure
         self._failures = metrics.HANDLE_FAILURES.labels(stream, consumer)
+        self._messages = metrics.BATCH_MESSAGES.labels(stream, consumer)
         self._seconds = metrics.HANDLE_SECONDS.labels(stream, consumer)
         self.refusal = ""  # why the last batch of which all messages come again was not taken
 
@@ -46,6 +47,7 @@ class BatchHandler:
             again = len(batch)
         if again == len(batch):
             self.refusal = next((outcome.why for outcome in outcomes if isinstance(outcome, Retry)), "")
+        self._messages.observe(len(batch))
         self._seconds.observe(self._in_flight.release(batch))
         return again
 

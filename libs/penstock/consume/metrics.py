@@ -7,6 +7,7 @@ from penstock.telemetry import counter, gauge, histogram
 DELIVERIES = counter("penstock_deliveries_settled_total", "stream", "consumer", "outcome")
 DELIVERIES_REFUSED = counter("penstock_deliveries_refused_total", "stream", "consumer")
 HANDLE_SECONDS = histogram("penstock_batch_duration_seconds", "stream", "consumer")
+BATCH_MESSAGES = histogram("penstock_batch_messages", "stream", "consumer")
 HANDLE_FAILURES = counter("penstock_batches_failed_total", "stream", "consumer")
 LANE_PENDING = gauge("penstock_consumer_pending_messages", "stream", "consumer")
 LANE_BEHIND_SECONDS = gauge("penstock_consumer_lag_seconds", "stream", "consumer")

@@ -62,6 +62,7 @@ class GroupCommitter:
 
     async def start(self) -> None:
         """Begins to commit."""
+        metrics.QUEUED.set_function(lambda: self._pending)
         self._task = asyncio.create_task(self._run(), name="committer")
 
     async def stop(self, timeout: float = 5.0) -> None:

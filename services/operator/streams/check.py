@@ -1,18 +1,20 @@
-"""streams and consumers on the server, compared with the contracts → what is missing, altered, or soon full"""
+"""streams and consumers on the server → what is missing or altered by the contracts, soon full, or does not progress"""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from penstock.broker import Broker, StreamInfo
+from penstock.broker import Broker, ConsumerInfo, StreamInfo
 from penstock.contracts import Contracts
 from penstock.provisioning import stream_config
 from penstock.provisioning.provision import if_there
 from penstock.runtime import Findings
 from penstock.services.operator.streams import metrics
 from penstock.services.operator.streams.forecast import HOUR, Forecast, Growth, forecast
+from penstock.services.operator.streams.progress import Progress, ahead_note, is_ahead, note
 
 SOON = 72.0  # hours before a stream is full at which it is said
 NEARLY = 0.8  # of max_bytes
@@ -28,6 +30,7 @@ class StreamCheck:
         self._streams = {name: stream_config.stream_config(name, body, 1) for name, body in contracts.streams.items()}
         self._consumers = stream_config.consumer_configs(contracts)
         self._growth = {name: Growth() for name in self._streams}
+        self._progress = {key: Progress() for key in self._consumers}
 
     async def check(self) -> Findings:
         """Raises Unavailable."""
@@ -35,18 +38,18 @@ class StreamCheck:
             *(if_there(self._jetstream.stream_info(name, timeout=_TIMEOUT)) for name in self._streams)
         )
         notes: list[str] = []
-        there: set[str] = set()
+        there: dict[str, StreamInfo] = {}
         for (name, wanted), info in zip(self._streams.items(), infos, strict=True):
             if info is None:
                 notes.append(f"the stream {name} is gone, and what only it held: `penstock provision` makes it anew")
                 continue
-            there.add(name)
+            there[name] = info
             notes += _altered(f"the stream {name}", wanted, info.config)
             notes += self._fullness(info)
         notes += await self._consumer_notes(there)
         return Findings(notes=tuple(notes))
 
-    async def _consumer_notes(self, there: set[str]) -> list[str]:
+    async def _consumer_notes(self, there: Mapping[str, StreamInfo]) -> list[str]:
         asked = {key: wanted for key, wanted in self._consumers.items() if key[0] in there}
         infos = await asyncio.gather(
             *(if_there(self._jetstream.consumer_info(*key, timeout=_TIMEOUT)) for key in asked)
@@ -60,10 +63,28 @@ class StreamCheck:
                 )
             else:
                 notes += _altered(f"the consumer {name} of {stream}", wanted, info.config)
+                notes += await self._position_notes(there[stream], info)
         return notes
+
+    async def _position_notes(self, stream: StreamInfo, info: ConsumerInfo) -> list[str]:
+        position = self._progress[info.stream, info.name].add(time.monotonic(), stream, info)
+        labels = (info.stream, info.name)
+        metrics.PENDING.labels(*labels).set(info.pending)
+        metrics.UNACKNOWLEDGED.labels(*labels).set(info.ack_pending)
+        metrics.FLOOR.labels(*labels).set(position.floor)
+        metrics.STALLED.labels(*labels).set(position.stalled)
+        if is_ahead(stream, info):  # or messages came between the two looks
+            later = await if_there(self._jetstream.stream_info(info.stream, timeout=_TIMEOUT))
+            if later is not None and is_ahead(later, info):
+                return [ahead_note(*labels)]
+        said = note(*labels, position)
+        return [said] if said else []
 
     def _fullness(self, info: StreamInfo) -> list[str]:
         found = forecast(info, self._growth[info.name].add(time.monotonic(), info))
+        metrics.MESSAGES.labels(info.name).set(info.messages)
+        metrics.BYTES.labels(info.name).set(info.bytes)
+        metrics.LAST.labels(info.name).set(info.last_seq)
         metrics.FULL.labels(info.name).set(found.share)
         metrics.FULL_IN.labels(info.name).set(found.hours * HOUR)
         if info.config.get("discard") != "new" or (found.share < NEARLY and found.hours > SOON):
