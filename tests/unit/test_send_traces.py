@@ -71,6 +71,14 @@ note: run with `RUST_BACKTRACE=full` for a verbose backtrace.""",
    at Shop.Rows.Get() in Rows.cs:line 3
    --- End of inner exception stack trace ---
    at Shop.Till.Sell()""",
+    "Java, an exception of another name": """com.acme.SeatGone: row C
+\tat com.acme.Till.sell(Till.java:7)
+Caused by: com.acme.RowGone
+\t... 2 more""",
+    "Node.js, an exception of another name": """SeatGone: row C
+    at sell (/app/till.js:3:9)""",
+    ".NET, an exception of another name": """Shop.SeatGone
+   at Shop.Till.Sell() in Till.cs:line 7""",
     "Ruby": """till.rb:3:in `sell': no seat (ArgumentError)
 \tfrom till.rb:9:in `<main>'""",
     "PHP": """Stack trace:
@@ -151,6 +159,24 @@ def test_lines_that_are_no_trace_stay_events_of_their_own() -> None:
     assert (
         len(sent("# a heading\nError handling was improved\n#7 is open\nplain text\n}\n")) == 4
     )  # } closes what is open
+
+
+def test_a_line_that_only_looks_like_the_name_of_an_exception_stays_an_event_of_its_own() -> None:
+    lines = [
+        FIRST,
+        "Total: 7",
+        FIRST,
+        "Done",
+        "  indented",
+        FIRST,
+        "Shop.Till: open",
+        '{"msg":"json"}',
+        FIRST,
+        "Last: one",
+    ]
+    events = sent("\n".join(lines))
+    found = ["no seat", "Total: 7", "no seat", "Done\n  indented", "no seat", "Shop.Till: open", "json", "no seat"]
+    assert [event["data"]["message"] for event in events] == [*found, "Last: one"]
 
 
 def test_no_line_of_a_long_trace_is_lost() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from penstock.cli.shipping import documents, logfmt
+from penstock.cli.shipping import documents, logfmt, traces
 from penstock.cli.shipping.documents import Document
 from penstock.cli.shipping.framing import Line, unframed
 from penstock.cli.shipping.log_text import Formats, Parsed
@@ -41,6 +41,12 @@ class Record:
         self.more.append(text)
         self.size += len(text) + 1
 
+    def join(self, exception: Record) -> None:
+        """The line that names the exception of this record."""
+        self.append(exception.text, 0)
+        if self.trace is not None:
+            self.trace.begun = True
+
     @property
     def id(self) -> str:
         """With the text: another file may take the same name, as rotated logs do."""
@@ -59,13 +65,13 @@ class Records:
 
     def of(self, lines: Iterable[bytes]) -> Iterator[Record]:
         """The records, in the order of their first lines."""
+        before: Record | None = None  # complete, unless `current` turns out to be its exception
         current: Record | None = None
         blank = 0
         for item in self._items(unframed(_numbered(lines))):
             if isinstance(item, Record):
-                if current is not None:
-                    yield current
-                    current = None
+                yield from (each for each in (before, current) if each is not None)
+                before = current = None
                 yield item
                 continue
             text = without_colours(item.raw.decode("utf-8", "backslashreplace"))
@@ -74,16 +80,27 @@ class Records:
                 continue
             parsed = None
             if current is not None:
+                if before is not None:
+                    if traces.is_frame(text):
+                        before.join(current)
+                        current = before
+                    else:
+                        yield before
+                    before = None
                 continues, parsed = self._continues(current, item, text)
                 if continues:
                     current.append(text, blank)
                     blank = 0
                     continue
-                yield current
-            current = self._begin(item, text, parsed)
+            following = self._begin(item, text, parsed)
+            if current is not None:
+                if _may_name_exception(current, following):
+                    before = current
+                else:
+                    yield current
+            current = following
             blank = 0
-        if current is not None:
-            yield current
+        yield from (each for each in (before, current) if each is not None)
 
     def _begin(self, line: Line, text: str, parsed: Parsed | None) -> Record:
         parsed = parsed or self._formats.parse(text, self._clock)
@@ -180,6 +197,17 @@ class Records:
                     yield Record(own, value=each, part=place)
                 elif text.strip():
                     yield Record(own, text, self._formats.parse(text, self._clock), part=place)
+
+
+def _may_name_exception(record: Record, following: Record) -> bool:
+    """Whether what follows may be the record's exception: a frame of the stack would show it."""
+    return (
+        following.parsed is None
+        and record.parsed is not None
+        and record.parsed.time_ns is not None
+        and following.line.labels == record.line.labels
+        and traces.may_name_exception(following.text)
+    )
 
 
 def _numbered(lines: Iterable[bytes]) -> Iterator[Line]:
