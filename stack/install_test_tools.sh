@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Node.js and npm, which run the official AsyncAPI parser and a CloudEvents SDK. Only the tests need them, not the fleet.
+# Node.js and npm, which run the official AsyncAPI parser and a CloudEvents SDK, and promtool, which checks the alert rules
+# (without it those tests are skipped). Only the tests need them, not the fleet.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -13,3 +14,8 @@ node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 18 ||
   echo "make test: Node.js $needed or newer is needed, $(node --version) is too old" >&2
   exit 1
 }
+
+if ! command -v promtool >/dev/null && [[ $(id -u) == 0 ]]; then
+  ./install_packages.sh test prometheus
+  ! command -v systemctl >/dev/null || systemctl disable --now prometheus 2>/dev/null || true # only its tool is needed
+fi

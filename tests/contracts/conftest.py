@@ -33,3 +33,14 @@ def edit(copy: Path) -> Edit:
         path.write_text(yaml.safe_dump(body, sort_keys=False, allow_unicode=True))
 
     return apply
+
+
+def set_member(*path: str, to: Any) -> Callable[[Any], None]:
+    """A change for `edit`: gives the member at `path` another value."""
+
+    def change(body: Any) -> None:
+        for name in path[:-1]:
+            body = body[name]
+        body[path[-1]] = to
+
+    return change

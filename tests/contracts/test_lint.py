@@ -13,7 +13,7 @@ from penstock.contract_check.check import check
 from penstock.contract_check.finding import Finding
 from penstock.contract_check.lint_references import lint_error_codes
 from penstock.contracts import find_root, load
-from tests.contracts.conftest import Edit
+from tests.contracts.conftest import Edit, set_member
 
 LINE = "events/log.line.v1.yaml"
 PLACE = "events/user.interaction.v1.yaml"
@@ -21,15 +21,6 @@ PLACE = "events/user.interaction.v1.yaml"
 
 def test_the_contracts_have_no_findings() -> None:
     assert check(find_root()).findings == []
-
-
-def _set(*path: str, to: Any) -> Callable[[Any], None]:
-    def change(body: Any) -> None:
-        for name in path[:-1]:
-            body = body[name]
-        body[path[-1]] = to
-
-    return change
 
 
 def _drop(*path: str) -> Callable[[Any], None]:
@@ -48,16 +39,16 @@ with (Path(__file__).parent / "mistakes.yaml").open(encoding="utf-8") as file:
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_found(copy: Path, edit: Edit, mistake: str) -> None:
     made = MISTAKES[mistake]
-    edit(made["file"], _set(*made["set"], to=made["to"]) if "set" in made else _drop(*made["drop"]))
+    edit(made["file"], set_member(*made["set"], to=made["to"]) if "set" in made else _drop(*made["drop"]))
     found = check(copy).findings
     assert made["finds"] in rules(found), found
     assert all(finding.what and finding.next_step for finding in found)
 
 
 def test_one_path_indexed_in_two_ways_by_two_types_of_a_dataset_is_found(copy: Path, edit: Edit) -> None:
-    edit(PLACE, _set("dataset", to="logs"))
-    edit(PLACE, _set("data", "properties", "message", to={"type": "string", "maxLength": 9}))
-    edit(PLACE, _set("indexed", "message", to={"as": "keyword"}))
+    edit(PLACE, set_member("dataset", to="logs"))
+    edit(PLACE, set_member("data", "properties", "message", to={"type": "string", "maxLength": 9}))
+    edit(PLACE, set_member("indexed", "message", to={"as": "keyword"}))
     assert "two-mappings" in rules(check(copy).findings)
 
 
@@ -78,7 +69,7 @@ def test_an_example_that_is_not_listed_is_found(copy: Path) -> None:
 
 
 def test_an_example_that_its_type_refuses_is_found(copy: Path, edit: Edit) -> None:
-    edit(LINE, _set("data", "properties", "level", "maxLength", to=3))
+    edit(LINE, set_member("data", "properties", "level", "maxLength", to=3))
     found = [finding for finding in check(copy).findings if finding.rule == "example-refused"]
     assert {finding.where for finding in found} >= {"examples/log.line.v1/typical.json"}
     assert "/data/level" in found[0].what
@@ -92,7 +83,7 @@ def test_a_bad_example_that_passes_is_found(copy: Path) -> None:
 
 
 def test_a_generated_file_that_is_stale_is_found(copy: Path, edit: Edit) -> None:
-    edit(LINE, _set("indexed", "file", "search", to=True))
+    edit(LINE, set_member("indexed", "file", "search", to=True))
     stale = {finding.where for finding in check(copy).findings if finding.rule == "stale"}
     assert "contracts/generated/elasticsearch/component-penstock-events-logs.json" in stale
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from penstock.contract_check.lint_metrics import lint_metrics
 from penstock.contracts import load
 from penstock.telemetry import counter, gauge
 from penstock.telemetry.metric_list import by_name
-from tests.contracts.conftest import Edit
+from tests.contracts.conftest import Edit, set_member
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTED = dict(by_name(load().metrics))
@@ -64,7 +63,7 @@ def test_the_code_cannot_make_a_metric_that_is_not_listed_so() -> None:
     ],
 )
 def test_a_metric_against_the_conventions_is_found(copy: Path, edit: Edit, member: str, to: Any, what: str) -> None:
-    edit("metrics.yaml", _set("broker", "metrics", "penstock_broker_reconnects_total", member, to=to))
+    edit("metrics.yaml", set_member("broker", "metrics", "penstock_broker_reconnects_total", member, to=to))
     assert any(what in finding.what for finding in lint_metrics(load(copy), copy.parent))
 
 
@@ -89,12 +88,3 @@ def test_list_and_sources_are_compared_in_both_directions(copy: Path, edit: Edit
 def _source(module: str) -> str:
     base = ROOT / "libs" / module.replace(".", "/")
     return base.with_suffix(".py").read_text(encoding="utf-8")
-
-
-def _set(*path: str, to: Any) -> Callable[[Any], None]:
-    def change(body: Any) -> None:
-        for name in path[:-1]:
-            body = body[name]
-        body[path[-1]] = to
-
-    return change

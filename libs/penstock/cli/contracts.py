@@ -52,7 +52,7 @@ def check(as_json: Json = False, base: Base = None, drift: Drift = None) -> None
 
 @app.command()
 def render(only_check: OnlyCheck = False) -> None:
-    """Generate contracts/generated/, docs/metrics.md and the tables of README.md."""
+    """Generate contracts/generated/, docs/metrics.md, the alert rules and the tables of README.md."""
     contracts = load(find_root())
     if only_check:
         findings = list(renderer.stale(contracts))

@@ -21,7 +21,7 @@ _ONLY_COUNTERS, _ONLY_HISTOGRAMS = "_total", ("_bucket", "_count", "_sum")
 
 
 def lint_metrics(contracts: Contracts, sources: Path) -> Iterator[Finding]:
-    """Findings about the list, and about Python sources below `sources` that make more or fewer metrics."""
+    """Findings about the list, objectives measured by others, and Python sources that make more or fewer metrics."""
     listed = dict(metric_list.by_name(contracts.metrics))
     if len(listed) < sum(len(group.metrics) for group in contracts.metrics.values()):
         yield Finding(metric_list.FILE, "name", "a metric is listed in two groups", "Keep one of the two.")
@@ -32,6 +32,13 @@ def lint_metrics(contracts: Contracts, sources: Path) -> Iterator[Finding]:
     for name, metric in listed.items():
         for what, next_step in _mistakes(name, metric):
             yield Finding(f"{metric_list.FILE} {name}", "metric", what, next_step)
+    for name, objective in contracts.objectives.items():
+        for metric_name in sorted(objective.metrics - listed.keys()):
+            what = f"{metric_name} is not in {metric_list.FILE}"
+            yield Finding(f"objectives.yaml {name}", "reference", what, "Correct the name.")
+        if (sources / "docs").is_dir() and not (sources / "docs/runbooks" / objective.runbook).is_file():
+            what = f"docs/runbooks has no {objective.runbook}"
+            yield Finding(f"objectives.yaml {name}", "reference", what, "Write the page.")
     if (sources / "libs").is_dir():
         yield from _compare(listed, sources)
 

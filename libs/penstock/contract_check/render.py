@@ -1,4 +1,4 @@
-"""contracts/ → contracts/generated/, docs/metrics.md and the tables of README.md; also finds which are stale."""
+"""contracts/ → contracts/generated/, docs/metrics.md, alert rules, tables of README.md; also finds what is stale."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from penstock.contract_check import asyncapi, json_schemas, metrics_page, readme_tables
+from penstock.contract_check import alert_rules, asyncapi, json_schemas, metrics_page, readme_tables
 from penstock.contract_check.finding import Finding
 from penstock.contracts import Contracts
 from penstock.elasticsearch.templates import templates
@@ -29,9 +29,10 @@ def rendered(contracts: Contracts) -> dict[Path, str]:
     readme = contracts.root.parent / "README.md"
     if readme.exists():
         files[readme] = readme_tables.insert(readme.read_text(encoding="utf-8"), contracts)
-    docs = contracts.root.parent / "docs"
-    if docs.is_dir():
-        files[docs / "metrics.md"] = metrics_page.page(contracts.metrics)
+    project = contracts.root.parent
+    if (project / "docs").is_dir():
+        files[project / "docs/metrics.md"] = metrics_page.page(contracts.metrics)
+        files[project / "compose/observe/alerts.yaml"] = alert_rules.text(contracts.objectives)
     return files
 
 

@@ -13,6 +13,7 @@ from penstock.contracts import topology
 from penstock.contracts.data import Data
 from penstock.contracts.event_types import EventType
 from penstock.contracts.identities import Identity, Role, read_identities
+from penstock.contracts.objectives import Objective, read_objectives
 from penstock.contracts.records import RecordType
 from penstock.contracts.services import Service, read_services
 from penstock.contracts.values import duration
@@ -52,6 +53,7 @@ class Contracts:
     roles: Mapping[str, Role]
     records: Mapping[str, RecordType]
     metrics: Mapping[str, metric_list.Group]
+    objectives: Mapping[str, Objective]
 
 
 def find_root() -> Path:
@@ -93,6 +95,7 @@ def _load(root: Path) -> Contracts:
         roles=roles,
         records={record.record: record for record in _records(root)},
         metrics=metric_list.read(root),
+        objectives=read_objectives(_read(root / "objectives.yaml")),
     )
 
 
