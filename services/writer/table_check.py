@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from penstock.runtime import Findings
 from penstock.services.writer import migrate
-from penstock.services.writer.generations import Generation
+from penstock.services.writer.generations import LIST, SECOND, Generation
 from penstock.services.writer.queries.statements import COLUMNS, DROPPED, TABLES, TRUNCATED, Reads
 from penstock.services.writer.repairs import Repairs
 from penstock.services.writer.table_ledger import State, TableLedger
@@ -51,11 +51,13 @@ class TableCheck:
         for row in await self._reads.read(COLUMNS):
             columns.setdefault(row.table_name, {})[row.column_name] = row.type
         reasons = [f"{each}: {PROVISION} makes it anew, empty" for each in wrong(self._wanted, columns)]
+        forgotten = SECOND.keys() - {row.name for row in await self._reads.read(LIST)}
+        reasons += [_forgotten(name, await self._ledger.live(name)) for name in sorted(forgotten)]
         states = await self._states()
         notes = []
         for name, fix in FIX.items():
             live = self._generations.of.get(name, Generation(name)).live
-            if live not in states:
+            if live not in states or name in forgotten:
                 continue
             state = await self._ledger.seen(name, live, states[live])
             if since := state.incomplete_since:
@@ -76,3 +78,8 @@ class TableCheck:
                 dropped = int(row.dropped_time.timestamp() * 1000)
                 lost[row.table_name] = max(lost.get(row.table_name, 0), dropped)
         return {name: State(id=str(id), lost_ms=lost[name]) for name, id in ids.items()}
+
+
+def _forgotten(name: str, live: str) -> str:
+    change = f"UPDATE generations SET live = '{live}' WHERE part = 'all' AND name = '{name}'"  # noqa: S608 - our names
+    return f"which of {name} and {SECOND[name]} is live stands nowhere in Cassandra any more; it was {live}: `{change}`"

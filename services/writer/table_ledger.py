@@ -63,6 +63,11 @@ class TableLedger:
         await self._put(name, live, now, known, revision)
         return now
 
+    async def live(self, name: str) -> str:
+        """The table of a name that was live when it was seen last; the first one where none was. Raises Unavailable."""
+        known, _ = await self._get(name)
+        return known.live if known is not None else name
+
     async def repaired(self, name: str, live: str) -> None:
         """The live table has its rows again. Raises Unavailable."""
         known, revision = await self._get(name)

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 
 Tables = Mapping[str, Mapping[str, str]]  # by table and column its type
 
-_CREATE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \((.*?),\s*PRIMARY KEY", re.DOTALL)
-_ADD = re.compile(r"ALTER TABLE (\w+) ADD IF NOT EXISTS (\w+) (\w+)")
-_INSERT = re.compile(r"INSERT INTO (\w+)")
+_CREATE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+) \((.*?),\s*PRIMARY KEY", re.DOTALL)
+_ADD = re.compile(r"ALTER TABLE (\w+) ADD (?:IF NOT EXISTS )?(\w+) (\w+)")
 
 
 def wanted(statements: Iterable[str]) -> Tables:
@@ -46,11 +45,14 @@ def again(statements: Iterable[str], found: Tables) -> list[tuple[str, str]]:
     steps = []
     for table, columns in wanted(given).items():
         if table not in found:
-            steps += [(f"table {table}", each) for each in given if _is_about(each, table)]
+            made = max(number for number, each in enumerate(given) if _is_about(_CREATE, each, table))
+            added = [each for each in given[made:] if _is_about(_ADD, each, table)]
+            steps += [(f"table {table}", each) for each in (given[made], *added)]
         for name in columns.keys() - found.get(table, columns).keys():
             steps.append((f"column {table}.{name}", f"ALTER TABLE {table} ADD IF NOT EXISTS {name} {columns[name]}"))
     return steps
 
 
-def _is_about(statement: str, table: str) -> bool:
-    return any(match[1] == table for each in (_CREATE, _ADD, _INSERT) if (match := each.match(statement)))
+def _is_about(kind: re.Pattern[str], statement: str, table: str) -> bool:
+    found = kind.match(statement)
+    return found is not None and found[1] == table

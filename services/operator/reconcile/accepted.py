@@ -66,7 +66,7 @@ class Reading:
         self._dead_letters = dead_letters
         self._deadline = deadline
         self._refused: dict[str, set[tuple[str, int]]] = {sink: set() for sink in SINKS}
-        self._ranges: dict[str, list[DeadLetterHead]] = {sink: [] for sink in SINKS}
+        self._ranges: dict[tuple[str, str, str], list[DeadLetterHead]] = defaultdict(list)
         self.groups: dict[Group, Accepted] = defaultdict(Accepted)
         self.unreadable = 0
         self._number = 0
@@ -102,7 +102,7 @@ class Reading:
         if head.worker not in SINKS or state == "redriven":
             return
         if head.form == "range":
-            self._ranges[head.worker].append(head)
+            self._ranges[head.worker, head.origin_stream, head.publisher].append(head)
         else:
             self._refused[head.worker].add((head.origin_stream, head.origin_sequence))
 
@@ -133,10 +133,8 @@ class Reading:
 
     def _is_refused(self, sink: str, message: StoredMessage, publisher: str) -> bool:
         return (message.stream, message.sequence) in self._refused[sink] or any(
-            head.origin_stream == message.stream
-            and head.publisher == publisher
-            and head.origin_sequence <= message.sequence <= head.origin_last
-            for head in self._ranges[sink]
+            head.origin_sequence <= message.sequence <= head.origin_last
+            for head in self._ranges.get((sink, message.stream, publisher), ())
         )
 
 
