@@ -17,6 +17,7 @@ from penstock.services.operator.dead_letters.redrive_plan import RedrivePlanner
 from penstock.services.operator.lease import Lease
 from penstock.services.operator.model_check import ModelCheck
 from penstock.services.operator.reconcile.operations import ReconcileOperations
+from penstock.services.operator.reconcile.regular import Regular
 from penstock.services.operator.registry import Registry
 from penstock.services.operator.replay.counting import Counters
 from penstock.services.operator.replay.from_store import FromStore
@@ -43,6 +44,8 @@ async def build(broker: Broker, settings: Settings) -> Parts:
     runs = Runs(broker)
     index, counters, lease = Index(broker), Counters(broker), Lease(runs.keys)
     registry = Registry(broker)
+    reconciling = ReconcileOperations(broker, contracts, index)
+    regular = Regular(reconciling.compare)
     planner = Planner(broker, contracts, counters)
     redrives = RedrivePlanner(broker, contracts, runs.keys, index, counters)
     planners: dict[str, SourcePlanner] = {
@@ -70,6 +73,7 @@ async def build(broker: Broker, settings: Settings) -> Parts:
             "store": from_store,
             "subscriber": partial(ToSubscriber, runs, contracts),
         }
+        comparing = asyncio.create_task(regular.run(lost))
         leader = Leader(runs, contracts, supplies, {"rebuild": Swapping(runs)})
         services = [
             await serve(broker, "registry", registry.operations, concurrency=8),
@@ -81,6 +85,8 @@ async def build(broker: Broker, settings: Settings) -> Parts:
             lease.led = True
             await leader.run(lost)
         finally:
+            comparing.cancel()
+            await asyncio.gather(comparing, return_exceptions=True)
             for service in services:
                 await service.stop(0.3)
 
@@ -90,9 +96,10 @@ async def build(broker: Broker, settings: Settings) -> Parts:
             **operations.all,
             **RebuildOperations(runs).all,
             "mappings": MappingOperations(runs).mappings,
-            "reconcile": ReconcileOperations(broker, contracts, index).reconcile,
+            "reconcile": reconciling.reconcile,
         },
         concurrency=8,
+        note=regular.note,
         unready_reason=lambda: "" if lease.led else "no operator leads yet",
         watches=(
             Watch("streams", StreamCheck(broker, contracts).check, settings.check_seconds),

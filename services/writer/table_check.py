@@ -72,12 +72,15 @@ class TableCheck:
         ids = {row.table_name: row.id for row in await self._reads.read(TABLES)}
         [local] = await self._reads.read(TRUNCATED)
         emptied = {id: int.from_bytes(value[-8:]) for id, value in (local.truncated_at or {}).items()}
-        lost = {name: emptied.get(id, 0) for name, id in ids.items()}
+        lost: dict[str, int] = {}
         for row in await self._reads.read(DROPPED):
             if row.column_name in self._wanted.get(row.table_name, ()):
                 dropped = int(row.dropped_time.timestamp() * 1000)
                 lost[row.table_name] = max(lost.get(row.table_name, 0), dropped)
-        return {name: State(id=str(id), lost_ms=lost[name]) for name, id in ids.items()}
+        return {
+            name: State(id=str(id), emptied_ms=emptied.get(id, 0), column_lost_ms=lost.get(name, 0))
+            for name, id in ids.items()
+        }
 
 
 def _forgotten(name: str, live: str) -> str:

@@ -18,20 +18,22 @@ from penstock.services.writer.metrics import TABLES_LOST
 
 _log = structlog.get_logger(__name__)
 BUCKET = "tables"
-CLOCKS_MS = 5_000  # by which nodes may differ on when a table was emptied
+CLOCKS_MS = 1_000  # by which nodes may differ on when a table was emptied; each says it by its own clock
 
 
 class State(BaseModel):
-    """A table: its id, when it was emptied or lost a column last (Unix milliseconds; 0: never), and since when rows
+    """A table: its id, when it was emptied and when it lost a column (Unix milliseconds; 0: never), and since when rows
     are missing (RFC 3339; empty: none are)."""
 
     id: str
-    lost_ms: int = 0
+    emptied_ms: int = 0
+    column_lost_ms: int = 0
     incomplete_since: str = ""
 
     def is_that_of(self, other: State) -> bool:
         """Whether nothing was lost between the two."""
-        return self.id == other.id and self.lost_ms <= other.lost_ms + CLOCKS_MS
+        emptied = self.emptied_ms > other.emptied_ms + CLOCKS_MS
+        return self.id == other.id and not emptied and self.column_lost_ms <= other.column_lost_ms
 
 
 class Known(BaseModel):

@@ -41,7 +41,10 @@ class ReconcileOperations:
     async def reconcile(self, request: Json, caller: RequestCaller) -> Json:
         """Reconcile → Reconciliation. Raises Refused, Unavailable."""
         require(caller, "operator", "reconcile")
-        wanted = Reconcile.read(request)
+        return (await self.compare(Reconcile.read(request))).to_json()
+
+    async def compare(self, wanted: Reconcile) -> Reconciliation:
+        """Raises Refused QUERY_INVALID, Unavailable."""
         for dataset in wanted.datasets:
             if dataset not in self._contracts.datasets:
                 raise Refused("QUERY_INVALID", f"{dataset} is no dataset of the contracts", pointer="/datasets")
@@ -73,7 +76,7 @@ class ReconcileOperations:
             until=timestamps.text(now),
             unreadable=reading.unreadable,
             rows=[each.model_copy(update={"next": next_steps(each, wanted.per)}) for each in rows],
-        ).to_json()
+        )
 
     async def _floor(self, info: StreamInfo, sink: str) -> int:
         """The sequence up to which a worker has handled a stream."""
