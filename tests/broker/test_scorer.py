@@ -11,13 +11,13 @@ import orjson
 import pytest
 
 from penstock.broker import Keys, Stored, StoredMessage
-from penstock.contracts import load, subjects
+from penstock.contracts import load, nats_subjects, subjects
 from penstock.errors import Refused, Unavailable
 from penstock.events import timestamps
 from penstock.publish import GroupCommitter, Outgoing
 from penstock.rpc.client import ask
 from penstock.scoring import vectors
-from penstock.scoring.registry import REGISTRY, active_key
+from penstock.scoring.registry import MODELS, REGISTRY, active_key, object_name
 from penstock.scoring.score import read_score
 from penstock.services.operator.__main__ import build as build_operator
 from penstock.services.scorer.__main__ import build as build_scorer
@@ -214,6 +214,18 @@ async def test_a_new_version_is_loaded_and_an_invalid_one_is_not(home: Rig) -> N
         assert (await scored(home, first, 2))[1]["model"]["version"] == model.version
         await keys.put(active_key("surprise"), good)
         await until(lambda: not worker.unready_reasons())
+
+
+async def test_a_package_that_is_stored_again_is_found_without_another_activation(home: Rig) -> None:
+    raw = package()
+    model = await register(home, raw)
+    lost = nats_subjects.object_info(MODELS, object_name("surprise", model.version))
+    await home.core.jetstream.api(f"STREAM.PURGE.{nats_subjects.object_stream(MODELS)}", {"filter": lost})
+    async with RunningWorker(home, "scorer", build_scorer, ready=False) as worker:
+        reason = f"surprise v{model.version} cannot be loaded: NOT_FOUND: OBJ_models holds no such message"
+        await until(lambda: worker.unready_reasons() == [reason])
+        assert (await register(home, raw, activate=False)).version == model.version
+        await until(lambda: worker.unready_reasons() == [])
 
 
 async def test_a_text_is_embedded_beside_lines_like_it(scorer: Rig) -> None:
