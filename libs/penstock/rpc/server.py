@@ -17,6 +17,7 @@ import orjson
 import structlog
 
 from penstock.audit import record
+from penstock.audit.questions import Questions
 from penstock.broker import MAX_PAYLOAD, Broker, Message, Subscription
 from penstock.contracts import load, nats_subjects, subjects
 from penstock.errors import PenstockError, Refused, Unavailable
@@ -51,9 +52,11 @@ class Responder:
     _stats: dict[str, Stats] = field(default_factory=dict)
     _limits: dict[str, float] = field(default_factory=dict)
     _free: asyncio.Semaphore = field(init=False)
+    _questions: Questions = field(init=False)
 
     def __post_init__(self) -> None:
         self._free = asyncio.Semaphore(self.concurrency)
+        self._questions = Questions(self.broker)
 
     async def start(self) -> None:
         """Begins to answer."""
@@ -154,7 +157,7 @@ class Responder:
             return
         seconds = (time.perf_counter_ns() - started) / 1e9
         said = record.asked(request, answer, seconds, load().types)
-        await record.write(self.broker, "query", caller.identity, operation=f"{self.service}.{operation}", **said)
+        await self._questions.write(caller.identity, operation=f"{self.service}.{operation}", **said)
 
     def _reply_error(self, message: Message, operation: str, error: PenstockError) -> None:
         stats = self._stats[operation]

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import structlog
 
+from penstock.audit.questions import Questions
 from penstock.auth.connect import connect_as
 from penstock.auth.denials import Denials
 from penstock.broker import Broker, Stored
@@ -33,6 +34,7 @@ class Connected:
         self.waiting = Receipts(broker)
         self.durability = Durability(broker)
         self.denials = Denials(broker)
+        self.questions = Questions(broker)
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

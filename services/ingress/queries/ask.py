@@ -45,7 +45,7 @@ class WorkerClient:
         except PenstockError as error:
             reply = error
         outcome = asked(request, reply, time.perf_counter() - began, self._contracts.types)
-        await audit_record.write(connected.broker, caller, f"{service}.{operation}", outcome)
+        await audit_record.write(connected.questions, caller, f"{service}.{operation}", outcome)
         if isinstance(reply, PenstockError):
             raise reply
         return reply

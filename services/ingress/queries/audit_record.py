@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from penstock.audit import record
-from penstock.broker import Broker
+from penstock.audit.questions import Questions
 from penstock.services.ingress.access.caller import HttpCaller
 
 
-async def write(broker: Broker, caller: HttpCaller, operation: str, outcome: dict[str, Any]) -> None:
+async def write(questions: Questions, caller: HttpCaller, operation: str, outcome: dict[str, Any]) -> None:
     """Returns when the record is on disk. Raises Unavailable."""
     if "fingerprint" not in outcome:
         outcome = {"fingerprint": record.fingerprint(outcome), **outcome}
-    await record.write(broker, "query", caller.identity, operation=operation, **outcome)
+    await questions.write(caller.identity, operation=operation, **outcome)

@@ -42,7 +42,7 @@ def router(contracts: Contracts, link: Link, tail: Tail, places: Places) -> APIR
         if wanted.type:
             types &= set(wanted.type)
         connected = await link.use()
-        await audit_record.write(connected.broker, caller, "tail", {"datasets": datasets, "types": sorted(types)})
+        await audit_record.write(connected.questions, caller, "tail", {"datasets": datasets, "types": sorted(types)})
         places.take(caller.identity)
         try:
             follower = await tail.open(connected.broker, Wanted(frozenset(types), wanted.entity), _last_seen(request))
