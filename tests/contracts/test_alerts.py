@@ -25,7 +25,7 @@ ALERTS = {
 DURABLE = 'penstock_ingress_durable{{instance="{}"}}'
 LAG = 'penstock_consumer_lag_seconds{{stream="EVENTS_HTTP",consumer="{}",instance="worker"}}'
 STALLED = 'penstock_stream_consumer_stalled_seconds{{stream="EVENTS_NATS",consumer="{}",instance="operator"}}'
-# 40 minutes of fault after 10 good ones; then 20 h without. One sample a minute.
+# 40 minutes of fault after 10 good ones, then none. One sample a minute.
 FAULTS: dict[str, dict[str, str]] = {
     "accepted_is_durable": {DURABLE.format("a"): "1x1300", DURABLE.format("b"): "1x9 0x40 1x1300"},
     "indexed_within_10s": {LAG.format("indexer"): "0x9 11x40 9x1300", STALLED.format("indexer"): "0x1300"},
@@ -55,10 +55,8 @@ def test_every_alert_links_to_a_page_that_exists() -> None:
 
 @promtool
 def test_each_alert_fires_while_its_objective_is_broken_and_clears_afterwards(tmp_path: Path) -> None:
-    assert FAULTS.keys() == load().objectives.keys()
-    tests = [scenario(objective, series) for objective, series in FAULTS.items()]
     file = tmp_path / "alerts_test.yaml"
-    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}))
+    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "2m", "tests": [scenario()]}))
     run("test", "rules", file)
 
 
@@ -71,16 +69,16 @@ def test_an_objective_measured_by_an_unknown_metric_or_without_a_page_is_found(c
     assert ("objectives.yaml scored_within_30s", "docs/runbooks has no none.md") in found
 
 
-def scenario(objective: str, series: dict[str, str]) -> dict[str, Any]:
+def scenario() -> dict[str, Any]:
     """Quiet at first; page and ticket during the fault, only the ticket 70 minutes after it, neither after 9 hours."""
-    wanted = {name: rule for name, rule in ALERTS.items() if rule["labels"]["objective"] == objective}
+    assert {rule["labels"]["objective"] for rule in ALERTS.values()} == FAULTS.keys()
     expected = [
         {"eval_time": time, "alertname": name, "exp_alerts": [_as_fired(rule)] if severity in firing else []}
         for time, firing in (("8m", ()), ("45m", ("page", "ticket")), ("120m", ("ticket",)), ("10h", ()))
-        for name, rule in wanted.items()
+        for name, rule in ALERTS.items()
         for severity in (rule["labels"]["severity"],)
     ]
-    inputs = [{"series": name, "values": values} for name, values in series.items()]
+    inputs = [{"series": name, "values": values} for series in FAULTS.values() for name, values in series.items()]
     return {"interval": "1m", "input_series": inputs, "alert_rule_test": expected}
 
 

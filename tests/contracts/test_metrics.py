@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import grimp
 import pytest
+from prometheus_client import generate_latest
 
 from penstock.contract_check.lint_metrics import lint_metrics
 from penstock.contracts import load
@@ -22,17 +26,27 @@ WITHOUT_METRICS_PAGE = {"edge", "issuer", "trainer"}
 
 def test_each_group_names_the_services_that_export_it() -> None:
     graph = grimp.build_graph("penstock")
+    modules = _makers(graph)
     services = {path.parent.name for path in (ROOT / "services").glob("*/__main__.py")} - WITHOUT_METRICS_PAGE
     imported = {name: graph.find_upstream_modules(f"penstock.services.{name}.__main__") for name in services}
-    module_of = {
-        metric: module
-        for module in graph.modules
-        if module.endswith(".metrics") and not module.startswith("penstock.telemetry")
-        for metric in re.findall(r'"(penstock_\w+)"', _source(module))
-    }
+    module_of = {metric: module for module in modules for metric in re.findall(r'"(penstock_\w+)"', _source(module))}
     for group in load().metrics.values():
         for metric in group.metrics:
             assert set(group.exported_by) == {name for name in services if module_of[metric] in imported[name]}, metric
+
+
+@pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool is not installed (Debian: apt-get install prometheus)"
+)
+def test_promtool_has_nothing_against_names_and_texts() -> None:
+    for module in _makers(grimp.build_graph("penstock")):
+        importlib.import_module(module)
+    exported = generate_latest()
+    assert all(f"# HELP {name} ".encode() in exported for name in LISTED)
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=exported, capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_documents_name_listed_metrics_only() -> None:
@@ -83,6 +97,15 @@ def test_list_and_sources_are_compared_in_both_directions(copy: Path, edit: Edit
     unused = {where for where, what in found if what == "no source makes this metric"}
     made = {"penstock_broker_errors_total", "penstock_tail_clients"}
     assert unused == {f"metrics.yaml {name}" for name in LISTED.keys() - made}
+
+
+def _makers(graph: grimp.ImportGraph) -> list[str]:
+    """The modules that make metrics."""
+    return sorted(
+        module
+        for module in graph.modules
+        if module.endswith(".metrics") and not module.startswith("penstock.telemetry")
+    )
 
 
 def _source(module: str) -> str:

@@ -118,7 +118,7 @@ def _report(shipped: Shipped, source: Files, seconds: float, *, own_zone: bool) 
     if own_zone and source.used_zone:
         console.print(f"times without a zone were read as {zones.name_of(source.zone)}, this machine's; see --zone")
     if not shipped.durable:
-        console.print("[yellow]not durable:[/] the NATS server does not sync each write to disk")
+        console.print("[yellow]not durable:[/] accepted events may not be on disk; /readyz of the ingress says why")
     for code, refusals in shipped.refused.items():
         console.print(f"[red]{code}[/] {refusals.count:,} times, first:", end=" ")
         console.print(shown(f"{refusals.detail} (at {refusals.pointer or '/'}) in {refusals.event}"), markup=False)
