@@ -17,6 +17,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
 from penstock.consume import Again, Done, Drop, Outcome, Retry, SinkRetry
 from penstock.consume.sink_retry import PATIENCE
+from penstock.elasticsearch import names
 from penstock.errors import PenstockError, Unavailable
 from penstock.services.indexer.adaptive_concurrency import Limit
 from penstock.services.indexer.indices import Indices
@@ -26,6 +27,8 @@ from penstock.services.indexer.verdicts import Create, Verdict, by_operator, of_
 _log = structlog.get_logger(__name__)
 LARGEST_REQUEST = 1024 * 1024 - 512  # bytes; aiohttp hands a body to the socket in one go, and warns beyond this
 MOST_LINES = 5000
+CREATED_AT_ONCE = 8  # indices, by one attempt; what needs others is handed back, so that all else passes
+CREATED_LATER = 1.0  # seconds before it comes again
 _UNEVEN = 512  # bytes that a part may be larger than its share
 DONE = Done()
 VerdictOf = Callable[[Mapping[str, Any]], Verdict]
@@ -95,7 +98,8 @@ class Bulker:
         return [Again(_why(verdict)) if isinstance(verdict, Create) else verdict for verdict in found.values()]
 
     async def _create(self, lines: Sequence[Line], verdicts: dict[int, Verdict]) -> None:
-        """Makes the indices that are missing; where that fails, the verdict says why."""
+        """Makes the indices that are missing, CREATED_AT_ONCE of them, those of the newest periods first: a batch may
+        name hundreds, and its other lines do not wait for all of them. Where nothing is made, the verdict says why."""
         missing: dict[str, list[int]] = {}
         for position, verdict in verdicts.items():
             if not isinstance(verdict, Create):
@@ -105,13 +109,16 @@ class Bulker:
                 verdicts[position] = DONE if line.optional else by_operator(f"{line.alias} is gone: cancel the run")
             else:
                 missing.setdefault(line.alias, []).append(position)
-        for alias, positions in missing.items():
+        newest_first = sorted(missing.items(), key=lambda each: _period(each[0]), reverse=True)
+        for alias, positions in newest_first[:CREATED_AT_ONCE]:
             try:
                 await self._indices.create(alias)
             except Unavailable as error:
                 verdicts.update(dict.fromkeys(positions, Again(error.detail)))
             except PenstockError as error:
-                verdicts.update(dict.fromkeys(positions, by_operator(error.detail)))
+                verdicts.update(dict.fromkeys(positions, by_operator(f"{error.code}: {error.detail}")))
+        for _, positions in newest_first[CREATED_AT_ONCE:]:
+            verdicts.update(dict.fromkeys(positions, Retry(CREATED_LATER, "indices of newer periods are made first")))
 
     async def _try(self, lines: Sequence[Line], part: Sequence[int], verdict_of: VerdictOf) -> list[Verdict]:
         """One request, or two if the store finds it too large."""
@@ -162,6 +169,10 @@ class Bulker:
         if not self.failure:
             _log.warning("bulk_failed", reason=why, in_flight=self.limit.width)
         self.failure = why
+
+
+def _period(alias: str) -> str:
+    return names.dataset_and_period(alias)[1]
 
 
 def _why(verdict: Verdict) -> str:

@@ -10,6 +10,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 from penstock.elasticsearch import names
 from penstock.elasticsearch.mapping_version import META
 from penstock.runtime import Findings
+from penstock.services.indexer.index_reserve import REACHED
 from penstock.services.indexer.indices import Indices, unavailable
 from penstock.services.indexer.ledger import Known, Ledger, gone
 
@@ -51,7 +52,15 @@ class IndexCheck:
                 notes.append(f"{found.index} was made at {since} in place of one that was deleted: {rebuild(alias)}")
             elif not found.ours:
                 notes.append(f"{found.index} has a mapping that Elasticsearch guessed: {rebuild(alias)}")
+        if why := await self._reserve_reached():
+            notes.append(f"{REACHED}: events of past periods wait, unless their indices are there: {why}")
         return Findings(notes=tuple(sorted(notes)))
+
+    async def _reserve_reached(self) -> str:
+        try:
+            return await self._indices.reserve.reached()
+        except (ApiError, TransportError) as error:
+            raise unavailable(error, "the shards cannot be counted") from error
 
     async def _noted(self, alias: str, found: Live, entry: tuple[Known, int] | None) -> Known:
         known, revision = entry or (None, 0)

@@ -12,6 +12,7 @@ from penstock.elasticsearch import names
 from penstock.elasticsearch.failure import described, reason_of
 from penstock.elasticsearch.templates import component_name, templates
 from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.services.indexer.index_reserve import IndexReserve
 from penstock.services.indexer.ledger import Ledger
 from penstock.services.indexer.metrics import INDICES_MADE, TEMPLATES_RESTORED
 
@@ -27,6 +28,7 @@ class Indices:
         self._ledger = ledger
         self._client = client.options(request_timeout=_TIMEOUT)
         self._templates = templates(contracts)
+        self.reserve = IndexReserve(self._client, contracts)
         self._one = asyncio.Lock()
         self.prepared = False
 
@@ -38,13 +40,14 @@ class Indices:
 
     async def create(self, alias: str) -> None:
         """Makes the first index behind `alias` unless another indexer just did. Raises Unavailable, or
-        PenstockError when an operator must act."""
+        PenstockError when an operator must act, INDEX_RESERVE_REACHED among them."""
         async with self._one:
             await self._prepare()
             index = names.first_index(alias)
             try:
                 if await self._client.indices.exists_alias(name=alias):
                     return
+                await self.reserve.check(alias)
                 await self._make(index)
                 await self._show(index, [alias, names.read_alias(alias)])
                 uuid = await self._uuid(index)

@@ -11,12 +11,14 @@ from elasticsearch import AsyncElasticsearch
 
 from penstock.consume import Done, Drop, Retry
 from penstock.elasticsearch.client import connect_async
+from penstock.events.timestamps import parse
 from penstock.services.indexer import bulk as bulk_module
 from penstock.services.indexer.bulk import Bulker, Line
+from penstock.services.indexer.index_reserve import IndexReserve
 from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.logic import Indexer, event_line
 from penstock.services.indexer.search.elastic import Elastic
-from tests.stores.conftest import EPOCHS
+from tests.stores.conftest import EPOCHS, PATIENCE
 from tests.support.deliveries import CONTRACTS, event_of, line, sample, score_of
 from tests.support.processes import Processes
 from tests.support.until import until
@@ -167,6 +169,43 @@ async def test_a_cluster_that_takes_no_more_indices_makes_events_wait(
     assert isinstance(waiting, Retry)
     assert "shards" in waiting.why
     assert await indexer.events([event]) == [Done()]
+
+
+async def test_the_last_shards_are_for_indices_of_the_present(client: AsyncElasticsearch) -> None:
+    indices = Indices(client, CONTRACTS)
+    indices.reserve = IndexReserve(client, CONTRACTS, lambda: parse("2013-07-15T12:00:00Z") / 1e9)
+    indexer = Indexer(Bulker(client, indices, patience=PATIENCE), EPOCHS)
+    shards = (await client.cluster.health()).body["active_shards"]
+    past = event_of(sample("cpu", 1, time="2013-06-01T00:00:00Z"))
+    present = event_of(sample("cpu", 2, time="2013-07-01T00:00:00Z"))
+    await client.cluster.put_settings(persistent={"cluster.max_shards_per_node": shards + 1})
+    waiting, done = await indexer.events([past, present])
+    why = await indices.reserve.reached()
+    await client.cluster.put_settings(persistent={"cluster.max_shards_per_node": None})
+    assert done == Done()
+    assert isinstance(waiting, Retry)
+    assert waiting.why.startswith("INDEX_RESERVE_REACHED")
+    assert f"{shards + 1} of {shards + 1} shards are used" in why
+    assert await indexer.events([past]) == [Done()]
+
+
+async def test_events_of_many_periods_do_not_hold_up_the_others_of_their_batch(
+    client: AsyncElasticsearch, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_module, "CREATED_AT_ONCE", 1)
+    other = event_of(line("of the present"))
+    await indexer.events([other])
+    spread = [event_of(sample("cpu", month, time=f"2012-0{month}-01T00:00:00Z")) for month in range(1, 6)]
+    left = [*spread, other]
+    for month in range(5, 0, -1):
+        outcomes = await indexer.events(left)
+        assert outcomes[-1] == Done(), "never waits"
+        again = [event for event, outcome in zip(left, outcomes, strict=True) if isinstance(outcome, Retry)]
+        assert again == spread[: month - 1], "the newest first"
+        left = [*again, other]
+    await client.indices.refresh(index="events-metrics")
+    found = await client.count(index="events-metrics", query={"range": {"time": {"lt": "2013"}}})
+    assert found.body["count"] == len(spread)
 
 
 async def test_a_batch_larger_than_a_request_is_sent_in_parts(
