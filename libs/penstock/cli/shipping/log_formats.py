@@ -47,6 +47,13 @@ _PRIORITY = r"(?:<(?P<priority>\d{1,3})>)?"
 _PROCESS = r"(?P<process>[^\s:\[(]+(?:\([^)]*\))?)(?:\[(?P<pid>\d+)\])?(?: \((?P<context>[^)]*)\))?"
 _POSTGRES = r"(?P<level>LOG|DEBUG\d?|INFO|NOTICE|WARNING|ERROR|FATAL|PANIC)"
 
+# How patterns begin whose lines all begin with a digit, a bracket or a letter.
+_BEGINS = {
+    "0": re.compile(r"(?:\(\?=[^)]*\))?\(\?P<\w+>\\d"),
+    "[": re.compile(r"\\\[(?!\?)"),
+    "a": re.compile(r"\(\?P<\w+>(?:\(\?:)?\[?[A-Za-z]|\[[A-Z]\]"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Format:
@@ -64,10 +71,8 @@ class Format:
 
     @property
     def begins(self) -> str:
-        """`0` if its lines begin with a digit, `[` with a bracket, empty if with anything."""
-        if re.match(r"\(\?P<\w+>\\d", self.pattern.pattern):
-            return "0"
-        return "[" if re.match(r"\\\[(?!\?)", self.pattern.pattern) else ""
+        """What its lines begin with: `0` for a digit, `[` for a bracket, `a` for a letter, empty for any of them."""
+        return next((first for first, begin in _BEGINS.items() if begin.match(self.pattern.pattern)), "")
 
 
 def format_of(name: str, *parts: str, service: str = "", loose: bool = False, whole: bool = False) -> Format:
@@ -141,8 +146,10 @@ FORMATS = (
               loose=True),
     format_of("jvm", r"\[", ISO_ZONED, r"\](?:\[(?P<uptime>[\d.,]+m?s)\])?(?:\[\d+\])*\[(?P<level>[a-z]+) *\]",
               r"\[(?P<logger>[\w,+* -]+)\] "),
-    format_of("mongodb", ISO_ZONED, r" (?P<level>[FEWID]\d?) +(?P<logger>[A-Z]+|-) +\[(?P<thread>[^]]+)\] "),
-    format_of("postgresql_csv", ISO_ZONED, r",(?:\"(?P<user>[^\"]*)\"|),(?:\"(?P<database>[^\"]*)\"|),(?P<pid>\d*),",
+    format_of("mongodb", r"(?=\S{20,35} [FEWID]\d? )", ISO_ZONED,
+              r" (?P<level>[FEWID]\d?) +(?P<logger>[A-Z]+|-) +\[(?P<thread>[^]]+)\] "),
+    format_of("postgresql_csv", r"(?=\S{10} \S{8,15} \S{2,6},)", ISO_ZONED,
+              r",(?:\"(?P<user>[^\"]*)\"|),(?:\"(?P<database>[^\"]*)\"|),(?P<pid>\d*),",
               r"(?:\"(?P<connection>[^\"]*)\"|),(?P<session>[\da-f.]*),(?P<session_line>\d*),(?:\"(?P<command>[^\"]*)\"|),",
               r"(?P<session_start>[^,]*),(?P<virtual_transaction>[^,]*),(?P<transaction>\d*),", _POSTGRES,
               r",(?P<sqlstate>\w{5}),", whole=True),
