@@ -13,9 +13,9 @@ import yaml
 from penstock.contract_check.lint_metrics import lint_metrics
 from penstock.contracts import load
 from tests.contracts.conftest import Edit, set_member
+from tests.support.prometheus import RULES
 
 ROOT = Path(__file__).resolve().parents[2]
-RULES = ROOT / "compose/observe/alerts.yaml"
 ALERTS = {
     rule["alert"]: rule
     for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
@@ -48,7 +48,7 @@ def test_the_rules_are_valid() -> None:
 
 
 def test_every_alert_links_to_a_page_that_exists() -> None:
-    assert len(ALERTS) == 2 * len(load().objectives)
+    assert len(ALERTS) == 3 * len(load().objectives)
     for alert in ALERTS.values():
         assert (ROOT / alert["annotations"]["runbook_url"]).is_file()
 
@@ -56,7 +56,9 @@ def test_every_alert_links_to_a_page_that_exists() -> None:
 @promtool
 def test_each_alert_fires_while_its_objective_is_broken_and_clears_afterwards(tmp_path: Path) -> None:
     file = tmp_path / "alerts_test.yaml"
-    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "2m", "tests": [scenario()]}))
+    file.write_text(
+        yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "2m", "tests": [scenario(), unmeasured()]})
+    )
     run("test", "rules", file)
 
 
@@ -73,13 +75,27 @@ def scenario() -> dict[str, Any]:
     """Quiet at first; page and ticket during the fault, only the ticket 70 minutes after it, neither after 9 hours."""
     assert {rule["labels"]["objective"] for rule in ALERTS.values()} == FAULTS.keys()
     expected = [
-        {"eval_time": time, "alertname": name, "exp_alerts": [_as_fired(rule)] if severity in firing else []}
-        for time, firing in (("8m", ()), ("45m", ("page", "ticket")), ("120m", ("ticket",)), ("10h", ()))
+        {"eval_time": time, "alertname": name, "exp_alerts": [_as_fired(rule)] if firing & burns(rule) else []}
+        for time, firing in (("8m", set()), ("45m", {"page", "ticket"}), ("120m", {"ticket"}), ("10h", set()))
         for name, rule in ALERTS.items()
-        for severity in (rule["labels"]["severity"],)
     ]
     inputs = [{"series": name, "values": values} for series in FAULTS.values() for name, values in series.items()]
     return {"interval": "1m", "input_series": inputs, "alert_rule_test": expected}
+
+
+def unmeasured() -> dict[str, Any]:
+    """Without any series each objective is said to be unmeasured after five minutes, and nothing else fires."""
+    expected = [
+        {"eval_time": time, "alertname": name, "exp_alerts": [_as_fired(rule)] if fires and not burns(rule) else []}
+        for time, fires in (("4m", False), ("10m", True))
+        for name, rule in ALERTS.items()
+    ]
+    return {"interval": "1m", "alert_rule_test": expected}
+
+
+def burns(rule: dict[str, Any]) -> set[str]:
+    """The severity of an alert about a budget; empty for one about a series that is not there."""
+    return set() if rule["alert"].endswith("Unmeasured") else {rule["labels"]["severity"]}
 
 
 def _as_fired(rule: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ _NOTE = """# Made from contracts/objectives.yaml by `penstock contracts render`;
 """
 _EVERY = "15s"
 _BROKEN = "penstock:objective_broken"
+_UNMEASURED = "5m"  # without a series, before it is said
 # (severity, suffix of the alert's name, [(burn rate, long window, short window)]): a page when 2 % of the budget are
 # gone in an hour or 5 % in six, a ticket when 10 % are gone in three days.
 _ALERTS = (
@@ -34,26 +35,36 @@ def text(objectives: Mapping[str, Objective]) -> str:
 
 
 def _rules(name: str, objective: Objective) -> list[dict[str, Any]]:
-    recorded = {"record": _BROKEN, "expr": f"({objective.broken}) or vector(1)", "labels": {"objective": name}}
-    return [recorded, *(_alert(name, objective, *each) for each in _ALERTS)]
+    recorded = {"record": _BROKEN, "expr": objective.broken, "labels": {"objective": name}}
+    unmeasured = _alert(name, objective, "page", "Unmeasured", "nothing measures it", f"absent({_series(name)})")
+    burning = (_burning(name, objective, *each) for each in _ALERTS)
+    return [recorded, unmeasured | {"for": _UNMEASURED}, *burning]
 
 
-def _alert(
+def _series(name: str) -> str:
+    return f'{_BROKEN}{{objective="{name}"}}'
+
+
+def _burning(
     name: str, objective: Objective, severity: str, suffix: str, burns: tuple[tuple[float, str, str], ...]
 ) -> dict[str, Any]:
     budget = 1 - objective.target
-    series = f'{_BROKEN}{{objective="{name}"}}'
+    series = _series(name)
     parts = []
     for rate, *windows in burns:
         over = (f"avg_over_time({series}[{window}]) > {rate * budget:.6g}" for window in windows)
         parts.append(f"({' and '.join(over)})")
+    return _alert(name, objective, severity, suffix, "the error budget is used up too fast", " or ".join(parts))
+
+
+def _alert(name: str, objective: Objective, severity: str, suffix: str, what: str, expression: str) -> dict[str, Any]:
     camel = "".join(word.capitalize() for word in name.split("_"))
     return {
         "alert": f"Penstock{camel}{suffix}",
-        "expr": " or ".join(parts),
+        "expr": expression,
         "labels": {"severity": severity, "objective": name},
         "annotations": {
-            "summary": f"{objective.title}: the error budget is used up too fast",
+            "summary": f"{objective.title}: {what}",
             "description": f"{objective.meaning} Target: {objective.target:.1%} of the time.",
             "runbook_url": f"docs/runbooks/{objective.runbook}",
         },
