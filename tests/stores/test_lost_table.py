@@ -101,6 +101,13 @@ async def test_lost_tables_and_columns_are_named_with_their_commands_until_they_
     await repair("--source", "store", "--effect", "rebuild", "--table", "timeline")
     assert count("timeline_b") == EVENTS
 
+    session.execute("DELETE FROM generations WHERE part = 'all' AND name = 'timeline'")
+    [reason] = await until(lambda: [each for each in running.unready_reasons() if "is live stands nowhere" in each])
+    assert "; it was timeline_b: " in reason
+    session.execute(reason.split("`")[1])
+    await until(lambda: running.unready_reasons() == [])
+    assert running.notes() == []
+
     session.execute("TRUNCATE events")
     [note] = await until(running.notes)
     assert "comes from a backup" in note

@@ -56,12 +56,13 @@ def reconcile(
     if json:
         print_json(found.to_json() | {"differs": any(row.differs for row in found.rows)})
     else:
-        _show(found)
+        show(found)
     if any(row.differs for row in found.rows):
         raise typer.Exit(DIFFERS)
 
 
-def _show(found: Reconciliation) -> None:
+def show(found: Reconciliation) -> None:
+    """The table, and below it the commands that bring back what is missing."""
     rows: list[tuple[Cell, ...]] = []
     for row in found.rows:
         said = "; ".join(filter(None, (_said("index", row.indexed), _said("store", row.stored))))
