@@ -14,9 +14,9 @@ from penstock.contracts import load
 from penstock.events import Checker
 from penstock.provisioning import provision
 from penstock.stack import fleet, nats, process, up
-from penstock.stack.place import Place
 from tests.support.broker_rig import Rig
 from tests.support.ingress import Ingress, event, results
+from tests.support.lax_conf import lax
 from tests.support.place_factory import PlaceFactory
 from tests.support.processes import Processes
 from tests.support.until import BOUND, until
@@ -131,14 +131,6 @@ async def test_without_a_broker_the_ingress_starts_and_waits_for_it(place_factor
     assert (await ingress.send(event("l-1"))).status_code == 202
     await ingress.stop()
     up.clean(place)
-
-
-def lax(place: Place) -> str:
-    text = nats.fleet_conf(place)
-    assert "always" in text
-    return text.replace('sync_interval: "always"', 'sync_interval: "2m"').replace(
-        "sync_interval: always", "sync_interval: 2m"
-    )
 
 
 async def test_on_a_server_without_fsync_every_answer_says_so(throwaway_nats: Any) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from penstock.provisioning import provision
-from tests.broker.test_ingress_faults import lax
 from tests.support.ingress import Ingress
+from tests.support.lax_conf import lax
 from tests.support.processes import Processes
 from tests.support.prometheus import Prometheus
 from tests.support.until import until
