@@ -79,6 +79,10 @@ Caused by: com.acme.RowGone
     at sell (/app/till.js:3:9)""",
     ".NET, an exception of another name": """Shop.SeatGone
    at Shop.Till.Sell() in Till.cs:line 7""",
+    "Go, of a logger, of another name": """example.com/till.(*Desk).Start.func2
+\t/go/pkg/mod/example.com/till@v0.14/desk.go:234
+example.com/till.Run
+\t/app/main.go:12""",
     "Ruby": """till.rb:3:in `sell': no seat (ArgumentError)
 \tfrom till.rb:9:in `<main>'""",
     "PHP": """Stack trace:
@@ -133,6 +137,16 @@ def test_a_message_over_several_lines_and_its_trace_are_one_event(begin: str) ->
     first, second = sent(f"{begin}{text}\n{more}\n{begin}{text or ' '}\n")
     assert first["data"]["message"].endswith(f"{text}\n{more}".strip())
     assert second["data"]["line"] == 2 + len(more.splitlines())
+
+
+def test_the_two_lines_of_java_logging_are_one_event() -> None:
+    head = "Nov 20, 2026 3:00:00 PM com.x.Till sell"
+    first, second = sent(f"{head}\nSEVERE: no seat\n{TRACES['Java']}\n{head}\nINFO: next\nof two lines\n")
+    assert (first["time"], first["data"]["level"], first["data"]["logger"]) == (
+        "2026-11-20T15:00:00.000Z", "SEVERE", "com.x.Till",
+    )  # fmt: skip
+    assert first["data"]["message"] == f"no seat\n{TRACES['Java']}"
+    assert (second["data"]["level"], second["data"]["message"]) == ("INFO", "next\nof two lines")
 
 
 def test_a_line_of_another_kind_does_not_go_on_with_a_record() -> None:

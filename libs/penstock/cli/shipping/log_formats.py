@@ -1,8 +1,9 @@
 """How log lines begin: patterns whose groups are members of log.line.v1, and the parts of a time.
 
-Time groups: year or year2 (two digits), month or mon (Jan), day, hour, minute, second, fraction or millis, offset or
-abbreviation (CEST); or epoch, in seconds since 1970. `before` is part of the message. Other groups become labels. A
-format is a line here or in untimed_formats.py; adding one needs an example in tests/unit/test_cli_log_lines.py.
+Time groups: year or year2 (two digits), month or mon (Jan), day, hour, half (AM, PM), minute, second, fraction or
+millis, offset or abbreviation (CEST); or epoch, in seconds since 1970. `before` is part of the message. Other groups
+become labels. A format is a line here or in untimed_formats.py; adding one needs an example in
+tests/unit/test_cli_log_lines.py or test_send_untimed.py.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ HEAD = 2048  # characters of a line in which its beginning is looked for, so tha
 
 _OF_TIME = {
     "year", "year2", "month", "mon", "day", "hour", "minute", "second", "fraction", "millis", "offset", "abbreviation",
-    "epoch",
+    "epoch", "half",
 }  # fmt: skip
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{1,2}):(?P<second>\d{1,2})"
 _FRACTION = r"(?:[.,](?P<fraction>\d{1,9}))?"
@@ -28,7 +29,7 @@ _OFFSET = (
     r"| " + _ABBREVIATION + ")?"
 )
 _DAY = r"(?P<year>\d{4})[-/](?P<month>\d\d)[-/](?P<day>\d\d)"
-_ISO = _DAY + r"[Tt ]" + _CLOCK + _FRACTION
+_ISO = _DAY + r"[Tt ] ?" + _CLOCK + _FRACTION
 ISO_ZONED = _ISO + _OFFSET
 _MON = r"(?P<mon>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _BSD = _MON + r" {1,2}(?P<day>\d{1,2}) " + _CLOCK
@@ -102,7 +103,7 @@ FORMATS = (
     format_of("windows", _ISO, r", ", ANY_CASE, r" +(?P<logger>\w+) +"),
     format_of("zookeeper", _ISO, r" - ", UPPER, r" +\[(?P<thread>[^]@]*):(?P<logger>[\w$.]+)@(?P<code_line>\d+)\] - ",
               whole=True),
-    format_of("python", _ISO, r" - (?P<logger>[\w.-]+) - ", UPPER, r" - "),
+    format_of("python", _ISO, r" - (?P<logger>[\w.-]+)(?: - |\[)", UPPER, r"(?: - |\]: )"),
     format_of("postgresql", _ISO, r" (?:(?P<offset>[+-]\d\d(?::?\d\d)?)|(?P<abbreviation>[A-Z]{2,5})) ",
               r"\[(?P<pid>\d+)\]:? (?:\[(?P<session_line>\d+-\d+)\] )?(?:(?P<session>\S+@\S+|user=\S*) )?(?:",
               _POSTGRES, r":  ?)?"),
@@ -155,6 +156,13 @@ FORMATS = (
               r",(?P<sqlstate>\w{5}),", whole=True),
     format_of("haproxy", r"(?P<before>(?P<caller>[\da-fA-F.:]+):\d+) \[(?P<day>\d\d)/", _MON, r"/(?P<year>\d{4}):",
               _CLOCK, _FRACTION, r"\] "),
+    format_of("java_logging", _MON, r" (?P<day>\d{1,2}), (?P<year>\d{4}),? ", _CLOCK, r"\s(?P<half>AM|PM) ",
+              r"(?P<logger>[\w.$]+) (?P<method>[\w$<>]+)(?=\s*$)", whole=True),
+    format_of("airflow", r"\[", ISO_ZONED, r"\] \{(?P<logger>[\w.-]+:\d+)\} ", UPPER, r" - "),
+    format_of("epoch", r"\[(?P<epoch>\d{10}(?:\.\d{1,9})?)\] (?:(?P<process>[\w-]+)\[(?P<pid>\d+)(?::\d+)?\] )?",
+              r"(?:(?P<level>debug|info|notice|warning|error): )?", loose=True),
+    format_of("dotted", r"(?P<day>\d\d)\.(?P<month>\d\d)\.(?P<year>\d{4}) ", _CLOCK, _FRACTION, r"[\s,:|-]+(?:", UPPER,
+              r"[\s:|-]+)?", loose=True),
     format_of("mysql_slow", r"# Time: ", ISO_ZONED, r"(?=\s*$)", whole=True),
     format_of("erlang", r"=(?P<before>(?:(?P<level>ERROR|WARNING|INFO)|[A-Z]+) REPORT)=+ ", DAY_FIRST, r" =+",
               whole=True),

@@ -42,7 +42,7 @@ class Clock:
         try:
             local = _local(
                 said("year"), said("year2"), said("month"), said("mon"), said("day"),
-                said("hour"), said("minute"), second,
+                said("hour"), said("minute"), second, said("half"),
             )  # fmt: skip
             dated = local.year != _NO_YEAR
             if not dated:
@@ -92,14 +92,17 @@ class Clock:
 @lru_cache(maxsize=4096)  # many lines say the same second
 def _local(
     year: str | None, year2: str | None, month: str | None, mon: str | None, day: str | None,
-    hour: str | None, minute: str | None, second: str | None,
+    hour: str | None, minute: str | None, second: str | None, half: str | None,
 ) -> datetime:  # fmt: skip
     """The time that is said, in the year _NO_YEAR if none is. Raises ValueError."""
+    hours = int(hour or 0)
+    if half is not None:
+        hours = hours % 12 + (12 if half == "PM" else 0)
     return datetime(
         int(year or 0) or (2000 + int(year2) if year2 else _NO_YEAR),
         int(month or MONTHS.get(mon or "", 0)),
         int(day or 0),
-        int(hour or 0),
+        hours,
         int(minute or 0),
         min(int(second or 0), 59),
     )

@@ -41,6 +41,13 @@ class Record:
         self.more.append(text)
         self.size += len(text) + 1
 
+    def go_on(self, text: str, blank: int, parsed: Parsed | None) -> None:
+        """A line of the record; `parsed` is what it says by itself, which counts where the line before was a header."""
+        if parsed is not None and self.parsed is not None and not self.more and self.parsed.data["message"] == "":
+            self.parsed.data |= parsed.data
+        else:
+            self.append(text, blank)
+
     def join(self, exception: Record) -> None:
         """The line that names the exception of this record."""
         self.append(exception.text, 0)
@@ -89,7 +96,7 @@ class Records:
                     before = None
                 continues, parsed = self._continues(current, item, text)
                 if continues:
-                    current.append(text, blank)
+                    current.go_on(text, blank, parsed)
                     blank = 0
                     continue
             following = self._begin(item, text, parsed)

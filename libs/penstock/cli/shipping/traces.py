@@ -33,17 +33,17 @@ _ANY = re.compile(rf"({_TRACE})|{_WITHIN}")
 _GO_CALL = re.compile(r"[\w./*()\[\]-]+\(.*\)$|\t")
 # What follows such a line is its text, whatever it looks like.
 _TEXT_FOLLOWS = re.compile(r"Traceback \(most recent call last\):|thread '.*panicked at .*:$|goroutine \d+ \[")
-_NAME = re.compile(r"(?:[A-Za-z_$][\w$]*\.)*[A-Z][\w$]*(?:: |:?$)")
-_FRAME = re.compile(r"\s+at \S")
+_NAME = re.compile(r"(?:[A-Za-z_$][\w$]*\.)*[A-Z][\w$]*(?:: |:?$)|[\w.-]+(?:/[\w.@-]+)*\.[\w.(*)\[\]-]+$")
+_FRAME = re.compile(r"\s+at \S|\t\S+\.(?:go|s):\d+")
 
 
 def may_name_exception(text: str) -> bool:
-    """Whether a line may name an exception whose class is called anything, as `shop.SeatGone: row C`."""
+    """Whether a line may begin a trace: an exception of any name, as `shop.SeatGone: row C`, or a function of Go."""
     return _NAME.match(text, 0, HEAD) is not None
 
 
 def is_frame(text: str) -> bool:
-    """Whether a line is a frame of a stack as Java, JavaScript and .NET print it."""
+    """Whether a line is a frame of a stack as Java, JavaScript and .NET print it, or a place as Go does."""
     return _FRAME.match(text, 0, HEAD) is not None
 
 
