@@ -12,13 +12,13 @@ _ADD = re.compile(r"ALTER TABLE (\w+) ADD (?:IF NOT EXISTS )?(\w+) (\w+)")
 
 
 def wanted(statements: Iterable[str]) -> Tables:
-    """The tables as all statements together make them."""
+    """The tables as all statements together make them; what is written in another way is left out."""
     tables: dict[str, dict[str, str]] = {}
     for statement in statements:
         if made := _CREATE.match(statement):
             columns = (column.split(maxsplit=1) for column in made[2].split(","))
             tables[made[1]] = dict(columns)
-        elif added := _ADD.match(statement):
+        elif (added := _ADD.match(statement)) and added[1] in tables:
             tables[added[1]][added[2]] = added[3]
     return tables
 

@@ -52,3 +52,9 @@ def test_a_table_that_a_later_migration_made_in_another_way_is_made_in_that_way(
     statements = [*STATEMENTS, "DROP TABLE events_b", other]
     assert wanted(statements)["events_b"] == {"key": "uuid", "note": "text"}
     assert again(statements, without("events_b")) == [("table events_b", other)]
+
+
+def test_a_statement_that_is_written_in_another_way_is_left_out() -> None:
+    statements = ["CREATE TABLE a (id int PRIMARY KEY)", "ALTER TABLE a ADD note text"]
+    assert wanted(statements) == {}
+    assert again(statements, {}) == []
