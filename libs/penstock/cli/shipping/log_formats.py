@@ -48,11 +48,11 @@ _PRIORITY = r"(?:<(?P<priority>\d{1,3})>)?"
 _PROCESS = r"(?P<process>[^\s:\[(]+(?:\([^)]*\))?)(?:\[(?P<pid>\d+)\])?(?: \((?P<context>[^)]*)\))?"
 _POSTGRES = r"(?P<level>LOG|DEBUG\d?|INFO|NOTICE|WARNING|ERROR|FATAL|PANIC)"
 
-# How patterns begin whose lines all begin with a digit, a bracket or a letter.
+# How patterns begin whose lines all begin with a digit, a bracket or neither.
 _BEGINS = {
     "0": re.compile(r"(?:\(\?=[^)]*\))?\(\?P<\w+>\\d"),
     "[": re.compile(r"\\\[(?!\?)"),
-    "a": re.compile(r"\(\?P<\w+>(?:\(\?:)?\[?[A-Za-z]|\[[A-Z]\]"),
+    "a": re.compile(r"\(\?P<\w+>(?:\(\?:)?\[?[A-Za-z]|\[A-Z\]|[#=]"),
 }
 
 
@@ -72,7 +72,7 @@ class Format:
 
     @property
     def begins(self) -> str:
-        """What its lines begin with: `0` for a digit, `[` for a bracket, `a` for a letter, empty for any of them."""
+        """What its lines begin with: `0` for a digit, `[` for a bracket, `a` for others, empty for any."""
         return next((first for first, begin in _BEGINS.items() if begin.match(self.pattern.pattern)), "")
 
 

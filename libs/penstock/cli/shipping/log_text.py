@@ -16,7 +16,7 @@ _MEMBERS = frozenset(("level", "logger", "host", "service", "process", "thread")
 _HOST = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:\]-]{0,254}")
 _LONGEST_PID = 15
 # By a line's first character, what it can be, each with what matches it.
-_DIGIT, _BRACKET, _LETTER = (
+_DIGIT, _BRACKET, _OTHER = (
     tuple((each.pattern.match, each) for each in FORMATS if each.begins in ("", first)) for first in ("0", "[", "a")
 )
 
@@ -46,7 +46,7 @@ class Formats:
         if last is not None and match is not None and (found := _parsed(last, match, text, clock)) is not None:
             return found
         first = head[:1]
-        for matches, format in _DIGIT if first.isdecimal() else _BRACKET if first == "[" else _LETTER:
+        for matches, format in _DIGIT if first.isdecimal() else _BRACKET if first == "[" else _OTHER:
             if (match := matches(head)) is not None and (found := _parsed(format, match, text, clock)) is not None:
                 self._last = None if format.loose else format
                 return found
