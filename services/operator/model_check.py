@@ -6,8 +6,8 @@ version that they have loaded, and would not find it again after a restart.
 
 from __future__ import annotations
 
-from penstock.broker import Broker, Objects
-from penstock.errors import Refused, Unavailable
+from penstock.broker import Broker, DamagedObject, Objects
+from penstock.errors import Refused
 from penstock.rpc.messages import RegisteredModel
 from penstock.runtime import Findings
 from penstock.scoring.registry import MODELS, object_name
@@ -15,13 +15,15 @@ from penstock.services.operator.registry import Registry
 
 
 class ModelCheck:
-    """Reads the packages of active versions whole. It remembers which were active, so that an emptied registry is
-    seen."""
+    """Reads the packages of active versions whole, when anything in their store has changed. It remembers which were
+    active, so that an emptied registry is seen."""
 
     def __init__(self, broker: Broker, registry: Registry) -> None:
         self._objects = Objects(broker, MODELS)
         self._registry = registry
         self._active: dict[str, int] = {}
+        self._seen: tuple[object, ...] = ()
+        self._packages: tuple[str, ...] = ()  # what is wrong with those that `_seen` describes
 
     async def check(self) -> Findings:
         """Raises Unavailable."""
@@ -29,33 +31,42 @@ class ModelCheck:
         active = [model for model in models if model.state == "active"]
         self._active |= {model.name: model.version for model in active}
         there = {model.name for model in active}
-        notes = [
+        lost = tuple(
             f"the registry has lost {name} v{version}, which was active; scorers keep it until they stop:"
             f" {_train(name)}"
             for name, version in self._active.items()
             if name not in there
-        ]
-        for model in active:
-            if what := await self._wrong(model):
-                others = [each.version for each in models if each.name == model.name and each.state != "active"]
-                other = f", or `penstock model activate {model.name} {max(others)}`" if others else ""
-                notes.append(
-                    f"the package of {model.name} v{model.version} is {what}; scorers keep it until they stop:"
-                    f" {_train(model.name)}{other}"
-                )
-        return Findings(notes=tuple(notes))
+        )
+        seen = (await self._objects.state(), *((model.name, model.version, model.size) for model in active))
+        if seen != self._seen:
+            notes = [await self._note(model, models) for model in active]
+            self._packages, self._seen = tuple(note for note in notes if note), seen
+        return Findings(notes=lost + self._packages)
+
+    async def _note(self, model: RegisteredModel, models: list[RegisteredModel]) -> str:
+        what = await self._wrong(model)
+        if not what:
+            return ""
+        note = f"the package of {model.name} v{model.version} is {what}; scorers keep it until they stop:"
+        others = sorted(
+            (each for each in models if each.name == model.name and each.state != "active"),
+            key=lambda each: each.version,
+            reverse=True,
+        )
+        for other in others:
+            if not await self._wrong(other):
+                return f"{note} {_train(model.name)}, or `penstock model activate {model.name} {other.version}`"
+        return f"{note} {_train(model.name)}"
 
     async def _wrong(self, model: RegisteredModel) -> str:
         """What is wrong with a package; empty when it is whole."""
-        name = object_name(model.name, model.version)
         try:
-            data = await self._objects.get(name)
+            data = await self._objects.get(object_name(model.name, model.version))
         except Refused as error:
             if error.code != "NOT_FOUND":
                 raise
             return "gone"
-        except Unavailable:
-            await self._objects.info(name)  # the broker answers, so it is the package
+        except DamagedObject:
             return "damaged"
         return "" if len(data) == model.size else "damaged"
 

@@ -74,9 +74,11 @@ class ActiveModel:
             model = await self._load(active)
         except Refused as error:
             # What scores now goes on; another activation is the way out.
-            self._refused = f"{self._name} v{active['version']} cannot be loaded: {error.code}: {error.detail}"
-            metrics.MODEL_REFUSED.labels(self._name, error.code).inc()
-            _log.error("model_refused", model=self._name, version=active["version"], reason=str(error))
+            refused = f"{self._name} v{active['version']} cannot be loaded: {error.code}: {error.detail}"
+            if refused != self._refused:  # once, however often the watch looks again
+                self._refused = refused
+                metrics.MODEL_REFUSED.labels(self._name, error.code).inc()
+                _log.error("model_refused", model=self._name, version=active["version"], reason=str(error))
             if error.code == "NOT_FOUND":  # its package may be stored again, which changes nothing in the registry
                 await asyncio.sleep(AGAIN_SECONDS)
                 raise Unavailable(error.code, error.detail) from error  # the watch looks again

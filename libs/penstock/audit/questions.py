@@ -52,6 +52,8 @@ class Questions:
             stream = await self._broker.jetstream.stream_info(STREAM, timeout=LOOK_TIMEOUT)
         except PenstockError as error:  # whether the record can be stored, the write shows
             _log.warning("audit_size_unknown", code=error.code, reason=error.detail)
+            if self._refusal:
+                self._look_at = self._clock() + FULL_LOOK_SECONDS
             return
         most = int(stream.config["max_bytes"])
         self._refusal = ""

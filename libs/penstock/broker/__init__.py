@@ -28,7 +28,7 @@ from penstock.broker.jetstream_answers import (
 )
 from penstock.broker.key_value import Entry, Keys
 from penstock.broker.nats_client import Subscription
-from penstock.broker.object_store import Objects
+from penstock.broker.object_store import DamagedObject, Objects
 from penstock.broker.protocol import (
     LONGEST_CONTROL_LINE,
     MAX_PAYLOAD,
@@ -51,6 +51,7 @@ __all__ = [
     "MOST_PER_GET",
     "Broker",
     "ConsumerInfo",
+    "DamagedObject",
     "Entry",
     "JetStream",
     "Keys",

@@ -22,6 +22,10 @@ CHUNKS_IN_FLIGHT = 16
 TIMEOUT = 15.0  # seconds, for a chunk or a batch of them
 
 
+class DamagedObject(Unavailable):
+    """The bytes of an object do not fit its digest; another upload may be under way."""
+
+
 class Objects:
     """An object store."""
 
@@ -30,6 +34,11 @@ class Objects:
         self._jetstream = broker.jetstream
         self._bucket = bucket
         self._stream = subjects.object_stream(bucket)
+
+    async def state(self) -> tuple[int, ...]:
+        """Another one whenever an object was stored or a part of one removed."""
+        info = await self._jetstream.stream_info(self._stream)
+        return info.epoch, info.first_seq, info.last_seq, info.messages, info.bytes
 
     async def info(self, name: str) -> dict[str, Any]:
         """What the store says of an object: `size`, `chunks`, `digest`, `metadata` and more. Raises NOT_FOUND."""
@@ -40,7 +49,7 @@ class Objects:
         return found
 
     async def get(self, name: str) -> bytes:
-        """The bytes of an object. Raises NOT_FOUND, and Unavailable when they do not fit the object's digest."""
+        """The bytes of an object. Raises NOT_FOUND, and DamagedObject when they do not fit its digest."""
         info = await self.info(name)
         subject = subjects.object_chunks(self._bucket, info["nuid"])
         parts: list[bytes] = []
@@ -54,7 +63,7 @@ class Objects:
             sequence = chunks[-1].sequence + 1
         data = b"".join(parts)
         if len(data) != info["size"] or digest(data) != info["digest"]:
-            raise Unavailable(
+            raise DamagedObject(
                 "BROKER_UNAVAILABLE", f"object {name} is incomplete or damaged: {len(data)} of {info['size']} bytes"
             )
         return data

@@ -14,7 +14,7 @@ import structlog
 from penstock.broker import Broker, Message, request_many
 from penstock.contracts import problem
 from penstock.contracts.nats_subjects import SERVER_SETTINGS
-from penstock.errors import PenstockError, Refused
+from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.services.ingress import metrics
 from penstock.services.ingress.broker.durable_settings import Server, faults_of_servers, faults_of_stream, server
 
@@ -36,6 +36,7 @@ class Durability:
         self._broker = broker
         self._again = asyncio.Event()
         self._asked = False
+        self._stream: list[PenstockError] | None = None  # its faults at the last look; None: not known
         broker.on_reconnect(self._again.set)
 
     async def run(self) -> None:
@@ -65,13 +66,19 @@ class Durability:
             self._say(True, f"sync_interval is `always` on {', '.join(sorted(servers))}")
 
     async def _stream_faults(self) -> list[PenstockError]:
+        last, self._stream = self._stream, None
         try:
             info = await self._broker.jetstream.stream_info(STREAM)
         except Refused as error:
             if error.code == "NOT_FOUND":  # not provisioned yet: it takes no events either
                 return []
             raise
-        return list(faults_of_stream(STREAM, info.config))
+        except Unavailable:
+            if last is None:
+                raise
+            return last  # for one round: its leader is slow, and the servers have answered
+        self._stream = list(faults_of_stream(STREAM, info.config))
+        return self._stream
 
     def _say(self, durable: bool, reason: str, codes: Sequence[str] = ()) -> None:
         if not self._asked or durable != self.durable or reason != self.reason:
