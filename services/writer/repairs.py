@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from datetime import datetime
 
 from pydantic import ValidationError
 
-from penstock.broker import Broker, Keys
+from penstock.broker import Broker, Keys, StreamInfo
 from penstock.contracts import Contracts
-from penstock.replay.run import BUCKET, Run
+from penstock.replay.run import BUCKET, Range, Run
 
 SOURCES = {"events": "events", "periods": "events", "scores": "scores"}  # of the replay that restores a table
 
@@ -22,8 +22,15 @@ class Repairs:
         self._jetstream = broker.jetstream
         self._contracts = contracts
 
-    async def made(self, name: str, since: str) -> bool:
-        """A table that is rebuilt is another one afterwards, so it is not asked about here. Raises Unavailable."""
+    async def ends(self, name: str) -> dict[str, int]:
+        """The last sequence of each stream from which a replay restores a table. Raises Unavailable."""
+        source = SOURCES.get(name)
+        return {info.name: info.last_seq for info in await self._infos(source)} if source is not None else {}
+
+    async def made(self, name: str, since: str, ends: Mapping[str, int]) -> bool:
+        """Whether rows that were noticed as lost at `since`, when the streams ended with the sequences `ends`, were
+        written again. The rebuild of a table that holds nothing of its own, as `timeline`, is not asked about here: it
+        makes another table live. Raises Unavailable."""
         if name == "audit":
             consumer = await self._jetstream.consumer_info("AUDIT", "writer")
             is_later = datetime.fromisoformat(consumer.created) > datetime.fromisoformat(since)
@@ -31,35 +38,24 @@ class Repairs:
         source = SOURCES.get(name)
         if source is None:
             return False
-        firsts = await self._firsts(source)
-        return any(self._is_whole(run, source, since, firsts) for run in await self._finished())
+        infos = await self._infos(source)
+        return any(
+            _is_later(run, source, since)
+            and all(covers(run.ranges, info, ends.get(info.name, 0), self._subjects(info.name)) for info in infos)
+            for run in await self._finished()
+        )
 
-    def _is_whole(self, run: Run, source: str, since: str, firsts: Mapping[str, int]) -> bool:
-        """Whether a run has written all that the streams of its source hold."""
-        began = next((each.at for each in run.changes if each.state == "running"), None)
-        if (
-            (run.target, run.source, run.match) != ("writer", source, {})
-            or began is None
-            or datetime.fromisoformat(began) <= datetime.fromisoformat(since)
-        ):
-            return False
-        parts = {
-            part.stream: part
-            for part in run.ranges
-            if set(self._contracts.streams[part.stream].subjects) <= set(part.filters)
-        }
-        return all(name in parts and parts[name].first <= first for name, first in firsts.items())
+    def _subjects(self, stream: str) -> Set[str]:
+        return set(self._contracts.streams[stream].subjects)
 
-    async def _firsts(self, source: str) -> dict[str, int]:
-        """Of the streams of a source that hold anything: the first sequence."""
+    async def _infos(self, source: str) -> list[StreamInfo]:
         is_event = source == "events"
         names = [
             name
             for name, stream in self._contracts.streams.items()
             if (stream.door is not None if is_event else name == "SCORES")
         ]
-        infos = [await self._jetstream.stream_info(name) for name in names]
-        return {info.name: info.first_seq for info in infos if info.messages}
+        return [await self._jetstream.stream_info(name) for name in names]
 
     async def _finished(self) -> list[Run]:
         found = []
@@ -71,3 +67,25 @@ class Repairs:
             if run.state == "done":
                 found.append(run)
         return found
+
+
+def _is_later(run: Run, source: str, since: str) -> bool:
+    """Whether a run over everything of a source began after that time."""
+    began = next((each.at for each in run.changes if each.state == "running"), None)
+    is_over_all = (run.target, run.source, run.match) == ("writer", source, {})
+    return is_over_all and began is not None and datetime.fromisoformat(began) > datetime.fromisoformat(since)
+
+
+def covers(ranges: Iterable[Range], info: StreamInfo, end: int, subjects: Set[str]) -> bool:
+    """Whether one of the ranges has all messages up to the sequence `end` that a stream still holds."""
+    return (
+        not info.messages
+        or end < info.first_seq
+        or any(
+            (part.stream, part.epoch) == (info.name, info.epoch)
+            and part.first <= info.first_seq
+            and part.last >= end
+            and subjects <= set(part.filters)
+            for part in ranges
+        )
+    )

@@ -6,6 +6,7 @@ its rows are back.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from penstock.runtime import Findings
@@ -59,9 +60,9 @@ class TableCheck:
             live = self._generations.of.get(name, Generation(name)).live
             if live not in states or name in forgotten:
                 continue
-            state = await self._ledger.seen(name, live, states[live])
+            state = await self._ledger.seen(name, live, states[live], self._repairs.ends)
             if since := state.incomplete_since:
-                if await self._repairs.made(name, since):
+                if await self._repairs.made(name, since, state.ends):
                     await self._ledger.repaired(name, live)
                 else:
                     notes.append(f"Cassandra's table {live} lost its rows before {since}: {fix}")
@@ -75,12 +76,17 @@ class TableCheck:
         lost: dict[str, int] = {}
         for row in await self._reads.read(DROPPED):
             if row.column_name in self._wanted.get(row.table_name, ()):
-                dropped = int(row.dropped_time.timestamp() * 1000)
+                dropped = unix_ms(row.dropped_time)
                 lost[row.table_name] = max(lost.get(row.table_name, 0), dropped)
         return {
             name: State(id=str(id), emptied_ms=emptied.get(id, 0), column_lost_ms=lost.get(name, 0))
             for name, id in ids.items()
         }
+
+
+def unix_ms(time: datetime) -> int:
+    """Of a time as the driver gives it: UTC, without saying so."""
+    return int(time.replace(tzinfo=UTC).timestamp() * 1000)
 
 
 def _forgotten(name: str, live: str) -> str:

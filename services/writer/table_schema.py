@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 Tables = Mapping[str, Mapping[str, str]]  # by table and column its type
 
 _CREATE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+) \((.*?),\s*PRIMARY KEY", re.DOTALL)
-_ADD = re.compile(r"ALTER TABLE (\w+) ADD (?:IF NOT EXISTS )?(\w+) (\w+)")
+_ADD = re.compile(r"ALTER TABLE (\w+) ADD (?:IF NOT EXISTS )?(\w.*)", re.DOTALL)
+_COLUMN = re.compile(r"(\w+)\s+(\w+)")  # of a plain type; Cassandra may write others, as map<text,int>, in another way
 
 
 def wanted(statements: Iterable[str]) -> Tables:
@@ -16,10 +17,10 @@ def wanted(statements: Iterable[str]) -> Tables:
     tables: dict[str, dict[str, str]] = {}
     for statement in statements:
         if made := _CREATE.match(statement):
-            columns = (column.split(maxsplit=1) for column in made[2].split(","))
-            tables[made[1]] = dict(columns)
-        elif (added := _ADD.match(statement)) and added[1] in tables:
-            tables[added[1]][added[2]] = added[3]
+            columns = (_COLUMN.fullmatch(part.strip()) for part in made[2].split(","))
+            tables[made[1]] = {column[1]: column[2] for column in columns if column is not None}
+        elif (added := _ADD.match(statement)) and added[1] in tables and (column := _COLUMN.fullmatch(added[2])):
+            tables[added[1]][column[1]] = column[2]
     return tables
 
 

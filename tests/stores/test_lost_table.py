@@ -66,8 +66,12 @@ async def test_lost_tables_and_columns_are_named_with_their_commands_until_they_
     def count(table: str) -> int:
         return int(session.execute(f"SELECT count(*) AS rows FROM {table}").one().rows)
 
-    async def repair(*options: str) -> None:
-        assert all(option in running.notes()[0] for option in options)
+    async def noted(text: str) -> str:
+        return await until(lambda: next((note for note in running.notes() if text in note), ""), what=text)
+
+    async def repair(table: str, *options: str) -> None:
+        note = await noted(f"Cassandra's table {table} lost its rows before ")
+        assert all(option in note for option in options)
         code, out, errors = await replay(rig, "plan", "writer", *options, "--reason", "rows are gone", "--json")
         assert code == 0, errors
         code, _, errors = await replay(rig, "apply", json.loads(out)["hash"], "--watch", bound=LONG)
@@ -91,14 +95,12 @@ async def test_lost_tables_and_columns_are_named_with_their_commands_until_they_
         await until(partial(_names, running, reason))
         assert migrate.migrate(session, migrate.read()) == [made]
         await until(lambda: running.unready_reasons() == [])
-        [note] = await until(running.notes)
-        assert note.startswith("Cassandra's table scores lost its rows before ")
-    await repair("--source", "scores", "--since", "7d")
+        await noted("Cassandra's table scores lost its rows before ")
+    await repair("scores", "--source", "scores", "--since", "7d")
     assert count("scores") == EVENTS
 
     session.execute("TRUNCATE timeline")
-    await until(running.notes)
-    await repair("--source", "store", "--effect", "rebuild", "--table", "timeline")
+    await repair("timeline", "--source", "store", "--effect", "rebuild", "--table", "timeline")
     assert count("timeline_b") == EVENTS
 
     session.execute("DELETE FROM generations WHERE part = 'all' AND name = 'timeline'")
@@ -109,5 +111,4 @@ async def test_lost_tables_and_columns_are_named_with_their_commands_until_they_
     assert running.notes() == []
 
     session.execute("TRUNCATE events")
-    [note] = await until(running.notes)
-    assert "comes from a backup" in note
+    assert "comes from a backup" in await noted("Cassandra's table events lost its rows before ")

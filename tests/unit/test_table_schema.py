@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from penstock.services.writer.migrate import read
 from penstock.services.writer.rows import COLUMNS
 from penstock.services.writer.table_schema import again, wanted, wrong
@@ -58,3 +60,11 @@ def test_a_statement_that_is_written_in_another_way_is_left_out() -> None:
     statements = ["CREATE TABLE a (id int PRIMARY KEY)", "ALTER TABLE a ADD note text"]
     assert wanted(statements) == {}
     assert again(statements, {}) == []
+
+
+@pytest.mark.parametrize("type", ["map<text,int>", "map<text, int>", "frozen<map<text, list<int>>>", "int static"])
+def test_a_column_whose_type_cassandra_may_write_in_another_way_is_left_out_but_made_again(type: str) -> None:
+    added = f"ALTER TABLE a ADD more {type}"
+    statements = [f"CREATE TABLE a (id int, note {type}, name text, PRIMARY KEY (id))", added]
+    assert wanted(statements) == {"a": {"id": "int", "name": "text"}}
+    assert [statement for _, statement in again(statements, {})] == statements
