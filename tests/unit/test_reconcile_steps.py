@@ -36,7 +36,7 @@ def test_an_hour_is_filled_by_itself() -> None:
     assert "--from 2026-11-29T23:00:00Z --to 2026-11-30T00:00:00Z" in step
 
 
-def test_what_the_streams_hold_no_more_is_in_a_backup() -> None:
+def test_what_the_streams_no_longer_hold_is_in_a_backup() -> None:
     assert next_steps(row(WHOLE, LOST, first=""), "day") == [BACKUP]
 
 

@@ -16,18 +16,20 @@ import orjson
 
 from penstock.broker import Broker, StoredMessage, StreamInfo
 from penstock.contracts import Contracts
-from penstock.contracts.subjects import parse_event
+from penstock.contracts.subjects import parse_event, publisher_of
 from penstock.errors import Refused, Unavailable
 from penstock.events import timestamps
 from penstock.events.event_key import event_key
-from penstock.rpc.messages import DeadLetterHead
 from penstock.services.operator.dead_letters import dead_letter
 from penstock.services.operator.dead_letters.index import STREAM, Index
+from penstock.services.operator.reconcile.refusals import Refusals, RefusedEvents
 from penstock.services.operator.replay.bounds import first_since
 
 MOST = 1_000_000  # events compared in one request; their keys are held meanwhile
 SINKS = ("indexer", "writer")
+MS = 1_000_000  # nanoseconds
 _LABEL = {"day": 10, "hour": 13}  # characters of an RFC 3339 time
+EXPIRING_NS = 100 * 1_000_000_000  # before the streams drop an event; as long as a request may take
 _SKEW_NS = 600 * 1_000_000_000  # by which an event's own time may be ahead of its acceptance, beyond its type's bound
 
 Group = tuple[str, str]  # dataset and period
@@ -42,12 +44,13 @@ class Accepted:
     messages: int = 0
     first_ns: int = 0
     last: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, set[int]] = field(default_factory=lambda: {sink: set() for sink in SINKS})
+    refused: dict[str, RefusedEvents] = field(default_factory=lambda: {sink: RefusedEvents() for sink in SINKS})
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Events whose own time is from `begin` to `end`, that were accepted from `since` to `until`; Unix nanoseconds."""
+    """Events whose own time is from `begin` to `end`, that were accepted from `since` to `until`; Unix nanoseconds, of
+    whole milliseconds: the stores know no shorter ones."""
 
     begin: int
     end: int
@@ -66,8 +69,7 @@ class Reading:
         self._types = contracts.types
         self._dead_letters = dead_letters
         self._deadline = deadline
-        self._refused: dict[str, set[tuple[str, int]]] = {sink: set() for sink in SINKS}
-        self._ranges: dict[tuple[str, str, str], list[DeadLetterHead]] = defaultdict(list)
+        self._refusals = {sink: Refusals() for sink in SINKS}
         self.groups: dict[Group, Accepted] = defaultdict(Accepted)
         self.unreadable = 0
         self._number = 0
@@ -78,6 +80,8 @@ class Reading:
         since = max(window.since, window.begin - ahead)
         async for message in self._pages(STREAM, since, 1 << 62):
             self._dead_letter(message)
+        for refusals in self._refusals.values():
+            refusals.merge()
         for info in infos:
             async for message in self._pages(info.name, since, info.last_seq):
                 if window.since <= message.stored_at_ns < window.until:
@@ -100,12 +104,8 @@ class Reading:
     def _dead_letter(self, message: StoredMessage) -> None:
         state = self._dead_letters.state(message.sequence)
         head = dead_letter.head_of(message, state)
-        if head.worker not in SINKS or state == "redriven":
-            return
-        if head.form == "range":
-            self._ranges[head.worker, head.origin_stream, head.publisher].append(head)
-        else:
-            self._refused[head.worker].add((head.origin_stream, head.origin_sequence))
+        if head.worker in SINKS and state != "redriven":
+            self._refusals[head.worker].add(head)
 
     def _event(self, message: StoredMessage, window: Window) -> None:
         try:
@@ -113,10 +113,12 @@ class Reading:
             dataset = self._types[subject.type].dataset
             value = orjson.loads(message.data)
             text = value.get("time")
-            time_ns = timestamps.parse(text) if text is not None else message.stored_at_ns // 1_000_000 * 1_000_000
+            time_ns = timestamps.parse(text) if text is not None else message.stored_at_ns // MS * MS
             key = hash(event_key(subject.publisher, value["source"], value["id"], time_ns, subject.pp))
         except (Refused, ValueError, KeyError, TypeError, AttributeError):
             self.unreadable += 1
+            for refusals in self._refusals.values():
+                refusals.leave_out(message.stream, publisher_of(message.subject), message.sequence)
             return
         if not window.begin <= time_ns < window.end or (window.datasets and dataset not in window.datasets):
             return
@@ -128,15 +130,16 @@ class Reading:
         group.messages += 1
         group.first_ns = min(group.first_ns or message.stored_at_ns, message.stored_at_ns)
         group.last[message.stream] = message.sequence
-        for sink in SINKS:
-            if self._is_refused(sink, message, subject.publisher):
-                group.refused[sink].add(key)
+        for sink, refusals in self._refusals.items():
+            if refusals.has(message.stream, message.sequence):
+                group.refused[sink].add(key, None)
+            elif (span := refusals.span(message.stream, subject.publisher, message.sequence)) is not None:
+                group.refused[sink].add(key, span)
 
-    def _is_refused(self, sink: str, message: StoredMessage, publisher: str) -> bool:
-        return (message.stream, message.sequence) in self._refused[sink] or any(
-            head.origin_sequence <= message.sequence <= head.origin_last
-            for head in self._ranges.get((sink, message.stream, publisher), ())
-        )
+
+def whole_ms(begin: int, end: int) -> tuple[int, int]:
+    """Both as whole milliseconds, with all of the first and the last one."""
+    return begin // MS * MS, -(-end // MS) * MS
 
 
 def retained_since(infos: Iterable[StreamInfo], now_ns: int) -> int:
@@ -146,10 +149,10 @@ def retained_since(infos: Iterable[StreamInfo], now_ns: int) -> int:
 
 
 def _since(info: StreamInfo, now_ns: int) -> int:
-    if info.first_seq <= int(info.config.get("first_seq", 0) or 1):
-        return info.created_ns
-    kept = int(info.config.get("max_age", 0) or 0)
-    return max(info.created_ns, min(info.first_ns, now_ns - kept) if kept else info.first_ns)
+    if kept := int(info.config.get("max_age", 0) or 0):
+        # Streams of events drop nothing but by age. What they drop while they are compared does not count.
+        return max(info.created_ns, now_ns - kept + EXPIRING_NS)
+    return info.created_ns if info.first_seq <= int(info.config.get("first_seq", 0) or 1) else info.first_ns
 
 
 def is_behind(last: Mapping[str, int], floors: Mapping[str, int]) -> bool:

@@ -11,7 +11,7 @@ REBUILD = (
     f"penstock replay plan writer --source store --effect rebuild --table events {REASON}"
     "  # only where single rows were deleted: a deletion is newer than what is written again"
 )
-BACKUP = "# the streams hold these events no more: restore their rows from a backup of Cassandra"
+BACKUP = "# the streams no longer hold these events: restore their rows from a backup of Cassandra"
 _LENGTHS = {"day": timedelta(days=1), "hour": timedelta(hours=1)}
 
 

@@ -15,6 +15,7 @@ from penstock.services.operator.access import require
 from penstock.services.operator.dead_letters.index import Index
 from penstock.services.operator.reconcile import held
 from penstock.services.operator.reconcile.accepted import (
+    MS,
     SINKS,
     Accepted,
     Group,
@@ -22,12 +23,12 @@ from penstock.services.operator.reconcile.accepted import (
     Window,
     is_behind,
     retained_since,
+    whole_ms,
 )
 from penstock.services.operator.reconcile.next_step import next_steps
 
 Json = dict[str, Any]
 SECONDS = 100.0  # of a request
-_MS = 1_000_000
 
 
 class ReconcileOperations:
@@ -51,9 +52,9 @@ class ReconcileOperations:
         deadline = time.monotonic() + SECONDS
         names = [name for name, stream in self._contracts.streams.items() if stream.door is not None]
         infos = [await self._broker.jetstream.stream_info(name) for name in names]
-        now = time.time_ns() // _MS * _MS
-        since = -(-retained_since(infos, now) // _MS) * _MS
-        begin, end = timestamps.parse(wanted.begin), timestamps.parse(wanted.end)
+        now = time.time_ns() // MS * MS
+        since = -(-retained_since(infos, now) // MS) * MS
+        begin, end = whole_ms(timestamps.parse(wanted.begin), timestamps.parse(wanted.end))
         window = Window(begin, end, min(since, now), now, wanted.per, frozenset(wanted.datasets))
         if begin >= end:
             raise Refused("QUERY_INVALID", "`begin` must lie before `end`", pointer="/begin")
@@ -90,7 +91,7 @@ def _row(
     number, differences = len(accepted.keys), {}
     other = {"indexer": "writer", "writer": "indexer"}
     for sink in SINKS:
-        has, refused = found[sink].now[place], len(accepted.refused[sink])
+        has, refused = found[sink].now[place], accepted.refused[sink].number
         # Beyond what the streams hold, each store is compared with the other.
         older, wanted = found[sink].older[place], found[other[sink]].older[place]
         differences[sink] = StoreDifference(
