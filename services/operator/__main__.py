@@ -8,7 +8,7 @@ from functools import partial
 from penstock.broker import Broker
 from penstock.contracts import load
 from penstock.replay.run import Run
-from penstock.rpc.server import serve
+from penstock.rpc.server import Responder, serve
 from penstock.runtime import Parts, Watch, main
 from penstock.services.operator.dead_letters import feed, metrics, refusals
 from penstock.services.operator.dead_letters.index import Index
@@ -36,6 +36,7 @@ from penstock.services.operator.settings import load_operator_settings
 from penstock.services.operator.streams.check import StreamCheck
 from penstock.services.operator.workers.operations import WorkerOperations
 from penstock.settings import Settings, load_settings
+from penstock.stopping import end_tasks
 
 
 async def build(broker: Broker, settings: Settings) -> Parts:
@@ -73,20 +74,18 @@ async def build(broker: Broker, settings: Settings) -> Parts:
             "store": from_store,
             "subscriber": partial(ToSubscriber, runs, contracts),
         }
-        comparing = asyncio.create_task(regular.run(lost))
         leader = Leader(runs, contracts, supplies, {"rebuild": Swapping(runs)})
-        services = [
-            await serve(broker, "registry", registry.operations, concurrency=8),
-            await serve(broker, "replay", {"progress": leader.progress}, concurrency=8),
-            await serve(broker, "workers", WorkerOperations(broker).all, concurrency=32),
-        ]
+        services: list[Responder] = []
+        comparing = asyncio.create_task(regular.run(lost))
         try:
+            services.append(await serve(broker, "registry", registry.operations, concurrency=8))
+            services.append(await serve(broker, "replay", {"progress": leader.progress}, concurrency=8))
+            services.append(await serve(broker, "workers", WorkerOperations(broker).all, concurrency=32))
             await broker.flush()
             lease.led = True
             await leader.run(lost)
         finally:
-            comparing.cancel()
-            await asyncio.gather(comparing, return_exceptions=True)
+            await end_tasks(comparing)
             for service in services:
                 await service.stop(0.3)
 

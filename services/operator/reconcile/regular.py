@@ -18,38 +18,53 @@ _log = structlog.get_logger("penstock.operator.reconcile")
 
 EVERY = 3600.0  # seconds
 FIRST_AFTER = 300.0  # seconds: whoever has just begun to lead has other things to do
-COMPARED = timedelta(hours=2)  # before now, so that each event is compared at least once after it has arrived
+# Before now, by the events' own time: one that arrives up to an hour after it is compared at least once, one that
+# arrives more than two hours after it never.
+COMPARED = timedelta(hours=2)
 STORES = ("index", "store")
+NOT_COMPARED = "the last two hours were not compared with what was accepted"
 
 Compare = Callable[[Reconcile], Awaitable[Reconciliation]]
 
 
 class Regular:
-    """`note` says what differed when it was compared last."""
+    """`note` says what differed when it was compared last, and whether that has failed since."""
 
     def __init__(self, compare: Compare) -> None:
         self._compare = compare
-        self._note = ""
+        self._differing = ""
+        self._failed = ""
         self._shown: set[tuple[str, str]] = set()
 
     def note(self) -> str:
         """Empty where nothing differed, and while another operator leads."""
-        return self._note
+        return "; ".join(filter(None, (self._failed, self._differing)))
 
     async def run(self, lost: asyncio.Event) -> None:
-        """Until another operator may lead."""
-        if await set_within(lost, FIRST_AFTER):
-            return
-        while not lost.is_set():
-            try:
+        """Until another operator may lead, or it is cancelled."""
+        try:
+            wait = FIRST_AFTER
+            while not await set_within(lost, wait):
                 await self.compare(datetime.now(UTC))
-            except PenstockError as error:
-                _log.warning("reconcile_failed", code=error.code, reason=error.detail)
-            await set_within(lost, EVERY)
-        self._show(Counter())
+                wait = EVERY
+        finally:
+            self._failed = ""
+            self._show(Counter())
 
     async def compare(self, now: datetime) -> None:
-        """Once. Raises PenstockError."""
+        """Once. What fails is noted until a comparison succeeds; what differed before stays noted, too."""
+        try:
+            await self._compare_until(now.replace(microsecond=0))  # as the note's command says it
+        except PenstockError as error:
+            _log.warning("reconcile_failed", code=error.code, reason=error.detail)
+            self._failed = f"{NOT_COMPARED}: {error.code}: {error.detail}"
+        except Exception as error:  # noqa: BLE001 - a defect, or an answer of another version: the next one is made
+            _log.exception("reconcile_failed")
+            self._failed = f"{NOT_COMPARED}: {type(error).__name__}; the operator's log says more"
+        else:
+            self._failed = ""
+
+    async def _compare_until(self, now: datetime) -> None:
         begin = now - COMPARED
         found = await self._compare(Reconcile(begin=begin.isoformat(), end=now.isoformat(), per="hour"))
         differing: Counter[tuple[str, str]] = Counter()
@@ -63,7 +78,7 @@ class Regular:
             metrics.DIFFERENCE.labels(dataset, store).set(differing[dataset, store])
         self._shown = set(differing)
         said = [f"{number:,} of {dataset} in the {store}" for (dataset, store), number in differing.items() if number]
-        self._note = (
+        self._differing = (
             f"events differ from what was accepted: {', '.join(said)}: `penstock reconcile {begin}`" if said else ""
         )
         if said:
