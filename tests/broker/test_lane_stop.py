@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import pytest
 
-from penstock.consume import DeadLetters, Delivery, Lane, LaneOptions, Outcome
+from penstock.consume import DeadLetters, Delivery, Done, Drop, Lane, LaneOptions, Outcome, Share
 from tests.support.broker_rig import CONSUMER, STREAM, Rig, Sink, Working, subject
 from tests.support.until import BOUND, until
 
@@ -68,6 +69,36 @@ async def test_a_batch_that_does_not_end_in_time_is_given_back(rig: Rig, cut_sho
             await rig.core.flush()  # the lane has begun to stop
             running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+    began = time.monotonic()
+    async with Working(Lane(indexer, STREAM, CONSUMER, sink.handle, dead_letters=letters)):
+        await rig.settled()
+    assert time.monotonic() - began < 5, "the consumer's ack_wait is 30 s"
+    assert sorted(delivery.sequence for delivery in sink.seen) == stored
+
+
+async def test_messages_of_a_range_that_is_not_settled_in_time_are_given_back(rig: Rig) -> None:
+    await rig.consumer()
+    indexer = await rig.broker("indexer")
+    sink, started, stop = Sink(), asyncio.Event(), asyncio.Event()
+    letters = DeadLetters(indexer, "indexer", share=Share(full_per_minute=0, ranges=0, waiting=25))
+
+    async def record(settled: Sequence[tuple[Delivery, Outcome]]) -> None:
+        if any(isinstance(outcome, Drop) for _, outcome in settled):
+            started.set()
+            await asyncio.Event().wait()
+
+    for publisher in ("shop", "till", "billing"):  # others are well, or the brake would keep everything
+        await rig.store([b"good"], publisher=publisher)
+    stored = await rig.store([b"bad"] * 30, publisher="flood")
+    options = LaneOptions(batch=10, in_flight=1)
+    refusing = Sink(lambda each: Drop("SINK_REFUSED", "no") if each.data == b"bad" else Done())
+    stuck = Lane(indexer, STREAM, CONSUMER, refusing.handle, options, dead_letters=letters, record=record)
+    running = asyncio.create_task(stuck.run(stop, grace=0.1))
+    async with asyncio.timeout(BOUND):
+        await started.wait()  # the last batch has stored the range, and most of its messages are no longer in flight
+        assert len(letters.waiting) == 0
+        stop.set()
+        await running
     began = time.monotonic()
     async with Working(Lane(indexer, STREAM, CONSUMER, sink.handle, dead_letters=letters)):
         await rig.settled()

@@ -140,14 +140,12 @@ class DeadLetters:
         members = self.waiting.take(kind)
         try:
             stored = await self._store_range(kind, [dropped for dropped, _ in members])
-        except asyncio.CancelledError:
+            while members:  # those of a lane that stops meanwhile are given back, and no longer here
+                later = members[0][1]
+                await later([dropped for dropped, each in members if each == later], stored)
+                self.waiting.settled(members, later)
+        finally:
             self.waiting.put_back(kind, members)
-            raise
-        settled: dict[Later, list[Dropped]] = {}
-        for dropped, later in members:
-            settled.setdefault(later, []).append(dropped)
-        for later, each in settled.items():
-            await later(each, stored)
 
     async def _store_full(self, delivery: Delivery, drop: Drop, room: asyncio.Semaphore) -> bool:
         headers = self._headers(drop, delivery, "full")

@@ -176,43 +176,42 @@ class Lane:
         await self._backlog.look(self.held)
         await self.puller.start()
         name = f"{self.stream}/{self.consumer}"
-        feed = asyncio.create_task(self._feed(), name=name)
+        working = [asyncio.create_task(coroutine, name=name) for coroutine in (self._feed(), self._store_ranges())]
         background = [
             asyncio.create_task(coroutine, name=name)
             for coroutine in (
                 self._check_pulls(),
                 self._keep_in_progress(),
                 self._watch_backlog(),
-                self._store_ranges(),
             )
         ]
         stopped = asyncio.create_task(stop.wait(), name=f"{name} stop")
         try:
-            await asyncio.wait([feed, stopped, *background], return_when=asyncio.FIRST_COMPLETED)
-            for task in (feed, *background):
+            await asyncio.wait([*working, stopped, *background], return_when=asyncio.FIRST_COMPLETED)
+            for task in (*working, *background):
                 if task.done():
                     task.result()  # a defect here must end the process: a lane that stands still helps nobody
         finally:
             stopped.cancel()
             try:
-                await self._finish(feed, time.monotonic() + grace)
+                await self._finish(working, time.monotonic() + grace)
             finally:  # also when the process has no more time: whatever is held here is given back
                 self._stopping.set()
-                for task in (feed, *background, *self._tasks):
+                for task in (*working, *background, *self._tasks):
                     task.cancel()
                 self.batcher.close()
                 self._backlog.close()
-                self._settler.give_back(list(self._all_held()))
+                self._settler.give_back(list({each.reply: each for each in self._all_held()}.values()))
                 self._dead_letters.waiting.forget(self._settler.settle_waiting)
-            await asyncio.gather(feed, *background, stopped, *self._tasks, return_exceptions=True)
+            await asyncio.gather(*working, *background, stopped, *self._tasks, return_exceptions=True)
             with suppress(Unavailable):
                 await self._broker.flush(FLUSH_SECONDS)
 
-    async def _finish(self, feed: asyncio.Task[None], deadline: float) -> None:
+    async def _finish(self, working: list[asyncio.Task[None]], deadline: float) -> None:
         await self.puller.stop()  # meanwhile what comes is worked on as ever
         self._stopping.set()
         self._wake.set()
-        await asyncio.wait([feed, *self._tasks], timeout=max(deadline - time.monotonic(), 0.0))
+        await asyncio.wait([*working, *self._tasks], timeout=max(deadline - time.monotonic(), 0.0))
         with suppress(TimeoutError):
             async with asyncio.timeout(max(deadline - time.monotonic(), 0.0)):
                 await self._dead_letters.store_waiting()
@@ -315,8 +314,8 @@ class Lane:
             self._tick += 1
 
     async def _store_ranges(self) -> None:
-        while True:
-            await asyncio.sleep(RANGES_EVERY)
+        """Until the lane stops: a range under way is finished, as a stored one covers what would be given back."""
+        while not await set_within(self._stopping, RANGES_EVERY):
             if len(self._dead_letters.waiting):
                 await self._dead_letters.store_due()
 

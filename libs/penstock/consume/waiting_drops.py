@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from penstock.consume.delivery import Delivery
 from penstock.consume.outcome import Drop
@@ -16,6 +17,7 @@ MOST = 2048  # messages that wait in a process, over all publishers
 Dropped = tuple[Delivery, Drop]
 # Settles deliveries that waited, by whether their range is stored.
 Later = Callable[[Sequence[Dropped], bool], Awaitable[None]]
+Member = tuple[Dropped, Later]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class WaitingDrops:
 
     def __init__(self, carried: Sequence[str] = ()) -> None:
         self._carried = carried
-        self._groups: dict[Kind, list[tuple[Dropped, Later]]] = {}  # those that have waited longest first
+        self._groups: dict[Kind, list[Member]] = {}  # those that have waited longest first
+        self._under_way: list[list[Member]] = []  # by range: it is being stored, or its messages settled
 
     def __len__(self) -> int:
         return sum(len(members) for members in self._groups.values())
@@ -61,24 +64,30 @@ class WaitingDrops:
         kinds = [kind for kind in self._groups if kind.publisher in over]
         return max(kinds, key=lambda kind: len(self._groups[kind]), default=None)
 
-    def take(self, kind: Kind) -> list[tuple[Dropped, Later]]:
-        """The messages of a kind, which wait no longer."""
-        return self._groups.pop(kind)
+    def take(self, kind: Kind) -> list[Member]:
+        """The messages of a kind, for a range. Until `put_back` they are still in `of`, and `forget` removes them from
+        this list."""
+        members = self._groups.pop(kind)
+        self._under_way.append(members)
+        return members
 
-    def put_back(self, kind: Kind, members: list[tuple[Dropped, Later]]) -> None:
-        """They wait on."""
-        self._groups[kind] = [*members, *self._groups.get(kind, ())]
+    def settled(self, members: list[Member], later: Later) -> None:
+        """`later` has settled its part of what was taken."""
+        members[:] = [member for member in members if member[1] != later]
+
+    def put_back(self, kind: Kind, members: list[Member]) -> None:
+        """The range is done with; what was taken and is not settled waits on."""
+        self._under_way = [each for each in self._under_way if each is not members]
+        if members:
+            self._groups[kind] = [*members, *self._groups.get(kind, ())]
 
     def of(self, later: Later) -> Iterator[Delivery]:
-        """The deliveries that `later` settles."""
-        for members in self._groups.values():
+        """The deliveries that `later` settles, those of a range under way among them."""
+        for members in chain(self._groups.values(), self._under_way):
             yield from (delivery for (delivery, _), settles in members if settles == later)
 
     def forget(self, later: Later) -> None:
         """What `later` was to settle is given back, and waits no longer."""
-        for kind, members in list(self._groups.items()):
-            left = [member for member in members if member[1] != later]
-            if left:
-                self._groups[kind] = left
-            else:
-                del self._groups[kind]
+        for members in chain(self._groups.values(), self._under_way):
+            self.settled(members, later)
+        self._groups = {kind: members for kind, members in self._groups.items() if members}
