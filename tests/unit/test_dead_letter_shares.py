@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from penstock.consume.dead_letter_shares import (
     HOUR,
     MINUTE,
@@ -10,9 +12,13 @@ from penstock.consume.dead_letter_shares import (
     DeadLetterShares,
     Share,
 )
+from penstock.consume.waiting_drops import MOST as MOST_WAITING
 from penstock.contracts import load
 
 LETTER, RANGE = 4096, 2048  # bytes
+DAY = 24 * HOUR
+DLQ = load().streams["DLQ"]
+WORKERS = 3  # of events, with one replica each
 
 
 class Clock:
@@ -77,18 +83,44 @@ def test_publishers_beyond_the_table_have_one_share_in_common_until_there_is_roo
     assert all.counted_as("later") == "later"
 
 
-def test_thirty_days_of_one_poison_publisher_take_half_of_the_stream_at_most() -> None:
-    """At every worker of events, with one replica each."""
-    contract = load().streams["DLQ"]
-    clock = Clock()
-    all = DeadLetterShares(Share(), clock)
-    taken = 0
-    for _ in range(30 * 24 * 60):
+def poison(rate: int, days: int) -> list[int]:
+    """Bytes of DLQ at the end of each day that a publisher has taken through one process, of which `rate` messages a
+    second fail, for one reason and on one stream."""
+    clock, share = Clock(), Share()
+    all = DeadLetterShares(share, clock)
+    taken, waiting, ends = 0, 0, []
+    for minute in range(1, days * 24 * 60 + 1):
         clock.now += MINUTE
-        while all.full("a", LETTER):
-            taken += LETTER
-        while all.range("a"):
-            taken += RANGE
-    workers = sum(name in ("indexer", "writer", "scorer") for name in load().streams["EVENTS_NATS"].consumers)
-    assert workers == 3
-    assert taken * workers <= contract.max_bytes / 2
+        failed = rate * 60
+        while failed and all.full("a", LETTER):
+            taken, failed = taken + LETTER, failed - 1
+        waiting += failed
+        while waiting and (by_share := all.range("a")) | (waiting > share.waiting):
+            if not by_share:
+                all.range_stored("a")
+            taken, waiting = taken + RANGE, waiting - min(waiting, share.waiting + 1)
+        if minute % (24 * 60) == 0:
+            ends.append(taken)
+    return ends
+
+
+def test_thirty_days_of_34_bad_messages_a_second_take_half_of_the_stream_at_most() -> None:
+    streams = load().streams
+    assert sum(name in ("indexer", "writer", "scorer") for name in streams["EVENTS_NATS"].consumers) == WORKERS
+    assert DLQ.max_age.total_seconds() == 30 * DAY
+    assert poison(34, 30)[-1] * WORKERS <= DLQ.max_bytes / 2
+
+
+@pytest.mark.parametrize(("rate", "day"), [(100, None), (256, 14), (1000, 4)])
+def test_a_faster_flood_fills_the_stream_on_the_day_that_is_documented(rate: int, day: int | None) -> None:
+    taken = [each * WORKERS for each in poison(rate, day or 30)]
+    assert next((day for day, each in enumerate(taken, 1) if each > DLQ.max_bytes), None) == day
+
+
+def test_what_waits_leaves_room_on_every_consumer_of_a_worker() -> None:
+    """One publisher must not hold up the others: two fifths of what a consumer delivers unsettled are left."""
+    assert Share().waiting <= MOST_WAITING
+    for stream in load().streams.values():
+        for name, consumer in stream.consumers.items():
+            if name.removeprefix("replay_") in ("indexer", "writer", "scorer"):
+                assert 0.6 * consumer.max_ack_pending >= MOST_WAITING, (stream, name)

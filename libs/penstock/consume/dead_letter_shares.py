@@ -1,7 +1,8 @@
 """How much of the room for dead letters one publisher can take, through one worker process.
 
 Full dead letters are limited by number and by bytes, ranges by number. What is used up comes back slowly, so that a
-publisher that never stops sending what fails does not fill the stream within the time for which it keeps anything.
+publisher of which 34 messages a second fail does not fill the stream within the time for which it keeps anything. Above
+that it does in the end, with one range for each `waiting` messages: docs/shares.md has the figures.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class Share:
     ranges: int = 10
     range_every: float = 60.0  # seconds after which one of `ranges` comes back
     apart: float = 1.0  # seconds between two ranges
-    waiting: int = 256  # messages that wait for a range at most; then it is stored whatever the share says
+    # Messages that wait for a range at most; then it is stored whatever the share says. All of them are unsettled, in
+    # each replica: keep it well below max_ack_pending of every consumer.
+    waiting: int = 2048
 
 
 DEFAULT = Share()
