@@ -44,7 +44,7 @@ async def test_one_poison_publisher_fills_its_share_and_an_honest_one_gets_full_
     await rig.consumer()
     indexer, ingress = await rig.broker("indexer"), await rig.broker("ingress")
     first, before = await rig.next_sequence("DLQ"), (await rig.core.jetstream.stream_info("DLQ")).bytes
-    dead_letters, sink = DeadLetters(indexer, "indexer", share=SHARE), Sink(refuse)
+    dead_letters, sink = DeadLetters(indexer, "indexer", share=SHARE, clock=lambda: 0.0), Sink(refuse)
     lane = Lane(indexer, STREAM, CONSUMER, sink.handle, LaneOptions(linger=0.0), dead_letters=dead_letters)
     sent: list[int] = []
     count = bad = 0
