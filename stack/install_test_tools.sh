@@ -16,6 +16,6 @@ node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 18 ||
 }
 
 if ! command -v promtool >/dev/null && [[ $(id -u) == 0 ]]; then
-  ./install_packages.sh test prometheus
+  ./install_packages.sh test prometheus || echo "make test: promtool is not there, so what it checks is skipped" >&2
   ! command -v systemctl >/dev/null || systemctl disable --now prometheus 2>/dev/null || true # only its tool is needed
 fi
