@@ -15,9 +15,9 @@ import structlog
 
 from penstock.audit import record
 from penstock.audit.hash_chain import STREAM
-from penstock.broker import EXPECTED_LAST, Broker, StoredMessage
+from penstock.broker import EXPECTED_LAST, Broker, StoredMessage, if_there
 from penstock.contracts import subjects
-from penstock.errors import PenstockError, Refused
+from penstock.errors import PenstockError
 from penstock.stopping import set_within
 
 _log = structlog.get_logger("penstock.auditor")
@@ -37,14 +37,8 @@ class Journal:
 
     async def last(self) -> StoredMessage | None:
         """The last record. What is written next must follow it. Raises Unavailable."""
-        try:
-            message = await self._broker.jetstream.get(STREAM, last_by_subject=self.subject)
-        except Refused as error:
-            if error.code != "NOT_FOUND":
-                raise
-            self._last = 0
-            return None
-        self._last = message.sequence
+        message = await if_there(self._broker.jetstream.get(STREAM, last_by_subject=self.subject))
+        self._last = message.sequence if message is not None else 0
         return message
 
     async def write(self, body: dict[str, Any]) -> None:

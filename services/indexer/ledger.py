@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from penstock.broker import Broker, Entry, Keys
+from penstock.broker import Broker, Entry, Keys, if_there
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.events import timestamps
 from penstock.services.indexer.metrics import INDICES_LOST
@@ -50,11 +50,8 @@ class Ledger:
         """Notes an index that was made because the alias had none. Where the alias has had one before, that one is
         lost. Never raises: what cannot be noted now is seen at the next check."""
         try:
-            try:
-                entry = await self._keys.get(alias)
-            except Refused as error:
-                if error.code != "NOT_FOUND":
-                    raise
+            entry = await if_there(self._keys.get(alias))
+            if entry is None:
                 await self.seen(alias, index, uuid, None, 0)
                 return
             await self.seen(alias, index, uuid, _read(entry), entry.revision, replaced=True)

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import structlog
 
-from penstock.broker import Keys
+from penstock.broker import Keys, if_there
 from penstock.errors import PenstockError, Refused
 from penstock.services.operator import metrics
 from penstock.stopping import set_within
@@ -56,11 +56,8 @@ class Lease:
     async def _free(self) -> bool:
         """Whether nobody leads, as far as can be seen from here."""
         now = time.monotonic()
-        try:
-            entry = await self._keys.get(KEY)
-        except Refused as error:
-            if error.code != "NOT_FOUND":
-                raise
+        entry = await if_there(self._keys.get(KEY))
+        if entry is None:
             return True
         if entry.revision != self._revision:
             self.led = bool(self._revision) and bool(entry.value)

@@ -6,8 +6,7 @@ version that they have loaded, and would not find it again after a restart.
 
 from __future__ import annotations
 
-from penstock.broker import Broker, DamagedObject, Objects
-from penstock.errors import Refused
+from penstock.broker import Broker, DamagedObject, Objects, if_there
 from penstock.rpc.messages import RegisteredModel
 from penstock.runtime import Findings
 from penstock.scoring.registry import MODELS, object_name
@@ -61,13 +60,11 @@ class ModelCheck:
     async def _wrong(self, model: RegisteredModel) -> str:
         """What is wrong with a package; empty when it is whole."""
         try:
-            data = await self._objects.get(object_name(model.name, model.version))
-        except Refused as error:
-            if error.code != "NOT_FOUND":
-                raise
-            return "gone"
+            data = await if_there(self._objects.get(object_name(model.name, model.version)))
         except DamagedObject:
             return "damaged"
+        if data is None:
+            return "gone"
         return "" if len(data) == model.size else "damaged"
 
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from penstock.broker import Broker, Keys
+from penstock.broker import Broker, Keys, if_there
 from penstock.errors import Refused, Unavailable
 from penstock.events import timestamps
 from penstock.services.writer.metrics import TABLES_LOST
@@ -97,13 +97,11 @@ class TableLedger:
                 _log.info("table_repaired", table=live)
 
     async def _get(self, name: str) -> tuple[Known | None, int]:
-        try:
-            entry = await self._keys.get(name)
-            return Known.model_validate_json(entry.value), entry.revision
-        except Refused as error:
-            if error.code != "NOT_FOUND":
-                raise
+        entry = await if_there(self._keys.get(name))
+        if entry is None:
             return None, 0
+        try:
+            return Known.model_validate_json(entry.value), entry.revision
         except ValidationError as error:
             raise Unavailable(
                 "BROKER_UNAVAILABLE", f"the entry {name} of the bucket {BUCKET} is not readable"

@@ -14,6 +14,7 @@ key_value, object_store    buckets
 
 from penstock.broker.answers import resolve
 from penstock.broker.connection import Broker
+from penstock.broker.if_there import if_there
 from penstock.broker.jetstream import MOST_PER_GET, JetStream
 from penstock.broker.jetstream_answers import (
     EPOCH,
@@ -68,6 +69,7 @@ __all__ = [
     "TokenSource",
     "encode_headers",
     "error_of",
+    "if_there",
     "parse_headers",
     "publication",
     "request_many",

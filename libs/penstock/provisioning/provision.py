@@ -10,17 +10,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from penstock.auth.connect import connect_as
-from penstock.broker import EPOCH, ConsumerInfo, JetStream, StreamInfo
+from penstock.broker import EPOCH, ConsumerInfo, JetStream, StreamInfo, if_there
 from penstock.contracts import Contracts, bucket_stream, bucket_subjects, load
 from penstock.errors import Refused
 from penstock.provisioning import stream_config
 from penstock.settings import Settings, load_settings
 
 _TIMEOUT = 10.0  # seconds, for each look
-_Info = TypeVar("_Info")
 # Properties that cannot be changed in place.
 _FIXED = {"retention", "storage", "persist_mode", "deliver_policy", "ack_policy", "replay_policy"}
 
@@ -184,16 +183,6 @@ class _Job:
         if not self.report.dry_run:
             await call(config)
         self.report.changes.append(change)
-
-
-async def if_there(looking: Awaitable[_Info]) -> _Info | None:
-    """What the look finds; None where the server has no such thing. Raises as the look."""
-    try:
-        return await looking
-    except Refused as error:
-        if error.code != "NOT_FOUND":
-            raise
-        return None
 
 
 async def _unknown(job: _Job, streams: set[str], consumers: set[tuple[str, str]]) -> list[str]:

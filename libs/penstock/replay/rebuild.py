@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from penstock.broker import Keys
+from penstock.broker import Keys, if_there
 from penstock.errors import Refused
 from penstock.rpc.messages import Reply
 
@@ -57,11 +57,7 @@ async def all_of(keys: Keys) -> dict[str, Rebuild]:
 async def require_current(keys: Keys, alias: str, revision: int) -> None:
     """For a worker that is about to change an index or a table. Raises Refused CONFLICT when the rebuild is not at
     `revision` any more (0: there was none): whoever asks has been overtaken, like a leader that was suspended."""
-    try:
-        now = (await keys.get(key(alias))).revision
-    except Refused as error:
-        if error.code != "NOT_FOUND":
-            raise
-        now = 0
+    entry = await if_there(keys.get(key(alias)))
+    now = entry.revision if entry is not None else 0
     if now != revision:
         raise Refused("CONFLICT", f"the rebuild of {alias} has changed: it is at revision {now}, not at {revision}")

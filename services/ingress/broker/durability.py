@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import structlog
 
-from penstock.broker import Broker, Message, request_many
+from penstock.broker import Broker, Message, if_there, request_many
 from penstock.contracts import problem
 from penstock.contracts.nats_subjects import SERVER_SETTINGS
-from penstock.errors import PenstockError, Refused, Unavailable
+from penstock.errors import PenstockError, Unavailable
 from penstock.services.ingress import metrics
 from penstock.services.ingress.broker.durable_settings import Server, faults_of_servers, faults_of_stream, server
 
@@ -68,15 +68,13 @@ class Durability:
     async def _stream_faults(self) -> list[PenstockError]:
         last, self._stream = self._stream, None
         try:
-            info = await self._broker.jetstream.stream_info(STREAM)
-        except Refused as error:
-            if error.code == "NOT_FOUND":  # not provisioned yet: it takes no events either
-                return []
-            raise
+            info = await if_there(self._broker.jetstream.stream_info(STREAM))
         except Unavailable:
             if last is None:
                 raise
             return last  # for one round: its leader is slow, and the servers have answered
+        if info is None:  # not provisioned yet: it takes no events either
+            return []
         self._stream = list(faults_of_stream(STREAM, info.config))
         return self._stream
 

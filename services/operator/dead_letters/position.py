@@ -7,8 +7,7 @@ from typing import Self
 
 import orjson
 
-from penstock.broker import Keys
-from penstock.errors import Refused
+from penstock.broker import Keys, if_there
 
 
 @dataclass(slots=True)
@@ -25,12 +24,8 @@ class Position:
     @classmethod
     async def load(cls, keys: Keys, run: str) -> Self:
         """Where the last leader was."""
-        try:
-            return cls(**orjson.loads((await keys.get(_key(run))).value))
-        except Refused as error:
-            if error.code != "NOT_FOUND":
-                raise
-            return cls()
+        entry = await if_there(keys.get(_key(run)))
+        return cls(**orjson.loads(entry.value)) if entry is not None else cls()
 
     async def save(self, keys: Keys, run: str) -> None:
         """For the next leader."""

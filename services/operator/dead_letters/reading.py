@@ -8,7 +8,7 @@ from base64 import b64encode
 from collections import deque
 from collections.abc import Sequence
 
-from penstock.broker import Broker, StoredMessage
+from penstock.broker import Broker, StoredMessage, if_there
 from penstock.contracts import load
 from penstock.errors import Refused
 from penstock.events import timestamps
@@ -182,12 +182,10 @@ class Reading:
         return head.model_copy(update={"opened": opened, "more": max(head.messages - len(opened), 0)})
 
     async def _get(self, sequence: int) -> StoredMessage:
-        try:
-            return await self._jetstream.get(STREAM, sequence=sequence)
-        except Refused as error:
-            if error.code != "NOT_FOUND":
-                raise
-            raise Refused("NOT_FOUND", f"there is no dead letter {sequence} (any more)") from None
+        found = await if_there(self._jetstream.get(STREAM, sequence=sequence))
+        if found is None:
+            raise Refused("NOT_FOUND", f"there is no dead letter {sequence} (any more)")
+        return found
 
     async def _fetch(self, sequences: Sequence[int]) -> list[StoredMessage]:
         """The dead letters that are still there."""

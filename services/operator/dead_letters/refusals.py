@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from penstock.broker import Broker, Keys
+from penstock.broker import Broker, Keys, if_there
 from penstock.contracts import subjects
 from penstock.errors import Refused
 from penstock.replay.outcomes import encode
@@ -57,13 +57,8 @@ def refusal(message: FeedMessage, error: Refused) -> RedriveRefusal:
 
 async def of_run(keys: Keys, run: str) -> list[RedriveRefusal]:
     """What did not fit, for the report."""
-    try:
-        entry = await keys.get(_key(run))
-    except Refused as error:
-        if error.code != "NOT_FOUND":
-            raise
-        return []
-    return [RedriveRefusal(**each) for each in orjson.loads(entry.value)]
+    entry = await if_there(keys.get(_key(run)))
+    return [RedriveRefusal(**each) for each in orjson.loads(entry.value)] if entry is not None else []
 
 
 def _key(run: str) -> str:

@@ -10,7 +10,7 @@ from typing import get_args
 
 import orjson
 
-from penstock.broker import Broker, Keys
+from penstock.broker import Broker, Keys, if_there
 from penstock.contracts.nats_subjects import key_stream
 from penstock.errors import Refused, Unavailable
 from penstock.replay import sequence_set
@@ -88,11 +88,8 @@ class States:
         raise Unavailable("OVERLOADED", "the states of dead letters are being changed by others", retry_after=1)
 
     async def _read(self, chunk: int) -> tuple[Sets, int]:
-        try:
-            entry = await self._keys.get(self._key(chunk))
-        except Refused as error:
-            if error.code != "NOT_FOUND":
-                raise
+        entry = await if_there(self._keys.get(self._key(chunk)))
+        if entry is None:
             return {state: set() for state in KEPT}, 0
         return _decode(entry.value), entry.revision
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from penstock.broker import Broker, StreamInfo
+from penstock.broker import Broker, StreamInfo, if_there
 from penstock.contracts import duration
 from penstock.errors import Refused
 from penstock.events import timestamps
@@ -93,12 +93,8 @@ async def _of_times(broker: Broker, infos: Mapping[str, StreamInfo], begin: int,
 
 async def first_since(broker: Broker, stream: str, time_ns: int) -> int | None:
     """The sequence of the first message stored at that time or later; none where there is none."""
-    try:
-        return (await broker.jetstream.get(stream, start_time=timestamps.text(time_ns))).sequence
-    except Refused as error:
-        if error.code == "NOT_FOUND":
-            return None
-        raise
+    message = await if_there(broker.jetstream.get(stream, start_time=timestamps.text(time_ns)))
+    return message.sequence if message is not None else None
 
 
 async def _older(broker: Broker, info: StreamInfo, begin: int) -> bool:

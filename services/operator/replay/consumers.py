@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.broker import Broker, ConsumerInfo
+from penstock.broker import Broker, ConsumerInfo, if_there
 from penstock.contracts import load
 from penstock.contracts.topology import REPLAY_TAIL
 from penstock.errors import Refused
@@ -39,11 +39,7 @@ async def create(
 
 async def delete(broker: Broker, stream: str, name: str) -> None:
     """Deletes a consumer, if it is there."""
-    try:
-        await broker.jetstream.delete_consumer(stream, name)
-    except Refused as error:
-        if error.code != "NOT_FOUND":
-            raise
+    await if_there(broker.jetstream.delete_consumer(stream, name))
 
 
 async def open_pair(broker: Broker, part: ReplayRange, run: str) -> None:

@@ -13,7 +13,8 @@ from collections import Counter
 import orjson
 import structlog
 
-from penstock.errors import PenstockError, Refused
+from penstock.broker import if_there
+from penstock.errors import PenstockError
 from penstock.replay.ledger import Ledger
 from penstock.replay.origin import STREAM_NAME
 from penstock.replay.run import Run
@@ -112,11 +113,8 @@ class FromStore:
     async def _read_place(self, run: Run) -> None:
         if self._revision >= 0:
             return
-        try:
-            entry = await self._runs.keys.get(_key(run))
-        except Refused as error:
-            if error.code != "NOT_FOUND":
-                raise
+        entry = await if_there(self._runs.keys.get(_key(run)))
+        if entry is None:
             self._revision = 0
         else:
             self._place, self._revision = Place.decode(entry.value), entry.revision

@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from penstock.broker import Broker, ConsumerInfo
-from penstock.errors import Refused, Unavailable
+from penstock.broker import Broker, ConsumerInfo, if_there
+from penstock.errors import Unavailable
 from penstock.events import timestamps
 from penstock.replay.origin import SCORES
 from penstock.replay.run import Run
@@ -77,13 +77,10 @@ async def compare(broker: Broker, indices: RebuiltIndices, run: Run) -> Compared
 
 async def end(broker: Broker, run: Run, stream: str, last: int) -> StreamEnd:
     """The place `last` of a stream, for the indexer. Where its message is gone: since shortly before the run began."""
-    try:
-        stored_at = (await broker.jetstream.get(stream, sequence=last)).stored_at_ns if last else 0
-    except Refused as error:
-        if error.code != "NOT_FOUND":
-            raise
-        stored_at = 0
-    if not stored_at:
+    message = await if_there(broker.jetstream.get(stream, sequence=last)) if last else None
+    if message is not None:
+        stored_at = message.stored_at_ns
+    else:
         began = next(change.at for change in run.changes if change.state == "running")
         stored_at = timestamps.parse(began) - CLOCKS
     return StreamEnd(stream=stream, last=last, stored_at=timestamps.text(stored_at // 1_000_000 * 1_000_000))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import structlog
 
+from penstock.broker import if_there
 from penstock.errors import Refused
 from penstock.replay import rebuild
 from penstock.replay.rebuild import Rebuild
@@ -34,11 +35,8 @@ class RebuiltIndices:
         return (found if found is not None and found.open else None), revision
 
     async def _find(self, alias: str) -> tuple[Rebuild | None, int]:
-        try:
-            entry = await self._runs.keys.get(rebuild.key(alias))
-        except Refused as error:
-            if error.code != "NOT_FOUND":
-                raise
+        entry = await if_there(self._runs.keys.get(rebuild.key(alias)))
+        if entry is None:
             return None, 0
         return Rebuild.model_validate_json(entry.value), entry.revision
 

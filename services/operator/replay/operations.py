@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, Protocol
 
 from penstock.audit import record
-from penstock.broker import Broker
+from penstock.broker import Broker, if_there
 from penstock.contracts import Contracts
 from penstock.contracts.topology import REPLAY_SLOTS
 from penstock.errors import Refused
@@ -200,13 +200,8 @@ class Operations:
         return run
 
     async def _find(self, id: str) -> Run | None:
-        try:
-            run, _ = await self._runs.get(id)
-        except Refused as error:
-            if error.code != "NOT_FOUND":
-                raise
-            return None
-        return run
+        found = await if_there(self._runs.get(id))
+        return found[0] if found is not None else None
 
     async def _free(self, target: str, id: str) -> tuple[Holder, int]:
         """The holder of a target that nobody else has. Raises Refused REPLAY_TARGET_BUSY."""

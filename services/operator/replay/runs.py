@@ -11,7 +11,7 @@ import structlog
 from pydantic import ValidationError
 
 from penstock.audit import record
-from penstock.broker import Broker, Entry, Keys
+from penstock.broker import Broker, Entry, Keys, if_there
 from penstock.errors import Refused, Unavailable
 from penstock.events import timestamps
 from penstock.replay.plan import hash_of, plan_key
@@ -61,11 +61,8 @@ class Runs:
 
     async def holder(self, target: str) -> tuple[Holder, int]:
         """Who has a target; revision 0 when nobody ever had."""
-        try:
-            entry = await self.keys.get(target_key(target))
-        except Refused as error:
-            if error.code != "NOT_FOUND":
-                raise
+        entry = await if_there(self.keys.get(target_key(target)))
+        if entry is None:
             return Holder(), 0
         return Holder.decode(entry.value), entry.revision
 
@@ -135,11 +132,8 @@ class Runs:
 
     async def progress(self, id: str) -> dict[str, Any]:
         """What the leader last wrote of a run: members of ReplayStatus."""
-        try:
-            entry = await self.keys.get(f"progress.{id}")
-        except Refused as error:
-            if error.code != "NOT_FOUND":
-                raise
+        entry = await if_there(self.keys.get(f"progress.{id}"))
+        if entry is None:
             return {}
         found: dict[str, Any] = ReplayStatus.model_validate_json(entry.value).to_json()
         return found
@@ -188,12 +182,10 @@ class Runs:
         raise Unavailable("OVERLOADED", f"run {id} is being changed by others", retry_after=1)
 
     async def _entry(self, key: str, what: str) -> Entry:
-        try:
-            return await self.keys.get(key)
-        except Refused as error:
-            if error.code != "NOT_FOUND":
-                raise
-            raise Refused("NOT_FOUND", f"there is no {what}") from None
+        entry = await if_there(self.keys.get(key))
+        if entry is None:
+            raise Refused("NOT_FOUND", f"there is no {what}")
+        return entry
 
 
 def _run(id: str, entry: Entry) -> Run:

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, Field
 
-from penstock.broker import Broker, Keys
+from penstock.broker import Broker, Keys, if_there
 from penstock.errors import PenstockError, Refused
 from penstock.rpc.messages import FedPage, PlanReplay, StoredUpTo, StoreSelection
 from penstock.services.operator.replay import store_pages
@@ -110,12 +110,9 @@ class StoreCounts:
 
     async def find(self, name: str, request: PlanReplay) -> tuple[StoreCount, int]:
         """A count and its revision. Raises Refused NOT_FOUND, or CONFLICT when it is of another plan."""
-        try:
-            entry = await self._keys.get(_key(name))
-        except Refused as error:
-            if error.code != "NOT_FOUND":
-                raise
-            raise Refused("NOT_FOUND", f"there is no count {name}; plan without it", pointer="/count") from None
+        entry = await if_there(self._keys.get(_key(name)))
+        if entry is None:
+            raise Refused("NOT_FOUND", f"there is no count {name}; plan without it", pointer="/count")
         found = StoreCount.model_validate_json(entry.value)
         if found.request != fingerprint(request):
             raise Refused("CONFLICT", f"count {name} is of another plan", pointer="/count")

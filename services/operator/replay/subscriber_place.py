@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from penstock.broker import Keys
+from penstock.broker import Keys, if_there
 from penstock.errors import Refused
 from penstock.replay import sequence_set
 
@@ -78,11 +78,8 @@ class Places:
         """The place; it is read from the bucket once, and again after a conflict."""
         if self._revision >= 0:
             return self.place
-        try:
-            entry = await self._keys.get(self._key)
-        except Refused as error:
-            if error.code != "NOT_FOUND":
-                raise
+        entry = await if_there(self._keys.get(self._key))
+        if entry is None:
             self.place, self._revision = Place(), 0
         else:
             body = orjson.loads(entry.value)

@@ -7,10 +7,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from penstock.broker import Broker, ConsumerInfo, StreamInfo
+from penstock.broker import Broker, ConsumerInfo, StreamInfo, if_there
 from penstock.contracts import Contracts
 from penstock.provisioning import stream_config
-from penstock.provisioning.provision import if_there
 from penstock.runtime import Findings
 from penstock.services.operator.streams import metrics
 from penstock.services.operator.streams.forecast import HOUR, Forecast, Growth, forecast
