@@ -20,6 +20,7 @@ from penstock.contracts.subjects import parse_event, publisher_of
 from penstock.errors import Refused, Unavailable
 from penstock.events import timestamps
 from penstock.events.event_key import event_key
+from penstock.rpc.messages import PERIOD_CHARACTERS, Per
 from penstock.services.operator.dead_letters import dead_letter
 from penstock.services.operator.dead_letters.index import STREAM, Index
 from penstock.services.operator.reconcile.refusals import Refusals, RefusedEvents
@@ -28,7 +29,6 @@ from penstock.services.operator.replay.bounds import first_since
 MOST = 1_000_000  # events compared in one request; their keys are held meanwhile
 SINKS = ("indexer", "writer")
 MS = 1_000_000  # nanoseconds
-_LABEL = {"day": 10, "hour": 13}  # characters of an RFC 3339 time
 EXPIRING_NS = 100 * 1_000_000_000  # before the streams drop an event; as long as a request may take
 _SKEW_NS = 600 * 1_000_000_000  # by which an event's own time may be ahead of its acceptance, beyond its type's bound
 
@@ -56,7 +56,7 @@ class Window:
     end: int
     since: int
     until: int
-    per: str
+    per: Per
     datasets: frozenset[str]
 
 
@@ -125,7 +125,7 @@ class Reading:
         self._number += 1
         if self._number > MOST:
             raise Refused("QUERY_INVALID", f"there are more than {MOST:,} events: give less time by --from and --to")
-        group = self.groups[dataset, timestamps.text(time_ns)[: _LABEL[window.per]]]
+        group = self.groups[dataset, timestamps.text(time_ns)[: PERIOD_CHARACTERS[window.per]]]
         group.keys.add(key)
         group.messages += 1
         group.first_ns = min(group.first_ns or message.stored_at_ns, message.stored_at_ns)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -11,14 +10,13 @@ from typing import Any
 
 from penstock.broker import Broker
 from penstock.contracts import subjects
-from penstock.errors import PenstockError, Unavailable
+from penstock.errors import Unavailable
 from penstock.events import timestamps
 from penstock.rpc.client import ask
 from penstock.rpc.messages import HeldCounts
 from penstock.services.operator.reconcile.accepted import Group, Window
 from penstock.services.operator.replay import store_pages
 
-ABREAST = 4  # partitions counted at a time
 TIMEOUT = 30.0  # seconds for the count of a dataset in Elasticsearch
 
 
@@ -49,26 +47,19 @@ async def stored(broker: Broker, window: Window, deadline: float) -> Held:
     """In Cassandra, page by page. Raises PenstockError, among them Unavailable TIMED_OUT after `deadline`."""
     held, body = Held(), _body(window)
     periods = await store_pages.periods(broker, body["begin"], body["end"])
-    todo = iter([(period, pp) for period in periods for pp in range(subjects.PARTITIONS)])
 
-    async def work() -> None:
-        for period, pp in todo:
-            page, place = HeldCounts(counts=[], end=False), {"period": period, "pp": pp}
-            while not page.end:
-                if time.monotonic() > deadline:
-                    raise Unavailable("TIMED_OUT", "there is too much to compare at once: give less time by --from")
-                after = {"after": page.after} if page.after is not None else {}
-                request = body | place | after
-                answer = await ask(broker, "store_replay", "count", request, timeout=store_pages.TIMEOUT)
-                page = HeldCounts.model_validate(answer)
-                held.add(page)
+    async def count(place: store_pages.Partition) -> None:
+        page = HeldCounts(counts=[], end=False)
+        while not page.end:
+            if time.monotonic() > deadline:
+                raise Unavailable("TIMED_OUT", "there is too much to compare at once: give less time by --from")
+            after = {"after": page.after} if page.after is not None else {}
+            request = body | {"period": place[0], "pp": place[1]} | after
+            answer = await ask(broker, "store_replay", "count", request, timeout=store_pages.TIMEOUT)
+            page = HeldCounts.model_validate(answer)
+            held.add(page)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(ABREAST):
-                group.create_task(work())
-    except* PenstockError as failed:
-        raise failed.exceptions[0] from None
+    await store_pages.each(((period, pp) for period in periods for pp in range(subjects.PARTITIONS)), count)
     return held
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 
 from penstock.broker import Broker
 from penstock.contracts import subjects
+from penstock.errors import PenstockError
 from penstock.rpc.client import ask
 from penstock.rpc.messages import MAX_PAGE, FedPage, FeedPage, ReplayRange, StoredPeriods, StoredUpTo, StoreSelection
 
+ABREAST = 4  # partitions counted at a time
 TIMEOUT = 10.0  # seconds for a page
 FIRST_PAGE = 200  # records
 PAGE_BYTES = 2 << 20  # wanted of a page: how large records are, the page before says
@@ -28,6 +31,22 @@ def partitions(selection: StoreSelection) -> list[Partition]:
     entity = selection.match.entity
     pps = range(subjects.PARTITIONS) if entity is None else [subjects.partition(entity)]
     return [(period, pp) for period in selection.periods for pp in pps]
+
+
+async def each(places: Iterable[Partition], count: Callable[[Partition], Awaitable[None]]) -> None:
+    """Calls `count` with every partition, ABREAST at a time. Raises the first PenstockError."""
+    todo = iter(places)
+
+    async def work() -> None:
+        for place in todo:
+            await count(place)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(ABREAST):
+                group.create_task(work())
+    except* PenstockError as failed:
+        raise failed.exceptions[0] from None
 
 
 def bounds_of(ranges: Iterable[ReplayRange], selection: StoreSelection) -> list[StoredUpTo]:

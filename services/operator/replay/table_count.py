@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.broker import Broker
-from penstock.errors import PenstockError, Unavailable
+from penstock.errors import Unavailable
 from penstock.replay.run import Run
 from penstock.rpc.client import ask
 from penstock.rpc.messages import TableCount
 from penstock.services.operator.replay import store_pages
 from penstock.services.operator.replay.indices import service_of
 
-ABREAST = 4  # partitions counted at a time
 TRIES = 3  # until a partition is counted without anything arriving meanwhile
 PATIENCE, PAUSE = 60.0, 1.0  # seconds for which a page that fails is asked for again, and between two tries
 
@@ -37,18 +36,8 @@ class Compared:
 
 async def compare(broker: Broker, run: Run) -> Compared:
     """The table that a run fills with the live records. Raises PenstockError."""
-    todo, found = iter(await _partitions(broker, run)), Compared()
-
-    async def work() -> None:
-        for place in todo:
-            await _compare(broker, run.alias, place, found)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(ABREAST):
-                group.create_task(work())
-    except* PenstockError as failed:
-        raise failed.exceptions[0] from None
+    found = Compared()
+    await store_pages.each(await _partitions(broker, run), lambda place: _compare(broker, run.alias, place, found))
     return found
 
 

@@ -11,11 +11,10 @@ from uuid import UUID
 
 from penstock.events import key_time_ms, timestamps
 from penstock.rpc.caller import RequestCaller
-from penstock.rpc.messages import CountStored, HeldCount, HeldCounts
+from penstock.rpc.messages import PERIOD_CHARACTERS, CountStored, HeldCount, HeldCounts
 from penstock.services.writer.queries.statements import COUNT_HELD, Reads
 
 Json = dict[str, Any]
-_LABEL = {"day": 10, "hour": 13}  # characters of an RFC 3339 time
 _FIRST_KEY = 8 << 76 | 2 << 62  # version and variant of a key, with nothing else
 
 
@@ -39,7 +38,7 @@ class HeldStored:
             accepted = row.accepted * 1000
             if accepted < until:
                 time = timestamps.text(key_time_ms(str(row.key)) * 1_000_000)
-                (held if accepted >= since else older)[row.dataset, time[: _LABEL[wanted.per]]] += 1
+                (held if accepted >= since else older)[row.dataset, time[: PERIOD_CHARACTERS[wanted.per]]] += 1
         return HeldCounts(
             counts=[
                 HeldCount(dataset=dataset, period=label, held=held[dataset, label], older=older[dataset, label])

@@ -98,6 +98,7 @@ from penstock.rpc.messages.operator import (
 )
 from penstock.rpc.messages.reconcile import (
     MAX_PERIODS,
+    PERIOD_CHARACTERS,
     CountHeld,
     CountIndexed,
     CountStored,
@@ -185,6 +186,7 @@ __all__ = [
     "MAX_SENTENCES",
     "MAX_TIMELINE",
     "OUTER_FIELDS",
+    "PERIOD_CHARACTERS",
     "ActivateModel",
     "AnomaliesPage",
     "AnomaliesQuery",

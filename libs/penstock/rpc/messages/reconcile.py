@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -14,6 +15,7 @@ MAX_COUNTED = 5000  # rows of a page
 MAX_PERIODS = 4000  # of one dataset
 
 Per = Literal["day", "hour"]
+PERIOD_CHARACTERS: Mapping[Per, int] = {"day": 10, "hour": 13}  # of an RFC 3339 time, which name the period
 Label = Annotated[str, StringConstraints(max_length=13)]  # 2026-11-29, or 2026-11-29T13
 
 
