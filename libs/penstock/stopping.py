@@ -38,9 +38,7 @@ async def run_until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> Non
         if running.done():
             running.result()
     finally:
-        for task in (running, stopped):
-            task.cancel()
-        await asyncio.gather(running, stopped, return_exceptions=True)
+        await end_tasks(running, stopped)
 
 
 async def end_tasks(*tasks: asyncio.Task[Any] | None) -> None:

@@ -18,7 +18,7 @@ import structlog
 from penstock.broker import Keys, if_there
 from penstock.errors import PenstockError, Refused
 from penstock.services.operator import metrics
-from penstock.stopping import set_within
+from penstock.stopping import end_tasks, set_within
 
 _log = structlog.get_logger("penstock.operator.lease")
 
@@ -87,8 +87,7 @@ class Lease:
             metrics.LEADS.set(0)
             lost.set()
             await asyncio.wait([task], timeout=LEASE_SECONDS - GIVE_UP_SECONDS if not stop.is_set() else 3.0)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end_tasks(task)
         if stop.is_set():
             with suppress(PenstockError):
                 await self._keys.put(KEY, b"", expected=self._revision)

@@ -20,6 +20,7 @@ from penstock.audit import record
 from penstock.broker import MOST_PER_GET, Broker, Message, Subscription
 from penstock.contracts import nats_subjects, subjects
 from penstock.errors import PenstockError, Refused
+from penstock.stopping import end_tasks
 
 _log = structlog.get_logger("penstock.auth.denials")
 
@@ -63,9 +64,7 @@ class Denials:
         """Follows no longer."""
         if self._subscription is not None:
             await self._subscription.stop()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
 
     def is_denied(self, identity: str) -> bool:
         """Whether the identity is denied entry."""

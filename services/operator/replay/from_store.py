@@ -22,6 +22,7 @@ from penstock.rpc.messages import ReplayRange, StoreSelection
 from penstock.services.operator.replay import store_pages
 from penstock.services.operator.replay.runs import Runs
 from penstock.services.operator.replay.supply import Supplied
+from penstock.stopping import end_tasks
 
 _log = structlog.get_logger("penstock.operator.replay")
 
@@ -78,9 +79,7 @@ class FromStore:
     async def close(self, run: Run, ledger: Ledger) -> None:
         """Ends what is being fed. What lies on REPLAY is passed over by the target's next run."""
         del run, ledger
-        if self._turn is not None:
-            self._turn.cancel()
-            await asyncio.gather(self._turn, return_exceptions=True)
+        await end_tasks(self._turn)
 
     def _recounted(self, run: Run) -> str:
         difference = self._place.fed - run.planned
