@@ -42,8 +42,9 @@ class Group(BaseModel):
     metrics: Mapping[str, Metric]
 
 
+@cache
 def read(root: Path) -> dict[str, Group]:
-    """The groups of the contracts folder `root`, by their keys.
+    """The groups of the contracts folder `root`, by their keys; read once per folder.
 
     Raises OSError, yaml.YAMLError or pydantic.ValidationError, which names the member at fault.
     """
