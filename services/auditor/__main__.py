@@ -26,7 +26,7 @@ from penstock.services.auditor.violations import Violations
 
 async def build(broker: Broker, settings: AuditorSettings) -> Parts:
     """The parts of the auditor."""
-    streams = [name for name, stream in load().streams.items() if stream.door is not None]
+    streams = load().event_streams
     names = nkey_files.names(settings.credentials_folder)
     stand_by = 3 * settings.audit_seconds
     publishes = [Publishes(broker, stream, every=settings.audit_seconds) for stream in streams]

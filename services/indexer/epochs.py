@@ -17,8 +17,7 @@ _EVERY = 30.0  # seconds
 
 async def read_epochs(broker: Broker, contracts: Contracts) -> dict[str, int]:
     """The epoch of each stream of events."""
-    streams = [name for name, stream in contracts.streams.items() if stream.door is not None]
-    return {name: (await broker.jetstream.stream_info(name)).epoch for name in streams}
+    return {name: (await broker.jetstream.stream_info(name)).epoch for name in contracts.event_streams}
 
 
 async def follow_epochs(epochs: dict[str, int], broker: Broker, stop: asyncio.Event) -> None:

@@ -62,7 +62,7 @@ async def build(broker: Broker, settings: WriterSettings) -> Parts:
     tables = TableOperations(store, store_reads, length, Keys(broker, BUCKET))
     table_check = TableCheck(store_reads, store.generations, TableLedger(broker), Repairs(broker, contracts))
     source = partial(Source, consumer=NAME, options=_OPTIONS)
-    streams = [name for name, stream in contracts.streams.items() if stream.door is not None]
+    streams = contracts.event_streams
     return Parts(
         sources=(
             *(

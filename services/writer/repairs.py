@@ -34,7 +34,7 @@ class Repairs:
         if name == "audit":
             consumer = await self._jetstream.consumer_info("AUDIT", "writer")
             is_later = datetime.fromisoformat(consumer.created) > datetime.fromisoformat(since)
-            return is_later and not consumer.pending and not consumer.ack_pending
+            return is_later and consumer.idle
         source = SOURCES.get(name)
         if source is None:
             return False
@@ -49,12 +49,7 @@ class Repairs:
         return set(self._contracts.streams[stream].subjects)
 
     async def _infos(self, source: str) -> list[StreamInfo]:
-        is_event = source == "events"
-        names = [
-            name
-            for name, stream in self._contracts.streams.items()
-            if (stream.door is not None if is_event else name == "SCORES")
-        ]
+        names = self._contracts.event_streams if source == "events" else ("SCORES",)
         return [await self._jetstream.stream_info(name) for name in names]
 
     async def _finished(self) -> list[Run]:

@@ -74,6 +74,15 @@ class ConsumerInfo:
     created: str = ""
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing is left to deliver or to settle."""
+        return not self.pending and not self.ack_pending
+
+    def settled_to(self, last: int) -> int:
+        """The sequence up to which everything is settled; `last` is that of the stream, looked at before."""
+        return last if self.idle else self.ack_floor_stream_seq
+
+    @property
     def ack_wait(self) -> float:
         """Seconds after which an unsettled delivery comes again."""
         return float(self.config.get("ack_wait", 30_000_000_000)) / 1e9

@@ -35,7 +35,7 @@ class Copies:
 
     def __init__(self, contracts: Contracts, checker: Checker) -> None:
         self._checker = checker
-        self.streams = frozenset(name for name, stream in contracts.streams.items() if stream.door is not None)
+        self.streams = frozenset(contracts.event_streams)
 
     def event_of(self, message: Message) -> Event:
         """The event that was stored. Raises Refused for what is no copy, or breaks the contract."""

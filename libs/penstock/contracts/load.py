@@ -55,6 +55,11 @@ class Contracts:
     metrics: Mapping[str, metric_list.Group]
     objectives: Mapping[str, Objective]
 
+    @property
+    def event_streams(self) -> tuple[str, ...]:
+        """The streams of accepted events, one for each door."""
+        return tuple(name for name, stream in self.streams.items() if stream.door is not None)
+
 
 def find_root() -> Path:
     """The contracts folder: the setting, else the checkout's, else the copy inside the installed package."""

@@ -75,7 +75,7 @@ class FeedSupply:
                     raise
         info = await self._broker.jetstream.consumer_info(origin.STREAM_NAME, run.target)
         left = run.planned - position.sent - position.refused + info.pending
-        settled = position.done and not info.pending and not info.ack_pending
+        settled = position.done and info.idle
         return Supplied(max(left, 0), info.ack_pending, settled)
 
     async def close(self, run: Run, ledger: Ledger) -> None:

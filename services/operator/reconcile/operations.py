@@ -50,8 +50,7 @@ class ReconcileOperations:
             if dataset not in self._contracts.datasets:
                 raise Refused("QUERY_INVALID", f"{dataset} is no dataset of the contracts", pointer="/datasets")
         deadline = time.monotonic() + SECONDS
-        names = [name for name, stream in self._contracts.streams.items() if stream.door is not None]
-        infos = [await self._broker.jetstream.stream_info(name) for name in names]
+        infos = [await self._broker.jetstream.stream_info(name) for name in self._contracts.event_streams]
         now = time.time_ns() // MS * MS
         since = -(-retained_since(infos, now) // MS) * MS
         begin, end = whole_ms(timestamps.parse(wanted.begin), timestamps.parse(wanted.end))
@@ -82,7 +81,7 @@ class ReconcileOperations:
     async def _floor(self, info: StreamInfo, sink: str) -> int:
         """The sequence up to which a worker has handled a stream."""
         consumer = await self._broker.jetstream.consumer_info(info.name, sink)
-        return info.last_seq if not (consumer.pending or consumer.ack_pending) else consumer.ack_floor_stream_seq
+        return consumer.settled_to(info.last_seq)
 
 
 def _row(

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from penstock.broker import Broker, ConsumerInfo, if_there
+from penstock.broker import Broker, if_there
 from penstock.errors import Unavailable
 from penstock.events import timestamps
 from penstock.replay.origin import SCORES
@@ -94,8 +94,7 @@ async def _settled(broker: Broker, run: Run) -> dict[str, int]:
         return streams
     for stream, last in streams.items():
         scorer = await broker.jetstream.consumer_info(stream, SCORER)
-        if not _idle(scorer):
-            streams[stream] = min(scorer.ack_floor_stream_seq, last)
+        streams[stream] = min(scorer.settled_to(last), last)
     # Read after that: scores of these events lie before it.
     await _reached(broker, {SCORES: (await broker.jetstream.stream_info(SCORES)).last_seq})
     return streams
@@ -106,13 +105,9 @@ async def _reached(broker: Broker, ends: dict[str, int]) -> None:
         for sink in SINKS:
             while True:
                 info = await broker.jetstream.consumer_info(stream, sink)
-                if _idle(info) or info.ack_floor_stream_seq >= last:
+                if info.settled_to(last) >= last:
                     break
                 await asyncio.sleep(LOOK_SECONDS)
-
-
-def _idle(consumer: ConsumerInfo) -> bool:
-    return not consumer.pending and not consumer.ack_pending
 
 
 def _bounds(run: Run) -> Iterable[StoredUpTo]:

@@ -54,7 +54,7 @@ class Rebuilding(FromStore):
             self._ends = {name: await self._broker.jetstream.stream_info(name) for name in names}
         for name in self._awaited:
             info, writer = self._ends[name], await self._broker.jetstream.consumer_info(name, WRITER)
-            if (writer.pending or writer.ack_pending) and writer.ack_floor_stream_seq < info.last_seq:
+            if writer.settled_to(info.last_seq) < info.last_seq:
                 raise Unavailable("SERVICE_UNAVAILABLE", f"the writer is not at {name} {info.last_seq} yet")
         await self._read_new_periods(run)
         planned = {part.stream: part for part in run.ranges}

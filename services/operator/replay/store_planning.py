@@ -107,7 +107,7 @@ class StorePlanner:
                     stream=info.name,
                     epoch=info.epoch,
                     first=lives[info.name],
-                    last=_written(info, writer) if match.model is None else info.last_seq,
+                    last=writer.settled_to(info.last_seq) if match.model is None else info.last_seq,
                 )
                 for info, writer in infos
             ],
@@ -184,8 +184,10 @@ class StorePlanner:
 
     async def _infos(self) -> list[tuple[StreamInfo, ConsumerInfo]]:
         jetstream = self._broker.jetstream
-        names = [name for name, stream in self._contracts.streams.items() if stream.door is not None]
-        return [(await jetstream.stream_info(name), await jetstream.consumer_info(name, WRITER)) for name in names]
+        return [
+            (await jetstream.stream_info(name), await jetstream.consumer_info(name, WRITER))
+            for name in self._contracts.event_streams
+        ]
 
 
 def counted(count: StoreCount) -> dict[str, Any]:
@@ -239,8 +241,3 @@ def _times(request: PlanReplay) -> tuple[int, int | None]:
     if end is not None and begin >= end:
         raise Refused("REPLAY_BOUNDS_INVALID", "`from` does not lie before `to`")
     return begin, end
-
-
-def _written(info: StreamInfo, writer: ConsumerInfo) -> int:
-    """The last sequence up to which the writer has stored everything."""
-    return info.last_seq if not (writer.pending or writer.ack_pending) else writer.ack_floor_stream_seq
