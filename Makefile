@@ -37,6 +37,7 @@ quick: $(READY) ## check, and side by side the tests that need no server; for ev
 	@$(MAKE) --jobs=2 --output-sync=target check unit
 
 test-tools: $(READY)
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements-deploy.lock
 	@stack/install_test_tools.sh
 	@$(BIN)/python -m tests.support.npm_packages
 
@@ -65,6 +66,8 @@ lock: $(READY) ## renew requirements.lock and the hashes of the jars (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv (https://docs.astral.sh/uv/)"; exit 1; }
 	uv pip compile --python-version 3.11 --universal --generate-hashes \
 		--custom-compile-command "make lock" --extra dev pyproject.toml -o requirements.lock
+	uv pip compile --python-version 3.11 --universal --generate-hashes --constraints requirements.lock \
+		--custom-compile-command "make lock" --extra deploy pyproject.toml -o requirements-deploy.lock
 	$(BIN)/python -m penstock.stack.jars
 
 bench: $(READY) ## measure every performance claim
