@@ -10,7 +10,20 @@
         groups_claim: realm_access.roles
         token_url: https://id.example.com/realms/penstock/protocol/openid-connect/token
 
-The last is where identities of this fleet get their own tokens; the first issuer that has it counts.
+A Kubernetes cluster is an issuer, too; its service accounts are the clients of their name:
+
+      - issuer: https://kubernetes.default.svc.cluster.local
+        audience: penstock
+        jwks_url: https://kubernetes.default.svc/openid/v1/jwks
+        jwks_ca_file: /var/run/secrets/kubernetes.io/serviceaccount/ca.crt
+        jwks_token_file: /var/run/secrets/kubernetes.io/serviceaccount/token    # anonymous requests are refused there
+        gives: [clients]
+        client_claim: kubernetes.io.serviceaccount.name
+        client_proof: {sub: "system:serviceaccount:penstock:{client}"}      # of this namespace only
+
+`token_url` is where identities of this fleet get their own tokens; the first issuer that has it counts. `jwks_ca_file`
+holds the certificate authorities of jwks_url where they are not the system's; the token in `jwks_token_file` is sent
+with each request for keys.
 A client claim alone does not make a token that client's: providers also put it into tokens of people who signed in
 through the client. `client_proof` says what tokens of the client itself have besides; the default is the subject.
 """
@@ -41,6 +54,8 @@ class Issuer(BaseModel):
     audience: str = Field(min_length=1, max_length=512)
     jwks_url: str = ""
     jwks_file: Path | None = None
+    jwks_ca_file: Path | None = None
+    jwks_token_file: Path | None = None
     algorithms: tuple[Algorithm, ...] = Field(("RS256",), min_length=1)
     leeway: int = Field(30, ge=0, le=300)
     refresh: int = Field(300, ge=10, le=86_400)
@@ -61,6 +76,8 @@ class Issuer(BaseModel):
     def _one_source(self) -> Issuer:
         if bool(self.jwks_url) == bool(self.jwks_file):
             raise ValueError("give either jwks_url or jwks_file")
+        if not self.jwks_url and (self.jwks_ca_file or self.jwks_token_file):
+            raise ValueError("jwks_ca_file and jwks_token_file go with jwks_url")
         if "clients" in self.gives and not self.client_proof:
             raise ValueError("gives clients, so client_proof must say how a client's own token looks")
         return self

@@ -8,6 +8,7 @@ that fails is tried again after a second.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,10 +99,15 @@ class KeySet:
             _log.warning("keys_not_read", issuer=self._issuer.issuer, reason=reason)
 
     async def _fetch(self) -> bytes:
-        limits = httpx.Timeout(FETCH_SECONDS)
+        headers = {"Accept": "application/json"}
+        if self._issuer.jwks_token_file is not None:
+            token = await asyncio.to_thread(self._issuer.jwks_token_file.read_text, encoding="ascii")
+            headers["Authorization"] = f"Bearer {token.strip()}"
+        ca_file = self._issuer.jwks_ca_file
+        verify = True if ca_file is None else await asyncio.to_thread(ssl.create_default_context, cafile=str(ca_file))
         async with (
-            httpx.AsyncClient(timeout=limits, follow_redirects=False) as client,
-            client.stream("GET", self._issuer.jwks_url, headers={"Accept": "application/json"}) as response,
+            httpx.AsyncClient(timeout=httpx.Timeout(FETCH_SECONDS), follow_redirects=False, verify=verify) as client,
+            client.stream("GET", self._issuer.jwks_url, headers=headers) as response,
         ):
             if response.status_code != 200:
                 raise Unavailable("ISSUER_UNAVAILABLE", f"status {response.status_code} from {self._issuer.jwks_url}")

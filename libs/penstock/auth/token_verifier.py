@@ -153,7 +153,7 @@ def _checked(token: str, issuer: Issuer, key: Any, algorithm: str) -> dict[str, 
 
 
 def _client(issuer: Issuer, body: dict[str, Any]) -> str:
-    client = body.get(issuer.client_claim)
+    client = dig(body, issuer.client_claim)
     if not isinstance(client, str) or not client or "{" in client:
         return ""
     proven = all(dig(body, claim) == value.replace("{client}", client) for claim, value in issuer.client_proof.items())
@@ -169,14 +169,18 @@ def _groups(issuer: Issuer, body: dict[str, Any]) -> tuple[str, ...]:
     return tuple(group.removeprefix("/") for group in groups if isinstance(group, str))
 
 
-def dig(body: dict[str, Any], path: str) -> Any:
-    """The claim of that name, or the one that a dotted path leads to; None where there is none."""
+def dig(body: Any, path: str) -> Any:
+    """The claim of that name, or the one that a dotted path leads to; None where there is none.
+
+    The names on the path may have dots, too: `kubernetes.io.pod.name` leads to the pod's name in `kubernetes.io`.
+    """
+    if not isinstance(body, dict):
+        return None
     if path in body:
         return body[path]
-    value: Any = body
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
+    dots = (place for place, character in enumerate(path) if character == ".")
+    found = (dig(body.get(path[:place]), path[place + 1 :]) for place in dots)
+    return next((value for value in found if value is not None), None)
 
 
 def _short(value: object) -> str:
