@@ -2,7 +2,8 @@
 twice, and the run goes on within five seconds.
 
 Each round loses all that its run is to bring back, then kills at random moments. A few rounds here; `pytest -m soak
-tests/journeys/test_replay_kills.py` makes ROUNDS=20, SEED=… repeats them.
+tests/journeys/test_replay_kills.py` makes ROUNDS=20, SEED=… repeats them, and ROUND=19 plays that one alone, with
+EVENTS=9000 as many as it had.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from tests.support.until import until
 
 ROUNDS = int(os.environ.get("ROUNDS") or 20)
 SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1_000_000))
+ROUND = os.environ.get("ROUND")
+EVENTS = int(os.environ.get("EVENTS") or 600)  # before the first round
 SHORT = 3  # rounds of `make test`
 SPAN = 2.5  # seconds that a run would take at its full rate
 RESUMED_SECONDS = 5.0
@@ -81,11 +84,11 @@ async def test_no_event_is_missed_or_stored_twice_whatever_is_killed(
     full_stack: FullStack, console: Console, rounds: int
 ) -> None:
     full_stack.note(f"SEED={SEED}")
-    chosen = random.Random(SEED)
     async with full_stack.senders(gap=0.1) as senders:
-        await senders.more(600)
+        await senders.more(EVENTS)
     worst, kills = 0.0, 0
-    for number in range(rounds):
+    for number in [int(ROUND)] if ROUND else range(rounds):
+        chosen = random.Random(f"{SEED}-{number}")
         standstill, killed = await play(full_stack, console, chosen, KINDS[number % len(KINDS)], f"{SEED}-{number}")
         worst, kills = max(worst, standstill), kills + killed
     full_stack.note(f"{rounds} rounds, {kills} kills, SEED={SEED}: stood still for {worst:.1f} s at most")

@@ -65,6 +65,21 @@ async def test_a_batch_larger_than_the_rate_starts_whole_and_delays_the_next(pac
     assert await starts(pace, 1)
 
 
+async def test_a_lower_rate_does_not_make_the_next_batch_later(pace: Pace, clock: Clock) -> None:
+    pace.grant(3000)
+    assert await starts(pace, 3000)
+    clock.now += LEASE / 6
+    pace.grant(0)
+    pace.grant(300)
+    clock.now += 0.4
+    assert not await starts(pace, 1)
+    clock.now += 0.2
+    assert await starts(pace, 300)
+    pace.grant(3000)
+    clock.now += 0.05
+    assert not await starts(pace, 1)
+
+
 async def test_an_allowance_runs_out(pace: Pace, clock: Clock) -> None:
     pace.grant(10)
     clock.now += LEASE

@@ -1,7 +1,8 @@
 """allowance (events a second, for a few seconds) → when the next events may be handled.
 
 A token bucket that may go into debt: a batch starts as soon as the bucket is not empty, and what it takes beyond that
-delays the next one. So batches stay whole at any rate, and the mean is the allowance.
+delays the next one. So batches stay whole at any rate, and the mean is the allowance. When the rate falls, the debt
+falls with it: the next batch is not later for it, also after a change of leaders, of which each begins slowly.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ class Pace:
         self._clock = clock
         self._rate = 0.0
         self._until = 0.0
-        self._level = 0.0  # events that may start; below 0: taken in advance
+        self._level = 0.0  # events that may start; below 0: taken in advance,
+        self._level_rate = 0.0  # at this rate
         self._at = clock()
         self._closed = False
         self._changed = asyncio.Event()
@@ -37,6 +39,9 @@ class Pace:
         """Allows `rate` events a second for the next `seconds`, in place of what was allowed before; 0 pauses."""
         self._fill()
         self._rate = max(rate, 0.0)
+        if self._level < 0 < self._rate < self._level_rate:
+            self._level *= self._rate / self._level_rate
+            self._level_rate = self._rate
         self._until = self._clock() + seconds
         self._level = min(self._level, self._rate * BURST)
         self._changed.set()
@@ -55,6 +60,7 @@ class Pace:
                 rate = self.rate
                 if rate > 0 and self._level >= 0:
                     self._level -= events
+                    self._level_rate = rate
                     return True
                 with suppress(TimeoutError):
                     async with asyncio.timeout(-self._level / rate if rate > 0 else None):

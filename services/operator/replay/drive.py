@@ -175,6 +175,8 @@ class Drive:
             why = supplied.why or why
         elif not reports:
             why = f"no replica of {self.run.target} reports; is it running?"
+        elif supplied.why:
+            why = supplied.why
         elif not why:
             why = slowed(max(report.live_busy for report in reports), self.run.target, self._rate, allowed)
         if supplied.pace is not None:

@@ -44,6 +44,7 @@ class FromStore:
         self._place = Place()
         self._revision = -1  # of the place in the bucket; -1: not read yet
         self._turn: asyncio.Task[None] | None = None
+        self._fault = ""  # why the last page was not fed
 
     def read(self, selection: StoreSelection) -> None:
         """What is read, from its beginning."""
@@ -74,6 +75,7 @@ class FromStore:
             in_hand=info.ack_pending,
             settled=place.done and not waiting,
             counted=counted,
+            why=self._fault,
         )
 
     async def close(self, run: Run, ledger: Ledger) -> None:
@@ -104,9 +106,12 @@ class FromStore:
                 streams_fed = {span.stream: span.count for span in page.streams}
                 await self._save(run, self._place.behind(page.last_key, page.end, streams_fed))
                 room -= page.matched
+                self._fault = ""
         except PenstockError as error:
             if error.code == "CONFLICT":  # another leads, and is further
                 self._revision = -1
+            else:
+                self._fault = f"no records come from the writers: {error.detail}"
             _log.warning("store_not_fed", run=run.id, code=error.code, reason=error.detail)
 
     async def _read_place(self, run: Run) -> None:

@@ -7,13 +7,16 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from penstock.broker import Broker
 from penstock.contracts import subjects
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, Unavailable
 from penstock.rpc.client import ask
 from penstock.rpc.messages import MAX_PAGE, FedPage, FeedPage, ReplayRange, StoredPeriods, StoredUpTo, StoreSelection
 
 ABREAST = 4  # partitions counted at a time
-TIMEOUT = 10.0  # seconds for a page
-FIRST_PAGE = 200  # records
+TIMEOUT = 10.0  # seconds for a page that is counted
+# Seconds for a page that is fed. A writer that is killed leaves its page unanswered, and the run stands still for as
+# long; a store that needs longer is asked for smaller pages.
+FEED_TIMEOUT = 2.5
+FIRST_PAGE, LEAST_PAGE = 200, 10  # records
 PAGE_BYTES = 2 << 20  # wanted of a page: how large records are, the page before says
 
 Partition = tuple[str, int]  # period and pp
@@ -58,7 +61,7 @@ def bounds_of(ranges: Iterable[ReplayRange], selection: StoreSelection) -> list[
 
 
 class Pages:
-    """Asks for pages that are about PAGE_BYTES large."""
+    """Asks for pages that are about PAGE_BYTES large, and for half of one that took too long."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -76,7 +79,7 @@ class Pages:
         most: int = MAX_PAGE,
         show: bool = False,
     ) -> FedPage:
-        """One page; `show`: with a record or two. Raises Unavailable STREAM_FULL while REPLAY is full."""
+        """One page; `show`: with a record or two. Raises Unavailable, as STREAM_FULL while REPLAY is full."""
         request = FeedPage(
             period=place[0],
             pp=place[1],
@@ -88,9 +91,15 @@ class Pages:
             target=target,
             show=show,
         )
-        page = FedPage.model_validate(
-            await ask(self._broker, "store_replay", "page", request.to_json(), timeout=TIMEOUT)
-        )
+        timeout = FEED_TIMEOUT if run else TIMEOUT
+        try:
+            answer = await ask(self._broker, "store_replay", "page", request.to_json(), timeout=timeout)
+        except Unavailable as error:
+            if error.code == "TIMED_OUT":
+                self._limit = max(request.limit // 2, LEAST_PAGE)
+            raise
+        page = FedPage.model_validate(answer)
         if page.matched:
-            self._limit = min(max(PAGE_BYTES * page.matched // max(page.bytes, 1), 10), 2 * self._limit, MAX_PAGE)
+            wanted = max(PAGE_BYTES * page.matched // max(page.bytes, 1), LEAST_PAGE)
+            self._limit = min(wanted, 2 * self._limit, MAX_PAGE)
         return page

@@ -26,8 +26,8 @@ class Supplied:
     """Of the planned messages: how many are not delivered yet and how many are in hand; `settled`: none will come
     any more. Not `counted`: how many there are is known only when all are fed, and the run is not done before.
 
-    With `pace` the supply itself keeps the rate, as its target takes no part in that: `why` is then what holds the
-    target up, and `instances` how many fetch."""
+    `why` says what holds the supply up. With `pace` the supply itself keeps the rate, as its target takes no part in
+    that; `why` is then what holds the target up, and `instances` how many fetch."""
 
     left: int
     in_hand: int
