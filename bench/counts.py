@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from bench.peers.site import KEYSPACE, Site
-from penstock.stack import cassandra_roles
+from penstock.services.writer import cassandra_roles
 
 
 async def verify(site: Site) -> dict[str, Any]:

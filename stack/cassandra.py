@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from penstock.stack import cassandra_config, cassandra_roles, jars, process
+from penstock.services.writer import cassandra_roles
+from penstock.stack import cassandra_config, jars, process
 from penstock.stack.place import Place
 
 NAME = "cassandra"

@@ -7,7 +7,8 @@ import sys
 from dataclasses import dataclass
 
 from penstock.errors import PenstockError
-from penstock.stack import cassandra_roles, http_probe, nats, process
+from penstock.services.writer import cassandra_roles
+from penstock.stack import http_probe, nats, process
 from penstock.stack.place import CHECKOUT, Place
 
 

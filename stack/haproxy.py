@@ -12,7 +12,8 @@ import sys
 from dataclasses import replace
 
 from penstock.errors import PenstockError
-from penstock.stack import certificate, fleet, process
+from penstock.provisioning import certificate
+from penstock.stack import fleet, process
 from penstock.stack.place import Place
 
 NAME = "edge"
@@ -54,7 +55,7 @@ def child(place: Place) -> process.Child:
 
 def start(place: Place) -> process.Record:
     """Start it; one that runs takes what has changed: processes of the ingress, keys of issuers, its certificate."""
-    certificate.ensure(place)
+    certificate.ensure(place.folder("tls"))
     wanted = child(place)
     if running := process.alive(place, NAME):
         command = (*wanted.command, "update")

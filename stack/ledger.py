@@ -18,7 +18,7 @@ from cassandra.cluster import Session
 
 from penstock.contracts import period_of
 from penstock.events import key_partition, key_time_ms
-from penstock.stack import cassandra_roles
+from penstock.services.writer import cassandra_roles
 from penstock.stack.place import Place
 
 _CHUNK = 1000  # keys in one request to Elasticsearch

@@ -20,7 +20,8 @@ from penstock.broker import Broker
 from penstock.contracts import load
 from penstock.elasticsearch.templates import templates
 from penstock.events import Event
-from penstock.stack import cassandra_roles, http_probe, nats, process
+from penstock.services.writer import cassandra_roles
+from penstock.stack import http_probe, nats, process
 from penstock.stack.place import Place
 
 STREAM, KEYSPACE, SETS = "PEERS", "peers", ("python", "go")

@@ -66,6 +66,7 @@ class Settings(BaseSettings):
 
     nats_url: str = Field("", description="default: the local stack's server")
     credentials: Path | None = Field(None, description="folder with <identity>.nk; default: <state>/credentials")
+    secrets_folder: Path | None = Field(None, description="folder with passwords; default: <state>/secrets")
     auth: Literal["nkeys", "callout"] = Field(
         "callout", description="how identities of identities.yaml with `clients` connect: OIDC token, or nkey"
     )
@@ -121,8 +122,8 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> Path:
-        """Where the local stack keeps generated passwords and key hashes."""
-        return self.state / "secrets"
+        """Where generated passwords and key hashes are."""
+        return self.secrets_folder or self.state / "secrets"
 
     @property
     def keys(self) -> Path:

@@ -11,7 +11,7 @@ from elastic_transport import SerializationError, TlsError
 from elasticsearch import Elasticsearch
 
 from penstock.elasticsearch.client import connect, connect_async
-from penstock.stack import certificate
+from penstock.provisioning import certificate
 from penstock.stack.place import Place
 from tests.support.edge import Edge, Upstream
 from tests.support.place_factory import PlaceFactory
@@ -54,7 +54,7 @@ def provisioned(edge: Edge, place: Place, owner: Elasticsearch) -> Place:
         port_base=place.port_base,
         elasticsearch_url=f"https://127.0.0.1:{place.local_port('elasticsearch_reader')}",
         elasticsearch_api_key_file=place.secrets / "elasticsearch_reader",
-        elasticsearch_ca_file=certificate.ensure(place),
+        elasticsearch_ca_file=certificate.ensure(place.folder("tls")),
     )
 
 
@@ -105,7 +105,7 @@ async def test_the_indexer_takes_key_and_authority_by_settings_and_another_key_w
 async def test_a_server_certificate_of_another_authority_is_refused(
     provisioned: Place, tmp_path: Path, place_factory: PlaceFactory
 ) -> None:
-    other = certificate.ensure(place_factory.make("other-authority"))
+    other = certificate.ensure(place_factory.make("other-authority").folder("tls"))
     async with connect_async(provisioned.model_copy(update={"elasticsearch_ca_file": other})) as client:
         with pytest.raises(TlsError):
             await client.count(index=INDEX)

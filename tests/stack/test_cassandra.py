@@ -6,8 +6,9 @@ import pytest
 from cassandra import Unauthorized
 from cassandra.cluster import NoHostAvailable, Session
 
+from penstock.services.writer import cassandra_roles
 from penstock.services.writer.store import open_cluster
-from penstock.stack import cassandra_roles, secret
+from penstock.stack import secret
 from penstock.stack.place import Place
 from tests.support.processes import Processes
 from tests.support.until import until

@@ -14,11 +14,10 @@ from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.logic import Indexer
 from penstock.services.operator import __main__ as operator_main
 from penstock.services.writer import __main__ as writer_main
-from penstock.services.writer import generations, migrate
+from penstock.services.writer import cassandra_roles, generations, migrate
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries import statements
 from penstock.services.writer.store import Store
-from penstock.stack import cassandra_roles
 from penstock.stack.place import Place
 from tests.support.broker_rig import Rig
 from tests.support.deliveries import CONTRACTS

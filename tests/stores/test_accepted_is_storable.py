@@ -20,12 +20,11 @@ from penstock.contracts import load
 from penstock.elasticsearch.templates import templates
 from penstock.events import MAX_EVENT_BYTES, Checker, Event, record
 from penstock.services.indexer.logic import event_line
-from penstock.services.writer import migrate
+from penstock.services.writer import cassandra_roles, migrate
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.noted_periods import NOTE
 from penstock.services.writer.periods import period
 from penstock.services.writer.store import Store
-from penstock.stack import cassandra_roles
 from tests.support import event_strategies
 from tests.support.processes import Processes
 

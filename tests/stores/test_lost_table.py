@@ -15,10 +15,9 @@ from penstock.contracts.nats_subjects import key_stream
 from penstock.runtime import Worker
 from penstock.services.operator import __main__ as operator_main
 from penstock.services.writer import __main__ as writer_main
-from penstock.services.writer import migrate
+from penstock.services.writer import cassandra_roles, migrate
 from penstock.services.writer.table_check import FIX
 from penstock.services.writer.table_ledger import BUCKET
-from penstock.stack import cassandra_roles
 from penstock.stack.place import Place
 from tests.support.broker_rig import Rig
 from tests.support.command import replay

@@ -16,7 +16,7 @@ from penstock.errors import PenstockError
 from penstock.events import Event
 from penstock.rpc.client import ask
 from penstock.rpc.messages import RebuiltIndex, ReplayPlan, ReplayRun
-from penstock.stack import cassandra_roles
+from penstock.services.writer import cassandra_roles
 from tests.support.broker_rig import Rig
 from tests.support.deliveries import line
 from tests.support.processes import Processes

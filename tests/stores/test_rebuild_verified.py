@@ -10,7 +10,7 @@ from uuid import uuid4
 from elasticsearch import AsyncElasticsearch
 
 from penstock.services.operator.replay.verification import Verdict, Verification
-from penstock.stack import cassandra_roles
+from penstock.services.writer import cassandra_roles
 from tests.support.broker_rig import Rig
 from tests.support.deliveries import line
 from tests.support.held import Held, held

@@ -12,8 +12,8 @@ from elasticsearch import AsyncElasticsearch
 
 from penstock.elasticsearch import names
 from penstock.events import Event
+from penstock.services.writer import cassandra_roles
 from penstock.services.writer.periods import period
-from penstock.stack import cassandra_roles
 from tests.support.broker_rig import Rig
 from tests.support.command import penstock
 from tests.support.deliveries import line, sample

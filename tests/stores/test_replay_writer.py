@@ -13,12 +13,12 @@ from penstock.consume import Done
 from penstock.events import Event, record
 from penstock.provisioning import provision
 from penstock.runtime import Worker
+from penstock.services.writer import cassandra_roles
 from penstock.services.writer.__main__ import build
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.periods import period
 from penstock.services.writer.queries import statements
 from penstock.services.writer.store import Store
-from penstock.stack import cassandra_roles
 from penstock.stack.place import Place
 from tests.support.broker_rig import Rig
 from tests.support.deliveries import line

@@ -12,13 +12,13 @@ import pytest
 from penstock.consume import Done
 from penstock.events import Event, record
 from penstock.rpc.caller import RequestCaller
+from penstock.services.writer import cassandra_roles
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.position import position_of
 from penstock.services.writer.queries.operations import Operations
 from penstock.services.writer.queries.statements import Reads
 from penstock.services.writer.rows import Rows, event_rows
 from penstock.services.writer.store import Store
-from penstock.stack import cassandra_roles
 from tests.support.deliveries import CONTRACTS, event_of, line, sample
 from tests.support.order import ASCENDING, SECOND, SIZES, all_pages, numbers, steps
 from tests.support.processes import Processes

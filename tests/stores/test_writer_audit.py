@@ -11,12 +11,12 @@ from penstock.audit import hash_chain
 from penstock.consume import Done
 from penstock.errors import Refused
 from penstock.rpc.caller import Person, RequestCaller
+from penstock.services.writer import cassandra_roles
 from penstock.services.writer.audit_rows import HOUR_NS, Record
 from penstock.services.writer.logic import Writer
 from penstock.services.writer.queries.operations import Operations
 from penstock.services.writer.queries.statements import Reads
 from penstock.services.writer.store import Store
-from penstock.stack import cassandra_roles
 from tests.support.deliveries import CONTRACTS, NOON
 from tests.support.processes import Processes
 

@@ -10,8 +10,8 @@ import pytest
 from cassandra.cluster import Session
 
 from penstock.errors import PenstockError
+from penstock.services.writer import cassandra_roles
 from penstock.services.writer.migrate import migrate, read
-from penstock.stack import cassandra_roles
 from tests.support.processes import Processes
 
 KEYSPACE = "migrations_tried"

@@ -13,7 +13,7 @@ import pytest
 from penstock.consume import Done, Drop, Retry
 from penstock.errors import PenstockError
 from penstock.events import Event, record
-from penstock.services.writer import verdicts
+from penstock.services.writer import cassandra_roles, verdicts
 from penstock.services.writer.__main__ import build, reach
 from penstock.services.writer.logic import Writer, partitions
 from penstock.services.writer.periods import period
@@ -22,7 +22,6 @@ from penstock.services.writer.queries.statements import Reads
 from penstock.services.writer.rows import COLUMNS, Rows, bound, event_rows, uuid_bytes
 from penstock.services.writer.settings import WriterSettings
 from penstock.services.writer.store import REQUEST_SECONDS, Store
-from penstock.stack import cassandra_roles
 from tests.support.broker_rig import Rig
 from tests.support.deliveries import event_of, line, sample, score_of
 from tests.support.faulty_link import Line

@@ -22,9 +22,10 @@ from penstock.auth.token_sources import ClientCredentials
 from penstock.broker import Broker, TokenSource
 from penstock.contracts import load
 from penstock.events import timestamps
+from penstock.provisioning import certificate
 from penstock.services.issuer import clients
 from penstock.services.trainer.upload import upload
-from penstock.stack import certificate, haproxy, process, up
+from penstock.stack import haproxy, process, up
 from penstock.stack.place import Place
 from tests.support.processes import Processes
 from tests.support.scoring_models import package, usual
@@ -65,7 +66,7 @@ class DefaultStack(Processes):
             await asyncio.to_thread(up.start_edge, place)
         finally:
             del os.environ["PENSTOCK_EDGE_KEYS_EVERY"]
-        self.context = ssl.create_default_context(cafile=str(certificate.ensure(place)))
+        self.context = ssl.create_default_context(cafile=str(certificate.ensure(place.folder("tls"))))
         self.client = self.new_client()
         self.warden = await self.broker("warden")
         trainer = await self.broker("trainer")

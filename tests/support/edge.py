@@ -17,9 +17,10 @@ import httpx
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from penstock.provisioning import certificate
 from penstock.services.edge import configuration, running
 from penstock.services.ingress.http.protocol import Protocol
-from penstock.stack import certificate, haproxy, process
+from penstock.stack import haproxy, process
 from penstock.stack.place import CHECKOUT, Place
 from tests.support.mint import Mint
 from tests.support.until import BOUND, until
@@ -93,7 +94,7 @@ class Edge:
 
     async def start(self) -> Edge:
         """Starts it; an ingress must answer already."""
-        self.context = ssl.create_default_context(cafile=str(certificate.ensure(self.place)))
+        self.context = ssl.create_default_context(cafile=str(certificate.ensure(self.place.folder("tls"))))
         child = haproxy.child(self.place)
         child = replace(child, environment={**child.environment, **self.settings})
         self.environment = child.environment

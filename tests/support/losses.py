@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from penstock.stack import cassandra_roles
+from penstock.services.writer import cassandra_roles
 from penstock.stack.place import Place
 
 

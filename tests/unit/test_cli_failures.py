@@ -21,8 +21,8 @@ from penstock.cli import main, model
 from penstock.cli.failure import failure_of
 from penstock.contracts import load, step_in_shell
 from penstock.errors import PenstockError
+from penstock.provisioning import certificate
 from penstock.settings import load_settings
-from penstock.stack import certificate
 from penstock.stack.place import CHECKOUT, Place
 from tests.support.sentences import MACHINE
 
@@ -126,7 +126,7 @@ class Answers(BaseHTTPRequestHandler):
 def https(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A server with a certificate of a local stack's authority: its URL, and the state folder of that stack."""
     place = Place(state=tmp_path_factory.mktemp("stack"))
-    certificate.ensure(place)
+    certificate.ensure(place.folder("tls"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(place.state / "tls" / "edge.pem")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
