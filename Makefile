@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: setup up down status clean demo quick test unit soak check format lock bench help test-tools
+.PHONY: setup up down status clean demo quick test unit soak check format lock bench images help test-tools
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -72,6 +72,9 @@ lock: $(READY) ## renew requirements.lock and the hashes of the jars (needs uv)
 
 bench: $(READY) ## measure every performance claim
 	$(BIN)/python -m bench
+
+images: ## build the image of every service with docker, podman or buildah
+	@compose/images/build.sh
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -20,6 +20,7 @@ GROUPS: dict[str, str | tuple[str, ...]] = {
     "penstock.cli.key": "key",
     "penstock.cli.model": "model",
     "penstock.cli.contracts": "contracts",
+    "penstock.cli.init": ("init",),
     "penstock.cli.provision": ("provision",),
     "penstock.cli.permissions": ("permissions",),
     "penstock.cli.identity": "identity",

@@ -32,6 +32,7 @@ from penstock.contracts.nats_subjects import (
     SERVER_KICK,
     SERVER_SETTINGS,
 )
+from penstock.provisioning.nats_server import NatsServer, local_server
 from penstock.settings import Settings, load_settings
 
 # Subjects of CORE that APP sees under their own name, with the kind of response.
@@ -69,24 +70,29 @@ FEEDS = (subjects.TAIL,)
 
 
 def render(
-    contracts: Contracts, public_keys: Mapping[str, str], settings: Settings, callout: CalloutKeys | None = None
+    contracts: Contracts,
+    public_keys: Mapping[str, str],
+    settings: Settings,
+    callout: CalloutKeys | None = None,
+    server: NatsServer | None = None,
 ) -> str:
-    """The text of nats.conf. `public_keys` holds the nkey of each identity that may connect.
+    """The text of nats.conf. `public_keys` holds the nkey of each identity that may connect; `server`: default, the
+    local stack's.
 
     With `callout`, identities that have OIDC clients or subjects have no nkey here: the server asks the authority.
     """
+    server = server or local_server(settings)
     allowed = all_permissions(contracts)
     users: dict[str, list[dict[str, Any]]] = {"APP": [], "CORE": [], "AUTH": []}
     for name, key in public_keys.items():
         if not (callout and contracts.identities[name].by_token):
             users[contracts.identities[name].account].append(_user(key, allowed[name]))
-    store = settings.state / "nats" / "jetstream"
     capacity = sum(stream.max_bytes for stream in contracts.streams.values())
     capacity += sum(bucket.max_bytes for bucket in contracts.buckets.values())
     conf: dict[str, Any] = {
-        "server_name": "penstock",
-        "listen": f"127.0.0.1:{settings.local_port('nats')}",
-        "http": f"127.0.0.1:{settings.local_port('nats_monitor')}",
+        "server_name": server.name,
+        "listen": server.listen,
+        "http": server.monitoring,
         "max_payload": 1 << 20,
         "max_connections": 1000,
         "max_subscriptions": 1000,
@@ -97,14 +103,14 @@ def render(
         "ping_max": 3,
         "authorization": {"timeout": 5} | ({"auth_callout": _callout(callout, users)} if callout else {}),
         "jetstream": {
-            "store_dir": str(store),
+            "store_dir": server.store,
             "sync_interval": "always",  # an acknowledged message is on disk
             "max_memory_store": 64 << 20,
             "max_file_store": capacity + capacity // 8,
         },
         "accounts": accounts(contracts, users),
         "system_account": "SYS",
-    }
+    } | server.cluster()
     return "# Made from contracts/ by penstock.provisioning.nats_conf; changes here are lost.\n" + _block(conf, 0)
 
 
