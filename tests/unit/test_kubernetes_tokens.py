@@ -16,7 +16,7 @@ from penstock.auth.principal import who
 from penstock.auth.token_verifier import OidcVerifier, dig
 from penstock.contracts import load
 from penstock.errors import Refused, Unavailable
-from penstock.stack import certificate
+from penstock.provisioning import certificate
 from penstock.stack.place import Place
 from tests.support.mint import Mint
 
@@ -94,7 +94,7 @@ def api_server(mint: Mint, tmp_path: Path) -> Iterator[str]:
             pass
 
     place = Place(state=tmp_path / "state")
-    certificate.ensure(place)
+    certificate.ensure(place.folder("tls"))
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "state" / "tls" / "edge.pem")
