@@ -1,4 +1,4 @@
-"""contracts/ → contracts/generated/, docs/metrics.md, alert rules, tables of README.md; also finds what is stale."""
+"""contracts/ → generated/, docs/metrics.md, alert rules, the chart's data, tables of README.md; finds what is stale."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from penstock.contract_check import alert_rules, asyncapi, json_schemas, metrics_page, readme_tables
+from penstock.contract_check import alert_rules, asyncapi, chart_data, json_schemas, metrics_page, readme_tables
 from penstock.contract_check.finding import Finding
 from penstock.contracts import Contracts
 from penstock.elasticsearch.templates import templates
@@ -33,6 +33,8 @@ def rendered(contracts: Contracts) -> dict[Path, str]:
     if (project / "docs").is_dir():
         files[project / "docs/metrics.md"] = metrics_page.page(contracts.metrics)
         files[project / "compose/observe/alerts.yaml"] = alert_rules.text(contracts.objectives)
+    if (project / "helm").is_dir():
+        files[project / "helm/penstock/files/fleet.yaml"] = chart_data.text(contracts)
     return files
 
 

@@ -1,0 +1,93 @@
+"""The chart by itself: it lints, renders for several clusters into valid objects, and refuses bad values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import helm_python
+import pytest
+
+from tests.support import chart, kubernetes_schemas
+
+OF_KEDA = "keda.sh/v1alpha1"
+
+
+@pytest.mark.parametrize("name", chart.CASES)
+def test_the_chart_lints_strictly(name: str) -> None:
+    report = helm_python.lint(chart.CHART, chart.values(chart.CASES[name]), strict=True)
+    assert (report["errors"], [each for each in report["messages"] if each["severity"] > 1]) == ([], [])
+
+
+@pytest.mark.parametrize("version", [kubernetes_schemas.OLDEST, kubernetes_schemas.NEWEST])
+def test_every_object_is_valid_in_the_oldest_and_the_newest_kubernetes(version: str) -> None:
+    objects = {json.dumps(each, sort_keys=True): each for name in chart.CASES for each in chart.case(name)}
+    checked = [each for each in objects.values() if each["apiVersion"] != OF_KEDA]
+    found = {f"{each['kind']} {each['metadata']['name']}": kubernetes_schemas.faults(each, version) for each in checked}
+    assert {name: faults for name, faults in found.items() if faults} == {}
+    wrong = json.loads(json.dumps(next(chart.of_kind(checked, "Deployment"))))
+    wrong["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
+    assert "readinesProbe" in str(kubernetes_schemas.faults(wrong, version))
+
+
+def test_the_oldest_version_is_the_one_that_the_chart_claims() -> None:
+    with helm_python.Chart.load(chart.CHART) as loaded:
+        assert loaded.metadata["kubeVersion"] == f">={kubernetes_schemas.OLDEST}.0-0"
+
+
+@pytest.mark.parametrize("name", chart.CASES)
+def test_numbers_are_written_out(name: str) -> None:
+    assert "e+0" not in json.dumps(chart.case(name))
+
+
+def test_each_object_has_a_name_of_its_own_in_a_release_of_any_name() -> None:
+    for release in ("penstock", "events", "a" * 53):
+        objects = chart.render({}, name=release)
+        names = [(each["kind"], each["metadata"]["name"]) for each in objects]
+        assert len(set(names)) == len(names)
+        assert all(len(name) <= 63 for _, name in names)
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "NATS without TLS": ({"nats": {"url": "nats://nats:4222"}}, "/nats/url"),
+    "one of several without TLS": ({"nats": {"url": "tls://a:4222,nats://b:4222"}}, "/nats/url"),
+    "Elasticsearch without TLS": ({"elasticsearch": {"url": "http://es:9200"}}, "/elasticsearch/url"),
+    "Cassandra without an authority": ({"cassandra": {"ca": {"secret": ""}}}, "/cassandra/ca/secret"),
+    "no NATS": ({"nats": {"url": ""}}, "/nats/url"),
+    "no password": ({"cassandra": {"writer": {"secret": ""}}}, "/cassandra/writer/secret"),
+    "a misspelt value": ({"ingres": {}}, "ingres"),
+    "a misspelt member": ({"services": {"indexer": {"replica": 3}}}, "replica"),
+    "text for a number": ({"services": {"indexer": {"replicas": "3"}}}, "/services/indexer/replicas"),
+    "two replicas of a stream": ({"nats": {"replicas": 2}}, "/nats/replicas"),
+    "a secret in the values": ({"cassandra": {"writer": {"password": "x"}}}, "password"),
+    "an unknown need": ({"services": {"indexer": {"needs": ["everything"]}}}, "/services/indexer/needs"),
+    "a digest that is none": ({"image": {"digests": {"indexer": "latest"}}}, "/image/digests/indexer"),
+    "keys of the cluster in the clear": ({"tokens": {"keysUrl": "http://keys"}}, "/tokens/keysUrl"),
+    "a short life of tokens": ({"tokens": {"seconds": 60}}, "/tokens/seconds"),
+    "more scorers than shards": ({"services": {"scorer": {"autoscaling": {"max": 9}}}}, "8 shards"),
+    "lag of nobody's consumer": ({"services": {"operator": {"autoscaling": {"by": "lag", "lag": 1}}}}, "no consumer"),
+    "KEDA without an address": ({"nats": {"monitoring": {"endpoint": ""}}}, "nats.monitoring.endpoint"),
+    "a grace shorter than the drain": ({"services": {"edge": {"grace": 60}}}, "grace"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_values_are_refused_by_name(name: str) -> None:
+    changes, said = REFUSED[name]
+    with pytest.raises(helm_python.HelmError, match=said):
+        chart.render(changes)
+
+
+def test_a_further_worker_is_a_further_entry() -> None:
+    worker = {
+        "needs": ["token", "elasticsearch"],
+        "replicas": 2,
+        "grace": 30,
+        "resources": {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}},
+        "autoscaling": {"by": "cpu", "min": 1, "max": 2, "cpu": 70},
+    }
+    objects = chart.render({"services": {"archiver": worker}})
+    kinds = {each["kind"] for each in objects if chart.component(each) == "archiver"}
+    assert kinds == {"Deployment", "ServiceAccount", "HorizontalPodAutoscaler", "NetworkPolicy"}
+    [template] = [each for name, each in chart.pod_templates(objects).items() if name == "archiver"]
+    assert "PENSTOCK_ELASTICSEARCH_URL" in chart.environment(template)
