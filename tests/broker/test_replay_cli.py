@@ -32,10 +32,10 @@ async def test_from_plan_to_proof(operator: Rig) -> None:
     assert code == 0, errors
     last = json.loads(out.splitlines()[-1])
     assert (last["run"]["state"], last["outcomes"]["confirmed"]) == ("done", 200)
-    code, out, _ = await replay(operator, "report", "nightly")
+    code, out, _ = await replay(operator, "report", "nightly", "--watch")
     assert code == 0
     assert "nightly is done: verified" in out
-    code, out, _ = await replay(operator, "list", "--json")
+    code, out, _ = await replay(operator, "list", "--watch", "--json")
     assert code == 0
     assert [run["id"] for run in json.loads(out)["runs"]] == ["nightly"]
 
@@ -68,7 +68,9 @@ async def test_states_have_exit_codes(operator: Rig) -> None:
         while json.loads((await replay(operator, "status", run, "--json"))[1])["run"]["state"] == "planned":
             pass
         for verb, state, expected in (("pause", "paused", 5), ("resume", "running", 0), ("cancel", "cancelled", 4)):
-            code, out, errors = await replay(operator, verb, run, "--reason", "a test")
+            # Whoever watches a pause or a cancel wants it: that is no failure.
+            watch = () if verb == "resume" else ("--watch",)
+            code, out, errors = await replay(operator, verb, run, "--reason", "a test", *watch)
             assert code == 0, errors
             assert state in out
             assert (await replay(operator, "status", run))[0] == expected

@@ -7,6 +7,7 @@ Exit codes: 0 done or in progress · 1 refused or unavailable, with a code · 2 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ import typer
 from penstock.cli import replay_show as show
 from penstock.cli.options import By, Json, Reason, user
 from penstock.cli.replay_client import Operator, ask_once, sequences_of, since_of, target_of
+from penstock.events import timestamps
 from penstock.rpc.messages import RebuiltIndex, ReplayPlan, ReplayReport, ReplayRun, ReplayRuns, ReplayStatus
 
 app = typer.Typer(
@@ -26,6 +28,7 @@ app = typer.Typer(
 EXIT = {"failed": 3, "cancelled": 4, "paused": 5}
 NO_PROOF, AT_LEAST = 6, 7
 ENDED = ("done", "failed", "cancelled")
+WANTED = {"pause": "paused", "cancel": "cancelled"}  # by operation, the state that it leads to
 WATCH_SECONDS = 0.5
 
 
@@ -125,10 +128,17 @@ def apply(
 def list_runs(
     active: Annotated[bool, typer.Option("--active", help="Only those that have not ended.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=200, help="Most runs to list.")] = 50,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Print the list after each change, until all ended.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """List runs, newest first."""
-    show.runs(ReplayRuns.model_validate(ask_once("operator", "list", {"active": active, "limit": limit})), json)
+    body = {"active": active, "limit": limit}
+    if watch:
+        asyncio.run(_watch_list(body, json))
+    else:
+        show.runs(ReplayRuns.model_validate(ask_once("operator", "list", body)), json)
 
 
 @app.command()
@@ -143,15 +153,15 @@ def status(run: Run, watch: Watch = False, json: Json = False) -> None:
 
 
 @app.command()
-def pause(run: Run, reason: Reason = "", by: By = "", json: Json = False) -> None:
+def pause(run: Run, reason: Reason = "", watch: Watch = False, by: By = "", json: Json = False) -> None:
     """Pause a run; messages in flight are still finished."""
-    _change("pause", run, reason, by, json)
+    _change("pause", run, reason, by, json, watch)
 
 
 @app.command()
-def resume(run: Run, reason: Reason = "", by: By = "", json: Json = False) -> None:
+def resume(run: Run, reason: Reason = "", watch: Watch = False, by: By = "", json: Json = False) -> None:
     """Resume a paused run."""
-    _change("resume", run, reason, by, json)
+    _change("resume", run, reason, by, json, watch)
 
 
 @app.command()
@@ -159,17 +169,18 @@ def rate(
     run: Run,
     rate: Annotated[float, typer.Argument(min=0.01, help="Events per second, over all replicas.")],
     reason: Reason = "",
+    watch: Watch = False,
     by: By = "",
     json: Json = False,
 ) -> None:
     """Change the rate of a run."""
-    _change("rate", run, reason, by, json, rate=rate)
+    _change("rate", run, reason, by, json, watch, rate=rate)
 
 
 @app.command()
-def cancel(run: Run, reason: Reason = "", by: By = "", json: Json = False) -> None:
+def cancel(run: Run, reason: Reason = "", watch: Watch = False, by: By = "", json: Json = False) -> None:
     """Cancel a run for good; what it has done stays."""
-    _change("cancel", run, reason, by, json)
+    _change("cancel", run, reason, by, json, watch)
 
 
 @app.command()
@@ -189,9 +200,12 @@ def report(
     run: Run,
     verify: Annotated[bool, typer.Option("--verify", help="Also compare samples with the store.")] = False,
     samples: Annotated[int, typer.Option(min=1, max=1000, help="Number of samples for --verify.")] = 200,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Wait until the run has ended.")] = False,
     json: Json = False,
 ) -> None:
     """Verify a run: planned = confirmed + skipped + parked + filtered."""
+    if watch:
+        asyncio.run(_followed(run, "", lambda _: None))
     found = ReplayReport.model_validate(
         ask_once("operator", "report", {"run": run, "verify": samples if verify else 0})
     )
@@ -208,23 +222,48 @@ def _plan(body: dict[str, Any]) -> ReplayPlan:
     return asyncio.run(planning())
 
 
-def _change(operation: str, run: str, reason: str, by: str, json: bool, **members: Any) -> None:
+def _change(operation: str, run: str, reason: str, by: str, json: bool, watch: bool, **members: Any) -> None:
     body = {"run": run, "reason": reason, "by": user(by), **members}
-    show.run(ReplayRun.model_validate(ask_once("operator", operation, body)), json)
+    changed = ReplayRun.model_validate(ask_once("operator", operation, body))
+    if not watch:
+        show.run(changed, json)
+        return
+    _watch(run, json, wanted=WANTED.get(operation, ""))
 
 
-def _watch(run: str, json: bool) -> None:
-    async def watching() -> ReplayStatus:
-        async with Operator() as operator:
-            with show.watching(json) as shown:
-                while True:
-                    found = ReplayStatus.model_validate(await operator.ask_again("status", {"run": run}))
-                    shown(found)
-                    if found.run.state in ENDED:
-                        return found
-                    await asyncio.sleep(WATCH_SECONDS)
+def _watch(run: str, json: bool, wanted: str = "") -> None:
+    """Shows the run until it ends or is in the state `wanted`, which is then no failure."""
+    with show.watching(json) as shown:
+        found = asyncio.run(_followed(run, wanted, shown))
+    if found.run.state != wanted:
+        _exit(found)
 
-    _exit(asyncio.run(watching()))
+
+async def _followed(run: str, wanted: str, shown: Callable[[ReplayStatus], None]) -> ReplayStatus:
+    async with Operator() as operator:
+        while True:
+            found = ReplayStatus.model_validate(await operator.ask_again("status", {"run": run}))
+            shown(found)
+            if found.run.state in ENDED or (found.run.state == wanted and _is_obeyed(found)):
+                return found
+            await asyncio.sleep(WATCH_SECONDS)
+
+
+def _is_obeyed(found: ReplayStatus) -> bool:
+    """Whether the operator has looked at the run since its last change of state."""
+    return bool(found.at) and timestamps.parse(found.at) > timestamps.parse(found.run.changes[-1].at)
+
+
+async def _watch_list(body: dict[str, Any], json: bool) -> None:
+    async with Operator() as operator:
+        last: ReplayRuns | None = None
+        while last is None or any(each.state not in ENDED for each in last.runs):
+            if last is not None:
+                await asyncio.sleep(WATCH_SECONDS)
+            found = ReplayRuns.model_validate(await operator.ask_again("list", body))
+            if found != last:
+                show.runs(found, json)
+            last = found
 
 
 def _exit(found: ReplayStatus) -> None:

@@ -152,7 +152,8 @@ def report(found: ReplayReport, json: bool) -> None:
             f" {len(sample.absent)} missing, {sample.expired} no longer on the stream"
         )
         if sample.in_store is not None:
-            out.print(f"{sample.store} counts {sample.in_store:,} of these types, publishers and times of storing")
+            times = "times" if found.run.source == "store" else "times of storing"
+            out.print(f"{sample.store} counts {sample.in_store:,} of these types, publishers and {times}")
         for key in (*sample.differ, *sample.absent):
             out.print(f"  {key}", style="red")
     holds = "[green]verified[/]" if found.holds else "[bold red]not verified[/]"

@@ -24,6 +24,7 @@ from penstock.services.operator.dead_letters.index import STREAM, Index
 from penstock.services.operator.dead_letters.redrive_counts import RedriveCounts
 from penstock.services.operator.dead_letters.select import bounded, select
 from penstock.services.operator.replay.counting import Counters
+from penstock.services.operator.replay.type_warnings import of_types
 
 MOST_DEAD_LETTERS = 100_000  # in one plan, which reads each
 
@@ -70,7 +71,7 @@ class RedrivePlanner:
                 disk=size,
                 seconds=round(counts.total / request.rate, 1),
                 does=f"hand each failed message to the {request.target} again, and to nobody else",
-                warnings=tuple(_warnings(choice, exhausted, request)),
+                warnings=(*_warnings(choice, exhausted, request), *of_types(self._contracts, sorted(counts.by_type))),
                 dead_letters=len(chosen.dead_letters),
                 dead_letter_states=tuple(match.states),
                 selection=chosen.digest,

@@ -19,6 +19,7 @@ from penstock.services.operator.replay import bounds, filters, subscriber_plan
 from penstock.services.operator.replay.bounds import Bounds
 from penstock.services.operator.replay.breakdown import Breakdown
 from penstock.services.operator.replay.counting import Count, Counters
+from penstock.services.operator.replay.type_warnings import of_types
 
 SECONDS = 20.0  # for the counts of a plan; what is not known by then is "at least"
 
@@ -170,9 +171,7 @@ class Planner:
         effect: ReplayEffect,
     ) -> list[str]:
         warnings = [each.warning for each in found.values() if each.warning]
-        unknown = [name for name in counts.by_type if name not in self._contracts.types and not name.startswith("(")]
-        if unknown:
-            warnings.append(f"no longer in the contracts, and to be dead-lettered: {', '.join(unknown)}")
+        warnings += of_types(self._contracts, counts.by_type)
         if not whole:
             warnings.append(
                 "the counts by type, publisher and day are 'at least': there was no time to read them whole"

@@ -12,7 +12,7 @@ from penstock.events import Checker, Event, timestamps
 from penstock.replay.ledger import Ledger
 from penstock.replay.run import Run
 from penstock.rpc.client import ask
-from penstock.rpc.messages import ReplayRange, ReplaySample
+from penstock.rpc.messages import RecordMatch, ReplayRange, ReplaySample
 from penstock.services.operator.replay.filters import ANY, tokens_of
 
 Json = dict[str, Any]
@@ -62,7 +62,7 @@ class Sampler:
             expired=expired,
             differ=differ,
             absent=absent,
-            in_store=await self._count(run.ranges) if run.target == "indexer" and run.source == "events" else None,
+            in_store=await self._in_store(run) if run.target == "indexer" else None,
         )
 
     async def _indexed(self, keys: list[str]) -> dict[str, Json]:
@@ -80,6 +80,24 @@ class Sampler:
                 break
             keys = left
         return found
+
+    async def _in_store(self, run: Run) -> int:
+        if run.store is not None:
+            return await self._count_of(run.store.match)
+        return await self._count(run.ranges)
+
+    async def _count_of(self, match: RecordMatch) -> int:
+        """Documents of what was read of the store; `planned` is how many records there were of it."""
+        wanted = {"datasets": match.datasets, "types": match.types[:32]}
+        question: Json = {name: each for name, each in wanted.items() if each}
+        times = {name: each for name, each in (("from", match.begin), ("to", match.end)) if each is not None}
+        if times:
+            question["time"] = times
+        if match.entity is not None:
+            question["entity"] = match.entity
+        if match.publishers:
+            question["filters"] = [{"field": "@publisher", "op": "in", "value": match.publishers}]
+        return int((await self._ask("search", "count", question))["total"])
 
     async def _count(self, ranges: Iterable[ReplayRange]) -> int:
         """Documents of the ranges' types, publishers and times of storing."""

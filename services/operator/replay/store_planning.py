@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -30,6 +31,7 @@ from penstock.services.operator.replay.indices import TABLE, RebuiltIndices, bus
 from penstock.services.operator.replay.planning import MUTED, STORE_FACTOR
 from penstock.services.operator.replay.runs import Runs
 from penstock.services.operator.replay.store_count import SECONDS, StoreCount, StoreCounts, fingerprint, name_of
+from penstock.services.operator.replay.type_warnings import of_types
 
 WRITER = "writer"
 LENGTHS = {"year": 4, "month": 7, "day": 10}  # characters of a period
@@ -88,7 +90,7 @@ class StorePlanner:
             seconds=round(count.total / request.rate, 1),
             does=does if request.side_effects else f"{does}; {MUTED}",
             count="" if count.whole else name,
-            **counted(count),
+            **counted(count, of_types(self._contracts, sorted(count.by_type))),
         )
         plan = sealed(plan)
         await self._keys.put(plan_key(plan.hash), orjson.dumps(plan.to_json()))
@@ -190,7 +192,7 @@ class StorePlanner:
         ]
 
 
-def counted(count: StoreCount) -> dict[str, Any]:
+def counted(count: StoreCount, warnings: Sequence[str] = ()) -> dict[str, Any]:
     """The members of a plan that say what was counted."""
     epochs = {each.stream: each.epoch for each in count.streams}
     part = f"{count.done} of {len(count.partitions)} partitions are counted; plan again, with this count, to go on"
@@ -207,7 +209,7 @@ def counted(count: StoreCount) -> dict[str, Any]:
         ),
         "exact": count.whole,
         "bytes": count.bytes,
-        "warnings": () if count.whole else (part,),
+        "warnings": (*(() if count.whole else (part,)), *warnings),
     }
 
 
