@@ -7,6 +7,7 @@ from typing import Any
 
 import helm_python
 import pytest
+import yaml
 
 from tests.support import chart, kubernetes_schemas
 
@@ -91,3 +92,18 @@ def test_a_further_worker_is_a_further_entry() -> None:
     assert kinds == {"Deployment", "ServiceAccount", "HorizontalPodAutoscaler", "NetworkPolicy"}
     [template] = [each for name, each in chart.pod_templates(objects).items() if name == "archiver"]
     assert "PENSTOCK_ELASTICSEARCH_URL" in chart.environment(template)
+
+
+def test_the_examples_are_valid_and_their_values_render() -> None:
+    examples = chart.CHART.parent / "examples"
+    nats = [*yaml.safe_load_all((examples / "nats.yaml").read_text(encoding="utf-8"))]
+    for version in (kubernetes_schemas.OLDEST, kubernetes_schemas.NEWEST):
+        assert [kubernetes_schemas.faults(each, version) for each in nats] == [[]] * len(nats)
+    for name in ("elasticsearch", "cassandra"):  # of their operators
+        assert yaml.safe_load((examples / f"{name}.yaml").read_text(encoding="utf-8"))["metadata"]["namespace"]
+    objects = chart.render(yaml.safe_load((examples / "values.yaml").read_text(encoding="utf-8")))
+    headless = next(each for each in nats if each["spec"].get("clusterIP") == "None")
+    [scaler, *_] = chart.of_kind(objects, "ScaledObject")
+    port = next(each["port"] for each in headless["spec"]["ports"] if each["name"] == "monitoring")
+    endpoint = f"{headless['metadata']['name']}.{headless['metadata']['namespace']}.svc:{port}"
+    assert scaler["spec"]["triggers"][0]["metadata"]["natsServerMonitoringEndpoint"] == endpoint

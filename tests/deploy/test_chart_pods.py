@@ -80,6 +80,9 @@ def test_only_who_must_connect_before_there_are_tokens_has_a_stored_secret_for_t
         part: [path for path in _files(template) if path.endswith(".nk")]
         for part, template in chart.pod_templates(chart.case("everything")).items()
     }
+    by_nkey = {name for name, each in load().identities.items() if not each.by_token}
+    public = {path for path in _files(chart.pod_templates(chart.case("default"))["auditor"]) if path.endswith(".pub")}
+    assert public == {f"{name}.pub" for name in by_nkey} | {"auditor.seal.pub"}
     assert {part: paths for part, paths in seeds.items() if paths} == {
         "authority": ["authority.nk", "authority.issuer.nk", "authority.xkey.nk"],
         "provision": ["provision.nk"],

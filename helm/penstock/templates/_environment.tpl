@@ -4,6 +4,8 @@
 {{- $secrets := "/run/secrets/penstock" }}
 {{- $env := dict "PENSTOCK_LOG_LEVEL" $values.logLevel "PENSTOCK_STATE" "/var/lib/penstock" }}
 {{- $_ := set $env "PENSTOCK_CREDENTIALS" $secrets }}
+{{- $_ := set $env "PENSTOCK_SECRETS_FOLDER" $secrets }}
+{{- $_ := set $env "PENSTOCK_AUTH" "callout" }}
 {{- if hasKey $values.services .name }}
 {{- $_ := set $env "PENSTOCK_HOST" "0.0.0.0" }}
 {{- $_ := set $env "PENSTOCK_PORT" (eq .name "edge" | ternary "8443" "8080") }}

@@ -20,6 +20,9 @@
 {{- range $file := list "auditor.seal.pem" "auditor.seal.pub" }}
 {{- $named = append $named (list $values.secrets.auditor $file $file) }}
 {{- end }}
+{{- range $name := (include "penstock.fleet" .root | fromYaml).nkeys }}
+{{- $named = append $named (list $values.secrets.auditor (printf "%s.pub" $name) (printf "%s.pub" $name)) }}
+{{- end }}
 {{- end }}
 {{- if has "proof" .needs }}{{ $named = append $named (list $values.secrets.edgeProof "edge_proof" "edge_proof") }}{{ end }}
 {{- if has "certificate" .needs }}

@@ -12,6 +12,7 @@ from penstock.contracts.topology import REPLAY_STREAM
 
 _NOTE = """# Made from contracts/ by `penstock contracts render`; do not edit.
 # accounts: service accounts, of the names by which the authority knows the identities (their first client).
+# nkeys: identities that connect with an nkey instead.
 # account: the NATS account of the streams. consumers: those whose lag says how many processes an identity needs.
 # shards: the most processes of an identity that have work, where its consumers are shards.
 """
@@ -24,6 +25,7 @@ def text(contracts: Contracts) -> str:
     body = {
         "account": "CORE",
         "accounts": {name: each.clients[0] for name, each in identities.items() if each.clients},
+        "nkeys": [name for name, each in identities.items() if not each.by_token],
         "consumers": {name: found for name, found in lags.items() if found},
         "shards": {name: count for name in identities if (count := _shards(contracts, name))},
     }
