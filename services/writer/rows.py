@@ -77,16 +77,16 @@ def event_rows(event: Event, length: Length) -> Rows:
 
 def score_rows(score: Score, length: Length) -> Rows:
     """The row of a score; written as of the moment when its event was stored, so that a replay changes nothing."""
-    in_period = period(length, score.time_ms)
+    in_period, place = _partition(length, score.time_ms // DAY_MS, score.pp)
+    raw = score.raw
     row = b"".join(
         (
-            _place(in_period, score.pp),
-            _KEY + uuid_bytes(score.key),
-            _name(score.model),
-            bound(_INT(score.version)),
-            _name(score.dataset),
-            _LENGTH(len(score.raw)),
-            score.raw,
+            place,
+            _KEY,
+            uuid_bytes(score.key),
+            _scored_by(score.model, score.version, score.dataset),
+            _LENGTH(len(raw)),
+            raw,
             _TIMESTAMP(8, score.stored_at_ns // 1000),
         )
     )
@@ -109,6 +109,11 @@ def _place(in_period: str, pp: int) -> bytes:
 def _name(text: str) -> bytes:
     """For what many rows share."""
     return bound(text.encode())
+
+
+@lru_cache(maxsize=16_384)
+def _scored_by(model: str, version: int, dataset: str) -> bytes:
+    return _name(model) + bound(_INT(version)) + _name(dataset)
 
 
 @lru_cache(maxsize=16_384)

@@ -54,6 +54,7 @@ class EventSubject:
     type: str
 
 
+@lru_cache(maxsize=4096)
 def is_token(text: str) -> bool:
     """Whether `text` may name an identity, dataset or model."""
     return TOKEN.match(text) is not None and text not in RESERVED
