@@ -121,16 +121,25 @@ def test_a_pod_has_longer_to_end_than_its_process_takes() -> None:
 
 
 @pytest.mark.parametrize("name", chart.CASES)
-def test_every_container_is_confined(name: str) -> None:
+def test_every_pod_is_what_pod_security_restricted_admits(name: str) -> None:
     for part, template in chart.pod_templates(chart.case(name)).items():
+        spec, security = template["spec"], template["spec"]["securityContext"]
+        assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & spec.keys(), part
+        assert (security["runAsNonRoot"], security["runAsUser"]) == (True, 10001), part
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, part
+        volumes = {kind for volume in spec["volumes"] for kind in volume if kind != "name"}
+        assert volumes <= {"configMap", "emptyDir", "projected"}, part
         for container in containers(template):
-            security = container["securityContext"]
-            assert security["readOnlyRootFilesystem"], part
-            assert security["capabilities"] == {"drop": ["ALL"]}, part
+            own = container["securityContext"]
+            assert own == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, part
+            assert all("hostPort" not in port for port in container.get("ports", ())), part
             assert container["resources"]["limits"]["memory"], part
             words = [*container.get("command", []), *container.get("args", [])]
             assert not {"sh", "bash", "/bin/sh"} & set(words), part
-        assert template["spec"]["securityContext"]["runAsUser"] == 10001
 
 
 def _files(template: dict[str, Any]) -> Iterator[str]:

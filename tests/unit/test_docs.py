@@ -14,7 +14,7 @@ DOCUMENTS = sorted(
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")]
 )
 ARCHITECTURE = "docs/architecture.md"
-FOLDERS = ("contracts", "libs", "services", "stack", "tests", "bench", "docs", "examples")
+FOLDERS = ("contracts", "libs", "services", "stack", "tests", "bench", "docs", "examples", "helm")
 
 _LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)]*)?\)")
 _PATH = re.compile(rf"(?<![\w./<>-])((?:{'|'.join(FOLDERS)}|penstock)/[\w./*-]*[\w*])")
