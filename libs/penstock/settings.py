@@ -64,6 +64,13 @@ class Settings(BaseSettings):
         20.0, ge=0.05, le=60, description="between two checks of what a process relies on: indices, tables, streams"
     )
 
+    traces: bool = Field(False, description="`on`: spans go to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names")
+    traces_ratio: float = Field(0.01, ge=0, le=1, description="of the requests traced that come without a traceparent")
+    traces_events: int = Field(100, ge=0, le=100_000, description="most events traced by one process in a second")
+    traces_errors: int = Field(
+        10, ge=0, le=10_000, description="most failures recorded in a second that were not sampled"
+    )
+
     nats_url: str = Field("", description="default: the local stack's server")
     credentials: Path | None = Field(None, description="folder with <identity>.nk; default: <state>/credentials")
     secrets_folder: Path | None = Field(None, description="folder with passwords; default: <state>/secrets")

@@ -23,6 +23,7 @@ from penstock.services.indexer.adaptive_concurrency import Limit
 from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.metrics import BULK_BYTES, BULK_FAILED, BULK_SECONDS, BULK_WIDTH
 from penstock.services.indexer.verdicts import Create, Verdict, by_operator, of_item, of_request
+from penstock.telemetry.traces import store_step
 
 _log = structlog.get_logger(__name__)
 LARGEST_REQUEST = 1024 * 1024 - 512  # bytes; aiohttp hands a body to the socket in one go, and warns beyond this
@@ -129,12 +130,13 @@ class Bulker:
                 began = loop.time()
                 try:
                     BULK_BYTES.inc(len(body))
-                    response = await self._client.bulk(
-                        operations=[body],  # type: ignore[list-item]  # bytes pass as they are
-                        require_alias=True,
-                        include_source_on_error=False,
-                        filter_path="errors,items.*.status,items.*.error.type,items.*.error.reason",
-                    )
+                    with store_step("elasticsearch", "bulk", size=len(part)):
+                        response = await self._client.bulk(
+                            operations=[body],  # type: ignore[list-item]  # bytes pass as they are
+                            require_alias=True,
+                            include_source_on_error=False,
+                            filter_path="errors,items.*.status,items.*.error.type,items.*.error.reason",
+                        )
                 except (ApiError, TransportError):
                     self.limit.pushed_back()
                     raise

@@ -14,11 +14,12 @@ import uvicorn
 
 from penstock import gc_tuning
 from penstock.contracts import load
+from penstock.errors import PenstockError
 from penstock.services.ingress.app import Ingress
 from penstock.services.ingress.http.connections import Connection, Connections
 from penstock.services.ingress.http.protocol import bounded
 from penstock.services.ingress.settings import IngressSettings
-from penstock.telemetry import configure_logging
+from penstock.telemetry import configure_logging, traces
 
 KEEP_ALIVE_SECONDS = 75  # longer than a proxy keeps idle connections, or it sends into closed ones
 STOP_SECONDS = 8
@@ -75,6 +76,7 @@ async def serve(settings: IngressSettings) -> int:
     await server.serve()
     for watch in watches:
         watch.cancel()
+    await traces.stop()
     return 0 if ingress.link.fault is None else 1
 
 
@@ -88,6 +90,11 @@ def main() -> None:
     """Runs the ingress; ends the process."""
     settings = IngressSettings()
     configure_logging(settings.log_level, "ingress")
+    try:
+        traces.start("ingress", settings)
+    except PenstockError as error:
+        _log.critical("ingress_failed", reason=str(error))
+        sys.exit(1)
     sys.exit(asyncio.run(serve(settings)))
 
 

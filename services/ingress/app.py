@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from penstock.auth import issuers
 from penstock.auth.api_keys import KeyFile
@@ -26,12 +27,14 @@ from penstock.services.ingress.http import describe, documentation, health
 from penstock.services.ingress.http.body import pace_of
 from penstock.services.ingress.http.dispatch import HttpApp, as_problem
 from penstock.services.ingress.http.refusals import as_refusal, methods
+from penstock.services.ingress.http.traced_app import TracedApp
 from penstock.services.ingress.queries import audit, routes
 from penstock.services.ingress.queries.ask import WorkerClient
 from penstock.services.ingress.settings import IngressSettings
 from penstock.services.ingress.submit.accept import Accept
 from penstock.services.ingress.tail import routes as tail_routes
 from penstock.services.ingress.tail.followers import Tail
+from penstock.telemetry import traces
 
 
 class Ingress:
@@ -64,7 +67,9 @@ class Ingress:
         app.add_exception_handler(Exception, _answer_defect)  # it is raised on to HttpApp, which logs it
         app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
         clients = ClientAddresses(settings.secrets)
-        self.http = HttpApp(Accept(contracts, verifier, self.link, clients, settings), app, pace_of(settings))
+        http = HttpApp(Accept(contracts, verifier, self.link, clients, settings), app, pace_of(settings))
+        tracer = traces.tracer()
+        self.http: ASGIApp = http if tracer is None else TracedApp(http, tracer)
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:

@@ -18,6 +18,7 @@ from penstock.scoring.features import Extractor
 from penstock.services.scorer import metrics
 from penstock.services.scorer.model import Model
 from penstock.services.scorer.records import Scored, score_records
+from penstock.telemetry import traces
 
 GATHER_SECONDS = 0.002
 GATHERED_MOST = 1_024  # events in one turn of the model; more are left for the next
@@ -77,9 +78,11 @@ class Scorer:
         return handle
 
     async def _publish(self, events: list[Event], recent: RecentCache[str, float]) -> list[Outcome]:
-        scored = await self._scored(events)
+        with traces.step("score", "internal", self._about_model()):
+            scored = await self._scored(events)
         try:
-            results = await self._committer.submit([one.outgoing for one in scored])
+            with traces.send_step("SCORES", len(scored)):
+                results = await self._committer.submit([one.outgoing for one in scored])
         except Unavailable as error:
             return [Retry(error.retry_after or 1.0, error.detail)] * len(events)
         outcomes = []
@@ -88,6 +91,12 @@ class Scorer:
             if isinstance(outcomes[-1], Done):
                 recent.put(event.key, one.score)
         return outcomes
+
+    def _about_model(self) -> traces.Attributes | None:
+        model = self._model
+        if model is None or traces.current() is None:
+            return None
+        return {"penstock.model.name": model.identity.name, "penstock.model.version": model.identity.version}
 
     def _scored(self, events: Sequence[Event]) -> asyncio.Future[list[Scored]]:
         """The records of events, by the next turn of the model."""

@@ -27,6 +27,7 @@ from penstock.services.writer.periods import Length
 from penstock.services.writer.rows import Rows, event_rows, score_rows
 from penstock.services.writer.store import Store
 from penstock.services.writer.verdicts import of_error
+from penstock.telemetry.traces import store_step
 
 _log = structlog.get_logger(__name__)
 REBUILD = "rebuild"  # the effect of a run that fills a table beside the live one
@@ -125,6 +126,7 @@ class Writer:
         """Sends rows of one partition as soon as there is room; the future holds the error, if there is one."""
         await self._room.acquire()
         began = time.perf_counter()
+        writing = store_step("cassandra", "BATCH INSERT", rows[0].statements[0][0], size=len(rows))
         try:
             if rows[0].noted and (missing := self._known.missing([rows[0].period])):
                 await self._known.note(missing)
@@ -137,8 +139,9 @@ class Writer:
             self._room.release()
             raise
 
-        def answered(_: asyncio.Future[Any]) -> None:
+        def answered(answer: asyncio.Future[Any]) -> None:
             self._room.release()
+            writing.end(None if answer.cancelled() else answer.exception())
             BATCH_SECONDS.observe(time.perf_counter() - began)
 
         answer.add_done_callback(answered)

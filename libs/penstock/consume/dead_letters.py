@@ -37,10 +37,9 @@ from penstock.events.dead_letter import (
     STREAM,
     WORKER,
 )
+from penstock.telemetry.traces import TRACEPARENT
 
 _log = structlog.get_logger("penstock.consume.dead_letters")
-
-TRACEPARENT = "traceparent"
 
 REASON_BYTES = 1024
 RANGE_REASON_BYTES = 256  # of a range; the full dead letters before it have the whole reason

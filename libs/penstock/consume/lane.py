@@ -34,6 +34,7 @@ from penstock.consume.pull import SILENCE, Puller
 from penstock.consume.settle import Record, Settler
 from penstock.errors import Unavailable
 from penstock.stopping import set_within
+from penstock.telemetry import traces
 
 _log = structlog.get_logger("penstock.consume.lane")
 
@@ -83,7 +84,9 @@ class Lane:
         self._backlog = Backlog(broker, stream, consumer, is_live=intake is None)
         after_failure = self._options.after_failure
         self._settler = Settler(broker, stream, consumer, dead_letters, self._brake, after_failure, record)
-        self._handler = BatchHandler(stream, consumer, handle, self._settler, self._in_flight, after_failure)
+        # What is replayed belongs to traces that are long over.
+        tracer = traces.tracer() if intake is None else None
+        self._handler = BatchHandler(stream, consumer, handle, self._settler, self._in_flight, after_failure, tracer)
         self.puller = Puller(broker, stream, consumer, self._deliver, self._room, self._pull_most)
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals = 0

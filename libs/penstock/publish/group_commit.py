@@ -21,6 +21,7 @@ import structlog
 from penstock.broker import MAX_PAYLOAD, Broker, Message, Stored, encode_headers, error_of, publication, resolve
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.publish import metrics
+from penstock.publish.commit_step import commit_step
 from penstock.publish.pipelined import publish_singly
 from penstock.publish.submission import Entry, Outgoing, Result, Submission
 
@@ -120,7 +121,8 @@ class GroupCommitter:
             if not group:
                 continue
             try:
-                await self._commit(group)
+                with commit_step(group):
+                    await self._commit(group)
             except Exception as error:  # noqa: BLE001 - the committer must outlive any defect; nobody may wait for ever
                 _log.error("commit_failed", exc_info=error)
                 _settle_rest(group, Unavailable("BROKER_UNAVAILABLE", "the commit failed", retry_after=1))

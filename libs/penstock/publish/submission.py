@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from penstock.broker import Stored
 from penstock.errors import PenstockError
+from penstock.telemetry.traces import current
 
 Result = Stored | PenstockError
 
@@ -23,13 +24,14 @@ class Outgoing(NamedTuple):
 class Submission:
     """Messages submitted together, and the results so far; `future` is set when the last one is known."""
 
-    __slots__ = ("deadline", "future", "items", "missing", "results", "size", "taken")
+    __slots__ = ("deadline", "future", "items", "missing", "results", "size", "span", "taken")
 
     def __init__(self, items: Sequence[Outgoing], size: int, deadline: float) -> None:
         self.items = items
         self.size = size
         self.deadline = deadline
         self.taken = 0
+        self.span = current()
         self.missing = len(items)
         self.results: list[Result | None] = [None] * len(items)
         self.future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()

@@ -10,9 +10,9 @@ import orjson
 
 from penstock.errors import Refused
 from penstock.events import ijson
+from penstock.telemetry.traces import TRACEPARENT
 
 ON_BEHALF = "x-on-behalf"
-TRACEPARENT = "traceparent"
 TRUSTED_PROXY = "ingress"  # the one identity that is believed about others
 ALL = "*"
 

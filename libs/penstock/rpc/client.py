@@ -12,7 +12,8 @@ import orjson
 from penstock.broker import Broker, Message
 from penstock.contracts import load, subjects
 from penstock.errors import NoResponder, PenstockError, Refused, Unavailable
-from penstock.rpc.caller import ON_BEHALF, TRACEPARENT, Person, json_object
+from penstock.rpc.caller import ON_BEHALF, Person, json_object
+from penstock.telemetry.traces import TRACEPARENT, request_step
 
 ERROR = "Nats-Service-Error"
 TIMEOUT = "x-timeout"  # seconds that the caller waits
@@ -41,8 +42,16 @@ async def ask(
         headers[ON_BEHALF] = orjson.dumps(person).decode()
     if traceparent:
         headers[TRACEPARENT] = traceparent
+    with request_step(service, operation) as span:
+        if span is not None and span.context.sampled:
+            headers[TRACEPARENT] = span.context.traceparent
+        return await _ask(broker, service, operation, orjson.dumps(request), headers, timeout)
+
+
+async def _ask(
+    broker: Broker, service: str, operation: str, payload: bytes, headers: dict[str, str], timeout: float
+) -> dict[str, Any]:
     subject = subjects.ask(service, operation, broker.identity)
-    payload = orjson.dumps(request)
     deadline = time.monotonic() + timeout
     try:
         message = await _request(broker, subject, payload, headers, timeout)

@@ -26,6 +26,7 @@ from penstock.rpc.caller import TRUSTED_PROXY, Json, RequestCaller, json_object,
 from penstock.rpc.client import ERROR, TIMEOUT
 from penstock.rpc.discovery import QUEUE, Discovery, Stats
 from penstock.stopping import end_tasks
+from penstock.telemetry import traces
 
 _log = structlog.get_logger("penstock.rpc.server")
 
@@ -109,6 +110,21 @@ class Responder:
         return nats_subjects.is_inbox_of(identity, reply) or (in_core and nats_subjects.is_reply_across_accounts(reply))
 
     async def _answer(self, message: Message, operation: str, identity: str) -> None:
+        tracer = traces.tracer()
+        if tracer is None:
+            await self._answered(message, operation, identity)
+            return
+        parent = traces.parse(message.headers.get(traces.TRACEPARENT))
+        sampled = parent is not None and parent.sampled and bool(tracer.take(1))
+        about = traces.rpc(self.service, operation)
+        span = tracer.root(f"{self.service}/{operation}", "server", parent, about, sampled=sampled)
+        with traces.Step(span):
+            result = await self._answered(message, operation, identity)
+        entry = load().errors.get(result)
+        tracer.finish(span, result if result != "ok" and (entry is None or entry.status >= 500) else "")
+
+    async def _answered(self, message: Message, operation: str, identity: str) -> str:
+        """Answers; returns `ok` or the code of the error."""
         started = time.perf_counter_ns()
         try:
             caller = request_caller(message.headers, identity)
@@ -147,6 +163,7 @@ class Responder:
         stats.nanoseconds += time.perf_counter_ns() - started
         metrics.REQUESTS.labels(self.service, operation, result).inc()
         metrics.REQUEST_SECONDS.labels(self.service, operation).observe((time.perf_counter_ns() - started) / 1e9)
+        return result
 
     async def _audit(
         self, operation: str, request: Json, answer: Json | PenstockError, caller: RequestCaller, started: int

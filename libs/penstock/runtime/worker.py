@@ -52,7 +52,7 @@ from penstock.runtime.parts import Build, Parts, S, Source
 from penstock.runtime.replaying import replay_sources
 from penstock.runtime.reporting import Reporter, may_report
 from penstock.stopping import first_set
-from penstock.telemetry import configure_logging
+from penstock.telemetry import configure_logging, traces
 
 _log = structlog.get_logger("penstock.runtime.worker")
 
@@ -62,6 +62,11 @@ STOP_SECONDS = 6.0  # for batches in flight; with the rest of the way out it sta
 def main(name: str, build: Build[S], settings: S) -> None:
     """Runs the worker `name` (its identity, its port) until SIGTERM; ends the process."""
     configure_logging(settings.log_level, name)
+    try:
+        traces.start(name, settings)
+    except PenstockError as error:
+        _log.error("worker_failed", reason=str(error))
+        sys.exit(1)
     sys.exit(asyncio.run(Worker(name, build, settings).run()))
 
 
@@ -217,5 +222,5 @@ class Worker(Generic[S]):
                     await self._parts.close()
         if self._broker is not None:
             await self._broker.drain(1.0)
-        await self._health.stop()
+        await asyncio.gather(self._health.stop(), traces.stop())
         _log.info("worker_stopped")

@@ -7,12 +7,15 @@ import sys
 
 import structlog
 
+from penstock.telemetry.traces.log_ids import add_trace_ids
+
 
 def configure_logging(level: str, process: str) -> None:
     """JSON lines on standard output, for structlog and for libraries that use logging alike."""
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_trace_ids,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -12,6 +12,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, ConnectionTimeout, Trans
 from penstock.elasticsearch.failure import described, reason_of
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.stopping import set_within
+from penstock.telemetry.traces import store_step
 
 _log = structlog.get_logger("penstock.indexer")
 
@@ -48,8 +49,8 @@ class Elastic:
         self._reachable()
         body = {"timeout": f"{int(_SEARCH_SECONDS)}s", **body}
         try:
-            answer: Json = (
-                await self._client.search(
+            with store_step("elasticsearch", "search", ",".join(aliases)):
+                response = await self._client.search(
                     index=",".join(aliases),
                     body=body,
                     ignore_unavailable=True,
@@ -58,7 +59,7 @@ class Elastic:
                     allow_partial_search_results=False,
                     max_concurrent_shard_requests=5,
                 )
-            ).body
+            answer: Json = response.body
         except (ApiError, TransportError) as error:
             raise _ours(error) from error
         if answer.get("timed_out"):
@@ -73,7 +74,8 @@ class Elastic:
         docs = [{"_index": alias, "_id": key} for alias, key in places]
         try:
             # In real time: an index that nobody searches is not refreshed.
-            answer = await self._client.mget(docs=docs, source=source)
+            with store_step("elasticsearch", "mget", size=len(docs)):
+                answer = await self._client.mget(docs=docs, source=source)
         except (ApiError, TransportError) as error:
             raise _ours(error) from error
         return [doc.get("_source") if doc.get("found") else None for doc in answer.body["docs"]]

@@ -26,9 +26,12 @@ from penstock.services.ingress.http.body_budget import BodyBudget
 from penstock.services.ingress.http.protocol import BODY_IS_HERE
 from penstock.services.ingress.settings import IngressSettings
 from penstock.services.ingress.submit.active_models import ActiveModels
+from penstock.services.ingress.submit.event_context import send_step
 from penstock.services.ingress.submit.request import MAX_EVENTS, Request
+from penstock.telemetry.traces import step
 
 KEYS_REMEMBERED = 32_768  # so that a sender who tries again is told `duplicate`, and the fleet is spared the work
+STREAM = "EVENTS_HTTP"  # as spans name it; the broker knows by the subject
 EXPECTED = {"structured": "an event as a JSON object", "batched": "events as a JSON array"}
 SLICE = 200  # events checked before others get their turn
 
@@ -77,7 +80,8 @@ class Accept:
                 request.close()
                 raise
         connected = self._link.connected
-        complete = await request.wait(self._models, connected.broker if connected is not None else None)
+        with step("wait for workers", "internal"):
+            complete = await request.wait(self._models, connected.broker if connected is not None else None)
         await self._answer(request, complete, send)
 
     async def _answer(self, request: Request, complete: bool, send: Send) -> None:
@@ -145,7 +149,8 @@ class Accept:
         if request.outgoing:
             try:
                 connected = await self._link.use()
-                stored = await connected.committer.submit(request.outgoing)
+                with send_step(STREAM, request.outgoing):
+                    stored = await connected.committer.submit(request.outgoing)
             except Unavailable as error:
                 stored = [error] * len(request.outgoing)
             for (index, key, stamped), result in zip(request.pending, stored, strict=True):

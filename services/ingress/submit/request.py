@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from typing import Any
 
@@ -15,11 +14,11 @@ from penstock.services.ingress.access.caller import HttpCaller
 from penstock.services.ingress.access.edge_identity import received_ns
 from penstock.services.ingress.formats.cloudevents.split import split
 from penstock.services.ingress.submit.active_models import ActiveModels
+from penstock.services.ingress.submit.event_context import given_context
 from penstock.services.ingress.submit.preference import preferred_wait
 from penstock.services.ingress.submit.results import Results
 
 MAX_EVENTS = 5000
-_TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
 
 class Request:
@@ -43,8 +42,7 @@ class Request:
         self.stored: list[tuple[int, str, str, Any]] = []
         self.seconds = preferred_wait(headers.get(b"prefer"))
         self.ticket: Receipt | None = None
-        trace = headers.get(b"traceparent")
-        self._headers = {"traceparent": trace.decode()} if trace and _TRACEPARENT.match(trace) else None
+        self._headers = given_context(headers)
 
     def _begin(self, items: list[bytes]) -> None:
         self.items = items

@@ -10,10 +10,12 @@ from cassandra import OperationTimedOut, ReadTimeout
 from cassandra.cluster import NoHostAvailable
 
 from penstock.errors import Unavailable
+from penstock.services.writer.generations import table_of
 from penstock.services.writer.noted_periods import LIST, NOTE
 from penstock.services.writer.store import Store
 from penstock.services.writer.verdicts import unreachable
 from penstock.stopping import set_within
+from penstock.telemetry.traces import store_step
 
 PERIODS = LIST
 GET = "SELECT key, dataset, record FROM {keyspace}.events WHERE period = ? AND pp = ? AND key IN ?"
@@ -98,7 +100,8 @@ class Reads:
 
         async def reading() -> Any:
             await self._store.generations.refresh()
-            return await self._store.read(statement, values, table=table)
+            with store_step("cassandra", "SELECT", table or table_of(statement) or ""):
+                return await self._store.read(statement, values, table=table)
 
         return await as_ours(reading())
 
