@@ -16,7 +16,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import broker, compare, edge, end_to_end, growth, identity, ingress, memory, replay, replay_beside, workers
+from bench import (
+    broker,
+    compare,
+    edge,
+    end_to_end,
+    growth,
+    identity,
+    ingress,
+    memory,
+    replay,
+    replay_beside,
+    traces,
+    workers,
+)
 from bench.fleet import fleet_on
 from penstock.stack.place import CHECKOUT, Place
 
@@ -32,6 +45,7 @@ PARTS = {
     "memory": memory.measure,
     "compare": compare.measure,
     "growth": growth.measure,
+    "traces": traces.measure,
 }
 USUAL = "broker,ingress,workers,end_to_end"
 
@@ -62,7 +76,7 @@ def main() -> None:
     )
     parser.add_argument("--minutes", type=float, default=10, help="length of the memory run, in minutes")
     parser.add_argument("--rate", type=float, default=memory.RATE, help="events a second of the memory run")
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of each contestant of compare")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each contestant of compare and traces")
     parser.add_argument(
         "--parts", default=compare.PARTS, help=f"parts of compare, separated by commas; default: {compare.PARTS}"
     )

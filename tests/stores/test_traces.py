@@ -65,6 +65,7 @@ async def traced(rig: Rig, on_stores: Place, receiver: Receiver) -> AsyncIterato
         await asyncio.to_thread(process.stop, place, name)
 
 
+@pytest.mark.timeout(400)
 async def test_one_event_is_one_trace_from_the_request_to_the_answer(
     rig: Rig, traced: Ingress, receiver: Receiver, collector: Collector | None
 ) -> None:

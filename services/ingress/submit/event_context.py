@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from penstock.publish import Outgoing
-from penstock.telemetry.traces import TRACEPARENT, Span, Step, current, messages, tracer, unsampled
+from penstock.telemetry.traces import NOTHING, TRACEPARENT, Span, Step, current, messages, tracer, unsampled
 
 MOST_TRACED = 10  # events of one request
 
