@@ -14,6 +14,8 @@ from penstock.telemetry.traces import TRACEPARENT, Span, SpanContext, Tracer, me
 
 MOST_LINKS = 128  # of a batch, the limit of the specification
 MOST_FAILED = 10  # events of a batch that were not sampled, and have a span because they failed
+SIZE = "db.operation.batch.size"
+REQUESTS = "penstock.requests"  # to the store, where the batch took more than one
 RETRIED = "RETRIED"  # error type: the message comes again
 
 _Traced = tuple[int, SpanContext | None, SpanContext]  # place in the batch, the context that came, the event's span
@@ -102,9 +104,9 @@ class TracedBatch:
                 continue
             first.end_ns = max(first.end_ns, step.end_ns)
             first.error = first.error or step.error
-            size = step.attributes.get("db.operation.batch.size")
-            if isinstance(size, int):
-                first.attributes["db.operation.batch.size"] = size + int(first.attributes["db.operation.batch.size"])
+            first.attributes[REQUESTS] = int(first.attributes.get(REQUESTS, 1)) + 1
+            if SIZE in step.attributes:
+                first.attributes[SIZE] = len(self._batch)  # in parts, or some of it more than once
         return list(found.values())
 
 
