@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from penstock.stack import process
-from penstock.telemetry.traces.otlp import TIMEOUT
+from penstock.telemetry.traces.endpoint import TIMEOUT
 from tests.support.broker_rig import Rig
 from tests.support.ingress import Ingress, event
 from tests.support.until import until

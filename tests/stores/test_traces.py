@@ -171,7 +171,8 @@ async def _assert_a_search_goes_on_in_the_indexer(traced: Ingress, receiver: Rec
     [asked, answered] = sorted((span for span in spans if span.name == "search/query"), key=lambda span: span.start_ns)
     assert (asked.service, asked.parent) == ("ingress", _only(spans, "POST /v1/search").span_id)
     assert (answered.service, answered.kind, answered.parent) == ("indexer", SERVER, asked.span_id)
-    assert {span.attributes["db.system.name"] for span in spans if span.parent == answered.span_id} == {"elasticsearch"}
+    below = [span.attributes.get("db.system.name") for span in spans if span.parent == answered.span_id]
+    assert "elasticsearch" in below
 
 
 async def _assert_a_failure_is_recorded_although_it_was_not_sampled(rig: Rig, receiver: Receiver) -> None:

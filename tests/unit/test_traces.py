@@ -11,9 +11,10 @@ import pytest
 
 from penstock.consume import Delivery, Done, Drop, Outcome, Retry
 from penstock.consume.traced_batch import TracedBatch
-from penstock.errors import Unavailable
+from penstock.errors import Refused, Unavailable
 from penstock.telemetry.traces import Span, Step, Tracer, current, parse, step, store_step, unsampled
 from penstock.telemetry.traces.allowance import Allowance
+from penstock.telemetry.traces.endpoint import endpoint, resource
 from penstock.telemetry.traces.log_ids import add_trace_ids
 from penstock.telemetry.traces.sender import Sender
 
@@ -209,3 +210,38 @@ def test_spans_are_sent_when_it_stops_and_a_stop_does_not_wait_for_an_exporter_t
     sender.stop(0.2)
     assert time.monotonic() - began < 5.0  # of the 60 s that the exporter takes
     assert aborted.wait(10)
+
+
+@pytest.mark.parametrize(
+    ("environment", "url", "headers", "timeout"),
+    [
+        ({}, "http://localhost:4318/v1/traces", {}, 2.0),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318/"}, "http://c:4318/v1/traces", {}, 2.0),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318",
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://t/in",
+                "OTEL_EXPORTER_OTLP_HEADERS": "a=b%20c, d=e=f,nonsense",
+                "OTEL_EXPORTER_OTLP_TIMEOUT": "5",
+            },
+            "http://t/in",
+            {"a": "b c", "d": "e=f"},
+            5.0,
+        ),
+    ],
+)
+def test_where_spans_go(environment: dict[str, str], url: str, headers: dict[str, str], timeout: float) -> None:
+    found = endpoint(environment)
+    assert (found.url, found.headers, found.timeout) == (url, headers, timeout)
+
+
+@pytest.mark.parametrize("name", ["ENDPOINT", "PROTOCOL", "COMPRESSION", "TIMEOUT"])
+def test_a_variable_that_is_not_right_is_named(name: str) -> None:
+    with pytest.raises(Refused, match=f"OTEL_EXPORTER_OTLP_{name}"):
+        endpoint({f"OTEL_EXPORTER_OTLP_{name}": "grpc"})
+
+
+def test_the_environment_counts_more_than_what_a_process_says_of_itself() -> None:
+    own = {"service.name": "indexer", "service.namespace": "penstock"}
+    environment = {"OTEL_RESOURCE_ATTRIBUTES": "service.namespace=eu,a=b", "OTEL_SERVICE_NAME": "i1"}
+    assert resource(environment, own) == {"service.name": "i1", "service.namespace": "eu", "a": "b"}

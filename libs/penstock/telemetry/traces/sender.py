@@ -1,8 +1,7 @@
 """spans → a bounded queue → a thread of its own → the collector.
 
 Nothing here waits for a collector that is away: what does not fit into the queue is dropped and counted, and the stop
-is over after the seconds that it is given, whatever the exporter is doing. (The SDK's BatchSpanProcessor drops the
-oldest spans without counting them where we could see it, and its shutdown waits for the exporter's retries.)
+is over after the seconds that it is given, whatever the exporter is doing.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ Export = Callable[[Sequence[Span]], bool]
 
 
 class Sender:
-    """`export` sends spans and says whether the collector has them; `abort` ends its retries. Both are called in other
-    threads than the event loop's."""
+    """`export` sends spans and says whether the collector has them; `abort` ends its retries. The first is called in
+    the sender's thread."""
 
     def __init__(self, export: Export, abort: Callable[[], None], *, most_waiting: int = MOST_WAITING) -> None:
         self._export = export
@@ -54,7 +53,7 @@ class Sender:
         self._wake.set()
         self._thread.join(seconds)
         if self._thread.is_alive():
-            threading.Thread(target=self._abort, name="spans abort", daemon=True).start()
+            self._abort()
         left = len(self._queue)
         self._queue.clear()
         if left:

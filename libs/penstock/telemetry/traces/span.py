@@ -12,8 +12,9 @@ from typing import Literal
 from penstock.telemetry.traces.context import SpanContext
 
 Kind = Literal["internal", "server", "client", "producer", "consumer"]
-Attributes = dict[str, str | int | float | bool]
-MOST_CHILDREN = 64  # of one local root; the others are counted
+Value = str | int | float
+Attributes = dict[str, Value]
+MOST_CHILDREN = 64  # of one local root; the others are counted in an attribute of it
 
 
 class Span:

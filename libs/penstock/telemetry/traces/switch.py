@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+from importlib.metadata import version
 
 from penstock.errors import Refused
 from penstock.settings import Settings
+from penstock.telemetry.traces.endpoint import endpoint, resource
+from penstock.telemetry.traces.export import Exporter
 from penstock.telemetry.traces.sender import Sender
 from penstock.telemetry.traces.tracer import Tracer
 
@@ -25,19 +28,26 @@ def tracer() -> Tracer | None:
 def start(process: str, settings: Settings) -> None:
     """Switches traces on, where the settings say so; before the parts of the process are made.
 
-    Raises Refused when OpenTelemetry is not installed.
+    Raises Refused SETTING_INVALID, also when OpenTelemetry's protocol is not installed.
     """
     global _tracer, _sender
     if not settings.traces:
         return
     try:
-        from penstock.telemetry.traces.otlp import Exporter
+        from penstock.telemetry.traces.otlp import Encoder
     except ImportError as error:
         raise Refused(
             "SETTING_INVALID", f"PENSTOCK_TRACES is on, and {error.name} is not installed: install penstock[traces]"
         ) from error
-    exporter = Exporter(process, f"{platform.node()}-{os.getpid()}")
-    _sender = Sender(exporter.export, exporter.abort)
+    about = {
+        "service.namespace": "penstock",
+        "service.name": process,
+        "service.instance.id": f"{platform.node()}-{os.getpid()}",
+        "service.version": version("penstock"),
+    }
+    encode = Encoder(resource(os.environ, about), version("penstock"))
+    exporter = Exporter(endpoint(os.environ), encode)
+    _sender = Sender(exporter, exporter.abort)
     _tracer = Tracer(
         _sender.add, ratio=settings.traces_ratio, events=settings.traces_events, errors=settings.traces_errors
     )

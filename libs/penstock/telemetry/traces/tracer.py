@@ -60,6 +60,8 @@ class Tracer:
         root.end(error)
         root.exported = root.context.sampled or bool(root.error and self._errors.take())
         if root.exported:
+            if root.dropped:
+                root.attributes["penstock.spans.dropped"] = root.dropped
             self._send([root, *root.children])
         root.children = []
         return root.exported
