@@ -6,17 +6,21 @@ import asyncio
 import time
 from typing import Any
 
+from penstock.contracts import load
+from penstock.errors import Unavailable
 from penstock.replay.ledger import Ledger
-from penstock.replay.run import Range, Run
+from penstock.replay.run import Change, Holder, Range, Run
 from penstock.rpc.caller import RequestCaller
 from penstock.rpc.messages import FedPage, FeedPage, RecordMatch, StoreSelection, StreamSpan
 from penstock.rpc.server import serve
 from penstock.services.operator.replay.from_store import FromStore
+from penstock.services.operator.replay.leader import Leader
 from penstock.services.operator.replay.runs import Runs
 from penstock.services.operator.replay.supply import Supplied
 from tests.support.broker_rig import Rig
 from tests.support.until import until
 
+AT = "2026-11-29T00:00:00Z"
 RESUMED_SECONDS = 5.0
 RECORDS = 3
 SELECTION = StoreSelection(periods=("2026-10", "2026-11"), match=RecordMatch(entity="till_1"), lives={"EVENTS_NATS": 1})
@@ -47,7 +51,7 @@ async def test_a_page_in_the_hands_of_a_killed_writer_is_asked_for_again(rig: Ri
         return supplied if supplied.settled and supplied.counted else None
 
     async def said() -> bool:
-        return not await fed() and any("no responders" in why for why in reasons)
+        return not await fed() and any("is one running?" in why for why in reasons)
 
     await until(said)  # no writer runs
     writer = await serve(await rig.broker("writer"), "store_replay", {"page": page})
@@ -61,3 +65,32 @@ async def test_a_page_in_the_hands_of_a_killed_writer_is_asked_for_again(rig: Ri
     assert supplied.left == 0
     assert supplied.why == ""
     assert any("page" in why and "within" in why for why in reasons), reasons
+
+
+class Unprepared(FromStore):
+    """Cannot begin yet."""
+
+    async def start(self, run: Run, slot: str) -> tuple[Range, ...]:
+        del run, slot
+        raise Unavailable("SERVICE_UNAVAILABLE", "the writer is not there yet", retry_after=1)
+
+
+async def test_a_run_that_cannot_begin_says_why(rig: Rig) -> None:
+    runs, lost = Runs(await rig.broker("operator")), asyncio.Event()
+    run = RUN.model_copy(
+        update={"id": "r-early", "state": "planned", "changes": (Change(state="planned", at=AT, by="ann"),)}
+    )
+    await runs.create(run, "ann")
+    await runs.take(run.target, Holder(run.id), (await runs.holder(run.target))[1])
+    leader = Leader(runs, load(), {"store": lambda run: Unprepared(runs, run)})
+    leading = asyncio.create_task(leader.run(lost))
+
+    async def says_why() -> bool:
+        status = await runs.progress(run.id)
+        return (status.get("why"), status.get("run", {}).get("state")) == ("the writer is not there yet", "planned")
+
+    await until(says_why)
+    lost.set()
+    await leading
+    await runs.move(run.id, "cancelled", "ann")
+    await runs.finish(run)

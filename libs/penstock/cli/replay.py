@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from penstock.cli import replay_show as show
+from penstock.cli.moments import moment
 from penstock.cli.options import By, Json, Reason, user
 from penstock.cli.replay_client import Operator, ask_once, sequences_of, since_of, target_of
 from penstock.events import timestamps
@@ -27,7 +28,7 @@ app = typer.Typer(
 
 EXIT = {"failed": 3, "cancelled": 4, "paused": 5}
 NO_PROOF, AT_LEAST = 6, 7
-ENDED = ("done", "failed", "cancelled")
+RELATIVE = ("now", "-P")  # how times begin that the operator resolves
 WANTED = {"pause": "paused", "cancel": "cancelled"}  # by operation, the state that it leads to
 WATCH_SECONDS = 0.5
 
@@ -85,7 +86,7 @@ def plan(
         "entity": entity,
         "key": key,
     }
-    times = {"from": since_of(since) if since else begin, "to": to}
+    times = {"from": since_of(since) if since else _bound(begin), "to": _bound(to)}
     body: dict[str, Any] = {
         **target_of(target),
         **({"effect": effect} if effect else {}),
@@ -214,6 +215,10 @@ def report(
         raise typer.Exit(NO_PROOF)
 
 
+def _bound(text: str) -> str | None:
+    return text if text.startswith(RELATIVE) else moment(text or None)
+
+
 def _plan(body: dict[str, Any]) -> ReplayPlan:
     async def planning() -> ReplayPlan:
         async with Operator() as operator:
@@ -244,7 +249,7 @@ async def _followed(run: str, wanted: str, shown: Callable[[ReplayStatus], None]
         while True:
             found = ReplayStatus.model_validate(await operator.ask_again("status", {"run": run}))
             shown(found)
-            if found.run.state in ENDED or (found.run.state == wanted and _is_obeyed(found)):
+            if found.run.state in show.ENDED or (found.run.state == wanted and _is_obeyed(found)):
                 return found
             await asyncio.sleep(WATCH_SECONDS)
 
@@ -257,7 +262,7 @@ def _is_obeyed(found: ReplayStatus) -> bool:
 async def _watch_list(body: dict[str, Any], json: bool) -> None:
     async with Operator() as operator:
         last: ReplayRuns | None = None
-        while last is None or any(each.state not in ENDED for each in last.runs):
+        while last is None or any(each.state not in show.ENDED for each in last.runs):
             if last is not None:
                 await asyncio.sleep(WATCH_SECONDS)
             found = ReplayRuns.model_validate(await operator.ask_again("list", body))

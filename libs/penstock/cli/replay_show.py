@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from penstock.cli.console import Cell, print_json, print_table
+from penstock.cli.console import Cell, print_json, print_line, print_table
 from penstock.cli.printable import shown
 from penstock.cli.replay_client import named_target
 from penstock.rpc.messages import RebuiltIndex, ReplayPlan, ReplayReport, ReplayRun, ReplayRuns, ReplayStatus
 
+ENDED = ("done", "failed", "cancelled")
+LINE_SECONDS = 5.0  # between lines of a watch in a pipe that say the same
 _STYLES = {
     "running": "green",
     "swapping": "green",
@@ -84,7 +88,9 @@ def rebuilt(found: RebuiltIndex, json: bool) -> None:
         print_json(found.to_json())
         return
     beside = f"beside it {found.beside}" if found.beside else "nothing beside it"
-    Console(highlight=False, soft_wrap=True).print(f"{found.alias} is {found.state}: live {found.live}, {beside}")
+    Console(highlight=False, soft_wrap=True).print(
+        f"rebuild of {found.alias} {found.state.replace('_', ' ')}: live {found.live}, {beside}"
+    )
 
 
 def runs(found: ReplayRuns, json: bool) -> None:
@@ -117,14 +123,16 @@ def status(found: ReplayStatus, json: bool) -> None:
         f"  {done.confirmed:,} confirmed, {done.skipped:,} skipped as older, {done.parked:,} parked,"
         f" {done.filtered:,} filtered; {found.in_hand:,} in flight"
     )
-    left = f", {_time(found.seconds_left)} left" if found.seconds_left is not None else ""
-    out.print(
-        f"  {found.rate:,.0f} per second of {found.run.rate:,.0f} requested; {found.allowed:,.0f} allowed now{left}"
-    )
-    out.print(
-        f"  live {found.run.target}: {found.live.pending:,} pending, {found.live.behind_seconds:.1f} s behind;"
-        f" {found.instances} replicas working"
-    )
+    if found.run.state not in ENDED:
+        out.print(
+            f"  {found.rate:,.0f} per second of {found.run.rate:,.0f} requested; {found.allowed:,.0f} allowed now"
+            f"{_left(found)}"
+        )
+        replicas = "1 replica" if found.instances == 1 else f"{found.instances} replicas"
+        out.print(
+            f"  live {found.run.target}: {found.live.pending:,} pending, {found.live.behind_seconds:.1f} s behind;"
+            f" {replicas} working"
+        )
     if found.why:
         out.print(f"  {shown(found.why)}", style="yellow", markup=False)
     if found.run.changes:
@@ -162,7 +170,7 @@ def report(found: ReplayReport, json: bool) -> None:
 
 @contextmanager
 def watching(json: bool) -> Iterator[Callable[[ReplayStatus], None]]:
-    """Shows each status as it comes: a progress bar, or one line of JSON per change."""
+    """Shows each status as it comes: a progress bar, lines in a pipe, or one line of JSON per change."""
     if json:
         last = ""
 
@@ -175,28 +183,48 @@ def watching(json: bool) -> Iterator[Callable[[ReplayStatus], None]]:
 
         yield line
         return
-    console = Console(highlight=False)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[says]}"),
-        console=console,
-    ) as progress:
-        task = progress.add_task("", total=None, says="")
+    if not Console().is_terminal:
+        yield _Lines().add
+        return
+    progress = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    task, says = progress.add_task("", total=None), Text()
+    with Live(Group(progress, says)):
 
         def bar(found: ReplayStatus) -> None:
-            left = f" · {_time(found.seconds_left)} left" if found.seconds_left is not None else ""
-            progress.update(
-                task,
-                description=f"{found.run.id} {_state(found.run)}",
-                total=found.run.planned,
-                completed=found.outcomes.total,
-                says=f"{found.rate:,.0f}/s{left} · live {found.live.pending:,} pending {found.why}",
-            )
+            description = f"{found.run.id} {_state(found.run)}"
+            progress.update(task, description=description, total=found.run.planned, completed=found.outcomes.total)
+            says.plain = shown(_says(found))
 
         yield bar
-    console.print()
+
+
+class _Lines:
+    """For a pipe: a line when something else holds the run up, and every few seconds."""
+
+    def __init__(self) -> None:
+        self._last = ("", "")
+        self._at = 0.0
+
+    def add(self, found: ReplayStatus) -> None:
+        """Prints it, if there is something new."""
+        now, this = time.monotonic(), (found.run.state, found.why)
+        if this == self._last and now - self._at < LINE_SECONDS:
+            return
+        self._last, self._at = this, now
+        numbers = f"{found.outcomes.total:,} of {found.run.planned:,}"
+        print_line(f"{found.run.id} is {found.run.state}: {numbers}; {_says(found)}")
+
+
+def _says(found: ReplayStatus) -> str:
+    if found.run.state in ENDED:
+        return found.run.changes[-1].why if found.run.changes else ""
+    why = f"; {found.why}" if found.why else ""
+    live = f"live {found.run.target} {found.live.pending:,} pending"
+    return f"{found.rate:,.0f} per second{_left(found)}; {live}{why}"
+
+
+def _left(found: ReplayStatus) -> str:
+    return f", {_time(found.seconds_left)} left" if found.seconds_left is not None else ""
 
 
 def _state(found: ReplayRun) -> str:

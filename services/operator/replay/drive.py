@@ -88,6 +88,13 @@ class Drive:
         await self._write(supplied)
         return await self._ended(supplied, streams)
 
+    async def held_up(self, why: str) -> None:
+        """Shows what keeps the run from being driven. Raises PenstockError when that cannot be written either."""
+        if not self.run.ended:
+            at = timestamps.text(time.time_ns() // 1_000_000 * 1_000_000)
+            self._status = self._status.model_copy(update={"run": self.run, "why": why, "at": at})
+            await self._runs.put_progress(self._status)
+
     async def _close(self) -> bool:
         """Leaves nothing of a run that has ended; may be called again."""
         await self._log.read()
@@ -193,7 +200,7 @@ class Drive:
                 "live": LiveLag(pending=load.pending, behind_seconds=round(load.behind, 3)),
                 "instances": len(reports) or supplied.instances,
                 "rate": round(self._rate, 1),
-                "seconds_left": round(left / self._rate, 1) if self._rate > 0.5 else None,
+                "seconds_left": round(left / self._rate, 1) if self._rate > 0.5 and allowed else None,
             }
         )
 

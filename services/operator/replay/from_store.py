@@ -14,7 +14,7 @@ import orjson
 import structlog
 
 from penstock.broker import if_there
-from penstock.errors import PenstockError
+from penstock.errors import NoResponder, PenstockError
 from penstock.replay.ledger import Ledger
 from penstock.replay.origin import STREAM_NAME
 from penstock.replay.run import Run
@@ -111,7 +111,8 @@ class FromStore:
             if error.code == "CONFLICT":  # another leads, and is further
                 self._revision = -1
             else:
-                self._fault = f"no records come from the writers: {error.detail}"
+                silent = isinstance(error, NoResponder)
+                self._fault = f"no records come from the writers: {'is one running?' if silent else error.detail}"
             _log.warning("store_not_fed", run=run.id, code=error.code, reason=error.detail)
 
     async def _read_place(self, run: Run) -> None:

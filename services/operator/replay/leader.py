@@ -98,6 +98,9 @@ class Leader:
                     del self._drives[id]
             except PenstockError as error:
                 self._log_fault(id, error)
+                if (driven := self._drives.get(id)) is not None:
+                    with suppress(PenstockError):
+                        await driven.held_up(error.detail)
             except Exception:  # noqa: BLE001
                 # A defect, or a document of another version: it must not keep others from being driven, or end this
                 # replica and then the one that takes over.

@@ -152,9 +152,10 @@ class Planner:
     @staticmethod
     def _held(selected: list[_Selected]) -> str:
         return "; ".join(
-            f"{each.bounds.info.name} holds {each.bounds.info.first_seq} to {each.bounds.info.last_seq}"
-            f" ({each.bounds.info.messages} messages)"
-            for each in selected
+            f"{info.name} holds {info.first_seq} to {info.last_seq} ({info.messages} messages)"
+            if info.messages
+            else f"{info.name} is empty"
+            for info in (each.bounds.info for each in selected)
         )
 
     @staticmethod

@@ -44,7 +44,7 @@ class Runs:
 
     async def get(self, id: str) -> tuple[Run, int]:
         """A run and its revision. Raises Refused NOT_FOUND, or REPLAY_UNREADABLE."""
-        entry = await self._entry(run_key(id), f"run {id}")
+        entry = await self._entry(run_key(id), f"run {id}; `penstock replay list` names those there are")
         return _run(id, entry), entry.revision
 
     async def all(self) -> tuple[list[Run], list[UnreadableRun]]:

@@ -59,7 +59,10 @@ class StorePlanner:
     async def plan(self, request: PlanReplay, actor: str) -> ReplayPlan:
         """The plan, stored under its hash. Raises Refused with a REPLAY_… code."""
         effect, does = self._does(request)
-        alias = await self._alias(request) if effect == "rebuild" else ""
+        alias = ""
+        if effect == "rebuild":
+            alias = await self._alias(request)
+            does = f"{does} {alias.removeprefix(TABLE)} anew beside the live one, check it, and swap the two"
         if request.table is not None and (request.target, effect) != ("writer", "rebuild"):
             raise Refused("REPLAY_UNSUPPORTED", "only the writer rebuilds a table", pointer="/table")
         if not request.reason.strip():
@@ -73,8 +76,9 @@ class StorePlanner:
         if not count.whole:
             await self._counts.keep(count, name, revision)
         elif not count.total:
-            held = ", ".join(count.selection.periods) or "nothing"
-            raise Refused("REPLAY_EMPTY", f"no record of the store matches; it was looked for in {held}")
+            periods = ", ".join(count.selection.periods)
+            where = f"it was looked for in {periods}" if periods else "the store holds nothing of these times"
+            raise Refused("REPLAY_EMPTY", f"no record of the store matches; {where}")
         plan = ReplayPlan(
             at=timestamps.text(time.time_ns()),
             by=actor,
@@ -125,9 +129,9 @@ class StorePlanner:
     @staticmethod
     def _does(request: PlanReplay) -> tuple[ReplayEffect, str]:
         if (request.target, request.effect) == ("writer", "rebuild"):
-            return "rebuild", "fill the table anew beside the live one, check it, and swap the two"
+            return "rebuild", "fill the table"
         if (request.target, request.effect) == ("indexer", "rebuild"):
-            return "rebuild", "make the period's index anew beside the live one, check it, and swap the two"
+            return "rebuild", "make the index"
         known = DOES_SCORES.get(request.target) if request.match.models else DOES.get(request.target)
         if known is None:
             raise Refused("REPLAY_UNSUPPORTED", f"{request.target} takes no replay of the store", pointer="/target")
@@ -173,13 +177,14 @@ class StorePlanner:
     def _index_alias(self, request: PlanReplay) -> str:
         match = request.match
         if len(match.datasets) != 1 or request.period is None:
-            raise Refused("REPLAY_FILTER_INVALID", "a rebuild needs one dataset and its period, and nothing else")
+            raise Refused("REPLAY_FILTER_INVALID", "a rebuild needs one dataset, one of its periods, and nothing else")
         if match.types or match.publishers or match.entity is not None:
             raise Refused("REPLAY_FILTER_INVALID", "an index is rebuilt whole: by dataset and period only")
         name = match.datasets[0]
         dataset = self._contracts.datasets.get(name)
         if dataset is None or LENGTHS[dataset.period] != len(request.period):
-            raise Refused("REPLAY_FILTER_INVALID", f"{request.period} is no period of {name}")
+            by = f"; its indices are by {dataset.period}" if dataset is not None else ""
+            raise Refused("REPLAY_FILTER_INVALID", f"{request.period} is no period of {name}{by}")
         scored_by = _model_version(match.models)
         read = names.events_read(name) if scored_by is None else names.scored_read(*scored_by, name)
         return names.period_alias(read, request.period)
