@@ -6,10 +6,12 @@ import json
 from typing import Any
 
 import helm_python
+import jsonschema
 import pytest
 import yaml
 
-from tests.support import chart, kubernetes_schemas
+from penstock.contracts import load
+from tests.support import chart, kube_api, kubernetes_schemas
 
 OF_KEDA = "keda.sh/v1alpha1"
 
@@ -102,8 +104,38 @@ def test_the_examples_are_valid_and_their_values_render() -> None:
     for name in ("elasticsearch", "cassandra"):  # of their operators
         assert yaml.safe_load((examples / f"{name}.yaml").read_text(encoding="utf-8"))["metadata"]["namespace"]
     objects = chart.render(yaml.safe_load((examples / "values.yaml").read_text(encoding="utf-8")))
+    [server] = chart.of_kind(nats, "StatefulSet")
+    [claim] = server["spec"]["volumeClaimTemplates"]
+    held = sum(each.max_bytes for each in load().streams.values())
+    held += sum(each.max_bytes for each in load().buckets.values())
+    assert int(claim["spec"]["resources"]["requests"]["storage"].removesuffix("Gi")) << 30 > held * 9 // 8
     headless = next(each for each in nats if each["spec"].get("clusterIP") == "None")
     [scaler, *_] = chart.of_kind(objects, "ScaledObject")
     port = next(each["port"] for each in headless["spec"]["ports"] if each["name"] == "monitoring")
     endpoint = f"{headless['metadata']['name']}.{headless['metadata']['namespace']}.svc:{port}"
     assert scaler["spec"]["triggers"][0]["metadata"]["natsServerMonitoringEndpoint"] == endpoint
+
+
+def closed(schema: Any) -> Any:
+    """The schema with no members beside those that it names, as a strict API server takes it."""
+    if isinstance(schema, list):
+        return [closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: closed(each) for name, each in schema.items()}
+    return {"additionalProperties": False, **found} if isinstance(found.get("properties"), dict) else found
+
+
+@pytest.mark.skipif(not kube_api.DEFINITION.exists(), reason=f"{kube_api.DEFINITION} is not there: `make test-deploy`")
+def test_scalers_are_valid_by_keda_s_own_definition() -> None:
+    definition = yaml.safe_load(kube_api.DEFINITION.read_text(encoding="utf-8"))
+    schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    schema["properties"]["spec"] = closed(schema["properties"]["spec"])
+    validator = jsonschema.Draft202012Validator(schema)
+    for name in ("default", "large numbers", "everything"):
+        for scaler in chart.of_kind(chart.case(name), "ScaledObject"):
+            assert [each.message for each in validator.iter_errors(scaler)] == []
+    scaler = json.loads(json.dumps(scaler))
+    scaler["spec"]["triggers"][0]["metadata"]["lagThreshold"] = 1000
+    scaler["spec"]["maxReplicaCounts"] = 3
+    assert len([*validator.iter_errors(scaler)]) == 2

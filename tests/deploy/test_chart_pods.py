@@ -209,6 +209,20 @@ def test_each_selector_matches_the_pods_of_one_workload(name: str) -> None:
         assert {port["targetPort"] for port in each["spec"]["ports"]} <= {port["name"] for port in container["ports"]}
 
 
+def test_each_image_is_a_target_of_the_dockerfile_that_starts_its_service() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    targets = {part.partition("\n")[0]: part for part in re.split(r"^FROM service AS ", text, flags=re.MULTILINE)[1:]}
+    for part, template in chart.pod_templates(chart.case("default")).items():
+        for container in containers(template):
+            name = re.fullmatch(r"penstock-(\w+):[\d.]+", container["image"])[1]  # type: ignore[index]
+            if "command" not in container and "args" not in container:
+                assert f'CMD ["python3", "-m", "penstock.services.{part}"]' in targets[name]
+            assert "args" not in container or 'ENTRYPOINT ["penstock"]' in targets[name]
+            assert name in targets
+            assert "USER 10001:10001" in targets[name]
+    assert "STOPSIGNAL SIGUSR1" in targets["edge"]  # Kubernetes stops a container with its image's signal
+
+
 def test_commands_are_those_that_exist() -> None:
     for part, template in chart.pod_templates(chart.case("default")).items():
         for container in containers(template):
