@@ -86,6 +86,19 @@ async def test_a_submission_longer_than_a_batch_is_stored_whole_and_in_order(ing
     assert [stored[sequence] for sequence in sequences] == payloads
 
 
+async def test_a_long_queue_of_one_sender_does_not_hold_up_another(ingress: Ingress) -> None:
+    greedy = [ingress.committer.submit(out(*[b"greedy %d" % n] * 5000), "greedy") for n in range(3)]
+    with pytest.raises(Unavailable, match="EVENT_SHARE_USED"):
+        ingress.committer.submit(out(b"too much"), "greedy")
+    honest = [ingress.committer.submit(out(b"honest"), f"honest_{n % 2}") for n in range(20)]
+    last = [positions(await results(future))[0] for future in honest]
+    assert max(last) < ingress.first + 2500  # of 15,000 that came before
+    for future in greedy:
+        sequences = positions(await results(future))
+        assert sequences == sorted(sequences)
+    assert positions(await results(ingress.committer.submit(out(b"again"), "greedy")))
+
+
 async def test_sequences_are_right_while_others_write_to_the_same_stream(ingress: Ingress) -> None:
     other = GroupCommitter(await ingress.rig.broker("ingress"))
     await other.start()

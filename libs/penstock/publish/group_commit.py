@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -23,6 +22,7 @@ from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.publish import metrics
 from penstock.publish.commit_step import commit_step
 from penstock.publish.pipelined import publish_singly
+from penstock.publish.sender_queues import SenderQueues
 from penstock.publish.submission import Entry, Outgoing, Result, Submission
 
 _log = structlog.get_logger("penstock.publish.group_commit")
@@ -31,6 +31,7 @@ MOST_IN_BATCH = 1000  # the server's limit
 FEW = 8  # a batch costs the server about as much as eight publishes: up to here those are faster (python -m bench)
 GROUP_BYTES = 4 * 1024 * 1024
 PENDING_BYTES = 64 * 1024 * 1024
+SENDER_PART = 0.75  # of the messages that may wait, those of one sender
 AFTER_FAILURE = 1.0  # seconds in which groups go one by one: what broke a batch rarely breaks just one
 
 
@@ -38,7 +39,7 @@ class GroupCommitter:
     """Puts messages on one stream, with at most one batch in flight.
 
     `max_pending` bounds the messages, PENDING_BYTES the bytes that wait or are in flight; `patience` is the longest
-    that a submission waits, in seconds. Submissions keep their order, except after an error.
+    that a submission waits, in seconds. Submissions of one sender keep their order, except after an error.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class GroupCommitter:
         self._max_batch = min(max_batch, MOST_IN_BATCH)
         self._max_pending = max_pending
         self._patience = patience
-        self._queue: deque[Submission] = deque()
+        self._queue = SenderQueues()
         self._pending = 0
         self._pending_bytes = 0
         self._work = asyncio.Event()
@@ -75,14 +76,15 @@ class GroupCommitter:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        while self._queue:
-            _fail(self._queue.popleft(), Unavailable("BROKER_UNAVAILABLE", "the process is stopping", retry_after=2))
+        for submission in list(self._queue):
+            self._queue.done(submission)
+            _fail(submission, Unavailable("BROKER_UNAVAILABLE", "the process is stopping", retry_after=2))
 
-    def submit(self, items: Sequence[Outgoing]) -> asyncio.Future[list[Result]]:
+    def submit(self, items: Sequence[Outgoing], sender: str = "") -> asyncio.Future[list[Result]]:
         """Queues messages; the future gives a Stored or the error of each, in their order, and never fails itself.
 
-        Raises Unavailable OVERLOADED when too much waits, Refused when a message can never be sent; then none is
-        queued.
+        A named `sender` may have three quarters of what may wait. Raises Unavailable EVENT_SHARE_USED when it has that,
+        OVERLOADED when too much waits, Refused when a message can never be sent; then none is queued.
         """
         size = 0
         for subject, payload, _ in items:
@@ -94,20 +96,24 @@ class GroupCommitter:
         full = self._pending + len(items) > self._max_pending or self._pending_bytes + size > PENDING_BYTES
         if self._stopping or (full and self._pending):
             raise Unavailable("OVERLOADED", f"{self._pending} messages wait for the stream", retry_after=1)
-        submission = Submission(items, size, time.monotonic() + self._patience)
+        of_sender = self._queue.pending(sender)
+        if sender and of_sender and of_sender + len(items) > self._max_pending * SENDER_PART:
+            raise Unavailable("EVENT_SHARE_USED", f"{of_sender} events of {sender} wait for the stream", retry_after=1)
+        submission = Submission(items, size, time.monotonic() + self._patience, sender)
         if not items:
             submission.future.set_result([])
             return submission.future
         self._pending += len(items)
         self._pending_bytes += size
         submission.future.add_done_callback(lambda _: self._release(submission))
-        self._queue.append(submission)
+        self._queue.put(submission)
         self._work.set()
         return submission.future
 
     def _release(self, submission: Submission) -> None:
         self._pending -= len(submission.items)
         self._pending_bytes -= submission.size
+        self._queue.settled(submission)
 
     async def _run(self) -> None:
         while True:
@@ -131,23 +137,31 @@ class GroupCommitter:
                 raise
 
     def _take(self) -> list[Entry]:
-        """The next group, in order of submission; what nobody waits for any more is left out."""
+        """The next group, senders in turn; what nobody waits for any more is left out."""
         group: list[Entry] = []
-        size = 0
+        size = used = 0  # bytes; messages of the turn
         now = time.monotonic()
         while self._queue:
-            submission = self._queue[0]
+            submission = self._queue.next()
             if submission.future.done() or submission.deadline < now:
-                self._queue.popleft()
+                self._queue.done(submission)
                 _fail(submission, Unavailable("BROKER_UNAVAILABLE", "the stream did not answer in time", retry_after=2))
                 continue
-            while submission.taken < len(submission.items):
+            turn = self._queue.turn
+            end = min(len(submission.items), submission.taken + turn - used)
+            while submission.taken < end:
                 size += len(submission.items[submission.taken].payload)
                 if group and (len(group) == self._max_batch or size > GROUP_BYTES):
+                    self._queue.rotate()
                     return group
                 group.append((submission, submission.taken))
                 submission.taken += 1
-            self._queue.popleft()
+                used += 1
+            if submission.taken == len(submission.items) and self._queue.done(submission):
+                used = 0
+            elif used >= turn:
+                self._queue.rotate()
+                used = 0
         return group
 
     async def _commit(self, group: list[Entry]) -> None:

@@ -24,10 +24,11 @@ class Outgoing(NamedTuple):
 class Submission:
     """Messages submitted together, and the results so far; `future` is set when the last one is known."""
 
-    __slots__ = ("deadline", "future", "items", "missing", "results", "size", "span", "taken")
+    __slots__ = ("deadline", "future", "items", "missing", "results", "sender", "size", "span", "taken")
 
-    def __init__(self, items: Sequence[Outgoing], size: int, deadline: float) -> None:
+    def __init__(self, items: Sequence[Outgoing], size: int, deadline: float, sender: str = "") -> None:
         self.items = items
+        self.sender = sender
         self.size = size
         self.deadline = deadline
         self.taken = 0
