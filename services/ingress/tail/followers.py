@@ -29,6 +29,7 @@ from penstock.services.ingress.tail.missed import GAP, Missed, frame_of, id_of, 
 QUEUE_EVENTS = 500
 QUEUE_BYTES = 1024 * 1024
 BEAT_SECONDS = 15.0
+PIECE_BYTES = 8 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +109,14 @@ class Follower:
                 yield b": beat\n\n"
                 continue
             self._news.clear()
+            # Small frames go in one piece, as each piece costs; before each it is looked at whether to go on.
+            together = b""
             while self._queue:
                 item = self._queue.popleft()
                 if isinstance(item, Missed):
+                    if together:
+                        yield together
+                        together = b""
                     try:
                         async for frame in item.frames(self.wants, self.pp):
                             yield frame
@@ -121,7 +127,12 @@ class Follower:
                 frame, stream, sequence = item
                 self._size -= len(frame)
                 if sequence > passed.get(stream, 0):  # else it was among what the client had missed
-                    yield frame
+                    together += frame
+                    if len(together) >= PIECE_BYTES:
+                        yield together
+                        together = b""
+            if together:
+                yield together
             if self._dropped:  # only now is there room again, so the gap is behind all that was queued
                 dropped, self._dropped = self._dropped, 0
                 yield b'event: gap\ndata: {"dropped":%d}\n\n' % dropped
