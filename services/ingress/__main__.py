@@ -48,6 +48,7 @@ class Server(uvicorn.Server):
 
     def _told(self, number: signal.Signals) -> None:
         self._ingress.tail.close()
+        self._ingress.company.end()
         self.handle_exit(number, None)
 
 

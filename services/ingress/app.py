@@ -20,6 +20,7 @@ from penstock.errors import PenstockError
 from penstock.services.ingress.access.api_keys import KeyCallers
 from penstock.services.ingress.access.authenticate import Authenticator
 from penstock.services.ingress.access.client_address import ClientAddresses
+from penstock.services.ingress.access.company import Company
 from penstock.services.ingress.access.places import Places
 from penstock.services.ingress.access.tokens import TokenCallers
 from penstock.services.ingress.broker.link import Link
@@ -30,6 +31,7 @@ from penstock.services.ingress.http.refusals import as_refusal, methods
 from penstock.services.ingress.http.traced_app import TracedApp
 from penstock.services.ingress.queries import audit, routes
 from penstock.services.ingress.queries.ask import WorkerClient
+from penstock.services.ingress.queries.gate import Gate
 from penstock.services.ingress.settings import IngressSettings
 from penstock.services.ingress.submit.accept import Accept
 from penstock.services.ingress.tail import routes as tail_routes
@@ -56,7 +58,9 @@ class Ingress:
         )
         app.state.verifier = verifier
         queries, tails = _places(settings)
-        workers = WorkerClient(contracts, self.link, queries)
+        self.company = Company()
+        gate = Gate(settings.ingress_queries_at_work, self.company)
+        workers = WorkerClient(contracts, self.link, queries, gate, self.company)
         app.include_router(routes.router(contracts, workers))
         app.include_router(tail_routes.router(contracts, self.link, self.tail, tails))
         app.include_router(audit.router(workers))
@@ -67,7 +71,8 @@ class Ingress:
         app.add_exception_handler(Exception, _answer_defect)  # it is raised on to HttpApp, which logs it
         app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
         clients = ClientAddresses(settings.secrets)
-        http = HttpApp(Accept(contracts, verifier, self.link, clients, settings), app, pace_of(settings))
+        accept = Accept(contracts, verifier, self.link, clients, settings, self.company)
+        http = HttpApp(accept, app, pace_of(settings))
         tracer = traces.tracer()
         self.http: ASGIApp = http if tracer is None else TracedApp(http, tracer)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from pydantic import Field
 
 from penstock.settings import Settings
 
 MIB = 1024 * 1024
+EVENTS_EACH = 250  # a second for each processor: a quarter of what it indexes, stores and scores
 
 
 class IngressSettings(Settings):
@@ -35,6 +38,15 @@ class IngressSettings(Settings):
     ingress_tails_identity: int = Field(16, ge=1, description="of them, those of one identity")
     ingress_queries: int = Field(256, ge=1, description="questions at work at one time")
     ingress_queries_identity: int = Field(24, ge=1, description="of them, those of one identity")
+
+    ingress_queries_at_work: int = Field(
+        4, ge=1, description="of them, those of one identity that the workers have at one time while others are there"
+    )
+    ingress_events_identity: int = Field(
+        EVENTS_EACH * (os.cpu_count() or 1), ge=0,
+        description="events a second of one identity while others are there, by default 250 for each processor;"
+        " 0: no bound",
+    )  # fmt: skip
 
     ingress_connections: int = Field(
         1024, ge=1, description="connections; beyond it one that waits for its client makes room for each newcomer"

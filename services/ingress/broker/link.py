@@ -21,6 +21,7 @@ from penstock.settings import Settings
 PATIENCE = 2.0  # seconds that a request waits for a connection that broke just now
 COMMIT_SECONDS = 8.0  # the longest that events wait for their commit
 COMMIT_FAILURE_SECONDS = 5.0  # after a commit failed: then not ready, so that senders turn to another ingress meanwhile
+FULL = ("OVERLOADED", "EVENT_SHARE_USED")  # some senders' doing: questions and the other senders' events still pass
 
 _log = structlog.get_logger("penstock.ingress.link")
 
@@ -117,7 +118,7 @@ class Link:
     def committed(self, results: Sequence[Stored | PenstockError]) -> None:
         """Remembers what stopped a commit, until one succeeds or some seconds have passed."""
         for result in results:
-            if isinstance(result, Unavailable):
+            if isinstance(result, Unavailable) and result.code not in FULL:
                 self._commit_failure = (result.code, time.monotonic() + COMMIT_FAILURE_SECONDS)
                 return
         self._commit_failure = None

@@ -16,24 +16,30 @@ from penstock.rpc.caller import Person
 from penstock.rpc.client import ask
 from penstock.rpc.messages import Request
 from penstock.services.ingress.access.caller import HttpCaller
+from penstock.services.ingress.access.company import Company
 from penstock.services.ingress.access.places import Places
 from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.queries import audit_record
+from penstock.services.ingress.queries.gate import Gate
 
 
 class WorkerClient:
     """Asks the workers; knows how long each operation may take."""
 
-    def __init__(self, contracts: Contracts, link: Link, places: Places) -> None:
+    def __init__(self, contracts: Contracts, link: Link, places: Places, gate: Gate, company: Company) -> None:
         self._contracts = contracts
         self._link = link
         self._places = places
+        self._gate = gate
+        self._company = company
 
     async def ask(self, caller: HttpCaller, service: str, operation: str, query: Request) -> dict[str, Any]:
         """The reply. Raises Refused FORBIDDEN and the worker's error; Unavailable when none answers in time."""
         caller.must_ask(service, operation)
+        self._company.note(caller.identity)
         with self._places.one(caller.identity):  # beyond its share nothing is recorded: that would cost what it saves
-            return await self._recorded(caller, service, operation, query)
+            async with self._gate.one(caller.identity):
+                return await self._recorded(caller, service, operation, query)
 
     async def _recorded(self, caller: HttpCaller, service: str, operation: str, query: Request) -> dict[str, Any]:
         connected = await self._link.use()

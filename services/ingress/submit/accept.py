@@ -7,6 +7,7 @@ stream as they came.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from starlette.types import Receive, Scope, Send
 
@@ -17,6 +18,7 @@ from penstock.events import Checker, Stamps
 from penstock.recent_cache import RecentCache
 from penstock.services.ingress import metrics
 from penstock.services.ingress.access.client_address import ClientAddresses
+from penstock.services.ingress.access.company import Company
 from penstock.services.ingress.access.credentials import Verifier
 from penstock.services.ingress.broker.link import Link
 from penstock.services.ingress.formats.cloudevents.modes import from_binary, mode_of
@@ -27,14 +29,16 @@ from penstock.services.ingress.http.protocol import BODY_IS_HERE
 from penstock.services.ingress.settings import IngressSettings
 from penstock.services.ingress.submit.active_models import ActiveModels
 from penstock.services.ingress.submit.event_context import send_step
+from penstock.services.ingress.submit.event_pace import EventPace
 from penstock.services.ingress.submit.request import MAX_EVENTS, Request
 from penstock.telemetry.traces import NOTHING, step
 
 KEYS_REMEMBERED = 32_768  # so that a sender who tries again is told `duplicate`, and the fleet is spared the work
 STREAM = "EVENTS_HTTP"  # as spans name it; the broker knows by the subject
 EXPECTED = {"structured": "an event as a JSON object", "batched": "events as a JSON array"}
-SLICE = 200  # events checked before others get their turn
+SLICE = 50  # events checked before others get their turn
 
+_COMMIT_SHARE = metrics.SHARES_USED_UP.labels("commit_identity")
 _EVENTS = {status: metrics.EVENTS.labels(status) for status in ("accepted", "duplicate", "refused", "unavailable")}
 
 
@@ -42,7 +46,13 @@ class Accept:
     """The endpoint. Errors of the whole request are raised as PenstockError; HttpApp around it answers them."""
 
     def __init__(
-        self, contracts: Contracts, verifier: Verifier, link: Link, clients: ClientAddresses, settings: IngressSettings
+        self,
+        contracts: Contracts,
+        verifier: Verifier,
+        link: Link,
+        clients: ClientAddresses,
+        settings: IngressSettings,
+        company: Company,
     ) -> None:
         self._checker = Checker(contracts)
         self._verifier = verifier
@@ -53,12 +63,16 @@ class Accept:
         self._clients = clients
         self._pace = pace_of(settings)
         self._budget = BodyBudget(settings)
+        self._company = company
+        self._events = EventPace(settings.ingress_events_identity, company)
         metrics.BODY_BYTES.set_function(lambda: self._budget.held)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request. Raises PenstockError, or ClientDisconnect."""
         caller = await self._verifier.verify(scope)
         caller.must_send()
+        self._company.note(caller.identity)
+        self._events.must_have_room(caller.identity)
         headers = dict(scope["headers"])
         with self._budget.lease(caller.identity, self._clients.of(scope, headers)) as lease:
             mode = mode_of(headers)
@@ -73,9 +87,10 @@ class Accept:
             else:
                 request = Request([from_binary(scope["headers"], body) if mode == "binary" else body], caller, headers)
             del body
+            begin = self._events.begin(caller.identity, len(request.items))
             try:
                 await self._check(request)
-                await self._commit(request)
+                await self._commit(request, begin)
             except BaseException:
                 request.close()
                 raise
@@ -144,23 +159,33 @@ class Accept:
             return
         request.add(index, event, stamped=value.get("time") is None)
 
-    async def _commit(self, request: Request) -> None:
+    async def _commit(self, request: Request, begin: float) -> None:
         """Publishes, and enters what became of each event."""
-        if request.outgoing:
-            try:
-                connected = await self._link.use()
-                with send_step(STREAM, request.outgoing):
-                    stored = await connected.committer.submit(request.outgoing)
-            except Unavailable as error:
-                stored = [error] * len(request.outgoing)
-            for (index, key, stamped), result in zip(request.pending, stored, strict=True):
-                if isinstance(result, PenstockError):
-                    request.results.failed(index, result, key)
-                else:
-                    self._recent.put(key, result)
-                    request.stored.append((index, key, stamped, result))
-            self._link.committed(stored)
+        if begin and request.outgoing:
+            async for first, end in self._events.portions(request.caller.identity, begin, len(request.outgoing)):
+                await self._commit_part(request, slice(first, end))
+        elif request.outgoing:
+            await self._commit_part(request, slice(None))
         request.forget_events()
+
+    async def _commit_part(self, request: Request, part: slice) -> None:
+        outgoing = request.outgoing[part]
+        stored: Sequence[Stored | PenstockError]
+        try:
+            connected = await self._link.use()
+            with send_step(STREAM, outgoing):
+                stored = await connected.committer.submit(outgoing, request.caller.identity)
+        except Unavailable as error:
+            if error.code == "EVENT_SHARE_USED":
+                _COMMIT_SHARE.inc()
+            stored = [error] * len(outgoing)
+        for (index, key, stamped), result in zip(request.pending[part], stored, strict=True):
+            if isinstance(result, PenstockError):
+                request.results.failed(index, result, key)
+            else:
+                self._recent.put(key, result)
+                request.stored.append((index, key, stamped, result))
+        self._link.committed(stored)
 
 
 class _WrongCutError(Exception):

@@ -3,7 +3,7 @@
     202   every event is accepted, or was before (`duplicate`); 200 when the workers' answers were waited for and came
     207   some are refused
     4xx   all are refused: the code's own status, 400 when the codes differ
-    503   some could not be stored now; sending all of them again is safe
+    503   some could not be stored now (429: because the sender's share is used up); sending all of them again is safe
 
 All but 202 and 207 are problems (RFC 9457) with the results as a further member.
 """
@@ -102,8 +102,8 @@ class Results:
         headers = [JSON]
         members: dict[str, Any] = {}
         if self._unavailable is not None:
-            status, headers = 503, [PROBLEM, retry_after(self._unavailable)]
-            members = problem(self._unavailable)
+            members, headers = problem(self._unavailable), [PROBLEM, retry_after(self._unavailable)]
+            status = members["status"]
         elif count and self._refused == count:
             members, headers = problem(self._errors[0]), [PROBLEM]
             status = members["status"] if len({problem(error)["status"] for error in self._errors}) == 1 else 400

@@ -1,0 +1,101 @@
+"""Of the questions that an identity may have at work, those that the workers have while others are there.
+
+Two deep searches keep two cores busy. So with company, who has kept the workers busy for long has one question there at
+a time, and the further ones wait here, at no cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from penstock.errors import Unavailable
+from penstock.services.ingress import metrics
+from penstock.services.ingress.access.company import Company
+
+PATIENCE = 10.0  # seconds that a question waits
+AT_EASE = 1.0  # seconds of work that an identity may have had lately before it has one question at a time
+DRAIN = 0.8  # seconds of work that are forgotten in a second
+
+_USED_UP = metrics.SHARES_USED_UP.labels("query_at_work_identity")
+
+
+class _Reader:
+    """What the workers have of one identity."""
+
+    def __init__(self) -> None:
+        self.at_work = 0
+        self.waiting: deque[asyncio.Future[None]] = deque()
+        self._work = 0.0  # seconds that are not forgotten
+        self._at = time.monotonic()
+
+    def work(self, seconds: float = 0.0) -> float:
+        """Seconds of work lately, with these."""
+        now = time.monotonic()
+        self._work = max(0.0, self._work - (now - self._at) * DRAIN) + seconds
+        self._at = now
+        return self._work
+
+
+class Gate:
+    """`most`: questions of one identity that the workers have at one time while others are there."""
+
+    def __init__(self, most: int, company: Company) -> None:
+        self._most = most
+        self._company = company
+        self._readers: dict[str, _Reader] = {}
+
+    @asynccontextmanager
+    async def one(self, identity: str) -> AsyncIterator[None]:
+        """The turn of a question, for the time of the block. Raises Unavailable QUERY_SHARE_USED after PATIENCE."""
+        reader = self._readers.get(identity)
+        if reader is None:
+            reader = self._new(identity)
+        if self._has_room(identity, reader):
+            reader.at_work += 1
+        else:
+            await self._wait(identity, reader)
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            reader.work(time.monotonic() - began)
+            self._leave(identity, reader)
+
+    def _new(self, identity: str) -> _Reader:
+        """Those that nothing is known of any more are forgotten."""
+        self._readers = {name: each for name, each in self._readers.items() if each.at_work or each.work()}
+        reader = self._readers[identity] = _Reader()
+        return reader
+
+    def _has_room(self, identity: str, reader: _Reader) -> bool:
+        if not reader.at_work or not self._company.has(identity):
+            return True
+        return reader.at_work < self._most and reader.work() < AT_EASE
+
+    async def _wait(self, identity: str, reader: _Reader) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        reader.waiting.append(turn)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():  # it was given a place in the moment of its end
+                self._leave(identity, reader)
+            if not isinstance(error, TimeoutError):
+                raise
+            _USED_UP.inc()
+            detail = f"{identity} keeps the workers busy, and others are there: its questions are answered one by one"
+            raise Unavailable("QUERY_SHARE_USED", detail, retry_after=1) from None
+
+    def _leave(self, identity: str, reader: _Reader) -> None:
+        """The place is free for those that wait longest for it."""
+        reader.at_work -= 1
+        while reader.waiting and (reader.waiting[0].done() or self._has_room(identity, reader)):
+            turn = reader.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                reader.at_work += 1
