@@ -171,6 +171,8 @@ RUN for name in keys ingress indexer writer scorer trainer operator auditor auth
       install -d -o 10001 -g 10001 -m 700 "/deploy/$name"; done
 COPY --from=cli-packages /opt/penstock /opt/penstock
 COPY --from=code /opt/penstock /opt/penstock
+# Who the audit trail names for a command, unless another name is given: the user id has none.
+ENV LOGNAME=penstock
 USER 10001:10001
 ENTRYPOINT ["penstock"]
 

@@ -35,8 +35,11 @@ def main() -> int:
 
 
 def hits(text: str) -> int:
-    """How many events the text is found in."""
-    return int(json.loads(penstock("search", text, "--size", "100", "--json"))["total"])
+    """How many events the text is found in; none as long as the search is not answered."""
+    try:
+        return int(json.loads(penstock("search", text, "--json"))["total"]["value"])
+    except subprocess.CalledProcessError:  # it has said why
+        return 0
 
 
 def penstock(*arguments: str) -> str:
