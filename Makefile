@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: setup up down status clean demo quick test unit soak check format lock bench images help test-tools
+.PHONY: setup up down status clean demo quick test unit soak check format lock bench images test-deploy help test-tools
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -76,5 +76,8 @@ bench: $(READY) ## measure every performance claim
 images: ## build the image of every service with docker, podman or buildah
 	@compose/images/build.sh
 
+test-deploy: test-tools ## the fleet in containers on a Docker engine of its own: root, Debian, 40 minutes
+	@tests/deploy/engine.sh
+
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -64,7 +64,8 @@ def kill(service: str) -> None:
 
     def back() -> bool:
         now = inspect(service)
-        return now["RestartCount"] > before["RestartCount"] and now["State"]["Health"]["Status"] == "healthy"
+        restarted = int(now["RestartCount"]) > int(before["RestartCount"])
+        return restarted and str(now["State"]["Health"]["Status"]) == "healthy"
 
     until(back)
 
