@@ -17,7 +17,7 @@ from penstock.contracts import load
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.stack import up
 from penstock.stack.place import Place
-from tests.support import bad_tokens
+from tests.support import bad_tokens, service_accounts
 from tests.support.authority_rig import AuthorityRig, raw_connect
 from tests.support.bad_tokens import Bad
 from tests.support.mint import Mint
@@ -29,7 +29,9 @@ from tests.support.until import BOUND
 @pytest.fixture(scope="module")
 async def rig(place_factory: PlaceFactory) -> AsyncIterator[AuthorityRig]:
     place = place_factory.make("authority", auth="callout")
-    rig = await AuthorityRig(place, Mint(place.state / "mint")).open()
+    mint, cluster = Mint(place.state / "mint"), Mint(place.state / "cluster", service_accounts.CLUSTER)
+    mint.trust(cluster.entry(**service_accounts.TRUST))
+    rig = await AuthorityRig(place, mint).open()
     yield rig
     await rig.close()
     up.clean(place)
@@ -48,6 +50,15 @@ SUBJECT = "evt.00.nats.billing.log.line.v1"
 async def test_a_client_s_token_connects_it_as_its_identity(rig: AuthorityRig) -> None:
     billing = await rig.token("billing", rig.mint.token)
     assert (await billing.publish(SUBJECT, b"{}")).stream == "EVENTS_NATS"
+
+
+async def test_a_pod_s_token_connects_it_as_the_identity_of_its_service_account(rig: AuthorityRig) -> None:
+    cluster = Mint(rig.place.state / "cluster", service_accounts.CLUSTER)
+    billing = await rig.token("billing", lambda: service_accounts.token(cluster, "penstock-billing"))
+    assert (await billing.publish(SUBJECT, b"{}")).stream == "EVENTS_NATS"
+    elsewhere = service_accounts.token(cluster, "penstock-billing", "elsewhere")
+    with pytest.raises(Unavailable, match="not authenticated"):
+        await rig.token("billing", lambda: elsewhere, patience=0.5)
 
 
 async def test_a_token_allows_nothing_beyond_its_identity(rig: AuthorityRig) -> None:

@@ -69,6 +69,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a short life of tokens": ({"tokens": {"seconds": 60}}, "/tokens/seconds"),
     "more scorers than shards": ({"services": {"scorer": {"autoscaling": {"max": 9}}}}, "8 shards"),
     "lag of nobody's consumer": ({"services": {"operator": {"autoscaling": {"by": "lag", "lag": 1}}}}, "no consumer"),
+    "traces to nowhere": ({"traces": {"enabled": True}}, "traces.endpoint"),
     "KEDA without an address": ({"nats": {"monitoring": {"endpoint": ""}}}, "nats.monitoring.endpoint"),
     "a grace shorter than the drain": ({"services": {"edge": {"grace": 60}}}, "grace"),
 }

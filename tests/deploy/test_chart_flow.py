@@ -62,6 +62,7 @@ def test_peers_narrow_each_port_and_other_urls_other_ports() -> None:
     [rule] = [each for each in found["indexer"]["egress"] if ports([each]) == {NATS}]
     assert rule["to"] == chart.CASES["everything"]["networkPolicies"]["nats"]
     assert 443 in ports(found["edge"]["egress"])  # the keys of the issuers
+    assert all(4319 in ports(each["egress"]) for each in found.values())  # the collector of traces
     plain = policies("plaintext")
     assert {4223, 9200} <= ports(plain["indexer"]["egress"])
 

@@ -31,7 +31,7 @@ REQUIRED: dict[str, Any] = {
     },
 }
 SERVICES = ("edge", "ingress", "authority", "operator", "auditor", "indexer", "writer", "scorer")
-_PEERS = ("nats", "elasticsearch", "cassandra", "apiServer", "monitoring", "clients", "dns")
+_PEERS = ("nats", "elasticsearch", "cassandra", "apiServer", "monitoring", "clients", "dns", "traces")
 _PEER = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "nats"}}}]
 
 
@@ -74,6 +74,7 @@ CASES: dict[str, dict[str, Any]] = {
             }
         ],
         "nats": {"ca": {"secret": "nats-ca"}},
+        "traces": {"enabled": True, "endpoint": "http://collector.observe.svc:4319", "ratio": 0.001},
         "secrets": {"apiKeys": "penstock-api-keys"},
         "networkPolicies": dict.fromkeys(_PEERS, _PEER),
         "edgeService": {"type": "LoadBalancer", "annotations": {"a": "b"}, "externalTrafficPolicy": "Local"},

@@ -19,13 +19,7 @@ from penstock.errors import Refused, Unavailable
 from penstock.provisioning import certificate
 from penstock.stack.place import Place
 from tests.support.mint import Mint
-
-CLUSTER = "https://kubernetes.default.svc.cluster.local"
-TRUST = {
-    "gives": ["clients"],
-    "client_claim": "kubernetes.io.serviceaccount.name",
-    "client_proof": {"sub": "system:serviceaccount:events:{client}"},
-}
+from tests.support.service_accounts import CLUSTER, TRUST, token
 
 
 @pytest.fixture
@@ -33,19 +27,6 @@ def mint(tmp_path: Path) -> Mint:
     made = Mint(tmp_path, CLUSTER)
     made.trust(**TRUST)
     return made
-
-
-def token(mint: Mint, account: str = "penstock-indexer", namespace: str = "events", **changes: Any) -> str:
-    """A projected token: no `client_id`, no `typ`; audiences are a list; the account is inside `kubernetes.io`."""
-    bound = {
-        "namespace": namespace,
-        "node": {"name": "node-1", "uid": "0b1f"},
-        "pod": {"name": f"{account}-7d9f", "uid": "1c2e"},
-        "serviceaccount": {"name": account, "uid": "5ad0"},
-    }
-    subject = f"system:serviceaccount:{namespace}:{account}"
-    claims = {"aud": ["penstock"], "client_id": None, "nbf": 1, "kubernetes.io": bound, **changes}
-    return mint.token(subject, **claims)
 
 
 async def identity(mint: Mint, text: str) -> str:

@@ -54,6 +54,11 @@
 {{- $_ := set $env "PENSTOCK_EDGE_DRAIN" ($edge.drain | int64 | toString) }}
 {{- $_ := set $env "PENSTOCK_EDGE_READER" "false" }}
 {{- end }}
+{{- if $values.traces.enabled }}
+{{- $_ := set $env "PENSTOCK_TRACES" "on" }}
+{{- $_ := set $env "PENSTOCK_TRACES_RATIO" (toString $values.traces.ratio) }}
+{{- $_ := set $env "OTEL_EXPORTER_OTLP_ENDPOINT" (required "traces.endpoint is needed for traces" $values.traces.endpoint) }}
+{{- end }}
 {{- $own := get (get $values.services .name | default dict) "env" | default dict }}
 {{- range $name, $value := mustMergeOverwrite $env (deepCopy $values.env) $own }}
 - {name: {{ $name }}, value: {{ $value | quote }}}
