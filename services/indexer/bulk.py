@@ -99,9 +99,9 @@ class Bulker:
         return [Again(_why(verdict)) if isinstance(verdict, Create) else verdict for verdict in found.values()]
 
     async def _create(self, lines: Sequence[Line], verdicts: dict[int, Verdict]) -> None:
-        """Makes the indices that are missing, CREATED_AT_ONCE of them, those of the newest periods first: a batch may
-        name hundreds, and its other lines do not wait for all of them. Where nothing is made, the verdict says why."""
-        missing: dict[str, list[int]] = {}
+        """Makes the indices that are missing, CREATED_AT_ONCE of them, those of the newest periods first: the other
+        lines of a batch do not wait for all of them. Where nothing is made, the verdict says why."""
+        missing: dict[str, dict[str, list[int]]] = {}
         for position, verdict in verdicts.items():
             if not isinstance(verdict, Create):
                 continue
@@ -109,11 +109,15 @@ class Bulker:
             if line.fixed:
                 verdicts[position] = DONE if line.optional else by_operator(f"{line.alias} is gone: cancel the run")
             else:
-                missing.setdefault(line.alias, []).append(position)
-        newest_first = sorted(missing.items(), key=lambda each: _period(each[0]), reverse=True)
-        for alias, positions in newest_first[:CREATED_AT_ONCE]:
+                made = missing.setdefault(self._indices.made_with(line.alias), {})
+                made.setdefault(line.alias, []).append(position)
+        newest_first = [
+            (list(each), [position for positions in each.values() for position in positions])
+            for _, each in sorted(missing.items(), key=lambda each: _period(each[0]), reverse=True)
+        ]
+        for aliases, positions in newest_first[:CREATED_AT_ONCE]:
             try:
-                await self._indices.create(alias)
+                await self._indices.create(aliases)
             except Unavailable as error:
                 verdicts.update(dict.fromkeys(positions, Again(error.detail)))
             except PenstockError as error:

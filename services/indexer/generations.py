@@ -10,6 +10,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 
 from penstock.broker import Keys
 from penstock.elasticsearch import names
+from penstock.elasticsearch.shared_periods import is_shared
 from penstock.errors import PenstockError, Refused
 from penstock.replay.rebuild import beside, require_current
 from penstock.rpc import messages
@@ -55,6 +56,10 @@ class Generations:
         """IndexTarget → Indices: makes the index from today's templates, beside the live one."""
         wanted = messages.IndexTarget.read(request)
         await require_current(self._rebuilds, wanted.alias, wanted.revision)
+        if is_shared(wanted.alias):
+            await self._indices.share(wanted.alias, wanted.members)
+        elif found := (await self._list(wanted.alias)).shared:
+            raise Refused("CONFLICT", f"{wanted.alias} has come to share the index of {found}: plan again")
         await self._indices.make(wanted.index)
         await self._update([{"add": {"index": wanted.index, "alias": beside(wanted.alias)}}])
         return (await self._list(wanted.alias)).to_json()
@@ -72,20 +77,27 @@ class Generations:
             await self._client.indices.refresh(index=wanted.index)
         except (ApiError, TransportError) as error:
             raise unavailable(error, f"{wanted.index} cannot be refreshed") from error
-        write, read, aside = wanted.alias, names.read_alias(wanted.alias), beside(wanted.alias)
-        actions: Actions = [
-            *({"remove": {"index": found.live, "alias": each, "must_exist": True}} for each in (write, read)),
-            {"add": {"index": found.live, "alias": aside}},
-        ]
+        aside = beside(wanted.alias)
+        moved = [wanted.alias, names.read_alias(wanted.alias)]
+        moved += [name for member in wanted.members for name in (member, names.first_index(member))]
+        actions: Actions = []
+        if found.live is not None:
+            there = await self._aliases(found.live)
+            if others := there.difference(moved, [aside]):
+                raise Refused("CONFLICT", f"{found.live} has got {', '.join(sorted(others))[:200]} since the plan")
+            actions = [
+                *({"remove": {"index": found.live, "alias": each, "must_exist": True}} for each in sorted(there)),
+                {"add": {"index": found.live, "alias": aside}},
+            ]
         await require_current(self._rebuilds, wanted.alias, wanted.revision)  # a refresh may have taken its time
         await self._update(
             [
-                *(actions if found.live is not None else ()),
+                *actions,
                 {"remove": {"index": wanted.index, "alias": aside, "must_exist": True}},
-                *({"add": {"index": wanted.index, "alias": each}} for each in (write, read)),
+                *({"add": {"index": wanted.index, "alias": each}} for each in moved),
             ]
         )
-        _log.info("index_swapped", alias=write, index=wanted.index, before=found.live)
+        _log.info("index_swapped", alias=wanted.alias, index=wanted.index, before=found.live)
         return (await self._list(wanted.alias)).to_json()
 
     async def drop(self, request: Json, _: RequestCaller) -> Json:
@@ -137,14 +149,30 @@ class Generations:
         ).to_json()
 
     async def _list(self, alias: str) -> messages.Indices:
+        own = f"{alias}-g"
         try:
-            answer = await self._client.indices.get_alias(index=f"{alias}-g*", allow_no_indices=True)
+            answer = await self._client.indices.get_alias(index=f"{own}*", allow_no_indices=True)
+            members = await self._indices.periods.members(alias) if is_shared(alias) else []
         except (ApiError, TransportError) as error:
             raise unavailable(error, f"the indices of {alias} cannot be listed") from error
         by_alias = {name: index for index, body in answer.body.items() for name in body["aliases"]}
+        # A period that shares an index has an alias there with the name of an index of its own.
+        live = by_alias.get(alias, "")
         return messages.Indices(
-            alias=alias, all=sorted(answer.body), live=by_alias.get(alias), beside=by_alias.get(beside(alias))
+            alias=alias,
+            all=sorted(index for index in answer.body if index.startswith(own)),
+            live=live if live.startswith(own) else None,
+            beside=by_alias.get(beside(alias)),
+            members=members,
+            shared="" if live.startswith(own) else live.rpartition("-g")[0],
         )
+
+    async def _aliases(self, index: str) -> set[str]:
+        try:
+            answer = await self._client.indices.get_alias(index=index)
+        except (ApiError, TransportError) as error:
+            raise unavailable(error, f"the aliases of {index} cannot be listed") from error
+        return set(answer.body[index]["aliases"])
 
     async def _update(self, actions: Actions) -> None:
         """All of them at once, or none."""

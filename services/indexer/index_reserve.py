@@ -39,6 +39,10 @@ class IndexReserve:
         dataset = self._datasets.get(name)
         if dataset is None or period >= period_of(dataset.period, int(self._clock() * 1000)):
             return
+        await self.check_past()
+
+    async def check_past(self) -> None:
+        """As `check`, for an index of past periods."""
         if why := await self.reached():
             raise PenstockError(REACHED, why, retry_after=15)
 

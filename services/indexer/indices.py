@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import structlog
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
@@ -10,25 +13,39 @@ from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 from penstock.contracts import Contracts
 from penstock.elasticsearch import names
 from penstock.elasticsearch.failure import described, reason_of
+from penstock.elasticsearch.shared_periods import shared_alias
 from penstock.elasticsearch.templates import component_name, templates
 from penstock.errors import PenstockError, Refused, Unavailable
 from penstock.services.indexer.index_reserve import IndexReserve
 from penstock.services.indexer.ledger import Ledger
 from penstock.services.indexer.metrics import INDICES_MADE, TEMPLATES_RESTORED
+from penstock.services.indexer.period_indices import PeriodIndices, Places, claim
 
 _log = structlog.get_logger(__name__)
+Json = dict[str, Any]
 _TIMEOUT = 30.0
+OWN_AT_ONCE = 8  # indices of single periods, where what was to be shared cannot be
 _PASSING = (408, 429)  # a shard that has not started in time; a cluster with too much to do
+# The name of an index is an alias already, and the other way round: another indexer has chosen differently.
+_NAME_TAKEN = ("invalid_index_name_exception", "invalid_alias_name_exception")
 
 
 class Indices:
-    """Templates and indices of one cluster. `ledger`: where indices that become live are noted."""
+    """Templates and indices of one cluster. `ledger`: where indices that become live are noted; `clock`: Unix
+    seconds."""
 
-    def __init__(self, client: AsyncElasticsearch, contracts: Contracts, ledger: Ledger | None = None) -> None:
+    def __init__(
+        self,
+        client: AsyncElasticsearch,
+        contracts: Contracts,
+        ledger: Ledger | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._ledger = ledger
         self._client = client.options(request_timeout=_TIMEOUT)
         self._templates = templates(contracts)
-        self.reserve = IndexReserve(self._client, contracts)
+        self.reserve = IndexReserve(self._client, contracts, clock)
+        self.periods = PeriodIndices(self._client, ledger, clock)
         self._one = asyncio.Lock()
         self.prepared = False
 
@@ -38,25 +55,81 @@ class Indices:
         async with self._one:
             await self._prepare()
 
-    async def create(self, alias: str) -> None:
-        """Makes the first index behind `alias` unless another indexer just did. Raises Unavailable, or
-        PenstockError when an operator must act, INDEX_RESERVE_REACHED among them."""
+    def made_with(self, alias: str) -> str:
+        """What is made for a write alias that has no index: that of its period, or one that past periods share."""
+        return alias if self.periods.is_current(alias) else shared_alias(alias)
+
+    async def create(self, aliases: Sequence[str]) -> None:
+        """Puts an index behind write aliases of which the same is made, unless another indexer just did. Raises
+        Unavailable, or PenstockError when an operator must act, INDEX_RESERVE_REACHED among them."""
         async with self._one:
             await self._prepare()
-            index = names.first_index(alias)
             try:
-                if await self._client.indices.exists_alias(name=alias):
-                    return
-                await self.reserve.check(alias)
-                await self._make(index)
-                await self._show(index, [alias, names.read_alias(alias)])
-                uuid = await self._uuid(index)
+                places = await self.periods.places(names.read_alias(aliases[0]))
+                missing = [each for each in aliases if each not in places]
+                shared = shared_alias(aliases[0])
+                sharing = await self.periods.share(missing, shared, places)
+                if sharing and not await self._share(shared, sharing, places):
+                    # One of them has an index of its own, whose maker died before its alias, or is at work.
+                    own = [each for each in sharing if await self._client.indices.exists(index=names.first_index(each))]
+                    sharing = [each for each in sharing if each not in own]
+                for alias in [each for each in missing if each not in sharing][:OWN_AT_ONCE]:
+                    await self._make_own(alias)
             except (ApiError, TransportError) as error:
-                raise unavailable(error, f"{alias} cannot be made") from error
-            INDICES_MADE.inc()
-            _log.info("index_made", alias=alias)
-            if self._ledger is not None:
-                await self._ledger.made(alias, index, uuid)
+                raise unavailable(error, f"{aliases[0]} cannot be made") from error
+
+    async def share(self, shared: str, aliases: Sequence[str]) -> None:
+        """Puts all of these periods into the index that they share, and makes that first where there is none. Raises as
+        `create`, and Refused CONFLICT when one has an index of its own."""
+        async with self._one:
+            await self._prepare()
+            try:
+                places = await self.periods.places(names.read_alias(shared))
+                live = places.get(shared)
+                missing = [each for each in aliases if live is None or places.get(each) != live]
+                if any(each in places for each in missing) or not await self._share(shared, missing, places):
+                    raise Refused("CONFLICT", f"a period of {shared} has got an index of its own: plan again")
+            except (ApiError, TransportError) as error:
+                raise unavailable(error, f"{shared} cannot be made") from error
+
+    async def _share(self, shared: str, aliases: Sequence[str], places: Places) -> bool:
+        """Whether the periods share the index now, all of them at once."""
+        index = places.get(shared, names.first_index(shared))
+        actions: list[Json] = [{"add": {"index": index, "alias": shared}}, *claim(index, aliases)]
+        if shared in places:
+            # Fails where a rebuild has put another index in its place meanwhile.
+            actions.insert(0, {"remove": {"index": index, "alias": shared, "must_exist": True}})
+        else:
+            await self.reserve.check_past()
+            await self._make(index)
+            actions.append({"add": {"index": index, "alias": names.read_alias(shared)}})
+        try:
+            await self._client.indices.update_aliases(actions=actions)
+        except ApiError as error:
+            if _type(error) not in _NAME_TAKEN:
+                raise
+            return False
+        if shared not in places:
+            await self._note(shared, index)
+        return True
+
+    async def _make_own(self, alias: str) -> None:
+        index = names.first_index(alias)
+        await self.reserve.check(alias)
+        try:
+            await self._make(index)
+        except ApiError as error:
+            if _type(error) in _NAME_TAKEN:
+                return  # another indexer has just put the period into a shared index
+            raise
+        await self._show(index, [alias, names.read_alias(alias)])
+        await self._note(alias, index)
+
+    async def _note(self, alias: str, index: str) -> None:
+        INDICES_MADE.inc()
+        _log.info("index_made", alias=alias)
+        if self._ledger is not None:
+            await self._ledger.made(alias, index, await self._uuid(index))
 
     async def make(self, index: str) -> None:
         """An index of today's templates, without an alias. Raises as `create`."""

@@ -50,7 +50,7 @@ class Rebuilds:
         await subscription.stop()
 
     async def current(self) -> Mapping[str, rebuild.Rebuild]:
-        """The open rebuilds by alias. Raises Unavailable while they cannot be known."""
+        """The open rebuilds by the aliases of their lines. Raises Unavailable while they cannot be known."""
         if self._clock() - self._looked_at >= rebuild.LEASE:
             async with self._looking:
                 if self._clock() - self._looked_at >= rebuild.LEASE:
@@ -60,7 +60,7 @@ class Rebuilds:
     async def _look(self) -> None:
         began = self._clock()
         try:
-            self._open = await rebuild.all_of(self._keys)
+            self._open = rebuild.by_line(await rebuild.all_of(self._keys))
         except ValidationError as error:
             _log.error("rebuild_unreadable", reason=str(error)[:300])
             raise Unavailable("BROKER_UNAVAILABLE", "a rebuild is not readable", retry_after=5) from error
@@ -82,7 +82,7 @@ class MirroredBulker:
         twice = [place for place, line in enumerate(lines) if line.alias in rebuilds] if rebuilds else []
         if not twice:
             return await self._bulker.send(lines, verdict_of)
-        copies = [beside(lines[place], optional=True) for place in twice]
+        copies = [_beside(lines[place], rebuilds, optional=True) for place in twice]
         outcomes = await self._bulker.send([*lines, *copies], verdict_of)
         for place, copied in zip(twice, outcomes[len(lines) :], strict=True):
             if isinstance(copied, Drop) and rebuilds[lines[place].alias].state != "filling":
@@ -96,11 +96,11 @@ class MirroredBulker:
         rebuilds = await self._rebuilds.current()
         if any(line.alias not in rebuilds for line in lines):
             return [by_operator("what is to be rebuilt was dropped: cancel the run")] * len(lines)
-        return await self._bulker.send([beside(line, optional=False) for line in lines], verdict_of)
+        return await self._bulker.send([_beside(line, rebuilds, optional=False) for line in lines], verdict_of)
 
 
-def beside(line: Line, *, optional: bool) -> Line:
+def _beside(line: Line, rebuilds: Mapping[str, rebuild.Rebuild], *, optional: bool) -> Line:
     """The line for the index beside the live one; an optional one is done when there is none any more."""
-    alias = rebuild.beside(line.alias)
+    alias = rebuild.beside(rebuilds[line.alias].alias)
     body = line.body.replace(b'"_index":"%b"' % line.alias.encode(), b'"_index":"%b"' % alias.encode(), 1)
     return Line(alias, body, fixed=True, optional=optional)

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from elasticsearch import AsyncElasticsearch
 
+from penstock.elasticsearch import names
 from penstock.elasticsearch.mapping_version import META
 from penstock.elasticsearch.templates import templates
+from penstock.events import Event
 from penstock.runtime import Worker
 from penstock.services.indexer import __main__ as indexer_main
 from penstock.services.operator import __main__ as operator_main
@@ -24,6 +26,7 @@ from tests.support.until import until
 from tests.support.workers import RunningWorker
 
 LOGS, SAMPLES = "events-logs-2026", "events-metrics-2026-03"
+DECADE = "events-metrics-2010s"  # the alias of the index that its months share
 LONG = 90.0  # seconds; the machine may be busy
 Indexer = Worker[Any]
 
@@ -75,22 +78,83 @@ async def test_a_lost_index_is_named_with_the_command_until_it_is_rebuilt(
 async def test_templates_are_put_again_and_no_index_is_made_without_its_mapping(
     running: Indexer, rig: Rig, client: AsyncElasticsearch
 ) -> None:
-    async def names() -> set[str]:
+    async def template_names() -> set[str]:
         there = client.options(ignore_status=404)  # there is none at all
         found = await there.indices.get_index_template(name="penstock-*", filter_path="index_templates.name")
         return {each["name"] for each in found.body.get("index_templates", ())}
 
     # Parts of a first start that is under way are not all of them.
     index_templates = set(templates(CONTRACTS)["index"])
-    await until(lambda: _is(names, index_templates))
+    await until(lambda: _is(template_names, index_templates))
     await client.indices.delete_index_template(name="penstock-*")
     await everywhere(rig, [sample("cpu", 1, time="2026-03-01T00:00:00Z")])
     [mapping] = (await client.indices.get_mapping(index=SAMPLES)).body.values()
     wanted = templates(CONTRACTS)["component"]["penstock-events-metrics"]["template"]["mappings"]
     assert mapping["mappings"]["_meta"][META]["digest"] == wanted["_meta"][META]["digest"]
     assert mapping["mappings"]["dynamic"] == "false"
-    await until(lambda: _is(names, index_templates))
+    await until(lambda: _is(template_names, index_templates))
 
 
 async def _is(names: Any, every: set[str]) -> bool:
     return bool(await names() == every)
+
+
+async def test_a_lost_index_that_periods_share_is_rebuilt_for_all_of_them(
+    running: Indexer, rig: Rig, client: AsyncElasticsearch
+) -> None:
+    def at(month: str, number: int) -> bytes:
+        return sample("cpu", number, time=f"{month}-01T00:00:00Z", host=f"host_{number}")
+
+    async def documents(events: list[Event]) -> list[Any]:
+        docs = [{"_index": names.events_alias("metrics", event.time_ms), "_id": event.key} for event in events]
+        return [(doc["_version"], doc["_source"]) for doc in (await client.mget(docs=docs)).body["docs"]]
+
+    async def count() -> int:
+        await client.indices.refresh(index="events-metrics")
+        return int(
+            (await client.count(index="events-metrics", query={"range": {"time": {"lt": "2020"}}})).body["count"]
+        )
+
+    # A month from the time when each had an index of its own stays in it, whatever becomes of the others.
+    own = "events-metrics-2014-03"
+    await everywhere(rig, [at("2014-02", 0)])
+    await client.indices.create(index=f"{own}-g1", aliases={own: {}, "events-metrics": {}})
+    months = [f"2013-{month:02}" for month in range(1, 13)]
+    raws = [at(month, number) for number, month in enumerate(["2014-02", "2014-03", *months] * 2)]
+    events = await everywhere(rig, raws)
+    before, total = await documents(events), await count()
+    assert total == len(raws) + 1
+    await until(lambda: running.notes() == [])
+
+    await client.indices.delete(index=f"{DECADE}-g1")
+    [note] = await until(running.notes)
+    assert note.startswith(f"the index of {DECADE} is gone: ")
+    assert "--effect rebuild --dataset metrics --period 2010s" in note
+    more = await everywhere(rig, [at("2013-06", 100), at("2015-07", 101)])
+    await until(lambda: [note for note in running.notes() if note.startswith(f"{DECADE}-g1 was made at ")])
+
+    plan = ("plan", "indexer", "--source", "store", "--effect", "rebuild", "--dataset", "metrics", "--reason", "lost")
+    code, _, errors = await replay(rig, *plan, "--period", "2013-06")
+    assert code == 1
+    assert "2013-06 shares the index of 2010s" in errors
+    code, out, errors = await replay(rig, *plan, "--period", "2010s", "--json")
+    assert code == 0, errors
+    code, _, errors = await replay(rig, "apply", json.loads(out)["hash"], "--run", "decade", "--watch", bound=LONG)
+    assert code == 0, errors
+    await until(lambda: running.notes() == [])
+    assert (await documents(events), len(await documents(more))) == (before, 2)
+    assert await count() == total + 2
+
+    # Both indices are kept current, also for months that had no event before; an event that comes again is no new one.
+    latest = await everywhere(rig, [at("2015-07", 102), at("2016-01", 103), *raws[:4]])
+    assert await count() == total + 4
+    assert [version for version, _ in await documents(latest[2:])] > [version for version, _ in before[:4]]
+    assert list((await client.indices.get_alias(name=own)).body) == [f"{own}-g1"]
+    assert (await replay(rig, "rollback", "decade", "--reason", "a test"))[0] == 0
+    assert len(await documents([*more, *latest])) == 8
+    assert list((await client.indices.get_alias(name="events-metrics-2016-01")).body) == [f"{DECADE}-g1"]
+    code, _, errors = await replay(rig, "drop", "decade", "--reason", "a test")
+    assert code == 0, errors
+    assert sorted(each for each in (await client.indices.get(index="events-metrics*")).body if "2010s" in each) == [
+        f"{DECADE}-g1"
+    ]

@@ -35,7 +35,8 @@ PATTERNS = {
     r"^[0-9a-f]{8,64}$": "the first 8 to 64 hexadecimal digits of a plan's hash",
     r"^[0-9a-f-]{36}(/[a-z][a-z0-9_]*/[0-9]+)?$": "the id of a dead letter, as a list shows it",
     r"^[0-9]{4}(-[0-9]{2}){0,2}$": "a period like 2026, 2026-01 or 2026-01-31",
-    r"^((events|scored)-[a-z0-9_]+(-[a-z0-9_]+)?-[0-9]{4}(-[0-9]{2}){0,2}|table-(events|timeline))$": _INDEX,
+    r"^[0-9]{4}(s|(-[0-9]{2}){0,2})$": "a period like 2010s, 2026, 2026-01 or 2026-01-31",
+    r"^((events|scored)-[a-z0-9_]+(-[a-z0-9_]+)?-[0-9]{4}(s|(-[0-9]{2}){0,2})|table-(events|timeline))$": _INDEX,
     r"^((events|scored)-[a-z0-9_-]+-g[1-9][0-9]*|(events|timeline)(_b)?)$": _REBUILT_INDEX,
 }
 TYPES = {

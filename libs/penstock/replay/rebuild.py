@@ -11,6 +11,7 @@ revision that it was made at, and the worker refuses when the document has anoth
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from penstock.broker import Keys, if_there
@@ -24,11 +25,12 @@ PREFIX = "rebuild"
 
 
 class Rebuild(Reply):
-    """`index` is the one that `run` fills."""
+    """`index` is the one that `run` fills. `members`: the write aliases of periods that share it."""
 
     alias: str
     run: str
     index: str
+    members: tuple[str, ...] = ()
     state: Literal["filling", "swapped", "rolled_back", "dropped"] = "filling"
 
     @property
@@ -40,6 +42,11 @@ class Rebuild(Reply):
 def key(alias: str) -> str:
     """The key of an alias' rebuild."""
     return f"{PREFIX}.{alias}"
+
+
+def by_line(rebuilds: Mapping[str, Rebuild]) -> dict[str, Rebuild]:
+    """The rebuilds by each write alias whose lines go to them."""
+    return {alias: each for each in rebuilds.values() for alias in (each.alias, *each.members)}
 
 
 def beside(alias: str) -> str:

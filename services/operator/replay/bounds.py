@@ -104,17 +104,17 @@ async def _older(broker: Broker, info: StreamInfo, begin: int) -> bool:
 
 
 def of_period(period: str) -> tuple[int, int]:
-    """Unix nanoseconds of a year, month or day, the end not included. Raises Refused REPLAY_BOUNDS_INVALID."""
-    parts = [int(part) for part in period.split("-")]
+    """Unix nanoseconds of a decade, year, month or day, the end not included. Raises Refused REPLAY_BOUNDS_INVALID."""
+    parts = [int(part) for part in period.rstrip("s").split("-")]
     year, month, day = (*parts, 1, 1)[:3]
     try:
         first = datetime(year, month, day, tzinfo=UTC)
         if len(parts) == 1:
-            end = first.replace(year=first.year + 1)
+            end = first.replace(year=first.year + (10 if period.endswith("s") else 1))
         elif len(parts) == 2:
             end = (first + timedelta(days=31)).replace(day=1)
         else:
             end = first + timedelta(days=1)
     except ValueError:
-        raise Refused("REPLAY_BOUNDS_INVALID", f"{period} is no year, month or day", pointer="/period") from None
+        raise Refused("REPLAY_BOUNDS_INVALID", f"{period} is no period of a calendar", pointer="/period") from None
     return int(first.timestamp()) * 1_000_000_000, int(end.timestamp()) * 1_000_000_000

@@ -48,17 +48,21 @@ class RebuiltIndices:
             raise Refused("NOT_FOUND", f"run {run} has no index beside the live one (any more)")
         return opened, revision
 
-    async def open(self, alias: str, run: str) -> Rebuild:
-        """Makes the next generation beside the live one, and has it kept current from then on. Raises Refused CONFLICT
-        when another run's rebuild is open."""
+    async def describe(self, alias: str) -> Indices:
+        """What there is of an alias. Raises PenstockError."""
+        return await self._ask("list", {"alias": alias})
+
+    async def open(self, alias: str, run: str, members: Sequence[str] = ()) -> Rebuild:
+        """Makes the next generation beside the live one, and has it kept current from then on; `members`: the aliases
+        of the periods that share it. Raises Refused CONFLICT when another run's rebuild is open."""
         found, revision = await self._find(alias)
         if found is None or not found.open:
             there = await self._ask("list", {"alias": alias})
             if there.beside is not None and not is_table(alias):
                 # Of a request that was not finished. With two indices beside the live one neither could be written to.
                 there = await self._ask("drop", {"alias": alias, "revision": revision})
-            found = Rebuild(alias=alias, run=run, index=_next(alias, there, found))
-            await self._ask("prepare", {"alias": alias, "index": found.index, "revision": revision})
+            found = Rebuild(alias=alias, run=run, index=_next(alias, there, found), members=tuple(members))
+            await self._ask("prepare", _target(found, found.index, revision))
             await self._put(found, revision)
         if found.run != run:
             raise Refused("CONFLICT", busy(found))
@@ -72,7 +76,7 @@ class RebuiltIndices:
 
     async def swap(self, found: Rebuild, revision: int) -> RebuiltIndex:
         """Makes the new index the live one. The old one stays beside it, and is kept current."""
-        there = await self._ask("swap", {"alias": found.alias, "index": found.index, "revision": revision})
+        there = await self._ask("swap", _target(found, found.index, revision))
         return await self._moved(found, revision, "swapped", there)
 
     async def rollback(self, found: Rebuild, revision: int) -> RebuiltIndex:
@@ -84,7 +88,7 @@ class RebuiltIndices:
             why = f"nothing is beside {found.index}" if found.state == "swapped" else f"it is {found.state}"
             raise Refused("CONFLICT", f"the rebuild of {found.alias} cannot be rolled back: {why}")
         if there.live == found.index:  # and not swapped back already, by a request whose end nobody saw
-            there = await self._ask("swap", {"alias": found.alias, "index": there.beside, "revision": revision})
+            there = await self._ask("swap", _target(found, there.beside, revision))
         return await self._moved(found, revision, "rolled_back", there)
 
     async def drop(self, found: Rebuild, revision: int) -> RebuiltIndex:
@@ -122,6 +126,11 @@ def is_table(alias: str) -> bool:
 def service_of(alias: str) -> str:
     """Who serves requests about it."""
     return "tables" if is_table(alias) else "index"
+
+
+def _target(found: Rebuild, index: str, revision: int) -> dict[str, Any]:
+    body: dict[str, Any] = {"alias": found.alias, "index": index, "revision": revision}
+    return {**body, "members": list(found.members)} if found.members else body
 
 
 def _next(alias: str, there: Indices, last: Rebuild | None) -> str:

@@ -13,6 +13,7 @@ import time
 
 from penstock.broker import StreamInfo
 from penstock.contracts import Contracts
+from penstock.elasticsearch import names
 from penstock.errors import Unavailable
 from penstock.replay import rebuild
 from penstock.replay.origin import SCORES
@@ -43,7 +44,7 @@ class Rebuilding(FromStore):
     async def start(self, run: Run, slot: str) -> tuple[ReplayRange, ...]:
         """The ranges up to the end of the streams. Raises Unavailable until all is prepared."""
         del slot
-        await self._indices.open(run.alias, run.id)
+        await self._indices.open(run.alias, run.id, self._members(run.alias))
         self._opened_at = self._opened_at or time.monotonic()
         if time.monotonic() - self._opened_at < rebuild.LEASE + MARGIN:
             raise Unavailable("SERVICE_UNAVAILABLE", "workers may not know of the rebuild yet", retry_after=1)
@@ -59,6 +60,11 @@ class Rebuilding(FromStore):
         await self._read_new_periods(run)
         planned = {part.stream: part for part in run.ranges}
         return tuple(_range(self._ends[name], planned.get(name)) for name in self.selection.lives)
+
+    def _members(self, alias: str) -> list[str]:
+        """The write aliases of the periods that share the index of an alias."""
+        within = self.selection.match.within
+        return [names.period_alias(names.read_alias(alias), period) for period in within]
 
     async def _read_new_periods(self, run: Run) -> None:
         """Records that came since the plan may be the first ones of a period."""

@@ -11,6 +11,7 @@ import orjson
 from penstock.broker import Broker, ConsumerInfo, StreamInfo
 from penstock.contracts import Contracts
 from penstock.elasticsearch import names
+from penstock.elasticsearch.shared_periods import is_period, is_shared
 from penstock.errors import Refused
 from penstock.events import timestamps
 from penstock.replay.plan import plan_key, sealed
@@ -27,14 +28,13 @@ from penstock.rpc.messages import (
 )
 from penstock.services.operator.replay import filters, store_pages
 from penstock.services.operator.replay.bounds import moment, of_period
-from penstock.services.operator.replay.indices import TABLE, RebuiltIndices, busy
+from penstock.services.operator.replay.indices import TABLE, RebuiltIndices, busy, is_table
 from penstock.services.operator.replay.planning import MUTED, STORE_FACTOR
 from penstock.services.operator.replay.runs import Runs
 from penstock.services.operator.replay.store_count import SECONDS, StoreCount, StoreCounts, fingerprint, name_of
 from penstock.services.operator.replay.type_warnings import of_types
 
 WRITER = "writer"
-LENGTHS = {"year": 4, "month": 7, "day": 10}  # characters of a period
 DOES: dict[str, tuple[ReplayEffect, str]] = {
     "indexer": ("repair", "index each stored event again where its document is missing or older"),
     "scorer": ("rescore", "score each stored event with the model that is active now, in a state of its own"),
@@ -59,9 +59,9 @@ class StorePlanner:
     async def plan(self, request: PlanReplay, actor: str) -> ReplayPlan:
         """The plan, stored under its hash. Raises Refused with a REPLAY_… code."""
         effect, does = self._does(request)
-        alias = ""
+        alias, within = "", list[str]()
         if effect == "rebuild":
-            alias = await self._alias(request)
+            alias, within = await self._alias(request)
             does = f"{does} {alias.removeprefix(TABLE)} anew beside the live one, check it, and swap the two"
         if request.table is not None and (request.target, effect) != ("writer", "rebuild"):
             raise Refused("REPLAY_UNSUPPORTED", "only the writer rebuilds a table", pointer="/table")
@@ -70,7 +70,7 @@ class StorePlanner:
         if request.count is not None:
             count, revision = await self._counts.find(request.count, request)
         else:
-            count, revision = await self._new_count(request), 0
+            count, revision = await self._new_count(request, within), 0
         await count.go_on(self._broker, self._seconds)
         name = request.count or name_of(count)
         if not count.whole:
@@ -100,8 +100,8 @@ class StorePlanner:
         await self._keys.put(plan_key(plan.hash), orjson.dumps(plan.to_json()))
         return plan
 
-    async def _new_count(self, request: PlanReplay) -> StoreCount:
-        match, infos = self._match(request), await self._infos()
+    async def _new_count(self, request: PlanReplay, within: list[str]) -> StoreCount:
+        match, infos = self._match(request).model_copy(update={"within": within}), await self._infos()
         lives = {info.name: int(info.config.get("first_seq", 0) or 0) for info, _ in infos}
         return StoreCount(
             request=fingerprint(request),
@@ -159,13 +159,26 @@ class StorePlanner:
             version=scored_by[1] if scored_by else None,
         )
 
-    async def _alias(self, request: PlanReplay) -> str:
-        """Of what is to be rebuilt: a table, or the index of a whole period of one dataset. Raises Refused."""
+    async def _alias(self, request: PlanReplay) -> tuple[str, list[str]]:
+        """Of what is to be rebuilt: a table, the index of a whole period of one dataset, or one that these periods
+        share. Raises PenstockError."""
         alias = self._table_alias(request) if request.target == "writer" else self._index_alias(request)
         found, _ = await self._indices.find(alias)
         if found is not None:
             raise Refused("CONFLICT", busy(found))
-        return alias
+        if is_table(alias):
+            return alias, []
+        there = await self._indices.describe(alias)
+        if there.shared:
+            rebuilt = names.dataset_and_period(there.shared)[1]
+            raise Refused(
+                "REPLAY_FILTER_INVALID",
+                f"{request.period} shares the index of {rebuilt} with other periods: give that as the period",
+                pointer="/period",
+            )
+        if is_shared(alias) and not there.members:
+            raise Refused("REPLAY_FILTER_INVALID", f"no past periods share the index of {request.period}")
+        return alias, [names.dataset_and_period(each)[1] for each in there.members]
 
     @staticmethod
     def _table_alias(request: PlanReplay) -> str:
@@ -182,7 +195,7 @@ class StorePlanner:
             raise Refused("REPLAY_FILTER_INVALID", "an index is rebuilt whole: by dataset and period only")
         name = match.datasets[0]
         dataset = self._contracts.datasets.get(name)
-        if dataset is None or LENGTHS[dataset.period] != len(request.period):
+        if dataset is None or not is_period(request.period, dataset.period):
             by = f"; its indices are by {dataset.period}" if dataset is not None else ""
             raise Refused("REPLAY_FILTER_INVALID", f"{request.period} is no period of {name}{by}")
         scored_by = _model_version(match.models)

@@ -112,10 +112,13 @@ def _matching(rows: list[Any], wanted: FeedPage) -> Iterator[tuple[Stored, bytes
     streams = {each.stream: each for each in wanted.streams}
     match = wanted.match
     begin, end = (timestamps.parse(each) if each else None for each in (match.begin, match.end))
+    within, characters = frozenset(match.within), len(match.within[0]) if match.within else 0
     for row in rows:
         key = str(row.key)
         time_ns = key_time_ms(key) * 1_000_000
         if (begin is not None and time_ns < begin) or (end is not None and time_ns >= end):
+            continue
+        if within and timestamps.text(time_ns)[:characters] not in within:
             continue
         if match.datasets and row.dataset not in match.datasets:
             continue

@@ -13,7 +13,8 @@ from penstock.contracts.subjects import PARTITIONS
 from penstock.rpc.messages.fields import Key, Reply, Request, Time
 
 MAX_CHECKED = 100
-_ALIAS = "(events|scored)-[a-z0-9_]+(-[a-z0-9_]+)?-[0-9]{4}(-[0-9]{2}){0,2}"
+MAX_MEMBERS = 400  # periods that share an index: the days of a year, the months of a decade
+_ALIAS = "(events|scored)-[a-z0-9_]+(-[a-z0-9_]+)?-[0-9]{4}(s|(-[0-9]{2}){0,2})"
 _INDEX = "(events|scored)-[a-z0-9_-]+-g[1-9][0-9]*"
 Alias = Annotated[str, StringConstraints(pattern=f"^({_ALIAS}|table-(events|timeline))$")]
 Index = Annotated[str, StringConstraints(pattern=f"^({_INDEX}|(events|timeline)(_b)?)$", max_length=255)]
@@ -32,9 +33,10 @@ class ChangeIndex(IndexRef):
 
 
 class IndexTarget(ChangeIndex):
-    """A change of one of them."""
+    """A change of one of them. `members`: where periods share it, the write aliases of all of them."""
 
     index: Index
+    members: list[Alias] = Field(default_factory=list, max_length=MAX_MEMBERS)
 
 
 class StreamEnd(Request):
@@ -54,12 +56,15 @@ class CheckIndex(IndexRef):
 
 
 class Indices(Reply):
-    """`live` is behind the alias, `beside` is kept current with it; `all` are there."""
+    """`live` is behind the alias, `beside` is kept current with it; `all` are there. `members`: write aliases of the
+    past periods that share the index; `shared`: the alias of the index that a single period shares."""
 
     alias: str
     all: list[str]
     live: str | None = None
     beside: str | None = None
+    members: list[str] = Field(default_factory=list)
+    shared: str = ""
 
 
 class CheckedIndex(Reply):

@@ -17,7 +17,7 @@ class ListMappings(Request):
     """The live indices of these datasets and periods, all where none is named, behind the alias `after`."""
 
     datasets: list[Token] = Field(default_factory=list, max_length=32)
-    periods: list[Annotated[str, StringConstraints(pattern="^[0-9]{4}(-[0-9]{2}){0,2}$")]] = Field(
+    periods: list[Annotated[str, StringConstraints(pattern="^[0-9]{4}(s|(-[0-9]{2}){0,2})$")]] = Field(
         default_factory=list, max_length=400
     )
     after: Alias | None = None

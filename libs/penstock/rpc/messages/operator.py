@@ -66,7 +66,7 @@ class PlanReplay(Request):
     match: ReplayMatch = ReplayMatch()
     effect: ReplayEffect | None = Field(None, description="left out: what the target does with the source in place")
     table: Literal["events", "timeline"] | None = Field(None, description="of Cassandra, to rebuild by the writer")
-    period: str | None = Field(None, pattern="^[0-9]{4}(-[0-9]{2}){0,2}$", description="of the index to rebuild")
+    period: str | None = Field(None, pattern="^[0-9]{4}(s|(-[0-9]{2}){0,2})$", description="of the index to rebuild")
     rate: Rate = 5000.0
     side_effects: bool = Field(False, description="let the target also send what it sends for new events")
     patch: dict[str, Any] | None = Field(

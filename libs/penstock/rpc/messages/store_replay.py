@@ -27,7 +27,8 @@ class StoredUpTo(Request):
 
 class RecordMatch(Request):
     """Which records. `begin` and `end` bound the events' own time: begin inclusive, end exclusive. With `model` and
-    `version` the records are the scores of that model version, and otherwise events."""
+    `version` the records are the scores of that model version, and otherwise events. `within`: only of these periods
+    of an index, all of one length."""
 
     begin: Time | None = None
     end: Time | None = None
@@ -37,6 +38,7 @@ class RecordMatch(Request):
     entity: EntityName | None = None
     model: Token | None = None
     version: int | None = Field(None, ge=1)
+    within: list[Period] = Field(default_factory=list, max_length=400)
 
 
 class FeedPage(Request):
