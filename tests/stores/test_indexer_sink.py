@@ -14,7 +14,6 @@ from penstock.elasticsearch.client import connect_async
 from penstock.events.timestamps import parse
 from penstock.services.indexer import bulk as bulk_module
 from penstock.services.indexer.bulk import Bulker, Line
-from penstock.services.indexer.index_reserve import IndexReserve
 from penstock.services.indexer.indices import Indices
 from penstock.services.indexer.logic import Indexer, event_line
 from penstock.services.indexer.search.elastic import Elastic
@@ -60,11 +59,17 @@ async def test_an_older_message_that_comes_later_does_not_win(client: AsyncElast
     assert (await stored(client, "events-logs-2026", newer.key))["_source"]["event"]["data"]["message"] == "new"
 
 
+def indexer_at(client: AsyncElasticsearch, time: str) -> Indexer:
+    """One whose clock stands still, so that it takes periods from then on for current ones."""
+    indices = Indices(client, CONTRACTS, clock=lambda: parse(time) / 1e9)
+    return Indexer(Bulker(client, indices, patience=PATIENCE), EPOCHS)
+
+
 async def test_indexers_that_create_one_index_at_the_same_time_all_succeed(
     client: AsyncElasticsearch, elasticsearch: Processes
 ) -> None:
     clients = [connect_async(elasticsearch.place) for _ in range(4)]
-    indexers = [Indexer(Bulker(each, Indices(each, CONTRACTS)), EPOCHS) for each in clients]
+    indexers = [indexer_at(each, "2026-02-01T00:00:00Z") for each in clients]
     batches = [[event_of(sample("cpu", n, time=f"2026-0{1 + n % 3}-01T00:00:00Z"))] for n in range(4)]
     outcomes = await asyncio.gather(*(each.events(batch) for each, batch in zip(indexers, batches, strict=True)))
     for each in clients:
@@ -158,9 +163,8 @@ async def test_a_closed_index_makes_events_wait(client: AsyncElasticsearch, inde
     assert await indexer.events([again]) == [Done()]
 
 
-async def test_a_cluster_that_takes_no_more_indices_makes_events_wait(
-    client: AsyncElasticsearch, indexer: Indexer
-) -> None:
+async def test_a_cluster_that_takes_no_more_indices_makes_events_wait(client: AsyncElasticsearch) -> None:
+    indexer = indexer_at(client, "2017-01-02T00:00:00Z")
     await indexer.events([event_of(line("first"))])
     await client.cluster.put_settings(persistent={"cluster.max_shards_per_node": 1})
     event = event_of(line("hello", time="2017-01-01T00:00:00Z"))
@@ -172,8 +176,7 @@ async def test_a_cluster_that_takes_no_more_indices_makes_events_wait(
 
 
 async def test_the_last_shards_are_for_indices_of_the_present(client: AsyncElasticsearch) -> None:
-    indices = Indices(client, CONTRACTS)
-    indices.reserve = IndexReserve(client, CONTRACTS, lambda: parse("2013-07-15T12:00:00Z") / 1e9)
+    indices = Indices(client, CONTRACTS, clock=lambda: parse("2013-07-15T12:00:00Z") / 1e9)
     indexer = Indexer(Bulker(client, indices, patience=PATIENCE), EPOCHS)
     shards = (await client.cluster.health()).body["active_shards"]
     past = event_of(sample("cpu", 1, time="2013-06-01T00:00:00Z"))
@@ -190,9 +193,10 @@ async def test_the_last_shards_are_for_indices_of_the_present(client: AsyncElast
 
 
 async def test_events_of_many_periods_do_not_hold_up_the_others_of_their_batch(
-    client: AsyncElasticsearch, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
+    client: AsyncElasticsearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_module, "CREATED_AT_ONCE", 1)
+    indexer = indexer_at(client, "2012-01-01T00:00:00Z")
     other = event_of(line("of the present"))
     await indexer.events([other])
     spread = [event_of(sample("cpu", month, time=f"2012-0{month}-01T00:00:00Z")) for month in range(1, 6)]

@@ -12,6 +12,7 @@ from elasticsearch import AsyncElasticsearch
 from penstock.elasticsearch import names
 from penstock.elasticsearch.mapping_version import META
 from penstock.elasticsearch.templates import templates
+from penstock.errors import Refused
 from penstock.events import Event
 from penstock.runtime import Worker
 from penstock.services.indexer import __main__ as indexer_main
@@ -22,6 +23,7 @@ from tests.support.broker_rig import Rig
 from tests.support.command import replay
 from tests.support.deliveries import CONTRACTS, line, sample
 from tests.support.rebuilds import everywhere, sources
+from tests.support.replay_console import Console
 from tests.support.until import until
 from tests.support.workers import RunningWorker
 
@@ -119,8 +121,7 @@ async def test_a_lost_index_that_periods_share_is_rebuilt_for_all_of_them(
     own = "events-metrics-2014-03"
     await everywhere(rig, [at("2014-02", 0)])
     await client.indices.create(index=f"{own}-g1", aliases={own: {}, "events-metrics": {}})
-    months = [f"2013-{month:02}" for month in range(1, 13)]
-    raws = [at(month, number) for number, month in enumerate(["2014-02", "2014-03", *months] * 2)]
+    raws = [at(month, number) for number, month in enumerate(["2013-06", "2014-02", "2014-03"] * 4)]
     events = await everywhere(rig, raws)
     before, total = await documents(events), await count()
     assert total == len(raws) + 1
@@ -133,14 +134,12 @@ async def test_a_lost_index_that_periods_share_is_rebuilt_for_all_of_them(
     more = await everywhere(rig, [at("2013-06", 100), at("2015-07", 101)])
     await until(lambda: [note for note in running.notes() if note.startswith(f"{DECADE}-g1 was made at ")])
 
-    plan = ("plan", "indexer", "--source", "store", "--effect", "rebuild", "--dataset", "metrics", "--reason", "lost")
-    code, _, errors = await replay(rig, *plan, "--period", "2013-06")
-    assert code == 1
-    assert "2013-06 shares the index of 2010s" in errors
-    code, out, errors = await replay(rig, *plan, "--period", "2010s", "--json")
-    assert code == 0, errors
-    code, _, errors = await replay(rig, "apply", json.loads(out)["hash"], "--run", "decade", "--watch", bound=LONG)
-    assert code == 0, errors
+    console = Console(await rig.broker("replayer"))
+    rebuilt = {"source": "store", "effect": "rebuild", "match": {"datasets": ["metrics"]}}
+    with pytest.raises(Refused, match="2013-06 shares the index of 2010s"):
+        await console.plan("indexer", **rebuilt, period="2013-06")
+    run = await console.apply(await console.plan("indexer", **rebuilt, period="2010s"))
+    assert (await console.in_state(run, "done", "failed", bound=LONG)).run.state == "done"
     await until(lambda: running.notes() == [])
     assert (await documents(events), len(await documents(more))) == (before, 2)
     assert await count() == total + 2
@@ -150,11 +149,12 @@ async def test_a_lost_index_that_periods_share_is_rebuilt_for_all_of_them(
     assert await count() == total + 4
     assert [version for version, _ in await documents(latest[2:])] > [version for version, _ in before[:4]]
     assert list((await client.indices.get_alias(name=own)).body) == [f"{own}-g1"]
-    assert (await replay(rig, "rollback", "decade", "--reason", "a test"))[0] == 0
+    change = {"run": run.id, "reason": "a test", "by": console.user}
+    assert (await console.ask("rollback", change))["live"] == f"{DECADE}-g1"
     assert len(await documents([*more, *latest])) == 8
     assert list((await client.indices.get_alias(name="events-metrics-2016-01")).body) == [f"{DECADE}-g1"]
-    code, _, errors = await replay(rig, "drop", "decade", "--reason", "a test")
-    assert code == 0, errors
-    assert sorted(each for each in (await client.indices.get(index="events-metrics*")).body if "2010s" in each) == [
-        f"{DECADE}-g1"
-    ]
+    await console.ask("discard", change)
+    left = (await client.indices.get(index="events-metrics*")).body
+    assert [index for index in left if index.startswith(DECADE)] == [f"{DECADE}-g1"]
+    # That one was made after the loss: of what came before, it has what came again; March of 2014 is in its own.
+    assert await count() == len([*more, *latest]) - 1 + 4

@@ -31,7 +31,7 @@ ENDED = ("done", "failed", "cancelled")
 WATCH_SECONDS = 0.5
 
 Datasets = Annotated[list[str] | None, typer.Option("--dataset", help="Only this dataset; repeatable.")]
-Periods = Annotated[list[str] | None, typer.Option("--period", help="Only this period: 2026, 2026-11; repeatable.")]
+Periods = Annotated[list[str] | None, typer.Option("--period", help="Only this period: 2026-11, 2026, 2010s.")]
 Unknown = Annotated[
     bool,
     typer.Option("--skip-unknown", help="Leave out indices that do not say which mapping they were created with."),

@@ -51,7 +51,7 @@ def plan(
     source: Annotated[Source, typer.Option(help="What to replay.")] = Source.events,
     effect: Annotated[str, typer.Option(help="rebuild: fill a new index, then swap it with the live one.")] = "",
     table: Annotated[str, typer.Option(help="events or timeline: the table of Cassandra to rebuild.")] = "",
-    period: Annotated[str, typer.Option(help="Period by event time: 2026, 2026-11; with --source store.")] = "",
+    period: Annotated[str, typer.Option(help="Period by event time: 2026, 2026-11, 2010s; with --source store.")] = "",
     since: Annotated[str, typer.Option(help="How far back: 90m, 2h, 7d.")] = "",
     begin: Annotated[
         str, typer.Option("--from", help="Earliest time of storing, or event time with --source store; inclusive.")

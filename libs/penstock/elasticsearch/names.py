@@ -1,6 +1,6 @@
 """Names of aliases and indices. All parts are tokens without a hyphen, so no name can be taken for another.
 
-events-<dataset>-<period>                      write alias → events-<dataset>-<period>-g1
+events-<dataset>-<period>                      write alias → events-<dataset>-<period>-g1, or the index of past periods
 scored-<model>_v<version>-<dataset>-<period>   write alias → …-g1
 events-<dataset>, scored-<model>_v<version>-<dataset>     read alias over all periods
 """
