@@ -36,7 +36,7 @@ NOW = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
 SHARDS = 120  # that the node may have; the spread alone took 344 for events, and as many for each model version
 
 
-MADE = 21  # indices: 3 decades of logs, 2 of cloud, 3 of metrics, 1 of interactions, and of each 3 periods around now
+MADE = 20  # indices: 3 decades of logs, 2 of cloud, 2 of metrics, 1 of interactions, and of each 3 periods around now
 ROUNDS = 3  # MADE in eights
 CALLER = RequestCaller("operator")
 
