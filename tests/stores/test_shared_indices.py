@@ -75,6 +75,7 @@ async def few_shards(client: AsyncElasticsearch) -> AsyncIterator[None]:
 
 async def documents(client: AsyncElasticsearch, pattern: str) -> dict[str, int]:
     """The documents of each index."""
+    client = client.options(request_timeout=60.0)
     await client.indices.refresh(index=pattern)
     answer = await client.indices.stats(index=pattern, metric="docs")
     return {name: each["primaries"]["docs"]["count"] for name, each in answer.body["indices"].items()}
@@ -94,6 +95,7 @@ def all_done(outcomes: list[Outcome]) -> bool:
     return all(isinstance(outcome, Done) for outcome in outcomes)
 
 
+@pytest.mark.timeout(600)  # sixty indices are made, one after the other
 async def test_who_spreads_time_over_all_that_is_allowed_makes_few_indices_and_everything_is_found_once(
     client: AsyncElasticsearch, elasticsearch: Processes, few_shards: None
 ) -> None:
