@@ -1,4 +1,5 @@
-"""What is deleted in Elasticsearch under a running indexer is noticed without traffic, and named until it is whole."""
+"""What is deleted or used up in Elasticsearch under a running indexer is noticed without traffic, and named until it is
+whole."""
 
 from __future__ import annotations
 
@@ -95,6 +96,24 @@ async def test_templates_are_put_again_and_no_index_is_made_without_its_mapping(
     assert mapping["mappings"]["_meta"][META]["digest"] == wanted["_meta"][META]["digest"]
     assert mapping["mappings"]["dynamic"] == "false"
     await until(lambda: _is(template_names, index_templates))
+
+
+async def test_a_reserve_of_shards_that_is_reached_is_named_until_there_is_room(
+    running: Indexer, client: AsyncElasticsearch
+) -> None:
+    def noted() -> list[str]:
+        return [note for note in running.notes() if note.startswith("INDEX_RESERVE_REACHED: ")]
+
+    shards = (await client.cluster.health()).body["active_shards"]
+    await client.cluster.put_settings(persistent={"cluster.max_shards_per_node": shards + 1})
+    try:
+        [note] = await until(noted)
+    finally:
+        await client.cluster.put_settings(persistent={"cluster.max_shards_per_node": None})
+    assert "events of past periods wait" in note
+    assert "raise cluster.max_shards_per_node" in note
+    assert running.unready_reasons() == []
+    await until(lambda: noted() == [])
 
 
 async def _is(names: Any, every: set[str]) -> bool:

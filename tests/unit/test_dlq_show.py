@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.cli.dlq_show import MARK, MOST_CHARACTERS, payload_lines, printable
+from penstock.cli.dlq_show import MARK, MOST_CHARACTERS, payload_lines, printable, stats
+from penstock.rpc.messages import DeadLetterCounts, DeadLetterStats, LimitedPublisher
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,14 @@ def test_a_long_payload_is_cut_and_says_so() -> None:
     lines = list(payload_lines(b"x" * (MOST_CHARACTERS + 1), ""))
     assert len(lines[0]) == MOST_CHARACTERS
     assert "--raw" in lines[1]
+
+
+def test_the_stats_name_who_used_up_a_share(capsys: pytest.CaptureFixture[str]) -> None:
+    limited = LimitedPublisher(worker="indexer", publisher="billing", dead_letters=3, messages=4711)
+    found = DeadLetterStats(
+        states={"open": DeadLetterCounts(dead_letters=63, messages=4771)}, open=[], over_share=[limited],
+        bytes=0, max_bytes=1, share=0.0, per_hour=0, complete=True,
+    )  # fmt: skip
+    stats(found, json=False)
+    line = "DEAD_LETTER_SHARE_USED: billing at the indexer: 4,711 messages in 3 ranges within the last hour"
+    assert line in [line.strip() for line in capsys.readouterr().out.splitlines()]
