@@ -122,6 +122,9 @@ async def test_who_keeps_the_workers_busy_is_answered_one_by_one(clock: Clock, c
         most = 0
         await asyncio.gather(*(ask("greedy", 0.5) for _ in range(8)))
         assert most == 1
+        most = 0
+        await asyncio.gather(*(ask("honest", 0.5) for _ in range(4)))
+        assert most == 4  # as much work as the greedy one had at first, and less than that one has had lately
         company.end()
         await asyncio.gather(*(ask("greedy", 0.5) for _ in range(8)))
         assert most == 8

@@ -1,7 +1,8 @@
 """Of the questions that an identity may have at work, those that the workers have while others are there.
 
 Two deep searches keep two cores busy. So with company, who has kept the workers busy for long has one question there at
-a time, and the further ones wait here, at no cost.
+a time, and the further ones wait here, at no cost. It is the busiest that is held back: an honest reader's questions
+take long, too, while a greedy one's are at work.
 """
 
 from __future__ import annotations
@@ -74,7 +75,10 @@ class Gate:
     def _has_room(self, identity: str, reader: _Reader) -> bool:
         if not reader.at_work or not self._company.has(identity):
             return True
-        return reader.at_work < self._most and reader.work() < AT_EASE
+        if reader.at_work >= self._most:
+            return False
+        work = reader.work()  # where the stores are slow for all, only the busiest is held back
+        return work < AT_EASE or any(each.work() > work for each in self._readers.values())
 
     async def _wait(self, identity: str, reader: _Reader) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
