@@ -79,7 +79,7 @@ class Strain:
         finally:
             for kind, program in programs.items():
                 async with asyncio.timeout(BOUND):
-                    said, _ = await program.communicate()
+                    said, _ = await program.communicate(b"\n")  # ends its stdin
                 self.counts[kind] = orjson.loads(said or b"{}")
 
 
