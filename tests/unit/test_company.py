@@ -13,7 +13,7 @@ from penstock.services.ingress.access.company import SECONDS, Company
 from penstock.services.ingress.queries import gate as gate_module
 from penstock.services.ingress.queries.gate import Gate
 from penstock.services.ingress.submit import event_pace
-from penstock.services.ingress.submit.event_pace import AHEAD, DEBT, EventPace
+from penstock.services.ingress.submit.event_pace import AHEAD, DEBT, LONGEST, PORTION, EventPace
 from tests.support.until import BOUND
 
 RATE = 1000
@@ -91,15 +91,26 @@ async def test_portions_come_at_the_rate_and_all_at_once_when_the_others_have_go
     began = time.monotonic()
     portions = []
     async with asyncio.timeout(BOUND):
-        async for first, end in pace.portions("greedy", began, 50_000):
+        async for first, end in pace.portions("greedy", began, 800):
             portions.append((first, end))
             if len(portions) == 5:
                 company.end()
     took = time.monotonic() - began
     assert portions[0] == (0, 8)
-    assert portions[4][1] <= took * 200 + 8 < 50_000
-    assert portions[5][1] == 50_000
+    assert portions[4][1] <= took * 200 + 8
+    assert portions[5][1] == 800
     assert [first for first, _ in portions] == [0, *(end for _, end in portions[:-1])]
+
+
+async def test_a_request_goes_on_for_a_bounded_time_and_is_paid_for_in_full(company: Company, clock: Clock) -> None:
+    pace = EventPace(10, company)
+    pace.begin("greedy", 5000)
+    first, end = await anext(pace.portions("greedy", clock.now, 5000))
+    assert (first, end) == (0, int(PORTION * 5000 / LONGEST))
+    clock.now += LONGEST + DEBT
+    company.note("honest")
+    with pytest.raises(Unavailable, match="EVENT_SHARE_USED"):
+        pace.must_have_room("greedy")
 
 
 async def test_who_keeps_the_workers_busy_is_answered_one_by_one(clock: Clock, company: Company) -> None:

@@ -17,6 +17,7 @@ from penstock.services.ingress.access.company import Company
 AHEAD = 1.0  # seconds of its rate that an identity may send at once after it has sent less
 DEBT = 2.0  # seconds after which a request would begin; beyond it is refused, so that a stop never waits for it
 PORTION = 0.04  # seconds of the rate that are committed at one time
+LONGEST = 4.0  # seconds that one request may go on, as its body takes memory meanwhile; the identity pays all the same
 REMEMBERED = 1024  # identities
 
 _USED_UP = metrics.SHARES_USED_UP.labels("event_identity")
@@ -57,12 +58,13 @@ class EventPace:
 
     async def portions(self, identity: str, start: float, events: int) -> AsyncIterator[tuple[int, int]]:
         """(first, end) of each portion, when its time has come."""
+        rate = max(self._rate, events / LONGEST)
         first = 0
         while first < events:
             end = events
             if start and self._company.has(identity):
-                await asyncio.sleep(max(start + first / self._rate - time.monotonic(), 0.0))
-                due = int((time.monotonic() - start) * self._rate)
-                end = min(max(due, first) + max(int(PORTION * self._rate), 1), events)
+                await asyncio.sleep(max(start + first / rate - time.monotonic(), 0.0))
+                due = int((time.monotonic() - start) * rate)
+                end = min(max(due, first) + max(int(PORTION * rate), 1), events)
             yield first, end
             first = end
