@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from penstock.contracts import load
-from tests.support import chart, kube_api, kubernetes_schemas
+from tests.support import chart, keda, kubernetes_schemas
 
 OF_KEDA = "keda.sh/v1alpha1"
 
@@ -127,9 +127,11 @@ def closed(schema: Any) -> Any:
     return {"additionalProperties": False, **found} if isinstance(found.get("properties"), dict) else found
 
 
-@pytest.mark.skipif(not kube_api.DEFINITION.exists(), reason=f"{kube_api.DEFINITION} is not there: `make test-deploy`")
+@pytest.mark.skipif(
+    not keda.DEFINITION.exists(), reason=f"{keda.DEFINITION} is not there: tests/deploy/build_apiserver.sh"
+)
 def test_scalers_are_valid_by_keda_s_own_definition() -> None:
-    definition = yaml.safe_load(kube_api.DEFINITION.read_text(encoding="utf-8"))
+    definition = yaml.safe_load(keda.DEFINITION.read_text(encoding="utf-8"))
     schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     schema["properties"]["spec"] = closed(schema["properties"]["spec"])
     validator = jsonschema.Draft202012Validator(schema)
