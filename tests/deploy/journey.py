@@ -19,7 +19,7 @@ EACH = 20  # events sent around each kill
 BOUND = float(os.environ.get("BOUND", "300"))  # seconds, on a busy machine
 OURS = ("ingress", "indexer", "writer", "scorer", "operator", "auditor", "edge")
 SERVERS = ("nats", "elasticsearch", "cassandra")
-ROUNDS = tuple(os.environ.get("ROUNDS", ",".join((*OURS, *SERVERS))).split(","))  # the containers that are killed
+ROUNDS = tuple(os.environ.get("KILLED", ",".join((*OURS, *SERVERS))).split(","))  # the containers that are killed
 
 
 def main() -> None:
