@@ -173,7 +173,7 @@ class Accept:
         stored: Sequence[Stored | PenstockError]
         try:
             connected = await self._link.use()
-            with send_step(STREAM, outgoing):
+            with send_step(STREAM, outgoing, first=not part.start):
                 stored = await connected.committer.submit(outgoing, request.caller.identity)
         except Unavailable as error:
             if error.code == "EVENT_SHARE_USED":

@@ -25,13 +25,14 @@ def given_context(headers: dict[bytes, bytes]) -> dict[str, str] | None:
     return {TRACEPARENT: text if current() is None else unsampled(text)}
 
 
-def send_step(stream: str, outgoing: list[Outgoing]) -> Step:
-    """The sending of these events; the first of them carry its context from now on, if the request is sampled."""
+def send_step(stream: str, outgoing: list[Outgoing], *, first: bool) -> Step:
+    """The sending of these events. They are the `first` of a request that is sent in portions: then some of them carry
+    its context from now on, if it is sampled."""
     request = current()
     if request is None:
         return NOTHING
     span = request.child(f"send {stream}", "producer", messages("send", stream, len(outgoing)))
-    if request.context.sampled:
+    if first and request.context.sampled:
         _carry(span, outgoing)
     return Step(span)
 
