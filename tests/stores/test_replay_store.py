@@ -8,7 +8,7 @@ import pytest
 from elasticsearch import AsyncElasticsearch
 
 from penstock.errors import PenstockError
-from penstock.rpc.messages import PlanReplay
+from penstock.rpc.messages import PlanReplay, ReplayReport
 from penstock.services.operator import __main__ as operator_main
 from penstock.services.operator.replay.runs import Runs
 from penstock.services.operator.replay.store_planning import StorePlanner
@@ -43,9 +43,13 @@ async def test_what_is_missing_in_the_index_comes_back_from_the_store_as_it_was(
     status = await console.in_state(run, "done", "failed")
     assert status.run.state == "done", status.run.changes
     assert status.outcomes.confirmed == 700
-    report = await console.report(run)
+    await client.indices.refresh(index="events-*")
+    report = ReplayReport.model_validate(await console.ask("report", {"run": run.id, "verify": 100}))
     assert report.holds
     assert sum(proof.planned for proof in report.streams) == 700
+    assert report.sample is not None
+    assert report.sample.equal == report.sample.compared > 0
+    assert (report.sample.in_store or 0) >= 700
     assert await sources(client, LOGS, logs) == before
 
 
