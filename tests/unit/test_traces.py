@@ -12,6 +12,7 @@ import pytest
 from penstock.consume import Delivery, Done, Drop, Outcome, Retry
 from penstock.consume.traced_batch import TracedBatch
 from penstock.errors import Refused, Unavailable
+from penstock.services.ingress.http.traced_app import TracedApp
 from penstock.telemetry.traces import Span, Step, Tracer, current, parse, step, store_step, unsampled
 from penstock.telemetry.traces.allowance import Allowance
 from penstock.telemetry.traces.endpoint import endpoint, resource
@@ -245,3 +246,35 @@ def test_the_environment_counts_more_than_what_a_process_says_of_itself() -> Non
     own = {"service.name": "indexer", "service.namespace": "penstock"}
     environment = {"OTEL_RESOURCE_ATTRIBUTES": "service.namespace=eu,a=b", "OTEL_SERVICE_NAME": "i1"}
     assert resource(environment, own) == {"service.name": "i1", "service.namespace": "eu", "a": "b"}
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "status", "names"),
+    [
+        ("/v1/events", "", 202, []),
+        ("/v1/events", unsampled(GIVEN), 202, []),
+        ("/v1/events", "", 503, ["POST /v1/events"]),  # of an event that was not sampled, the request alone
+        ("/v1/events", GIVEN, 202, ["POST /v1/events", "below"]),
+        ("/v1/search", "", 500, ["POST /v1/search", "below"]),
+        ("/readyz", GIVEN, 503, []),
+    ],
+)
+async def test_a_request_has_a_span_where_it_is_sampled_or_fails(
+    path: str, given: str, status: int, names: list[str]
+) -> None:
+    kept = Kept()
+
+    async def app(_: Any, __: Any, send: Any) -> None:
+        with step("below", "internal"):
+            await send({"type": "http.response.start", "status": status, "headers": []})
+
+    async def nothing(*_: Any) -> Any:
+        return None
+
+    headers = [(b"traceparent", given.encode())] if given else []
+    scope = {"type": "http", "method": "POST", "scheme": "http", "path": path, "headers": headers, "request_id": "r-1"}
+    await TracedApp(app, kept.tracer)(scope, nothing, nothing)
+    assert [span.name for span in kept.spans] == names
+    if names:
+        assert kept.spans[0].attributes["http.response.status_code"] == status
+        assert kept.spans[0].error == (str(status) if status >= 500 else "")

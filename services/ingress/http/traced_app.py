@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock.services.ingress.access.edge_identity import RECEIVED, received_ns
 from penstock.services.ingress.http.connections import HEALTH
-from penstock.services.ingress.http.dispatch import route_of
-from penstock.telemetry.traces import TRACEPARENT, Attributes, Span, Step, Tracer, parse
+from penstock.services.ingress.http.dispatch import EVENTS, route_of
+from penstock.telemetry.traces import TRACEPARENT, Attributes, Span, SpanContext, Step, Tracer, parse
 
 _TRACEPARENT = TRACEPARENT.encode()
 _GONE = 499  # the client went before it had an answer, as dispatch.py counts it
@@ -30,7 +30,9 @@ class TracedApp:
         if scope["type"] != "http" or scope["path"] in HEALTH:  # asked by machines, every few seconds
             await self._app(scope, receive, send)
             return
-        span = self._begin(scope)
+        parent, edge = _from_headers(scope)
+        sampled = self._tracer.samples(parent)
+        began_ns = time.time_ns()
         status = _GONE
 
         async def noted(message: Message) -> None:
@@ -39,22 +41,22 @@ class TracedApp:
                 status = message["status"]
             await send(message)
 
-        with Step(span):
+        if scope["path"] == EVENTS and not sampled:
+            # Nearly all requests: nothing is recorded of them but a failure, as it ends.
             await self._app(scope, receive, noted)
+            if status < 500:
+                return
+            span = self._span(scope, parent, edge, began_ns, sampled=False)
+        else:
+            span = self._span(scope, parent, edge, began_ns, sampled=sampled)
+            with Step(span):
+                await self._app(scope, receive, noted)
         span.attributes["http.response.status_code"] = status
         span.attributes["http.request.header.x-request-id"] = scope["request_id"]
         # What a caller may not do is no failure of the fleet.
         self._tracer.finish(span, str(status) if status >= 500 else "")
 
-    def _begin(self, scope: Scope) -> Span:
-        given: list[bytes] = []
-        edge = b""
-        for name, value in scope["headers"]:
-            if name == _TRACEPARENT:
-                given.append(value)
-            elif name == RECEIVED:
-                edge = value
-        parent = parse(given[0].decode("latin-1")) if len(given) == 1 else None
+    def _span(self, scope: Scope, parent: SpanContext | None, edge: bytes, began_ns: int, *, sampled: bool) -> Span:
         method, route = scope["method"], route_of(scope["path"])
         attributes: Attributes = {
             "http.request.method": method,
@@ -62,10 +64,22 @@ class TracedApp:
             "url.scheme": scope["scheme"],
             "url.path": scope["path"],
         }
-        span = self._tracer.begin(f"{method} {route}", "server", parent, attributes)
+        span = self._tracer.root(f"{method} {route}", "server", parent, attributes, sampled=sampled, start_ns=began_ns)
         if edge:
             _through_edge(span, edge)
         return span
+
+
+def _from_headers(scope: Scope) -> tuple[SpanContext | None, bytes]:
+    """The caller's context, and when the edge had the request."""
+    given: list[bytes] = []
+    edge = b""
+    for name, value in scope["headers"]:
+        if name == _TRACEPARENT:
+            given.append(value)
+        elif name == RECEIVED:
+            edge = value
+    return (parse(given[0].decode("latin-1")) if len(given) == 1 else None), edge
 
 
 def _through_edge(span: Span, received: bytes) -> None:

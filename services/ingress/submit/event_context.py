@@ -22,7 +22,7 @@ def given_context(headers: dict[bytes, bytes]) -> dict[str, str] | None:
     if not given or not _FORM.match(given):
         return None
     text = given.decode()
-    return {TRACEPARENT: text if current() is None else unsampled(text)}
+    return {TRACEPARENT: text if tracer() is None else unsampled(text)}
 
 
 def send_step(stream: str, outgoing: list[Outgoing], *, first: bool) -> Step:

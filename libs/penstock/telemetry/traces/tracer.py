@@ -23,12 +23,14 @@ class Tracer:
         self._events = Allowance(events)
         self._errors = Allowance(errors)
 
-    def begin(
-        self, name: str, kind: Kind, parent: SpanContext | None, attributes: Attributes, *, start_ns: int = 0
-    ) -> Span:
-        """A local root below `parent`; without one, the ratio decides."""
+    def samples(self, parent: SpanContext | None) -> bool:
+        """Whether a request is traced: as its caller says, else by the ratio."""
         wanted = random.random() < self._ratio if parent is None else parent.sampled  # noqa: S311 - not a secret
-        return self.root(name, kind, parent, attributes, sampled=wanted and bool(self.take(1)), start_ns=start_ns)
+        return wanted and bool(self.take(1))
+
+    def begin(self, name: str, kind: Kind, parent: SpanContext | None, attributes: Attributes) -> Span:
+        """A local root below `parent`."""
+        return self.root(name, kind, parent, attributes, sampled=self.samples(parent))
 
     def root(
         self,
