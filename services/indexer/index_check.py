@@ -16,6 +16,7 @@ from penstock.services.indexer.ledger import Known, Ledger, gone
 
 Json = dict[str, Any]
 SECONDS = 10.0
+RED = "2s"  # for which an index is without a primary shard before it is noted
 _ASKED = f"*.aliases,*.settings.index.uuid,*.mappings.dynamic,*.mappings._meta.{META}.digest"
 
 
@@ -52,9 +53,27 @@ class IndexCheck:
                 notes.append(f"{found.index} was made at {since} in place of one that was deleted: {rebuild(alias)}")
             elif not found.ours:
                 notes.append(f"{found.index} has a mapping that Elasticsearch guessed: {rebuild(alias)}")
+        for index in await self._red():
+            notes.append(
+                f"{index} has no primary shard: searches miss its events, and new ones wait;"
+                " `GET _cluster/allocation/explain` of Elasticsearch says why"
+            )
         if why := await self._reserve_reached():
             notes.append(f"{REACHED}: events of past periods wait, unless their indices are there: {why}")
         return Findings(notes=tuple(sorted(notes)))
+
+    async def _red(self) -> list[str]:
+        """Those that stay so; one that is made at this moment has its shard at once."""
+        client = self._client.options(ignore_status=408)
+        try:
+            answer = await client.cluster.health(
+                index="events-*,scored-*", level="indices", wait_for_status="yellow", timeout=RED,
+                filter_path="indices.*.status",
+            )  # fmt: skip
+        except (ApiError, TransportError) as error:
+            raise unavailable(error, "the indices' health is not known") from error
+        found: Json = answer.body.get("indices", {})
+        return [index for index, body in found.items() if body["status"] == "red"]
 
     async def _reserve_reached(self) -> str:
         try:

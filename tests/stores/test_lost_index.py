@@ -116,6 +116,24 @@ async def test_a_reserve_of_shards_that_is_reached_is_named_until_there_is_room(
     await until(lambda: noted() == [])
 
 
+async def test_an_index_without_a_primary_shard_is_named_and_its_events_wait_for_it(
+    running: Indexer, rig: Rig, client: AsyncElasticsearch
+) -> None:
+    index = "events-metrics-2026-04-g1"
+    await client.cluster.put_settings(persistent={"cluster.routing.allocation.enable": "none"})
+    try:
+        await client.options(ignore_status=404).indices.delete(index=index)
+        await client.indices.create(
+            index=index, aliases={index.removesuffix("-g1"): {"is_write_index": True}}, wait_for_active_shards="0"
+        )
+        [note] = await until(lambda: [note for note in running.notes() if "no primary shard" in note])
+    finally:
+        await client.cluster.put_settings(persistent={"cluster.routing.allocation.enable": None})
+    assert note.startswith(f"{index} ")
+    await until(lambda: not any("no primary shard" in note for note in running.notes()))
+    await everywhere(rig, [sample("cpu", 1, time="2026-04-01T00:00:00Z")])
+
+
 async def _is(names: Any, every: set[str]) -> bool:
     return bool(await names() == every)
 
