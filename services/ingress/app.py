@@ -59,7 +59,7 @@ class Ingress:
         app.state.verifier = verifier
         queries, tails = _places(settings)
         self.company = Company()
-        gate = Gate(settings.ingress_queries_at_work, self.company)
+        gate = Gate(settings.ingress_queries_at_work, Company())  # of readers: senders do not wait for them
         workers = WorkerClient(contracts, self.link, queries, gate, self.company)
         app.include_router(routes.router(contracts, workers))
         app.include_router(tail_routes.router(contracts, self.link, self.tail, tails))

@@ -109,6 +109,7 @@ async def stack(fleet: Processes, haproxy: None) -> AsyncIterator[DefaultStack]:
     await stack.close()
 
 
+@pytest.mark.soak
 async def test_every_honest_request_is_answered_beside_a_greedy_sender_and_a_greedy_reader(stack: DefaultStack) -> None:
     """Too few requests for a p99, and other tests may run beside: that is for the two minutes below."""
     _, strained, counts = await compare(stack, 8.0, (*KEYS, "strangers"), connections=8)

@@ -1,4 +1,4 @@
-"""Of the questions that an identity may have at work, those that the workers have while others are there.
+"""Of the questions that an identity may have at work, those that the workers have while others ask, too.
 
 Two deep searches keep two cores busy. So with company, who has kept the workers busy for long has one question there at
 a time, and the further ones wait here, at no cost. It is the busiest that is held back: an honest reader's questions
@@ -52,6 +52,7 @@ class Gate:
     @asynccontextmanager
     async def one(self, identity: str) -> AsyncIterator[None]:
         """The turn of a question, for the time of the block. Raises Unavailable QUERY_SHARE_USED after PATIENCE."""
+        self._company.note(identity)
         reader = self._readers.get(identity)
         if reader is None:
             reader = self._new(identity)
