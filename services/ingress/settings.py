@@ -9,7 +9,9 @@ from pydantic import Field
 from penstock.settings import Settings
 
 MIB = 1024 * 1024
-EVENTS_EACH = 250  # a second for each processor: a quarter of what it indexes, stores and scores
+# A second for each processor: two thirds of what it indexes, stores and scores, so that one identity leaves room for
+# others, and two together use all there is.
+EVENTS_EACH = 1000
 
 
 class IngressSettings(Settings):
@@ -44,7 +46,7 @@ class IngressSettings(Settings):
     )
     ingress_events_identity: int = Field(
         EVENTS_EACH * (os.cpu_count() or 1), ge=0,
-        description="events a second of one identity while others are there, by default 250 for each processor;"
+        description="events a second of one identity while others are there, by default 1,000 for each processor;"
         " 0: no bound",
     )  # fmt: skip
 
