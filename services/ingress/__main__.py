@@ -28,7 +28,7 @@ _log = structlog.get_logger("penstock.ingress")
 
 
 class Server(uvicorn.Server):
-    """Ends the tails when it is told to stop; they would go on for ever."""
+    """Ends what would keep it from stopping."""
 
     def __init__(self, config: uvicorn.Config, ingress: Ingress) -> None:
         super().__init__(config)
@@ -47,8 +47,7 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def _told(self, number: signal.Signals) -> None:
-        self._ingress.tail.close()
-        self._ingress.company.end()
+        self._ingress.end()
         self.handle_exit(number, None)
 
 

@@ -58,9 +58,9 @@ class Ingress:
         )
         app.state.verifier = verifier
         queries, tails = _places(settings)
-        self.company = Company()
-        gate = Gate(settings.ingress_queries_at_work, Company())  # of readers: senders do not wait for them
-        workers = WorkerClient(contracts, self.link, queries, gate, self.company)
+        self._company = Company()
+        self._gate = Gate(settings.ingress_queries_at_work, Company())  # of readers: senders do not wait for them
+        workers = WorkerClient(contracts, self.link, queries, self._gate, self._company)
         app.include_router(routes.router(contracts, workers))
         app.include_router(tail_routes.router(contracts, self.link, self.tail, tails))
         app.include_router(audit.router(workers))
@@ -71,10 +71,16 @@ class Ingress:
         app.add_exception_handler(Exception, _answer_defect)  # it is raised on to HttpApp, which logs it
         app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
         clients = ClientAddresses(settings.secrets)
-        accept = Accept(contracts, verifier, self.link, clients, settings, self.company)
+        accept = Accept(contracts, verifier, self.link, clients, settings, self._company)
         http = HttpApp(accept, app, pace_of(settings))
         tracer = traces.tracer()
         self.http: ASGIApp = http if tracer is None else TracedApp(http, tracer)
+
+    def end(self) -> None:
+        """Ends the tails, which would go on for ever, and lets all that waits for the sake of others go on at once."""
+        self.tail.close()
+        self._company.end()
+        self._gate.end()
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:

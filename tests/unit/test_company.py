@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -14,7 +14,7 @@ from penstock.services.ingress.queries import gate as gate_module
 from penstock.services.ingress.queries.gate import Gate
 from penstock.services.ingress.submit import event_pace
 from penstock.services.ingress.submit.event_pace import AHEAD, DEBT, LONGEST, PORTION, EventPace
-from tests.support.until import BOUND
+from tests.support.until import BOUND, until
 
 RATE = 1000
 
@@ -27,6 +27,9 @@ class Clock:
 
     def monotonic(self) -> float:
         return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 @pytest.fixture
@@ -84,22 +87,21 @@ def test_with_company_an_identity_has_its_rate_and_the_others_are_not_touched(cl
     assert 60 * RATE <= accepted <= (60 + AHEAD + DEBT + 1) * RATE
 
 
-async def test_portions_come_at_the_rate_and_all_at_once_when_the_others_have_gone() -> None:
-    company = Company()
-    company.note("honest")
-    pace = EventPace(200, company)
-    began = time.monotonic()
-    portions = []
-    async with asyncio.timeout(BOUND):
-        async for first, end in pace.portions("greedy", began, 800):
-            portions.append((first, end))
-            if len(portions) == 5:
-                company.end()
-    took = time.monotonic() - began
-    assert portions[0] == (0, 8)
-    assert portions[4][1] <= took * 200 + 8
-    assert portions[5][1] == 800
-    assert [first for first, _ in portions] == [0, *(end for _, end in portions[:-1])]
+async def test_portions_come_at_the_rate_and_all_at_once_when_the_others_have_gone(
+    company: Company, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_pace, "asyncio", clock)
+    began = clock.now
+    portions = EventPace(200, company).portions("greedy", began, 800)
+    for number in range(5):
+        assert await anext(portions) == (8 * number, 8 * number + 8)
+        assert clock.now - began == pytest.approx(number * PORTION)
+    clock.now += 1.0
+    first, end = await anext(portions)
+    assert first == 40
+    assert end == pytest.approx(40 + 192 + 8, abs=1)  # what became due while the last one took so long, and its own
+    company.end()
+    assert [each async for each in portions] == [(end, 800)]
 
 
 async def test_a_request_goes_on_for_a_bounded_time_and_is_paid_for_in_full(company: Company, clock: Clock) -> None:
@@ -141,7 +143,91 @@ async def test_who_keeps_the_workers_busy_is_answered_one_by_one(clock: Clock, c
         assert most == 8
 
 
-async def test_a_question_that_waits_for_too_long_is_refused_and_one_that_is_left_frees_its_place(
+class Questions:
+    """Questions of the greedy one, which go on until they are ended, and the names of those at work."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.at_work: list[str] = []
+        self._gate = gate
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def ask(self, *names: str) -> None:
+        """In this order."""
+        for name in names:
+            self._tasks[name] = asyncio.create_task(self._ask(name))
+            await asyncio.sleep(0)
+
+    async def go_on(self) -> None:
+        """Those that were given a place are at work then; no time passes in which one looks by itself."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def _ask(self, name: str) -> None:
+        async with self._gate.one("greedy"):
+            self.at_work.append(name)
+            await asyncio.Event().wait()
+
+    async def end(self, *names: str) -> None:
+        """These, or all."""
+        tasks = [self._tasks.pop(name) for name in names or list(self._tasks)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+@pytest.fixture
+async def held_back(clock: Clock, company: Company) -> AsyncIterator[tuple[Gate, Questions]]:
+    """A gate, and somebody who has a question at work, more work behind it than all others, and further questions."""
+    gate = Gate(4, company)
+    async with gate.one("greedy"):
+        clock.now += 5.0
+        company.note("honest")
+    questions = Questions(gate)
+    await questions.ask("1", "2", "3", "4")
+    assert questions.at_work == ["1"]
+    yield gate, questions
+    await questions.end()
+
+
+async def test_questions_that_wait_are_released_in_their_order(held_back: tuple[Gate, Questions]) -> None:
+    _, questions = held_back
+    await questions.end("2", "1")  # one that waits, too
+    await until(lambda: questions.at_work == ["1", "3"])
+
+
+async def test_all_that_wait_are_released_at_the_stop(held_back: tuple[Gate, Questions]) -> None:
+    gate, questions = held_back
+    gate.end()
+    await questions.go_on()
+    assert questions.at_work == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("seconds", [6.0, SECONDS], ids=["work is forgotten", "others have gone"])
+async def test_a_newcomer_waits_behind_those_that_wait_and_all_go_on_when_there_is_room(
+    held_back: tuple[Gate, Questions], clock: Clock, company: Company, seconds: float
+) -> None:
+    _, questions = held_back
+    clock.now += seconds
+    if seconds < SECONDS:
+        company.note("honest")
+    await questions.ask("5")
+    await questions.go_on()
+    assert {"1", "2", "3", "4"} <= set(questions.at_work)
+    assert ("5" in questions.at_work) == (seconds == SECONDS)
+
+
+@pytest.mark.parametrize("seconds", [6.0, SECONDS], ids=["work is forgotten", "others have gone"])
+async def test_those_that_wait_see_by_themselves_that_there_is_room(
+    held_back: tuple[Gate, Questions], clock: Clock, company: Company, seconds: float
+) -> None:
+    _, questions = held_back
+    clock.now += seconds
+    if seconds < SECONDS:
+        company.note("honest")
+    await until(lambda: questions.at_work == ["1", "2", "3", "4"])
+
+
+async def test_a_question_that_waits_for_too_long_is_refused_and_frees_its_place(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate_module, "PATIENCE", 0.05)
@@ -152,14 +238,5 @@ async def test_a_question_that_waits_for_too_long_is_refused_and_one_that_is_lef
                 pass
         async with gate.one("honest"):
             pass
-
-        async def ask() -> None:
-            async with gate.one("greedy"):
-                pass
-
-        left = asyncio.create_task(ask())
-        await asyncio.sleep(0)
-        left.cancel()
-        await asyncio.wait([left])
     async with asyncio.timeout(BOUND), gate.one("greedy"):
         pass

@@ -18,6 +18,7 @@ from penstock.services.ingress import metrics
 from penstock.services.ingress.access.company import Company
 
 PATIENCE = 10.0  # seconds that a question waits
+LOOK = 0.5  # seconds after which one that waits looks whether others have gone or work is forgotten
 AT_EASE = 1.0  # seconds of work that an identity may have had lately before it has one question at a time
 DRAIN = 0.8  # seconds of work that are forgotten in a second
 
@@ -29,7 +30,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.at_work = 0
-        self.waiting: deque[asyncio.Future[None]] = deque()
+        self.waiting: deque[asyncio.Future[None]] = deque()  # none is done
         self._work = 0.0  # seconds that are not forgotten
         self._at = time.monotonic()
 
@@ -56,16 +57,23 @@ class Gate:
         reader = self._readers.get(identity)
         if reader is None:
             reader = self._new(identity)
-        if self._has_room(identity, reader):
-            reader.at_work += 1
-        else:
+        self._release(identity, reader)
+        if reader.waiting or not self._has_room(identity, reader):
             await self._wait(identity, reader)
+        else:
+            reader.at_work += 1
         began = time.monotonic()
         try:
             yield
         finally:
             reader.work(time.monotonic() - began)
             self._leave(identity, reader)
+
+    def end(self) -> None:
+        """The process stops: nobody is held back any more."""
+        self._company.end()
+        for identity, reader in self._readers.items():
+            self._release(identity, reader)
 
     def _new(self, identity: str) -> _Reader:
         """Those that nothing is known of any more are forgotten."""
@@ -86,10 +94,14 @@ class Gate:
         reader.waiting.append(turn)
         try:
             async with asyncio.timeout(PATIENCE):
-                await turn
+                while not turn.done():
+                    await asyncio.wait([turn], timeout=LOOK)
+                    self._release(identity, reader)
         except BaseException as error:
-            if turn.done() and not turn.cancelled():  # it was given a place in the moment of its end
+            if turn.done():  # it was given a place in the moment of its end
                 self._leave(identity, reader)
+            else:
+                reader.waiting.remove(turn)
             if not isinstance(error, TimeoutError):
                 raise
             _USED_UP.inc()
@@ -97,10 +109,11 @@ class Gate:
             raise Unavailable("QUERY_SHARE_USED", detail, retry_after=1) from None
 
     def _leave(self, identity: str, reader: _Reader) -> None:
-        """The place is free for those that wait longest for it."""
         reader.at_work -= 1
-        while reader.waiting and (reader.waiting[0].done() or self._has_room(identity, reader)):
-            turn = reader.waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                reader.at_work += 1
+        self._release(identity, reader)
+
+    def _release(self, identity: str, reader: _Reader) -> None:
+        """Gives the places that are free to those that have waited longest."""
+        while reader.waiting and self._has_room(identity, reader):
+            reader.waiting.popleft().set_result(None)
+            reader.at_work += 1
