@@ -154,9 +154,9 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=edge-packages /opt/penstock /opt/penstock
 COPY --from=code /opt/penstock /opt/penstock
-USER 10001:10001
 # HAProxy takes no new connections and ends with the last open one; SIGTERM would break them off.
 STOPSIGNAL SIGUSR1
+USER 10001:10001
 CMD ["python3", "-m", "penstock.services.edge"]
 
 FROM service AS issuer
