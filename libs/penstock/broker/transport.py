@@ -26,7 +26,8 @@ class Transport(TcpTransport):
         finally:
             self.abort()
             closing.add_done_callback(_forget_error)
-        await asyncio.wait([closing])
+        await asyncio.wait([closing], timeout=CLOSE_SECONDS)
+        closing.cancel()  # after a TLS handshake that failed nobody says that the connection is gone
 
     def abort(self) -> None:
         """Cuts the connection; what was not sent is lost."""
