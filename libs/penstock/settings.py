@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     )
 
     nats_url: str = Field("", description="default: the local stack's server")
+    nats_ca_file: Path | None = Field(
+        None, description="authorities of the certificate of a tls:// server; default: the system's"
+    )
     credentials: Path | None = Field(None, description="folder with <identity>.nk; default: <state>/credentials")
     secrets_folder: Path | None = Field(None, description="folder with passwords; default: <state>/secrets")
     auth: Literal["nkeys", "callout"] = Field(

@@ -234,3 +234,10 @@ def test_commands_are_those_that_exist() -> None:
                     compile(text, part, "exec")
                 case words:
                     assert words == [], part
+
+
+def test_an_authority_of_nats_is_for_nats_alone() -> None:
+    for part, template in chart.pod_templates(chart.case("everything")).items():  # with issuers, too
+        given = chart.environment(template)
+        assert not {"SSL_CERT_FILE", "SSL_CERT_DIR"} & given.keys(), part
+        assert ("PENSTOCK_NATS_CA_FILE" in given) == ("PENSTOCK_NATS_URL" in given), part

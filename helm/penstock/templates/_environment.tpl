@@ -12,7 +12,7 @@
 {{- end }}
 {{- if ne .name "edge" }}
 {{- $_ := set $env "PENSTOCK_NATS_URL" $values.nats.url }}
-{{- if $values.nats.ca.secret }}{{ $_ := set $env "SSL_CERT_FILE" (printf "%s/nats_ca.pem" $secrets) }}{{ end }}
+{{- if $values.nats.ca.secret }}{{ $_ := set $env "PENSTOCK_NATS_CA_FILE" (printf "%s/nats_ca.pem" $secrets) }}{{ end }}
 {{- end }}
 {{- if $values.contracts.configMap }}{{ $_ := set $env "PENSTOCK_CONTRACTS" "/etc/penstock/contracts" }}{{ end }}
 {{- if has "token" .needs }}{{ $_ := set $env "PENSTOCK_TOKEN_FILE" (printf "%s/token" $secrets) }}{{ end }}

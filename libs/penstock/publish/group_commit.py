@@ -144,8 +144,7 @@ class GroupCommitter:
         while self._queue:
             submission = self._queue.next()
             if submission.future.done() or submission.deadline < now:
-                if self._queue.done(submission):
-                    used = 0
+                self._queue.done(submission)
                 _fail(submission, Unavailable("BROKER_UNAVAILABLE", "the stream did not answer in time", retry_after=2))
                 continue
             turn = self._queue.turn
@@ -153,8 +152,7 @@ class GroupCommitter:
             while submission.taken < end:
                 size += len(submission.items[submission.taken].payload)
                 if group and (len(group) == self._max_batch or size > GROUP_BYTES):
-                    if used:  # a sender that found the group full is the first of the next one
-                        self._queue.rotate()
+                    self._queue.rotate()
                     return group
                 group.append((submission, submission.taken))
                 submission.taken += 1

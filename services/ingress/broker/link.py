@@ -121,8 +121,7 @@ class Link:
             if isinstance(result, Unavailable) and result.code not in FULL:
                 self._commit_failure = (result.code, time.monotonic() + COMMIT_FAILURE_SECONDS)
                 return
-        if any(isinstance(result, Stored) for result in results):  # a refused share says nothing of the stream
-            self._commit_failure = None
+        self._commit_failure = None
 
     def is_denied(self, identity: str) -> bool:
         """Whether the identity is denied entry; before the broker was reached nothing can be had here by anyone."""
