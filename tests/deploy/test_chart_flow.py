@@ -67,6 +67,26 @@ def test_peers_narrow_each_port_and_other_urls_other_ports() -> None:
     assert {4223, 9200} <= ports(plain["indexer"]["egress"])
 
 
+def test_the_test_of_a_release_reaches_an_edge_whose_clients_are_named() -> None:
+    [rule] = [each for each in policies("everything")["edge"]["ingress"] if ports([each]) == {EDGE}]
+    pod = chart.pod_templates(chart.case("everything"))["test"]["metadata"]["labels"]
+    *clients, test = rule["from"]
+    assert clients == chart.CASES["everything"]["networkPolicies"]["clients"]
+    assert test["podSelector"]["matchLabels"].items() <= pod.items()
+
+
+def test_public_keys_of_the_cluster_are_at_an_issuer_and_not_at_the_api_server() -> None:
+    peers = {"apiServer": [{"ipBlock": {"cidr": "10.0.0.1/32"}}], "issuers": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}
+    for url, port in (("https://oidc.test/keys", 443), ("https://oidc.test:8443/keys", 8443)):
+        tokens = {"keysOfApiServer": False, "keysUrl": url}
+        objects = chart.render({"tokens": tokens, "networkPolicies": peers})
+        [authority] = [each for each in chart.of_kind(objects, "NetworkPolicy") if chart.component(each) == "authority"]
+        rules = authority["spec"]["egress"]
+        assert ports(rules) == {DNS, NATS, port}
+        [rule] = [each for each in rules if ports([each]) == {port}]
+        assert rule["to"] == peers["issuers"]
+
+
 def test_each_scaler_asks_for_the_consumers_that_the_contracts_give_the_worker() -> None:
     contracts = load()
     for scaler in chart.of_kind(chart.case("default"), "ScaledObject"):
