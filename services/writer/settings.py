@@ -17,6 +17,9 @@ class WriterSettings(Settings):
     cassandra_ca_file: Path | None = Field(
         None, description="certificate authority; given: the connection is encrypted"
     )
+    cassandra_server_name: str = Field(
+        "", description="name that the certificate of each node must have; default: the address by which it is reached"
+    )
     cassandra_port: int = Field(0, description="default: the local stack's node")
     cassandra_username: str = Field("writer", description="role of the writer")
     cassandra_password_file: Path | None = Field(None, description="default: <state>/secrets/cassandra_writer")

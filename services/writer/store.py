@@ -57,13 +57,16 @@ def open_cluster(settings: WriterSettings) -> Cluster:
         request_timeout=REQUEST_SECONDS,
         row_factory=named_tuple_factory,
     )
+    ca, name = settings.cassandra_ca_file, settings.cassandra_server_name
     return Cluster(
         [host.strip() for host in settings.cassandra_hosts.split(",")],
         port=settings.cassandra,
         connection_class=_Connection,
         auth_provider=PasswordFile(settings.cassandra_username, settings.cassandra_password),
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
-        ssl_context=ssl.create_default_context(cafile=str(ca)) if (ca := settings.cassandra_ca_file) else None,
+        ssl_context=ssl.create_default_context(cafile=str(ca)) if ca else None,
+        # Peers are found by address, which the certificates of an operator like K8ssandra do not name.
+        ssl_options={"server_hostname": name} if ca and name else None,
         # Version 5 adds checksums to every frame, computed in Python; TLS and the commit log have theirs.
         protocol_version=4,
         connect_timeout=_CONNECT_SECONDS,

@@ -74,6 +74,7 @@ CASES: dict[str, dict[str, Any]] = {
             }
         ],
         "nats": {"ca": {"secret": "nats-ca"}},
+        "cassandra": {"serverName": "cassandra.test"},
         "traces": {"enabled": True, "endpoint": "http://collector.observe.svc:4319", "ratio": 0.001},
         "secrets": {"apiKeys": "penstock-api-keys"},
         "networkPolicies": dict.fromkeys(_PEERS, _PEER),

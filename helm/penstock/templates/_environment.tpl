@@ -43,6 +43,7 @@
 {{- $_ := set $env "PENSTOCK_CASSANDRA_PASSWORD_FILE" (printf "%s/cassandra_password" $secrets) }}
 {{- if $cassandra.ca.secret }}
 {{- $_ := set $env "PENSTOCK_CASSANDRA_CA_FILE" (printf "%s/cassandra_ca.pem" $secrets) }}
+{{- with $cassandra.serverName }}{{ $_ := set $env "PENSTOCK_CASSANDRA_SERVER_NAME" . }}{{ end }}
 {{- end }}
 {{- end }}
 {{- if has "certificate" .needs }}
