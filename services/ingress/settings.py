@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from pydantic import Field
 
+from penstock.services.ingress.processors import processors
 from penstock.settings import Settings
 
 MIB = 1024 * 1024
@@ -45,9 +44,9 @@ class IngressSettings(Settings):
         4, ge=1, description="of them, those of one identity that the workers have at one time while others are there"
     )
     ingress_events_identity: int = Field(
-        EVENTS_EACH * (os.cpu_count() or 1), ge=0,
-        description="events a second of one identity while others are there, by default 1,000 for each processor;"
-        " 0: no bound",
+        max(int(EVENTS_EACH * processors()), 1), ge=0,
+        description="events a second of one identity while others are there, by default 1,000 for each processor that"
+        " the process may use; 0: no bound",
     )  # fmt: skip
 
     ingress_connections: int = Field(
