@@ -223,7 +223,7 @@ def test_spans_are_sent_when_it_stops_and_a_stop_does_not_wait_for_an_exporter_t
                 "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318",
                 "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://t/in",
                 "OTEL_EXPORTER_OTLP_HEADERS": "a=b%20c, d=e=f,nonsense",
-                "OTEL_EXPORTER_OTLP_TIMEOUT": "5",
+                "OTEL_EXPORTER_OTLP_TIMEOUT": "5000",
             },
             "http://t/in",
             {"a": "b c", "d": "e=f"},
@@ -240,6 +240,17 @@ def test_where_spans_go(environment: dict[str, str], url: str, headers: dict[str
 def test_a_variable_that_is_not_right_is_named(name: str) -> None:
     with pytest.raises(Refused, match=f"OTEL_EXPORTER_OTLP_{name}"):
         endpoint({f"OTEL_EXPORTER_OTLP_{name}": "grpc"})
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1", 0.001), ("10000", 10.0), ("60000", 60.0)])
+def test_the_timeout_is_in_milliseconds(text: str, seconds: float) -> None:
+    assert endpoint({"OTEL_EXPORTER_OTLP_TIMEOUT": text}).timeout == seconds
+
+
+@pytest.mark.parametrize("text", ["0", "60001", "2.5", "-1", "1s", "inf", "9" * 5000])
+def test_a_timeout_that_cannot_be_meant_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="not milliseconds between 1 and 60000"):
+        endpoint({"OTEL_EXPORTER_OTLP_TIMEOUT": text})
 
 
 def test_the_environment_counts_more_than_what_a_process_says_of_itself() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from penstock.errors import Refused
 
 DEFAULT = "http://localhost:4318"
 TIMEOUT = 2.0  # seconds for an export with its retries; nobody waits for it but the stop
+MOST_MILLISECONDS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,7 @@ def endpoint(environment: Mapping[str, str]) -> Endpoint:
         )
     if of("COMPRESSION") not in ("", "none", "gzip"):
         raise Refused("SETTING_INVALID", f"OTEL_EXPORTER_OTLP_COMPRESSION is {of('COMPRESSION')!r}, not gzip or none")
-    try:
-        timeout = float(of("TIMEOUT") or TIMEOUT)
-    except ValueError:
-        raise Refused("SETTING_INVALID", "OTEL_EXPORTER_OTLP_TIMEOUT is not a number of seconds") from None
-    return Endpoint(url, pairs(of("HEADERS")), timeout, of("COMPRESSION") == "gzip", _tls(url, of))
+    return Endpoint(url, pairs(of("HEADERS")), _timeout(of("TIMEOUT")), of("COMPRESSION") == "gzip", _tls(url, of))
 
 
 def resource(environment: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
@@ -60,6 +58,18 @@ def pairs(text: str) -> dict[str, str]:
     """`key=value,key=value`, percent-encoded; what is not so is left out."""
     parts = [part.partition("=") for part in text.split(",")]
     return {unquote(key.strip()): unquote(value.strip()) for key, equals, value in parts if equals and key.strip()}
+
+
+def _timeout(text: str) -> float:
+    """In seconds; OpenTelemetry's variables have milliseconds, as whole numbers."""
+    if not text:
+        return TIMEOUT
+    if not re.fullmatch("[1-9][0-9]{0,4}", text) or int(text) > MOST_MILLISECONDS:
+        raise Refused(
+            "SETTING_INVALID",
+            f"OTEL_EXPORTER_OTLP_TIMEOUT is {text[:20]!r}, not milliseconds between 1 and {MOST_MILLISECONDS}",
+        )
+    return int(text) / 1000
 
 
 def _tls(url: str, of: Callable[[str], str]) -> ssl.SSLContext | None:
