@@ -162,6 +162,8 @@ def report(found: ReplayReport, json: bool) -> None:
         if sample.in_store is not None:
             times = "times" if found.run.source == "store" else "times of storing"
             out.print(f"{sample.store} counts {sample.in_store:,} of these types, publishers and {times}")
+        elif sample.store == "elasticsearch":
+            out.print(f"not counted at the store: no question to {sample.store} means just what was replayed")
         for key in (*sample.differ, *sample.absent):
             out.print(f"  {key}", style="red")
     holds = "[green]verified[/]" if found.holds else "[bold red]not verified[/]"

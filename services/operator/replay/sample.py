@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from penstock.broker import Broker, StoredMessage
@@ -12,8 +12,8 @@ from penstock.events import Checker, Event, timestamps
 from penstock.replay.ledger import Ledger
 from penstock.replay.run import Run
 from penstock.rpc.client import ask
-from penstock.rpc.messages import RecordMatch, ReplayRange, ReplaySample
-from penstock.services.operator.replay.filters import ANY, tokens_of
+from penstock.rpc.messages import ReplayRange, ReplaySample
+from penstock.services.operator.replay import store_question
 
 Json = dict[str, Any]
 AT_ONCE = 100  # keys in one request
@@ -81,46 +81,35 @@ class Sampler:
             keys = left
         return found
 
-    async def _in_store(self, run: Run) -> int:
+    async def _in_store(self, run: Run) -> int | None:
+        """Documents of what was replayed, or None where no question means just that."""
         if run.store is not None:
-            return await self._count_of(run.store.match)
-        return await self._count(run.ranges)
-
-    async def _count_of(self, match: RecordMatch) -> int:
-        """Documents of what was read of the store; `planned` is how many records there were of it."""
-        wanted = {"datasets": match.datasets, "types": match.types[:32]}
-        question: Json = {name: each for name, each in wanted.items() if each}
-        times = {name: each for name, each in (("from", match.begin), ("to", match.end)) if each is not None}
-        if times:
-            question["time"] = times
-        if match.entity is not None:
-            question["entity"] = match.entity
-        if match.publishers:
-            question["filters"] = [{"field": "@publisher", "op": "in", "value": match.publishers}]
-        return int((await self._ask("search", "count", question))["total"])
-
-    async def _count(self, ranges: Iterable[ReplayRange]) -> int:
-        """Documents of the ranges' types, publishers and times of storing."""
+            question = store_question.of_records(run.store.match)
+            return None if question is None else await self._count(question)
         total = 0
-        for part in ranges:
-            door = self._contracts.streams[part.stream].door
-            first = await self._nearest(part.stream, part.first)
-            last = await self._nearest(part.stream, part.last)
-            if first is None or last is None:
-                continue
-            conditions: list[Json] = [
-                {"field": "@door", "op": "eq", "value": door},
-                {"field": "@stored_at", "op": "gte", "value": timestamps.text(first.stored_at_ns)},
-                {"field": "@stored_at", "op": "lte", "value": timestamps.text(last.stored_at_ns)},
-            ]
-            tokens = [tokens_of(filter) for filter in part.filters]
-            if publishers := sorted({each[3] for each in tokens} - {ANY}):
-                conditions.append({"field": "@publisher", "op": "in", "value": publishers})
-            question: Json = {"filters": conditions}
-            if types := sorted({".".join(each[4:]) for each in tokens} - {">"}):
-                question["types"] = types[:32]
-            total += (await self._ask("search", "count", question))["total"]
+        for part in run.ranges:
+            question = store_question.of_subjects(part.filters, run.match)
+            if question is None:
+                return None
+            if (stored := await self._stored_within(part)) is not None:
+                question["filters"] += stored
+                total += await self._count(question)
         return total
+
+    async def _stored_within(self, part: ReplayRange) -> list[Json] | None:
+        """Conditions of the range's stream and times of storing; None where the stream has nothing of it any more."""
+        first = await self._nearest(part.stream, part.first)
+        last = await self._nearest(part.stream, part.last)
+        if first is None or last is None:
+            return None
+        return [
+            {"field": "@door", "op": "eq", "value": self._contracts.streams[part.stream].door},
+            {"field": "@stored_at", "op": "gte", "value": timestamps.text(first.stored_at_ns)},
+            {"field": "@stored_at", "op": "lte", "value": timestamps.text(last.stored_at_ns)},
+        ]
+
+    async def _count(self, question: Json) -> int:
+        return int((await self._ask("search", "count", question))["total"])
 
     async def _ask(self, service: str, operation: str, question: Json) -> Json:
         """One request, and once more when the worker is too busy with what it has to store."""

@@ -292,7 +292,10 @@ class ReplaySample(Reply):
     expired: int = Field(0, description="chosen, but no longer on the stream")
     differ: list[str] = Field(default_factory=list)
     absent: list[str] = Field(default_factory=list)
-    in_store: int | None = Field(None, description="messages of the plan's types and time that the store counts")
+    in_store: int | None = Field(
+        None,
+        description="messages of the plan's types and time that the store counts; null where it cannot count just them",
+    )
 
 
 class RedriveRefusal(Reply):
