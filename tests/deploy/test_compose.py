@@ -32,6 +32,7 @@ BINARY = Path(compose_wheel.__file__).with_name("docker-compose")
 COMBINATIONS = {
     "plain": ("compose.yaml",),
     "fleet": ("core.yaml",),
+    "own stores": ("core.yaml", "own-stores.yaml"),
     "one machine": ("core.yaml", "stores.yaml"),
     "observed": ("core.yaml", "stores.yaml", "observe.yaml"),
     "cluster": ("core.yaml", "stores.yaml", "cluster.yaml"),
@@ -164,6 +165,26 @@ def test_the_example_has_every_variable_with_its_default() -> None:
     used.pop("USER")
     example = (FOLDER / ".env.example").read_text(encoding="utf-8")
     assert dict(re.findall(r"^#([A-Z_]+)=(.*)$", example, re.MULTILINE)) == used
+
+
+def test_who_uses_stores_of_your_own_reaches_them_and_has_what_they_ask_for() -> None:
+    found = read(*COMBINATIONS["own stores"])
+    outside = {name for name, network in found["networks"].items() if not network.get("internal")}
+    wanted = {
+        "PENSTOCK_ELASTICSEARCH_URL": {"PENSTOCK_ELASTICSEARCH_API_KEY_FILE", "PENSTOCK_ELASTICSEARCH_CA_FILE"},
+        "PENSTOCK_CASSANDRA_HOSTS": {"PENSTOCK_CASSANDRA_CA_FILE", "PENSTOCK_CASSANDRA_SERVER_NAME"},
+    }
+    for name in (*(RUNNING - {"edge"}), "trainer", "tables"):
+        each = found["services"][name]
+        assert outside & each["networks"].keys(), name
+        variables, mounted = each["environment"], {secret["source"] for secret in each.get("secrets", ())}
+        for store, others in wanted.items():
+            assert others <= variables.keys() if store in variables else not others & variables.keys(), name
+        files = {value for variable, value in variables.items() if variable.endswith("_FILE")}
+        own = {f"/run/secrets/{secret}" for secret in mounted}
+        assert own == {file for file in files if not file.startswith("/run/secrets/penstock/")}, name
+    alone = read(*COMBINATIONS["one machine"])
+    assert not [name for name in ("indexer", "writer", "trainer") if "front" in alone["services"][name]["networks"]]
 
 
 def test_a_cluster_has_two_of_each_worker_and_three_replicas_of_each_stream() -> None:
