@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from penstock.contracts import load
+from penstock.provisioning.nats_server import LAME_DUCK, in_container
 from tests.support import chart, keda, kubernetes_schemas
 
 OF_KEDA = "keda.sh/v1alpha1"
@@ -110,6 +111,16 @@ def test_the_examples_are_valid_and_their_values_render() -> None:
     held = sum(each.max_bytes for each in load().streams.values())
     held += sum(each.max_bytes for each in load().buckets.values())
     assert int(claim["spec"]["resources"]["requests"]["storage"].removesuffix("Gi")) << 30 > held * 9 // 8
+    [policy] = chart.of_kind(nats, "NetworkPolicy")
+    assert policy["spec"]["podSelector"]["matchLabels"] == server["spec"]["template"]["metadata"]["labels"]
+    [container] = server["spec"]["template"]["spec"]["containers"]
+    opened = {port["port"]: rule["from"] for rule in policy["spec"]["ingress"] for port in rule["ports"]}
+    assert opened.keys() == {port["name"] for port in container["ports"]}
+    assert chart.NAMESPACE in str(opened["clients"])
+    mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert in_container("nats-0", ("nats-0", "nats-1", "nats-2"), "").routes_tls in mounts
+    lame_duck = sum(float(each.removesuffix("s")) for each in LAME_DUCK.values())
+    assert server["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= lame_duck + 10
     headless = next(each for each in nats if each["spec"].get("clusterIP") == "None")
     [scaler, *_] = chart.of_kind(objects, "ScaledObject")
     port = next(each["port"] for each in headless["spec"]["ports"] if each["name"] == "monitoring")

@@ -17,6 +17,7 @@ import compose as compose_wheel
 from penstock.elasticsearch.settings import ElasticsearchSettings
 from penstock.local_ports import OFFSETS
 from penstock.provisioning.deployment import ALSO
+from penstock.provisioning.nats_server import LAME_DUCK, in_container
 from penstock.runtime.worker import STOP_SECONDS
 from penstock.services.auditor.settings import AuditorSettings
 from penstock.services.edge.settings import EdgeSettings
@@ -196,6 +197,11 @@ def test_a_cluster_has_two_of_each_worker_and_three_replicas_of_each_stream() ->
     servers = [name for name in services if re.fullmatch(r"nats(-\d)?", name)]
     assert services["init"]["command"][-1].split(",") == servers
     assert all(f"nats://{name}:4222" in services["ingress"]["environment"]["PENSTOCK_NATS_URL"] for name in servers)
+    for name in servers:
+        lame_duck = sum(map(seconds, LAME_DUCK.values()))
+        assert seconds(services[name]["stop_grace_period"]) >= lame_duck + 10, name
+        [conf] = [each["target"] for each in services[name]["volumes"] if each["source"].endswith("conf")]
+        assert in_container(name, tuple(servers), "").routes_tls.startswith(f"{conf}/")
     data = {services[name]["volumes"][-1]["source"] for name in servers}
     assert len(data) == len(servers)
 

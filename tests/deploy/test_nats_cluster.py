@@ -44,6 +44,16 @@ async def fill(cluster: NatsCluster) -> int:
     return int(found.num_pending or 0) + int(found.num_ack_pending or 0)
 
 
+async def said_in_clear(routes: str) -> bytes:
+    """What a server answers to another that wants to join its cluster without TLS."""
+    host, _, port = routes.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"PING\r\n")
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    return answer
+
+
 async def test_lag_is_the_consumer_s_from_every_server_and_a_survivor_is_live_but_not_ready(
     place_factory: PlaceFactory,
 ) -> None:
@@ -63,6 +73,7 @@ async def test_lag_is_the_consumer_s_from_every_server_and_a_survivor_is_live_bu
             return [await keda.lag(http, end, "CORE", STREAM, CONSUMER) for end in ends]
 
         await until(all_ready)
+        assert not [name for name in cluster.addresses if b"INFO" in await said_in_clear(cluster.routes(name))]
         assert await fill(cluster) == SENT
         assert await lags() == [SENT] * 3
 

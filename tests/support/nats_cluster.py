@@ -1,10 +1,16 @@
-"""Three real NATS servers as one cluster, on a loopback address each and with the same ports, as in three pods."""
+"""Three real NATS servers as one cluster, on a loopback address each and with the same ports, as in three pods.
+
+Between them are TLS and a password, as `penstock init` has it.
+"""
 
 from __future__ import annotations
 
+import json
 import subprocess
 from types import TracebackType
 
+from penstock.provisioning import certificate
+from penstock.provisioning.nats_server import NatsServer
 from penstock.stack import nats
 from penstock.stack.place import Place
 from tests.support.until import until
@@ -30,6 +36,10 @@ class NatsCluster:
         """host:port of a server's monitoring."""
         return f"{self.addresses[name]}:{self._place.local_port('nats_monitor')}"
 
+    def routes(self, name: str) -> str:
+        """host:port at which the others reach a server."""
+        return f"{self.addresses[name]}:{self._place.local_port('cassandra')}"
+
     async def __aenter__(self) -> NatsCluster:
         for name in self.addresses:
             path = self._place.folder(f"nats/{name}") / "nats.conf"
@@ -53,15 +63,16 @@ class NatsCluster:
 
     def _conf(self, name: str) -> str:
         place, address = self._place, self.addresses[name]
-        routes = place.local_port("cassandra")
-        others = "\n".join(f"nats://{each}:{routes}" for each in self.addresses.values())
+        tls = place.folder("nats/routes")
+        certificate.ensure(tls, [*self.addresses.values()], servers=True)
+        cluster = NatsServer(
+            name, "", "", "", tuple(map(self.routes, self.addresses)), PASSWORD, self.routes(name), str(tls)
+        ).cluster()
         return f"""\
 server_name: {name}
 listen: "{address}:{place.local_port("nats")}"
 http: "{self.monitoring(name)}"
-cluster {{ name: penstock, listen: "{address}:{routes}", routes: [
-{others}
-] }}
+cluster: {json.dumps(cluster["cluster"])}
 jetstream {{ store_dir: "{place.folder(f"nats/{name}")}" }}
 accounts {{
   CORE {{ jetstream: enabled, users: [{{user: {USER}, password: {PASSWORD}}}] }}

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from penstock.cli.init import app
 from penstock.contracts import load
+from penstock.errors import Refused
 from penstock.provisioning.deployment import ALSO
 
 
@@ -61,3 +62,21 @@ def test_the_servers_of_a_cluster_know_each_other_and_one_alone_has_no_routes(tm
         text = files[f"{server}/nats.conf"].decode()
         assert f'server_name: "{server}"' in text
         assert all(f"@{peer}:6222" in text for peer in ("nats", "nats-2", "nats-3"))
+        pair = x509.load_pem_x509_certificate(files[f"{server}/routes/server.pem"])
+        names = pair.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert names.get_values_for_type(x509.DNSName) == ["nats", "nats-2", "nats-3"]
+    assert not [name for name in files if name.endswith("ca.key") and not name.startswith("keys/")]
+    assert run(tmp_path, "--nats", "nats,nats-2,nats-3") == files
+
+
+def test_only_its_own_files_are_taken_back(tmp_path: Path) -> None:
+    files = run(tmp_path)
+    (tmp_path / "writer" / "notes").mkdir()
+    (tmp_path / "writer" / "tls.crt").write_text("mine")
+    (tmp_path / "writer" / "provision.nk").write_text("of an earlier release")
+    assert run(tmp_path) == files | {"writer/tls.crt": b"mine"}
+    (tmp_path / "writer" / "writer.nk").unlink()
+    (tmp_path / "writer" / "writer.nk").mkdir()
+    found = CliRunner().invoke(app, [str(tmp_path)])
+    assert isinstance(found.exception, Refused)
+    assert found.exception.code == "CREDENTIALS_INVALID"

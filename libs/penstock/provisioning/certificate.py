@@ -1,4 +1,4 @@
-"""A folder with a small certificate authority, and the edge's certificate from it.
+"""A folder with a small certificate authority, and one certificate from it: the edge's, or that of the NATS servers.
 
 `ca.pem` is for clients (curl --cacert), `edge.pem` (certificate and key) for the edge. The authority may sign these
 names and this machine's addresses only, so that whoever steals its key cannot pretend to be anybody else.
@@ -30,12 +30,13 @@ LEAST_LEFT = datetime.timedelta(days=30)
 LOCAL = ("127.0.0.0/8", "::1/128")
 ADDRESSES = ("127.0.0.1", "::1")
 NAMES = ("localhost",)
+SERVERS_FILE = "server.pem"
 
 
-def ensure(folder: Path, names: Sequence[str] = NAMES) -> Path:
+def ensure(folder: Path, names: Sequence[str] = NAMES, *, servers: bool = False) -> Path:
     """The authority's certificate. Makes what is missing, a new edge.pem a month before it expires, and both for other
-    names than before."""
-    authority, edge = folder / "ca.pem", folder / "edge.pem"
+    names, or IP addresses, than before. `servers`: SERVERS_FILE instead, with which servers connect to each other."""
+    authority, edge = folder / "ca.pem", folder / (SERVERS_FILE if servers else "edge.pem")
     if not authority.exists() or _left(authority) < LIFE or _names(authority) != list(names):
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _authority(key, names)
@@ -46,7 +47,7 @@ def ensure(folder: Path, names: Sequence[str] = NAMES) -> Path:
         issuer_key = load_pem_private_key((folder / "ca.key").read_bytes(), None)
         assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)  # noqa: S101 - we made it
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _edge(key, issuer_key, x509.load_pem_x509_certificate(authority.read_bytes()), names)
+        certificate = _edge(key, issuer_key, x509.load_pem_x509_certificate(authority.read_bytes()), names, servers)
         atomic_file.replace(edge, certificate.public_bytes(Encoding.PEM) + _private(key), mode=0o600)
     return authority
 
@@ -58,7 +59,7 @@ def _authority(key: ec.EllipticCurvePrivateKey, names: Sequence[str]) -> x509.Ce
         _builder(name, name, key, 10 * LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs=True), critical=True)
-        .add_extension(x509.NameConstraints([*map(x509.DNSName, names), *permitted], None), critical=True)
+        .add_extension(x509.NameConstraints([*map(_permitted, names), *permitted], None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -69,13 +70,16 @@ def _edge(
     issuer_key: ec.EllipticCurvePrivateKey,
     issuer: x509.Certificate,
     names: Sequence[str],
+    servers: bool,
 ) -> x509.Certificate:
-    alternatives = [*map(x509.DNSName, names), *(x509.IPAddress(ipaddress.ip_address(each)) for each in ADDRESSES)]
+    alternatives = dict.fromkeys(map(_alternative, (*names, *ADDRESSES)))
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH, *([ExtendedKeyUsageOID.CLIENT_AUTH] if servers else [])]
+    # Servers keep theirs as long as their authority: one that expired would part them at the next lost connection.
     return (
-        _builder(_name("Penstock edge"), issuer.subject, key, LIFE)
+        _builder(_name("NATS" if servers else "Penstock edge"), issuer.subject, key, 10 * LIFE if servers else LIFE)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
         .sign(issuer_key, hashes.SHA256())
@@ -115,15 +119,33 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    address = _address(name)
+    return x509.IPAddress(address) if address else x509.DNSName(name)
+
+
+def _permitted(name: str) -> x509.GeneralName:
+    address = _address(name)
+    return x509.IPAddress(ipaddress.ip_network(address)) if address else x509.DNSName(name)
+
+
 def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def _names(authority: Path) -> list[str]:
-    """The DNS names that it may sign, in order."""
+    """The names and addresses that it may sign beside those of this machine, in order."""
     certificate = x509.load_pem_x509_certificate(authority.read_bytes())
     permitted = certificate.extensions.get_extension_for_class(x509.NameConstraints).value.permitted_subtrees or ()
-    return [each.value for each in permitted if isinstance(each, x509.DNSName)]
+    found = [str(each.value).removesuffix("/32").removesuffix("/128") for each in permitted]
+    return found[: -len(LOCAL)]
 
 
 def _left(path: Path) -> datetime.timedelta:

@@ -2,7 +2,8 @@
 
 FOLDER/keys/<everything>     the master copy; what is missing is made, what is there stays
 FOLDER/<service>/<file>      what a container mounts as /run/secrets/penstock
-FOLDER/nats-1/nats.conf      with the public keys only; nats-2 … in a cluster
+FOLDER/<NATS server>/        nats.conf, with public keys; in a cluster also the password of the routes between the
+                             servers, and routes/ with their certificate: as secret as the others
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from penstock import atomic_file, secret_file
 from penstock.audit.seal import KEY_FILE, KEYS_FILE, Signer
 from penstock.auth import callout_keys, edge_proof, nkey_files
 from penstock.contracts import Contracts
+from penstock.errors import Refused
 from penstock.provisioning import certificate, nats_conf
-from penstock.provisioning.nats_server import in_container
+from penstock.provisioning.nats_server import TLS_FOLDER, in_container
 from penstock.settings import Settings
 
 MASTER = "keys"
@@ -49,7 +51,7 @@ def write(contracts: Contracts, folder: Path, settings: Settings, names: Sequenc
     """Makes what is missing and gives each service its files. `names`: DNS names of the edge; `servers`: host names of
     the NATS servers. Idempotent.
 
-    Raises Refused CREDENTIALS_INVALID for a file that is damaged or that others may read.
+    Raises Refused CREDENTIALS_INVALID for a file that is damaged, that others may read, or that is a folder.
     """
     master = folder / MASTER
     public = nkey_files.ensure(contracts, master)
@@ -62,6 +64,10 @@ def write(contracts: Contracts, folder: Path, settings: Settings, names: Sequenc
     for service, also in ALSO.items():
         _give(master, folder / service, (f"{service}.nk", *also))
     routes = secret_file.read(master / ROUTES).decode()
+    if len(servers) > 1:
+        certificate.ensure(master / TLS_FOLDER, servers, servers=True)
+        for server in servers:
+            _give(master / TLS_FOLDER, folder / server / TLS_FOLDER, ("ca.pem", certificate.SERVERS_FILE))
     for server in servers:
         options = in_container(server, tuple(servers), routes)
         used = callout if settings.auth == "callout" else None
@@ -70,13 +76,15 @@ def write(contracts: Contracts, folder: Path, settings: Settings, names: Sequenc
 
 
 def _give(master: Path, folder: Path, patterns: Iterable[str]) -> None:
-    """Copies the files, and removes what is not for this service any more."""
+    """Copies the files, and removes those that were for this service once; what is not of here stays."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     wanted = {path.name: path for pattern in patterns for path in master.glob(pattern)}
-    for path in folder.iterdir():
-        if path.name not in wanted:
-            path.unlink()
+    for path in master.iterdir():
+        if path.name not in wanted and (once := folder / path.name).is_file():
+            once.unlink()
     for name, path in wanted.items():
         content, found = path.read_bytes(), folder / name
+        if found.is_dir():
+            raise Refused("CREDENTIALS_INVALID", f"{found} is a folder, and the file of that name belongs there")
         if not found.exists() or found.read_bytes() != content:
             atomic_file.replace(found, content, mode=path.stat().st_mode & 0o777)

@@ -110,7 +110,9 @@ def render(
         },
         "accounts": accounts(contracts, users),
         "system_account": "SYS",
-    } | server.cluster()
+        **server.limits,
+        **server.cluster(),
+    }
     return "# Made from contracts/ by penstock.provisioning.nats_conf; changes here are lost.\n" + _block(conf, 0)
 
 
