@@ -2,15 +2,18 @@
 # engine.sh: a Docker engine of its own in a network namespace of its own, the images, the stand-ins of the vendors', then
 # journey.py against compose/; afterwards everything that it started is gone. Needs root, Debian, about 20 GB and 6 GB of
 # memory; 20 to 40 minutes the first time. Nothing of a Docker on this machine is touched: other socket, data and network.
-#   ENGINE_FOLDER  where all of it is (default /tmp/penstock-docker); what is kept there makes the next run shorter
+#   ENGINE_FOLDER  where all of it is (default ~/.cache/penstock/engine); what is kept there makes the next run shorter
+#   EXTRA_CA       a file of certificate authorities that the images' builds trust, where registries are behind a proxy
 #   KEEP=1         leaves the fleet running
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-folder=${ENGINE_FOLDER:-/tmp/penstock-docker}
+folder=${ENGINE_FOLDER:-${XDG_CACHE_HOME:-$HOME/.cache}/penstock/engine}
 namespace=penstock-docker
 root=$folder/root
 certificates=/etc/ssl/certs/ca-certificates.crt
 [[ $(id -u) == 0 ]] || { echo "make test-deploy: root is needed, for a network namespace" >&2; exit 1; }
+# Programs in it are run as root, so nobody else may have put them there.
+tests/deploy/private_folder.sh "$folder"
 mkdir -p "$folder/debs" "$folder/bin"
 
 # The engine's files, unpacked and not installed: no service starts, nothing of the system changes.
@@ -72,12 +75,15 @@ start_engine build
 if [[ -z $(docker images --quiet debian:bookworm-slim) ]]; then
   mmdebstrap --quiet --variant=minbase --include=ca-certificates bookworm "$folder/base.tar"
   docker import "$folder/base.tar" debian-plain:bookworm
-  mkdir -p "$folder/base"
-  cp "$certificates" "$folder/base/"
-  # This machine may reach the registries through a proxy with a certificate of its own.
-  printf 'FROM debian-plain:bookworm\nCOPY ca-certificates.crt %s\nENV PIP_CERT=%s\n' $certificates $certificates \
-    >"$folder/base/Dockerfile"
-  DOCKER_BUILDKIT=0 docker build --quiet --tag debian:bookworm-slim "$folder/base"
+  if [[ -n ${EXTRA_CA:-} ]]; then
+    mkdir -p "$folder/base"
+    cat "$certificates" "$EXTRA_CA" >"$folder/base/ca-certificates.crt"
+    printf 'FROM debian-plain:bookworm\nCOPY ca-certificates.crt %s\nENV PIP_CERT=%s\n' $certificates $certificates \
+      >"$folder/base/Dockerfile"
+    DOCKER_BUILDKIT=0 docker build --quiet --tag debian:bookworm-slim "$folder/base"
+  else
+    docker tag debian-plain:bookworm debian:bookworm-slim
+  fi
 fi
 
 $python tests/deploy/standins/stage.py "$folder/context"
