@@ -39,6 +39,7 @@ quick: $(READY) ## check, and side by side the tests that need no server; for ev
 test-tools: $(READY)
 	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements-deploy.lock
 	@stack/install_test_tools.sh
+	@tests/deploy/fetch_keda_definition.sh
 	@$(BIN)/python -m tests.support.npm_packages
 
 unit: test-tools

@@ -139,7 +139,7 @@ def closed(schema: Any) -> Any:
 
 
 @pytest.mark.skipif(
-    not keda.DEFINITION.exists(), reason=f"{keda.DEFINITION} is not there: tests/deploy/build_apiserver.sh"
+    not keda.DEFINITION.exists(), reason=f"{keda.DEFINITION} is not there: tests/deploy/fetch_keda_definition.sh"
 )
 def test_scalers_are_valid_by_keda_s_own_definition() -> None:
     definition = yaml.safe_load(keda.DEFINITION.read_text(encoding="utf-8"))

@@ -8,8 +8,8 @@ import httpx
 
 from penstock.stack.place import Place
 
-# Of ScaledObject, from KEDA's Go module; tests/deploy/build_apiserver.sh puts it there.
-DEFINITION = Place().cache / "kubernetes-1.37.2" / "keda-2.21.0.yaml"
+# Of ScaledObject, from KEDA's Go module; tests/deploy/fetch_keda_definition.sh puts it there.
+DEFINITION = Place().cache / "keda-2.21.0.yaml"
 
 
 async def lag(http: httpx.AsyncClient, endpoint: str, account: str, stream: str, consumer: str) -> int:
