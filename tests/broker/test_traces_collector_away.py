@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import statistics
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from penstock.stack import process
-from penstock.telemetry.traces.endpoint import TIMEOUT
 from tests.support.broker_rig import Rig
 from tests.support.ingress import Ingress, event
 from tests.support.until import until
 
 REQUESTS = 150
+TIMEOUT = 3.0  # seconds of an export, longer than any disk takes
 STOPPED = 5.0  # seconds; Kubernetes gives thirty, and the stack ten
 
 
@@ -38,16 +39,18 @@ async def test_a_collector_that_is_away_delays_neither_events_nor_the_stop(
     rig: Rig, collector: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", request.getfixturevalue(collector))
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", f"{TIMEOUT * 1000:.0f}")
     update = {"traces": True, "traces_ratio": 1.0, "traces_events": 10_000}
     ingress = await Ingress(rig.place.model_copy(update=update)).start()
     try:
-        longest = 0.0
+        seconds = []
         for number in range(REQUESTS):
             began = time.monotonic()
             response = await ingress.send(event(f"{collector}-{number}"))
-            longest = max(longest, time.monotonic() - began)
+            seconds.append(time.monotonic() - began)
             assert response.status_code == 202
-        assert longest < TIMEOUT / 2  # who waited for an export would have waited at least TIMEOUT
+        assert max(seconds) < TIMEOUT  # who waited for an export would have waited for all of it
+        assert statistics.quantiles(seconds, n=10)[-1] < TIMEOUT / 3  # some may wait for the disk
 
         async def some_are_lost() -> bool:
             return await _lost(ingress) > 0
