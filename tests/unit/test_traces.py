@@ -12,6 +12,7 @@ import pytest
 from penstock.consume import Delivery, Done, Drop, Outcome, Retry
 from penstock.consume.traced_batch import TracedBatch
 from penstock.errors import Refused, Unavailable
+from penstock.services.ingress.access.credentials import AUTHENTICATED
 from penstock.services.ingress.http.traced_app import TracedApp
 from penstock.telemetry.traces import Span, Step, Tracer, current, parse, step, store_step, unsampled
 from penstock.telemetry.traces.allowance import Allowance
@@ -262,6 +263,8 @@ def test_the_environment_counts_more_than_what_a_process_says_of_itself() -> Non
 @pytest.mark.parametrize(
     ("path", "given", "status", "names"),
     [
+        ("/v1/events", GIVEN, 401, []),
+        ("/v1/events", GIVEN, 503, ["POST /v1/events", "below"]),
         ("/v1/events", "", 202, []),
         ("/v1/events", unsampled(GIVEN), 202, []),
         ("/v1/events", "", 503, ["POST /v1/events"]),  # of an event that was not sampled, the request alone
@@ -276,6 +279,8 @@ async def test_a_request_has_a_span_where_it_is_sampled_or_fails(
     kept = Kept()
 
     async def app(_: Any, __: Any, send: Any) -> None:
+        if given and status == 202:
+            scope[AUTHENTICATED] = True
         with step("below", "internal"):
             await send({"type": "http.response.start", "status": status, "headers": []})
 
@@ -283,7 +288,14 @@ async def test_a_request_has_a_span_where_it_is_sampled_or_fails(
         return None
 
     headers = [(b"traceparent", given.encode())] if given else []
-    scope = {"type": "http", "method": "POST", "scheme": "http", "path": path, "headers": headers, "request_id": "r-1"}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "http",
+        "path": path,
+        "headers": headers,
+        "request_id": "r-1",
+    }
     await TracedApp(app, kept.tracer)(scope, nothing, nothing)
     assert [span.name for span in kept.spans] == names
     if names:

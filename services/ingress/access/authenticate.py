@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from penstock.errors import Refused
 from penstock.services.ingress.access.caller import HttpCaller
-from penstock.services.ingress.access.credentials import KEY_PREFIX, Verifier, bearer
+from penstock.services.ingress.access.credentials import AUTHENTICATED, KEY_PREFIX, Verifier, bearer
 
 
 class Authenticator:
@@ -28,4 +28,5 @@ class Authenticator:
         caller = await (self._keys if by_key or self._tokens is None else self._tokens).verify(scope)
         if self._is_denied(caller.identity):
             raise Refused("IDENTITY_REVOKED", f"{caller.identity} is denied entry")
+        scope[AUTHENTICATED] = True
         return caller

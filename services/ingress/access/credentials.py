@@ -10,6 +10,7 @@ from penstock.services.ingress.access.caller import HttpCaller
 from penstock.services.ingress.access.challenge import NoCredentials
 
 KEY_PREFIX = "pk_"
+AUTHENTICATED = "penstock.authenticated"  # in the scope of a request whose credentials hold
 
 
 class Verifier(Protocol):

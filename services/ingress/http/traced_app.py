@@ -9,6 +9,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from penstock.services.ingress.access.credentials import AUTHENTICATED
 from penstock.services.ingress.access.edge_identity import RECEIVED, received_ns
 from penstock.services.ingress.http.connections import HEALTH
 from penstock.services.ingress.http.dispatch import EVENTS, route_of
@@ -53,6 +54,8 @@ class TracedApp:
                 await self._app(scope, receive, noted)
         span.attributes["http.response.status_code"] = status
         span.attributes["http.request.header.x-request-id"] = scope["request_id"]
+        if sampled and AUTHENTICATED not in scope:
+            self._tracer.withdraw(span)  # strangers cannot use up what callers may have traced
         # What a caller may not do is no failure of the fleet.
         self._tracer.finish(span, str(status) if status >= 500 else "")
 

@@ -23,3 +23,7 @@ class Allowance:
         granted = min(wanted, int(self._left))
         self._left -= granted
         return granted
+
+    def give_back(self, granted: int = 1) -> None:
+        """What was granted and not used."""
+        self._left = min(self._left + granted, self._per_second)

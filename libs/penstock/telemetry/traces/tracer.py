@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from penstock.telemetry.traces import context, metrics
 from penstock.telemetry.traces.allowance import Allowance
@@ -56,6 +57,11 @@ class Tracer:
         if granted < events:
             metrics.OVER_LIMIT.inc(events - granted)
         return granted
+
+    def withdraw(self, root: Span) -> None:
+        """A sampled root is not sampled after all, and does not count. Before it is finished."""
+        root.context = replace(root.context, sampled=False)
+        self._events.give_back()
 
     def finish(self, root: Span, error: str = "") -> bool:
         """A local root is over; says whether it is exported, with all below it."""
