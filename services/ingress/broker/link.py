@@ -121,7 +121,8 @@ class Link:
             if isinstance(result, Unavailable) and result.code not in FULL:
                 self._commit_failure = (result.code, time.monotonic() + COMMIT_FAILURE_SECONDS)
                 return
-        self._commit_failure = None
+        if any(isinstance(result, Stored) for result in results):  # a refused share says nothing of the stream
+            self._commit_failure = None
 
     def is_denied(self, identity: str) -> bool:
         """Whether the identity is denied entry; before the broker was reached nothing can be had here by anyone."""
