@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import pytest
 from penstock.broker import Broker, Stored, publication
 from penstock.errors import PenstockError, Unavailable
 from penstock.publish import FEW, GroupCommitter, Outgoing, Result
+from penstock.publish.sender_queues import TURN
 from tests.support.broker_rig import STREAM, Rig, subject
 from tests.support.until import BOUND
 
@@ -97,6 +99,17 @@ async def test_a_long_queue_of_one_sender_does_not_hold_up_another(ingress: Ingr
         sequences = positions(await results(future))
         assert sequences == sorted(sequences)
     assert positions(await results(ingress.committer.submit(out(b"again"), "greedy")))
+
+
+@pytest.mark.parametrize("senders", [5, 10])
+async def test_senders_that_all_have_a_long_queue_get_equal_shares(ingress: Ingress, senders: int) -> None:
+    names = [b"%d" % n for n in range(senders)]
+    for name in names:
+        future = ingress.committer.submit(out(*[name] * (3 * TURN)), name.decode())
+    await results(future)  # the last sender is the last to have its third turn
+    stored = [payload for _, payload in sorted((await ingress.on_stream()).items())]
+    for begin in range(0, len(stored), senders * TURN):
+        assert Counter(stored[begin : begin + senders * TURN]) == dict.fromkeys(names, TURN)
 
 
 async def test_sequences_are_right_while_others_write_to_the_same_stream(ingress: Ingress) -> None:

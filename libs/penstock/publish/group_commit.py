@@ -144,7 +144,8 @@ class GroupCommitter:
         while self._queue:
             submission = self._queue.next()
             if submission.future.done() or submission.deadline < now:
-                self._queue.done(submission)
+                if self._queue.done(submission):
+                    used = 0
                 _fail(submission, Unavailable("BROKER_UNAVAILABLE", "the stream did not answer in time", retry_after=2))
                 continue
             turn = self._queue.turn
@@ -152,7 +153,8 @@ class GroupCommitter:
             while submission.taken < end:
                 size += len(submission.items[submission.taken].payload)
                 if group and (len(group) == self._max_batch or size > GROUP_BYTES):
-                    self._queue.rotate()
+                    if used:  # a sender that found the group full is the first of the next one
+                        self._queue.rotate()
                     return group
                 group.append((submission, submission.taken))
                 submission.taken += 1

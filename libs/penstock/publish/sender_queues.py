@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from penstock.publish.submission import Submission
 
-TURN = 250  # messages that one sender has in a group while others wait
+TURN = 250  # messages of one turn while others wait; a sender has its next one when all that wait have had theirs
 
 
 class SenderQueues:
