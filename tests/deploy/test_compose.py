@@ -184,6 +184,8 @@ def test_who_uses_stores_of_your_own_reaches_them_and_has_what_they_ask_for() ->
         files = {value for variable, value in variables.items() if variable.endswith("_FILE")}
         own = {f"/run/secrets/{secret}" for secret in mounted}
         assert own == {file for file in files if not file.startswith("/run/secrets/penstock/")}, name
+    keys = {found["services"][name]["secrets"][0]["source"] for name in ("indexer", "trainer")}
+    assert keys == {"indexer_api_key", "trainer_api_key"}
     alone = read(*COMBINATIONS["one machine"])
     assert not [name for name in ("indexer", "writer", "trainer") if "front" in alone["services"][name]["networks"]]
 
