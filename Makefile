@@ -6,8 +6,8 @@ SHELL := bash
 
 BIN := .venv/bin
 READY := .venv/.ready
-# Three processes, on two cores too, as tests often wait: tests/support/groups.py says what runs where.
-PYTEST := $(BIN)/pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder
+# Two processes: one for all that needs the servers of the session, one for the rest (tests/support/groups.py).
+PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder
 
 ifdef IDP
 export PENSTOCK_IDP := $(IDP)

@@ -1,8 +1,8 @@
 """Which tests stay together in one process when several run side by side.
 
 Whatever uses the servers of the session is one group, one test after the other, and whatever breaks the whole stack is
-another; every other file is a group of its own. The two long groups begin, each in a process of its own; the files go
-to a third, and to whatever process is done with its own.
+another; every other file is a group of its own. The two long groups begin, one in each process; the files fill up
+whatever process is done with its own.
 """
 
 from __future__ import annotations
