@@ -223,7 +223,7 @@ async def test_beside_a_busy_live_lane_a_replay_goes_on_at_its_floor(
 
     async def slow(batch: list[Delivery]) -> list[Outcome]:
         with suppress(TimeoutError):  # something is always being handled, and nothing waits for it
-            async with asyncio.timeout(0.05):
+            async with asyncio.timeout(0.25):  # long beside the time until the next one
                 await ended.wait()
         return [Done()] * len(batch)
 

@@ -15,6 +15,7 @@ from penstock.stack import ports, process
 from penstock.stack.place import Place
 
 ROOT = Path(tempfile.gettempdir()) / f"penstock-tests-{os.getuid()}"
+TRIES = 10  # new folders
 SPAN = 100  # ports of one place
 # Below the ports that the kernel gives to clients. A run keeps each range until it ends, and needs more than a hundred.
 BASES = range(10_000, 32_000, SPAN)
@@ -26,10 +27,17 @@ class PlaceFactory:
     def __init__(self) -> None:
         ROOT.mkdir(mode=0o700, exist_ok=True)
         sweep()
-        self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=ROOT))
         self._locks = contextlib.ExitStack()
-        if not self._locks.enter_context(lock(self.folder / "owner")):
-            raise RuntimeError(f"{self.folder} is new and yet locked")
+        self.folder = self._new_folder()
+
+    def _new_folder(self) -> Path:
+        """A folder that is ours; another run's sweep may take one that has no lock yet for abandoned."""
+        for _ in range(TRIES):
+            folder = Path(tempfile.mkdtemp(prefix="run-", dir=ROOT))
+            with contextlib.suppress(FileNotFoundError):
+                if self._locks.enter_context(lock(folder / "owner")):
+                    return folder
+        raise RuntimeError(f"each of {TRIES} new folders in {ROOT} was taken by another run")
 
     def free_port_base(self) -> int:
         """A base whose whole span is free now, and kept from other test runs until ours ends."""
