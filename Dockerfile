@@ -18,12 +18,12 @@ RUN apt-get update \
  && python3 -m venv /tools \
  && python3 -m venv --without-pip /opt/penstock
 WORKDIR /source
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
+ENV PIP_CACHE_DIR=/var/cache/pip PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
 COPY requirements.lock pyproject.toml ./
 COPY compose/images/ compose/images/
 
 FROM tools AS wheel
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python3 compose/images/requirements.py --only hatchling > hatchling.txt \
  && /tools/bin/pip install --require-hashes -r hatchling.txt
 COPY README.md LICENSE ./
@@ -35,7 +35,7 @@ RUN /tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
 
 # The packages that nearly all have, once: the layers above it share them.
 FROM tools AS base-packages
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python3 compose/images/requirements.py traces > requirements.txt \
  && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
 
@@ -52,52 +52,52 @@ ENV PATH=/opt/penstock/bin:$PATH \
 WORKDIR /var/lib/penstock
 
 FROM base-packages AS ingress-packages
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python3 compose/images/requirements.py traces ingress > requirements.txt \
  && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
 
 FROM base-packages AS indexer-packages
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python3 compose/images/requirements.py traces indexer > requirements.txt \
  && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
 
 FROM base-packages AS writer-packages
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python3 compose/images/requirements.py traces writer > requirements.txt \
  && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
 
 FROM base-packages AS scorer-packages
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python3 compose/images/requirements.py traces scorer > requirements.txt \
  && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
 
 FROM base-packages AS trainer-packages
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python3 compose/images/requirements.py traces trainer > requirements.txt \
  && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
 
 FROM base-packages AS authority-packages
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python3 compose/images/requirements.py traces authority > requirements.txt \
  && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
 
 FROM base-packages AS auditor-packages
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python3 compose/images/requirements.py traces auditor > requirements.txt \
  && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
 
 FROM base-packages AS edge-packages
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python3 compose/images/requirements.py traces edge > requirements.txt \
  && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
 
 FROM base-packages AS issuer-packages
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python3 compose/images/requirements.py traces issuer > requirements.txt \
  && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
 
 FROM base-packages AS cli-packages
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python3 compose/images/requirements.py traces writer authority auditor > requirements.txt \
  && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
 
