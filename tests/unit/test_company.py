@@ -202,28 +202,32 @@ async def test_all_that_wait_are_released_at_the_stop(held_back: tuple[Gate, Que
     assert questions.at_work == ["1", "2", "3", "4"]
 
 
-@pytest.mark.parametrize("seconds", [6.0, SECONDS], ids=["work is forgotten", "others have gone"])
+@pytest.fixture(params=[6.0, SECONDS], ids=["work is forgotten", "others have gone"])
+def others_have_gone(
+    held_back: tuple[Gate, Questions], clock: Clock, company: Company, request: pytest.FixtureRequest
+) -> bool:
+    """So much later there is room for those that are held back."""
+    clock.now += request.param
+    if request.param < SECONDS:
+        company.note("honest")
+    return bool(request.param == SECONDS)
+
+
 async def test_a_newcomer_waits_behind_those_that_wait_and_all_go_on_when_there_is_room(
-    held_back: tuple[Gate, Questions], clock: Clock, company: Company, seconds: float
+    held_back: tuple[Gate, Questions], others_have_gone: bool
 ) -> None:
     _, questions = held_back
-    clock.now += seconds
-    if seconds < SECONDS:
-        company.note("honest")
     await questions.ask("5")
     await questions.go_on()
     assert {"1", "2", "3", "4"} <= set(questions.at_work)
-    assert ("5" in questions.at_work) == (seconds == SECONDS)
+    assert ("5" in questions.at_work) == others_have_gone
 
 
-@pytest.mark.parametrize("seconds", [6.0, SECONDS], ids=["work is forgotten", "others have gone"])
+@pytest.mark.usefixtures("others_have_gone")
 async def test_those_that_wait_see_by_themselves_that_there_is_room(
-    held_back: tuple[Gate, Questions], clock: Clock, company: Company, seconds: float
+    held_back: tuple[Gate, Questions],
 ) -> None:
     _, questions = held_back
-    clock.now += seconds
-    if seconds < SECONDS:
-        company.note("honest")
     await until(lambda: questions.at_work == ["1", "2", "3", "4"])
 
 

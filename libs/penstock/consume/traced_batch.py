@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 from penstock.consume.delivery import Delivery
 from penstock.consume.outcome import Done, Drop, Outcome
-from penstock.telemetry.traces import TRACEPARENT, Span, SpanContext, Tracer, messages, parse, unsampled
+from penstock.telemetry.traces import MOST_LINKS, TRACEPARENT, Span, SpanContext, Tracer, messages, parse, unsampled
 
-MOST_LINKS = 128  # of a batch, the limit of the specification
 MOST_FAILED = 10  # events of a batch that were not sampled, and have a span because they failed
 SIZE = "db.operation.batch.size"
 REQUESTS = "penstock.requests"  # to the store, where the batch took more than one
@@ -83,12 +82,7 @@ class TracedBatch:
             start_ns=self.span.start_ns,
         )  # fmt: skip
         span.end_ns, span.error = self.span.end_ns, error
-        below = []
-        for step in steps:
-            copy = Span(step.name, step.kind, own.child(), own, root=span, attributes=step.attributes)
-            copy.start_ns, copy.end_ns, copy.error = step.start_ns, step.end_ns, step.error
-            below.append(copy)
-        return [span, *below]
+        return [span, *(step.copy(own.child(), own, root=span) for step in steps)]
 
     def _merged(self, steps: Sequence[Span]) -> list[Span]:
         """What was done for the batch, by name: from the beginning of the first to the end of the last."""
@@ -98,9 +92,7 @@ class TracedBatch:
                 continue
             first = found.get(step.name)
             if first is None:
-                context = self.span.context
-                first = found[step.name] = Span(step.name, step.kind, context, attributes={**step.attributes})
-                first.start_ns, first.end_ns, first.error = step.start_ns, step.end_ns, step.error
+                found[step.name] = step.copy(self.span.context)
                 continue
             first.end_ns = max(first.end_ns, step.end_ns)
             first.error = first.error or step.error

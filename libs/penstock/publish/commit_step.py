@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from penstock.publish.submission import Entry
-from penstock.telemetry.traces import NOTHING, Span, Step, messages, tracer
-
-MOST_LINKS = 128
+from penstock.telemetry.traces import MOST_LINKS, NOTHING, Span, Step, messages, tracer
 
 
 def commit_step(group: list[Entry]) -> Step:

@@ -28,7 +28,7 @@ from penstock.services.ingress.http.body_budget import BodyBudget
 from penstock.services.ingress.http.protocol import BODY_IS_HERE
 from penstock.services.ingress.settings import IngressSettings
 from penstock.services.ingress.submit.active_models import ActiveModels
-from penstock.services.ingress.submit.event_context import send_step
+from penstock.services.ingress.submit.event_context import sending
 from penstock.services.ingress.submit.event_pace import EventPace
 from penstock.services.ingress.submit.request import MAX_EVENTS, Request
 from penstock.telemetry.traces import NOTHING, step
@@ -173,7 +173,7 @@ class Accept:
         stored: Sequence[Stored | PenstockError]
         try:
             connected = await self._link.use()
-            with send_step(STREAM, outgoing, first=not part.start):
+            with sending(STREAM, outgoing, first=not part.start):
                 stored = await connected.committer.submit(outgoing, request.caller.identity)
         except Unavailable as error:
             if error.code == "EVENT_SHARE_USED":

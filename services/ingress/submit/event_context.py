@@ -5,36 +5,29 @@ Each event that is traced costs a span in every worker, so of a batch only the f
 
 from __future__ import annotations
 
-import re
-
 from penstock.publish import Outgoing
-from penstock.telemetry.traces import NOTHING, TRACEPARENT, Span, Step, current, messages, tracer, unsampled
+from penstock.telemetry.traces import TRACEPARENT, Span, Step, parse, send_step, tracer, unsampled
 
 MOST_TRACED = 10  # events of one request
-
-_FORM = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
 
 def given_context(headers: dict[bytes, bytes]) -> dict[str, str] | None:
     """The header that events of this request carry, unless they are traced themselves. Where traces are on, nobody
     downstream records an event because its caller says so: that is decided here."""
     given = headers.get(b"traceparent")
-    if not given or not _FORM.match(given):
+    text = given.decode("latin-1") if given else None
+    if text is None or parse(text) is None:
         return None
-    text = given.decode()
     return {TRACEPARENT: text if tracer() is None else unsampled(text)}
 
 
-def send_step(stream: str, outgoing: list[Outgoing], *, first: bool) -> Step:
+def sending(stream: str, outgoing: list[Outgoing], *, first: bool) -> Step:
     """The sending of these events. They are the `first` of a request that is sent in portions: then some of them carry
     its context from now on, if it is sampled."""
-    request = current()
-    if request is None:
-        return NOTHING
-    span = request.child(f"send {stream}", "producer", messages("send", stream, len(outgoing)))
-    if first and request.context.sampled:
-        _carry(span, outgoing)
-    return Step(span)
+    step = send_step(stream, len(outgoing))
+    if first and step.span is not None and step.span.context.sampled:
+        _carry(step.span, outgoing)
+    return step
 
 
 def _carry(span: Span, outgoing: list[Outgoing]) -> None:

@@ -10,11 +10,12 @@ operators, ADR 14 has the reasons.
 from penstock.telemetry.traces.active import NOTHING, Step, current, step
 from penstock.telemetry.traces.context import TRACEPARENT, SpanContext, parse, unsampled
 from penstock.telemetry.traces.conventions import messages, request_step, rpc, send_step, store_step
-from penstock.telemetry.traces.span import Attributes, Span
+from penstock.telemetry.traces.span import MOST_LINKS, Attributes, Span
 from penstock.telemetry.traces.switch import start, stop, tracer
 from penstock.telemetry.traces.tracer import Tracer
 
 __all__ = [
+    "MOST_LINKS",
     "NOTHING",
     "TRACEPARENT",
     "Attributes",

@@ -14,6 +14,7 @@ from penstock.telemetry.traces.context import SpanContext
 Kind = Literal["internal", "server", "client", "producer", "consumer"]
 Value = str | int | float
 Attributes = dict[str, Value]
+MOST_LINKS = 128  # of one span, the limit of the specification
 MOST_CHILDREN = 64  # of one local root; the others are counted in an attribute of it
 
 
@@ -68,6 +69,12 @@ class Span:
         """A span below this one; it belongs to the same local root."""
         context = self.context.child()
         return Span(name, kind, context, self.context, root=self.root, attributes=attributes, links=links)
+
+    def copy(self, context: SpanContext, parent: SpanContext | None = None, *, root: Span | None = None) -> Span:
+        """The same operation as a span of its own, at another place."""
+        copy = Span(self.name, self.kind, context, parent, root=root, attributes={**self.attributes})
+        copy.start_ns, copy.end_ns, copy.error = self.start_ns, self.end_ns, self.error
+        return copy
 
     def end(self, error: str = "") -> None:
         """It is over."""
