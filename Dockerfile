@@ -35,9 +35,7 @@ RUN /tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
 
 # The packages that nearly all have, once: the layers above it share them.
 FROM tools AS base-packages
-RUN --mount=type=cache,target=/var/cache/pip \
-    python3 compose/images/requirements.py traces > requirements.txt \
- && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
+RUN --mount=type=cache,target=/var/cache/pip compose/images/install.sh traces
 
 FROM python AS service
 # A volume that is mounted on one of these for the first time takes over its owner.
@@ -52,54 +50,34 @@ ENV PATH=/opt/penstock/bin:$PATH \
 WORKDIR /var/lib/penstock
 
 FROM base-packages AS ingress-packages
-RUN --mount=type=cache,target=/var/cache/pip \
-    python3 compose/images/requirements.py traces ingress > requirements.txt \
- && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
+RUN --mount=type=cache,target=/var/cache/pip compose/images/install.sh traces ingress
 
 FROM base-packages AS indexer-packages
-RUN --mount=type=cache,target=/var/cache/pip \
-    python3 compose/images/requirements.py traces indexer > requirements.txt \
- && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
+RUN --mount=type=cache,target=/var/cache/pip compose/images/install.sh traces indexer
 
 FROM base-packages AS writer-packages
-RUN --mount=type=cache,target=/var/cache/pip \
-    python3 compose/images/requirements.py traces writer > requirements.txt \
- && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
+RUN --mount=type=cache,target=/var/cache/pip compose/images/install.sh traces writer
 
 FROM base-packages AS scorer-packages
-RUN --mount=type=cache,target=/var/cache/pip \
-    python3 compose/images/requirements.py traces scorer > requirements.txt \
- && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
+RUN --mount=type=cache,target=/var/cache/pip compose/images/install.sh traces scorer
 
 FROM base-packages AS trainer-packages
-RUN --mount=type=cache,target=/var/cache/pip \
-    python3 compose/images/requirements.py traces trainer > requirements.txt \
- && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
+RUN --mount=type=cache,target=/var/cache/pip compose/images/install.sh traces trainer
 
 FROM base-packages AS authority-packages
-RUN --mount=type=cache,target=/var/cache/pip \
-    python3 compose/images/requirements.py traces authority > requirements.txt \
- && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
+RUN --mount=type=cache,target=/var/cache/pip compose/images/install.sh traces authority
 
 FROM base-packages AS auditor-packages
-RUN --mount=type=cache,target=/var/cache/pip \
-    python3 compose/images/requirements.py traces auditor > requirements.txt \
- && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
+RUN --mount=type=cache,target=/var/cache/pip compose/images/install.sh traces auditor
 
 FROM base-packages AS edge-packages
-RUN --mount=type=cache,target=/var/cache/pip \
-    python3 compose/images/requirements.py traces edge > requirements.txt \
- && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
+RUN --mount=type=cache,target=/var/cache/pip compose/images/install.sh traces edge
 
 FROM base-packages AS issuer-packages
-RUN --mount=type=cache,target=/var/cache/pip \
-    python3 compose/images/requirements.py traces issuer > requirements.txt \
- && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
+RUN --mount=type=cache,target=/var/cache/pip compose/images/install.sh traces issuer
 
 FROM base-packages AS cli-packages
-RUN --mount=type=cache,target=/var/cache/pip \
-    python3 compose/images/requirements.py traces writer authority auditor > requirements.txt \
- && /tools/bin/pip --python /opt/penstock/bin/python install --require-hashes -r requirements.txt
+RUN --mount=type=cache,target=/var/cache/pip compose/images/install.sh traces writer authority auditor
 
 FROM tools AS code
 COPY --from=wheel /wheels /wheels

@@ -45,7 +45,7 @@ def test_every_service_has_a_target_and_nothing_else_has() -> None:
 def test_a_target_has_the_extras_of_its_service() -> None:
     for target in targets():
         wanted = CLI if target in JOBS else {target} & EXTRAS.keys()
-        found = re.search(r"requirements\.py traces ([a-z ]+?) >", stages().get(f"{target}-packages", ""))
+        found = re.search(r"install\.sh traces ([a-z ]+)$", stages().get(f"{target}-packages", "").strip())
         assert set(found[1].split() if found else ()) == wanted, target
         source = f"{target}-packages" if wanted else "base-packages"
         assert f"COPY --from={source} /opt/penstock /opt/penstock" in stages()[target], target
